@@ -1,0 +1,87 @@
+"""The network: the only importer of flax.linen.
+
+The rest of the library sees `build_model(config)` and calls
+`model.apply({'params': params}, ...)`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+
+from vbanana_jax.errors import UserError
+from vbanana_jax.models.dit import DiT, ModelConfig, TextMemory
+from vbanana_jax.models.numerics import DotPolicy, build_policy
+
+__all__ = [
+  'SIZES',
+  'DiT',
+  'DotPolicy',
+  'ModelConfig',
+  'TextMemory',
+  'build_model',
+  'build_policy',
+  'count_parameters',
+  'from_network',
+  'to_network',
+]
+
+# width, depth, heads, bottleneck, text width, text depth, text heads
+_SIZE_FIELDS = (
+  'width',
+  'depth',
+  'heads',
+  'bottleneck',
+  'text_width',
+  'text_depth',
+  'text_heads',
+)
+SIZES = {
+  name: dict(zip(_SIZE_FIELDS, numbers, strict=True))
+  for name, numbers in {
+    'smoke': (32, 2, 2, 16, 32, 1, 2),
+    'nano': (256, 6, 4, 128, 192, 2, 3),
+    'mini': (384, 8, 6, 128, 256, 2, 4),
+    'small': (512, 10, 8, 128, 384, 3, 6),
+    'base': (768, 12, 12, 128, 512, 4, 8),
+    'large': (1024, 24, 8, 128, 768, 6, 6),
+    'xl': (2048, 40, 16, 256, 1024, 8, 8),
+  }.items()
+}
+
+
+def build_model(config: Mapping, policy: DotPolicy | None = None) -> DiT:
+  """The network of a config's `model` section.
+
+  Args:
+    config: `size` (a key of `SIZES`), `patch`, `vocab_size`, `max_text`,
+      `remat`.
+    policy: arithmetic; the backend's own if not given.
+
+  Raises:
+    UserError: for an unknown size.
+  """
+  fields = dict(config)
+  size = fields.pop('size')
+  if size not in SIZES:
+    raise UserError(f'config.model.size is {size!r}: choose of {list(SIZES)}')
+  known = {f.name for f in dataclasses.fields(ModelConfig)}
+  unknown = set(fields) - known
+  if unknown:
+    raise UserError(f'config.model has unknown keys: {sorted(unknown)}')
+  return DiT(ModelConfig(**SIZES[size], **fields), policy or build_policy())
+
+
+def to_network(rgb: jax.Array) -> jax.Array:
+  """RGB in [0, 1] to the network's units, [-1, 1]; mid-grey is zero."""
+  return 2.0 * rgb - 1.0
+
+
+def from_network(x: jax.Array) -> jax.Array:
+  """Inverse of `to_network`; does not clip."""
+  return (x + 1.0) / 2.0
+
+
+def count_parameters(params) -> int:
+  """Number of scalars in a parameter tree."""
+  return sum(leaf.size for leaf in jax.tree.leaves(params))

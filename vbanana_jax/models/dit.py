@@ -1,0 +1,256 @@
+"""The pixel-space diffusion transformer that answers every task.
+
+Image tokens are patches of the noisy (or empty) canvas with the patch of the
+source picture at the same place added to them. They attend to one sequence
+`[text | image]`; text enters as keys and values that were finished by the
+text stack. The output is the clean picture itself (x-prediction, as in JiT,
+"Back to Basics: Let Denoising Generative Models Denoise").
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vbanana_jax.models import layers, numerics, text
+
+_TIME_FEATURES = 128
+_POSITION_OCTAVES = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+  """Shape of a network; `models.SIZES` names the usual ones.
+
+  Attributes:
+    width: d of the image tokens.
+    depth: number of image blocks.
+    heads: attention heads of the image blocks.
+    patch: side of a patch in pixels.
+    bottleneck: width that a patch passes through before d.
+    text_width: d of the text stack.
+    text_depth: number of text blocks.
+    text_heads: attention heads of the text blocks.
+    vocab_size: number of instruction tokens.
+    max_text: longest instruction in tokens; longer ones are refused.
+    remat: what the backward pass computes again: 'none', 'dots', 'full'.
+  """
+
+  width: int
+  depth: int
+  heads: int
+  patch: int
+  bottleneck: int
+  text_width: int
+  text_depth: int
+  text_heads: int
+  vocab_size: int
+  max_text: int
+  remat: str = 'none'
+
+
+class TextMemory(NamedTuple):
+  """What the image blocks know of an instruction; leading axis is the block.
+
+  Attributes:
+    keys: `[depth, b, l, k, e]`.
+    values: `[depth, b, l, k, e]`.
+    mask: `[b, l]`, True at real tokens.
+  """
+
+  keys: jax.Array
+  values: jax.Array
+  mask: jax.Array
+
+
+class Block(nn.Module):
+  """Modulated attention over `[text | image]`, then modulated SwiGLU."""
+
+  heads: int
+  policy: numerics.DotPolicy
+
+  @nn.compact
+  def __call__(self, x, text_keys, text_values, modulation, mask, tables):
+    b, n, d = x.shape
+    e = d // self.heads
+    bias = self.param('modulation_bias', _gates_open, (6, d))
+    shift1, scale1, gate1, shift2, scale2, gate2 = jnp.moveaxis(
+      (modulation + bias).astype(x.dtype)[:, :, None], 1, 0
+    )  #                                                       6 x [b 1 d]
+
+    def project(name, x):
+      y = layers.Dense(d, self.policy, name=name)(x)
+      return y.reshape(b, n, self.heads, e)
+
+    y = layers.rms_norm(x) * (1 + scale1) + shift1  #            b n d
+    q = layers.RMSNorm(name='q_norm')(project('q', y))  #        b n k e
+    k = layers.RMSNorm(name='k_norm')(project('k', y))  #        b n k e
+    q, k = layers.rotate(q, tables), layers.rotate(k, tables)
+    k = jnp.concatenate([text_keys, k], axis=1)  #               b l+n k e
+    v = jnp.concatenate([text_values, project('v', y)], axis=1)
+    y = layers.attend(q, k, v, mask)  #                          b n d
+    x = x + gate1 * layers.Dense(d, self.policy, name='out')(y)
+
+    y = layers.rms_norm(x) * (1 + scale2) + shift2
+    x = x + gate2 * layers.SwiGLU(self.policy, name='mlp')(y)
+    return x, None
+
+
+def _gates_open(key, shape, dtype=jnp.float32):
+  """Modulation that starts as the identity with both gates at one."""
+  return jnp.zeros(shape, dtype).at[jnp.array([2, 5])].set(1.0)
+
+
+class DiT(nn.Module):
+  """See the module's docstring. Pictures are in network units, [-1, 1]."""
+
+  config: ModelConfig
+  policy: numerics.DotPolicy
+
+  def setup(self):
+    c, policy = self.config, self.policy
+    self.text = text.TextStack(
+      vocab_size=c.vocab_size,
+      width=c.text_width,
+      depth=c.text_depth,
+      heads=c.text_heads,
+      policy=policy,
+      remat=c.remat,
+    )
+    init = nn.initializers.lecun_normal(batch_axis=(0,))
+    shape = (c.depth, c.text_width, c.width)
+    self.text_key = self.param('text_key', init, shape)
+    self.text_value = self.param('text_value', init, shape)
+    self.text_key_norm = self.param(
+      'text_key_norm', nn.initializers.ones, (c.depth, c.width // c.heads)
+    )
+    self.canvas_in = layers.Dense(c.bottleneck, policy)
+    self.canvas_out = layers.Dense(c.width, policy)
+    self.source_in = layers.Dense(c.bottleneck, policy)
+    self.source_out = layers.Dense(c.width, policy)
+    self.no_source = self.param(
+      'no_source', nn.initializers.normal(0.02), (c.width,)
+    )
+    self.position = layers.Dense(c.width, policy)
+    self.time_in = layers.Dense(c.width, policy, use_bias=True)
+    self.time_out = layers.Dense(c.width, policy, use_bias=True)
+    zeros = nn.initializers.zeros
+    self.modulation = layers.Dense(6 * c.width, policy, kernel_init=zeros)
+    self.blocks = layers.apply_blocks(
+      Block,
+      c.depth,
+      per_block=2,
+      shared=3,
+      remat=c.remat,
+      heads=c.heads,
+      policy=policy,
+    )
+    self.head_modulation = layers.Dense(2 * c.width, policy, kernel_init=zeros)
+    self.head = self.param(
+      'head', nn.initializers.normal(0.02), (c.width, 3 * c.patch**2)
+    )
+
+  def __call__(self, canvas, time, tokens, source, has_source):
+    """Clean picture for a noisy `canvas`; see `encode_text` and `denoise`."""
+    memory = self.encode_text(tokens)
+    return self.denoise(canvas, time, memory, source, has_source)
+
+  def encode_text(self, tokens) -> TextMemory:
+    """Keys and values of instructions `[b, l]` for every image block."""
+    c = self.config
+    features, mask = self.text(tokens)  #                        b l d
+    b, l, _ = features.shape
+
+    def project(kernel):
+      kernel = jnp.moveaxis(kernel, 0, 1).reshape(c.text_width, -1)
+      y = numerics.dot(features, kernel, self.policy.operands)
+      y = y.reshape(b, l, c.depth, c.heads, c.width // c.heads)
+      return jnp.moveaxis(y, 2, 0).astype(self.policy.activations)
+
+    keys = layers.rms_norm(project(self.text_key))
+    keys = keys * self.text_key_norm[:, None, None, None]
+    return TextMemory(
+      keys.astype(self.policy.activations), project(self.text_value), mask
+    )
+
+  def denoise(self, canvas, time, memory, source, has_source) -> jax.Array:
+    """The network's clean picture.
+
+    Args:
+      canvas: `[b, h, w, 3]`, the noisy picture, or zeros for a one-pass
+        answer.
+      time: `[b]` in [0, 1].
+      memory: from `encode_text`.
+      source: `[b, h, w, 3]`, ignored where `has_source` is False.
+      has_source: `[b]`.
+
+    Returns:
+      `[b, h, w, 3]` float32 in network units, unclipped.
+    """
+    c = self.config
+    b, h, w, _ = canvas.shape
+    if h % c.patch or w % c.patch:
+      raise ValueError(
+        f'a {h}x{w} picture does not divide into patches of {c.patch} pixels'
+      )
+    grid = (h // c.patch, w // c.patch)
+    seen = self.source_out(self.source_in(patchify(source, c.patch)))
+    seen = jnp.where(has_source[:, None, None], seen, self.no_source)
+    x = self.canvas_out(self.canvas_in(patchify(canvas, c.patch)))
+    x = x + seen + self.position(_place_features(grid))  #       b n d
+    x = x.astype(self.policy.activations)
+
+    clock = nn.silu(self.time_in(_time_features(time)))
+    clock = nn.silu(self.time_out(clock))  #                     b d
+    modulation = self.modulation(clock).reshape(b, 6, c.width)
+    n = grid[0] * grid[1]
+    mask = jnp.concatenate([memory.mask, jnp.ones((b, n), bool)], axis=1)
+    tables = layers.rotary_tables(_grid(grid), c.width // c.heads)
+    x, _ = self.blocks(
+      x, memory.keys, memory.values, modulation, mask, tables
+    )
+    shift, scale = jnp.split(self.head_modulation(clock)[:, None], 2, axis=-1)
+    x = layers.rms_norm(x) * (1 + scale) + shift
+    # The output layer stays in float32: bf16 near +-1 is a 0.6 % step of depth.
+    x = x.astype(jnp.float32) @ self.head
+    return unpatchify(x, grid, c.patch)
+
+
+def patchify(picture: jax.Array, patch: int) -> jax.Array:
+  """`[b, h, w, 3]` to `[b, n, 3 * patch**2]`, row by row."""
+  b, h, w, c = picture.shape
+  x = picture.reshape(b, h // patch, patch, w // patch, patch, c)
+  return x.swapaxes(2, 3).reshape(b, -1, patch * patch * c)
+
+
+def unpatchify(x: jax.Array, grid: tuple[int, int], patch: int) -> jax.Array:
+  """Inverse of `patchify` for a grid of `(rows, columns)` patches."""
+  b, (rows, columns) = x.shape[0], grid
+  x = x.reshape(b, rows, columns, patch, patch, 3).swapaxes(2, 3)
+  return x.reshape(b, rows * patch, columns * patch, 3)
+
+
+def _grid(grid: tuple[int, int]) -> np.ndarray:
+  """Row and column of every patch, `[n, 2]`."""
+  return np.stack(np.indices(grid), axis=-1).reshape(-1, 2).astype('f')
+
+
+def _place_features(grid: tuple[int, int]) -> np.ndarray:
+  """Sines and cosines of the place in the frame, `[n, 4 * octaves]`.
+
+  Unlike RoPE these know where the frame ends, at any size and aspect.
+  """
+  place = (_grid(grid) + 0.5) / np.array(grid, 'f')  #             in (0, 1)
+  angles = np.pi * place[:, :, None] * 2.0 ** np.arange(_POSITION_OCTAVES)
+  angles = angles.reshape(len(place), -1)
+  return np.concatenate([np.sin(angles), np.cos(angles)], 1).astype('f')
+
+
+def _time_features(time: jax.Array) -> jax.Array:
+  """Sines and cosines of the time, `[b, 128]`."""
+  frequencies = np.pi * np.geomspace(0.5, 500.0, _TIME_FEATURES // 2)
+  angles = time[:, None] * frequencies.astype('f')
+  return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)

@@ -1,0 +1,172 @@
+"""Layers shared by the image transformer and the text stack."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vbanana_jax.models import numerics
+
+_HIDDEN_MULTIPLE = 64
+
+
+def hidden_width(width: int) -> int:
+  """SwiGLU width with the cost of a plain 4x MLP: 8/3, rounded up."""
+  return -(-8 * width // 3 // _HIDDEN_MULTIPLE) * _HIDDEN_MULTIPLE
+
+
+class Dense(nn.Module):
+  """`x [..., i] -> [..., features]`, by `numerics.dot`."""
+
+  features: int
+  policy: numerics.DotPolicy
+  use_bias: bool = False
+  kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
+
+  @nn.compact
+  def __call__(self, x):
+    kernel = self.param(
+      'kernel', self.kernel_init, (x.shape[-1], self.features)
+    )
+    y = numerics.dot(x, kernel, self.policy.operands)
+    if self.use_bias:
+      y += self.param('bias', nn.initializers.zeros, (self.features,))
+    return y.astype(self.policy.activations)
+
+
+def rms_norm(x: jax.Array) -> jax.Array:
+  """`x` over the root of its mean square along the last axis, in float32."""
+  x32 = x.astype(jnp.float32)
+  scale = jax.lax.rsqrt(jnp.mean(x32 * x32, axis=-1, keepdims=True) + 1e-6)
+  return (x32 * scale).astype(x.dtype)
+
+
+class RMSNorm(nn.Module):
+  """`rms_norm` with a learned gain."""
+
+  @nn.compact
+  def __call__(self, x):
+    gain = self.param('scale', nn.initializers.ones, (x.shape[-1],))
+    return (rms_norm(x) * gain).astype(x.dtype)
+
+
+class SwiGLU(nn.Module):
+  """`down(silu(gate(x)) * up(x))`."""
+
+  policy: numerics.DotPolicy
+
+  @nn.compact
+  def __call__(self, x):
+    width, hidden = x.shape[-1], hidden_width(x.shape[-1])
+    gate = Dense(hidden, self.policy, name='gate')(x)
+    up = Dense(hidden, self.policy, name='up')(x)
+    return Dense(width, self.policy, name='down')(nn.silu(gate) * up)
+
+
+def rotary_tables(
+  positions: np.ndarray, head_width: int, base: float = 100.0
+) -> tuple[np.ndarray, np.ndarray]:
+  """Cosines and sines `[n, e]` for `rotate`.
+
+  The first half of a head turns with the positions, shared evenly between
+  their axes; the other half never turns, so that content can be matched
+  wherever it is (image queries against text keys, which have no place).
+
+  Args:
+    positions: `[n, axes]`.
+    head_width: e, a multiple of 4 x axes.
+    base: ratio of the fastest to the slowest frequency.
+  """
+  axes = positions.shape[1]
+  pairs = head_width // 4 // axes
+  frequencies = base ** (-np.arange(pairs) / pairs)
+  angles = (positions[:, :, None] * frequencies).reshape(len(positions), -1)
+  angles = np.concatenate([angles, np.zeros_like(angles)], axis=1)
+  angles = np.repeat(angles, 2, axis=1)  # neighbours 2i and 2i + 1 turn together
+  return np.cos(angles).astype('f'), np.sin(angles).astype('f')
+
+
+def rotate(x: jax.Array, tables: tuple[np.ndarray, np.ndarray]) -> jax.Array:
+  """Rotary position embedding of `x [b, n, k, e]`.
+
+  The quarter turn is a small signed permutation and is written as a product:
+  slicing and joining halves costs a CPU several times more.
+  """
+  cos, sin = tables
+  e = x.shape[-1]
+  quarter_turn = np.zeros((e, e), np.float32)
+  even = np.arange(0, e, 2)
+  quarter_turn[even + 1, even] = -1.0
+  quarter_turn[even, even + 1] = 1.0
+  turned = x @ quarter_turn.astype(x.dtype)
+  return (x * cos[:, None] + turned * sin[:, None]).astype(x.dtype)
+
+
+def attend(
+  q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array
+) -> jax.Array:
+  """Bidirectional attention with a float32 softmax.
+
+  Args:
+    q: `[b, n, k, e]`.
+    k: `[b, m, k, e]`.
+    v: `[b, m, k, e]`.
+    mask: `[b, m]`, True where a key may be seen.
+
+  Returns:
+    `[b, n, k * e]`.
+  """
+  b, n, heads, e = q.shape
+  mask = jnp.broadcast_to(mask[:, None, None, :], (b, heads, n, k.shape[1]))
+  out = jax.nn.dot_product_attention(q, k, v, mask=mask)
+  return out.reshape(b, n, heads * e)
+
+
+def apply_blocks(
+  block: type[nn.Module],
+  depth: int,
+  *,
+  per_block: int,
+  shared: int,
+  remat: str,
+  **kwargs,
+) -> nn.Module:
+  """`depth` blocks as one module with one stacked parameter tree.
+
+  On accelerators the blocks are a `lax.scan` (compile time does not grow with
+  depth); on a CPU they are unrolled, because a scan costs 1.6x a step there.
+
+  Args:
+    block: called as `block(**kwargs)(x, *per_block_inputs, *shared_inputs)`
+      and returning `(x, None)`.
+    depth: number of blocks.
+    per_block: how many inputs carry a leading block axis.
+    shared: how many inputs are the same for every block.
+    remat: 'none', or 'full' to keep only each block's input for the backward
+      pass, or 'dots' to keep the results of matrix products.
+    **kwargs: passed to `block`.
+  """
+  block = REMAT[remat](block)
+  stack = nn.scan(
+    block,
+    variable_axes={'params': 0},
+    split_rngs={'params': True},
+    in_axes=(0,) * per_block + (nn.broadcast,) * shared,
+    length=depth,
+    unroll=depth if jax.default_backend() == 'cpu' else 1,
+  )
+  return stack(**kwargs)
+
+
+REMAT = {
+  'none': lambda block: block,
+  'full': lambda block: nn.remat(block, prevent_cse=False),
+  'dots': lambda block: nn.remat(
+    block,
+    prevent_cse=False,
+    policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+  ),
+}

@@ -1,0 +1,79 @@
+"""The text stack: instruction tokens to features, knowing nothing of images.
+
+Because neither time nor image enters here, the features of a prompt, and the
+keys and values that the image blocks make of them, are computed once a
+prompt however many sampler steps follow.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from vbanana_jax.models import layers, numerics
+
+PAD = 0
+
+
+class TextBlock(nn.Module):
+  """Pre-norm bidirectional attention and SwiGLU with 1-D RoPE."""
+
+  heads: int
+  policy: numerics.DotPolicy
+
+  @nn.compact
+  def __call__(self, x, mask):
+    b, l, d = x.shape
+    e = d // self.heads
+    tables = layers.rotary_tables(np.arange(l)[:, None], e)
+
+    def project(name, x):
+      y = layers.Dense(d, self.policy, name=name)(x)
+      return y.reshape(b, l, self.heads, e)
+
+    y = layers.RMSNorm(name='attention_norm')(x)  #       b l d
+    q = layers.RMSNorm(name='q_norm')(project('q', y))  # b l k e
+    k = layers.RMSNorm(name='k_norm')(project('k', y))  # b l k e
+    q, k = layers.rotate(q, tables), layers.rotate(k, tables)
+    y = layers.attend(q, k, project('v', y), mask)  #     b l d
+    x = x + layers.Dense(d, self.policy, name='out')(y)
+    y = layers.RMSNorm(name='mlp_norm')(x)
+    x = x + layers.SwiGLU(self.policy, name='mlp')(y)
+    return x, None
+
+
+class TextStack(nn.Module):
+  """Tokens `[b, l]`, padded with 0, to features `[b, l + 1, d]` and a mask.
+
+  A learned start token stands before every instruction, so that an empty one
+  still has something to attend to.
+  """
+
+  vocab_size: int
+  width: int
+  depth: int
+  heads: int
+  policy: numerics.DotPolicy
+  remat: str = 'none'
+
+  @nn.compact
+  def __call__(self, tokens):
+    table = self.param(
+      'embedding', nn.initializers.normal(1.0), (self.vocab_size, self.width)
+    )
+    start = self.param('start', nn.initializers.normal(1.0), (self.width,))
+    b = tokens.shape[0]
+    x = jnp.concatenate(
+      [jnp.broadcast_to(start, (b, 1, self.width)), table[tokens]], axis=1
+    ).astype(self.policy.activations)  #                  b l+1 d
+    mask = jnp.concatenate([jnp.ones((b, 1), bool), tokens != PAD], axis=1)
+    x, _ = layers.apply_blocks(
+      TextBlock,
+      self.depth,
+      per_block=0,
+      shared=1,
+      remat=self.remat,
+      heads=self.heads,
+      policy=self.policy,
+      name='blocks',
+    )(x, mask)
+    return layers.RMSNorm(name='norm')(x), mask

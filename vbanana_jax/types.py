@@ -1,0 +1,39 @@
+"""Axis letters and the batch that flows from data to the compiled steps.
+
+  b  batch          h w  pixels         c  channels      n  image tokens
+  l  text tokens    d    width          k  heads         e  head width
+  q  classes, instances or legend entries      t  sampler steps
+
+Colours outside the network are RGB in [0, 1]; time runs from 0 (noise) to
+1 (data); depth is z-depth in metres; normals have x right, y up, z to the
+viewer.
+"""
+
+from typing import TypedDict
+
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Batch(TypedDict):
+  """One training batch; every leaf has the batch as its leading axis.
+
+  Keys:
+    tokens: instruction, padded with 0.
+    source: source picture in [0, 1]; ignored where `has_source` is False.
+    target: painted answer in [0, 1].
+    valid_px: pixels that the loss may look at.
+    task: index into the mixture's tuple of task names.
+    noise_scale: standard deviation of the noise (network units).
+    one_pass_share: probability of training as a one-pass answer.
+    index: global example index; seeds the example's noise and time.
+  """
+
+  tokens: Int[Array, 'b l']
+  source: Float[Array, 'b h w 3']
+  has_source: Bool[Array, 'b']
+  target: Float[Array, 'b h w 3']
+  valid_px: Bool[Array, 'b h w']
+  task: Int[Array, 'b']
+  noise_scale: Float[Array, 'b']
+  one_pass_share: Float[Array, 'b']
+  index: Int[Array, 'b']
