@@ -1,0 +1,96 @@
+"""Every key a config has, with its default: nothing is read that is not here.
+
+Plain data only. Durations are '600 steps', '38_400 examples' or '5 percent'.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_base() -> ConfigDict:
+  """A complete config that the files of this folder change."""
+  config = ConfigDict()
+  config.seed = 0
+  config.image_size = 64
+  config.batch_size = 32
+  config.length = '1000 steps'
+  config.log_every = '10 steps'
+  config.save_every = '100 steps'
+  config.keep_checkpoints = 2
+  config.init_from = ''  # workdir whose averaged weights to start from
+
+  config.model = ConfigDict()
+  config.model.size = 'nano'  # a key of models.SIZES
+  config.model.patch = 8
+  config.model.max_text = 64  # tokens; a longer instruction is refused
+  config.model.remat = 'none'
+
+  config.data = ConfigDict()
+  config.data.level = 'quick'  # a level of scenes.world.LEVELS
+  config.data.photos = ''  # folder made by `vbanana prepare image_folder`
+  config.data.photos_weight = 0.0  # joins `generate`
+  config.data.tfds = ''  # name of a prepared TFDS set
+  config.data.tfds_dir = ''
+  config.data.tfds_split = 'train'
+  config.data.tfds_weight = 0.0
+
+  config.mixture = ConfigDict()  # task -> weight; 0 leaves it out
+  config.mixture.generate = 0.0
+  config.mixture.edit = 0.0
+  config.mixture.depth = 0.0
+  config.mixture.normals = 0.0
+  config.mixture.semantic = 0.0
+  config.mixture.referring = 0.0
+  config.mixture.instance = 0.0
+
+  config.loss = ConfigDict()
+  config.loss.one_pass_share = 0.5  # of a vision task's examples
+  config.loss.time_mean = -0.8  # of the logit-normal times
+  config.loss.time_std = 0.8
+
+  config.optim = ConfigDict()
+  config.optim.name = 'muon'
+  config.optim.learning_rate = 0.02  # Muon's matrices
+  config.optim.adam_learning_rate = 1e-3  # everything else
+  config.optim.muon_iterations = 5
+  config.optim.weight_decay = 0.0
+  config.optim.clip = 1.0
+  config.optim.warmup = 0.03  # share of the run
+  config.optim.decay = 0.5  # share of the run, at its end
+  config.optim.ema_decay = 0.999
+
+  config.eval = ConfigDict()
+  config.eval.limit = 512  # scenes of the exam
+  config.eval.batch_size = 64
+  config.eval.constant_scenes = 256  # training scenes to fit constants on
+  config.eval.sampled_limit = 64  # pictures of generate and edit
+  config.eval.sampled_steps = 16
+  config.eval.instance_steps = 8
+  config.eval.gallery = 4  # examples a task in the report
+  return config
+
+
+def parse_arg(arg: str, known: tuple[str, ...]) -> tuple[str, ...]:
+  """Words of a config argument like 'tune,smoke'; an unknown one raises."""
+  words = tuple(word for word in arg.split(',') if word)
+  for word in words:
+    if word not in known:
+      raise ValueError(f'config argument {word!r}: choose of {known}')
+  return words
+
+
+def make_smoke(config: ConfigDict) -> ConfigDict:
+  """The same run in a few seconds: checks the journey, teaches nothing."""
+  config.image_size = 32
+  config.model.size = 'smoke'
+  config.batch_size = 8
+  config.length = '6 steps'
+  config.log_every = '2 steps'
+  config.save_every = '3 steps'
+  config.eval.limit = 16
+  config.eval.batch_size = 8
+  config.eval.constant_scenes = 8
+  config.eval.sampled_limit = 8
+  config.eval.sampled_steps = 2
+  config.eval.instance_steps = 2
+  config.eval.gallery = 1
+  return config

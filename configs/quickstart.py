@@ -1,0 +1,32 @@
+"""From nothing to a tuned generalist on a laptop.
+
+Purpose: shows the whole journey at a size where it takes minutes.
+Command: bash launch/quickstart.sh
+Hardware: 2 CPU cores, 4 GB.
+"""
+
+from vbanana_jax.configs import base
+
+ARGS = ('pretrain', 'tune', 'smoke')
+PRETRAIN = {'generate': 3, 'edit': 1}
+TUNE = {
+  'generate': 2,
+  'edit': 1,
+  'depth': 3,
+  'normals': 3,
+  'semantic': 5,
+  'referring': 4,
+  'instance': 4,
+}
+
+
+def get_config(arg: str = 'tune'):
+  words = base.parse_arg(arg, ARGS)
+  config = base.get_base()
+  if 'pretrain' in words:
+    config.mixture.update(PRETRAIN)
+    config.length = '8_000 examples'
+  else:
+    config.mixture.update(TUNE)
+    config.length = '24_000 examples'
+  return base.make_smoke(config) if 'smoke' in words else config

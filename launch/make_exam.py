@@ -1,0 +1,27 @@
+"""Freezes the exam: writes vbanana_jax/protocols/eval_v1.json, once.
+
+  python launch/make_exam.py
+
+Takes some seconds. The file is committed and never written again: a change
+to scenes, language or tasks that moves its digests needs an eval_v2.
+"""
+
+import sys
+
+from vbanana_jax.data import exam
+
+LEVELS = ('quick', 'full')
+
+
+def main() -> None:
+  if exam.PROTOCOL_PATH.exists():
+    sys.exit(f'{exam.PROTOCOL_PATH} is frozen already; nothing is done')
+  exams = [
+    exam.freeze_exam(level, n=512, size=64, prefix_n=32) for level in LEVELS
+  ]
+  exam.PROTOCOL_PATH.parent.mkdir(exist_ok=True)
+  exam.save_exams(exams, exam.PROTOCOL_PATH)
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The whole test suite: `bash launch/test.sh --help`.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh"
+
+usage() {
+  cat <<'END'
+usage: bash launch/test.sh [PYTEST ARGUMENTS]
+
+Sets up the environment as launch/quickstart.sh does, with what the tests
+need, and runs the test suite on the CPU. Arguments go to pytest:
+
+  bash launch/test.sh                            everything
+  bash launch/test.sh tests/test_keys.py -x      one file, stop at a failure
+  bash launch/test.sh -k depth --durations=10    by name; the slowest ten
+END
+}
+
+case "${1:-}" in -h | --help) usage; exit 0 ;; esac
+
+setup_env test
+cd "$ROOT"
+python -m pytest "$@"

@@ -1,0 +1,64 @@
+"""Metadata, dependencies and extras; tool settings are in pyproject.toml."""
+
+import pathlib
+import re
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(
+  r"__version__ = '(.+)'", (ROOT / 'vbanana_jax/__init__.py').read_text()
+).group(1)
+
+setuptools.setup(
+  name='vbanana-jax',
+  version=VERSION,
+  description='An image generator, lightly tuned, as a vision generalist.',
+  long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+  long_description_content_type='text/markdown',
+  author='vbanana_jax authors',
+  license='Apache-2.0',
+  python_requires='>=3.11',
+  # configs/ stands at the top, where people edit it, and is installed inside
+  # the package, so that `--config quickstart` works without a clone.
+  packages=[
+    *setuptools.find_packages(include=['vbanana_jax', 'vbanana_jax.*']),
+    'vbanana_jax.configs',
+  ],
+  package_dir={'vbanana_jax.configs': 'configs'},
+  package_data={'vbanana_jax': ['vocabulary.json', 'protocols/*.json']},
+  entry_points={'console_scripts': ['vbanana = vbanana_jax.cli:main']},
+  # Ranges that are meant to work; constraints.txt is the set that is tested.
+  install_requires=[
+    'absl-py',
+    'array_record',
+    'flax>=0.12,<0.13',
+    'grain>=0.2.16',
+    'jax>=0.10,<0.13',
+    'jaxtyping',
+    'ml-collections>=1.1',
+    'numpy>=2',
+    'optax>=0.2.6',
+    'orbax-checkpoint>=0.12,<1',
+    'pillow',
+    'tensorflow-datasets',
+    'tokenizers',
+    'tqdm',
+  ],
+  extras_require={
+    'test': [
+      'beartype',
+      'ipykernel',
+      'nbclient',
+      'nbformat',
+      'pytest',
+      'ruff',
+      'scipy',
+    ],
+    'cuda': ['jax[cuda13]'],
+    'tpu': ['jax[tpu]'],
+    # Only for building TFDS datasets; nothing that trains or predicts
+    # imports it.
+    'prepare': ['tensorflow'],
+  },
+)

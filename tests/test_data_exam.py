@@ -1,0 +1,74 @@
+"""The exam is the frozen one, fair, and padded without effect."""
+
+import numpy as np
+import pytest
+
+from vbanana_jax.data import exam, sources
+from vbanana_jax.errors import UserError
+from vbanana_jax.scenes import world
+from vbanana_jax.tasks import TASKS
+
+LEVELS = ('quick', 'full')
+
+
+@pytest.mark.parametrize('level', LEVELS)
+def test_prefix_is_the_frozen_one(level):
+  frozen = exam.load_exam(level)
+  assert exam.exam_hash(frozen, frozen.prefix_n) == frozen.prefix_sha256, (
+    'the exam eval_v1 is frozen: scores on another exam cannot be compared. '
+    'Undo the change to scenes, language or tasks, or start eval_v2.'
+  )
+
+
+@pytest.mark.parametrize('level', LEVELS)
+def test_counts_are_uniform_and_every_class_occurs(level):
+  frozen = exam.load_exam(level)
+  source = exam.exam_source(level, frozen.scene_seed, frozen.size)
+  scenes = [source.scene(row) for row in range(frozen.n)]
+  counts = np.bincount([int(scene.count) for scene in scenes])
+  assert len(counts) == source.level.max_objects + 1
+  assert counts.max() - counts.min() <= 1
+  present = np.unique(np.concatenate([scene.class_id for scene in scenes]))
+  names = {world.OBJECTS[k] for k in present if k >= 0}
+  assert names == set(source.level.classes)
+
+
+def test_batches_are_padded_and_do_not_depend_on_batch_size():
+  task = TASKS['semantic']
+  (whole,) = exam.exam_batches(task, 'quick', 8, 5, max_text=512)
+  assert whole['valid'].tolist() == [True] * 5 + [False] * 3
+  assert whole['index'].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
+  assert whole['count'].tolist()[:5] == [0, 1, 2, 3, 4]
+  assert len(whole['prompt']) == 8
+  parts = list(exam.exam_batches(task, 'quick', 2, 5, max_text=512))
+  assert [part['valid'].sum() for part in parts] == [2, 2, 1]
+  for key in ('tokens', 'source', 'target', 'valid_px'):
+    joined = np.concatenate([part[key] for part in parts])[:5]
+    np.testing.assert_array_equal(joined, whole[key][:5])
+  for key, leaf in whole['aux'].items():
+    joined = np.concatenate([part['aux'][key] for part in parts])[:5]
+    np.testing.assert_array_equal(joined, leaf[:5])
+
+
+@pytest.mark.parametrize('name', sorted(TASKS))
+def test_every_task_is_posed(name):
+  batches = exam.exam_batches(TASKS[name], 'full', 4, 4, max_text=1024)
+  (batch,) = batches
+  assert batch['target'].shape == batch['source'].shape
+  assert all(batch['prompt'])
+
+
+def test_exam_seed_is_out_of_reach_of_training():
+  frozen = exam.load_exam('quick')
+  assert frozen.scene_seed > 2**32
+  mine = exam.exam_source('quick', frozen.scene_seed, frozen.size).scene(3)
+  yours = sources.SceneSource('quick', 0, 64).scene(3)
+  assert not np.array_equal(mine.camera, yours.camera)
+
+
+def test_a_changed_exam_is_refused(monkeypatch):
+  monkeypatch.setattr(exam, 'exam_hash', lambda frozen: 'other')
+  with pytest.raises(UserError, match='differs from the frozen one'):
+    exam.check_exam('quick')
+  with pytest.raises(UserError, match="no level 'hard'"):
+    exam.load_exam('hard')

@@ -1,0 +1,196 @@
+"""Folders and zips become shards; links, bombs and kills do no harm."""
+
+import io
+import json
+import stat
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vbanana_jax.data import array_records, folders, prepare
+from vbanana_jax.errors import UserError
+
+
+def picture(value, size=(10, 6), form='PNG'):
+  file = io.BytesIO()
+  Image.new('RGB', size, (value, 2 * value, 7)).save(file, format=form)
+  return file.getvalue()
+
+
+@pytest.fixture
+def pictures(tmp_path):
+  root = tmp_path / 'pets'
+  files = {
+    'tabby_cat/a.png': picture(1),
+    'tabby_cat/b.jpg': picture(60, form='JPEG'),
+    'dog/c.webp': picture(3, form='WEBP'),
+    'dog/d.png': picture(4),
+    'dog/d.txt': b'a dog\n on grass',
+    'more/e.png': picture(5),
+    'more/metadata.jsonl': b'{"file_name": "e.png", "text": "five"}\n',
+    'loose.png': picture(6),
+    'cut.png': picture(7)[:40],
+    'notes.md': b'no picture',
+  }
+  for name, content in files.items():
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+  return root
+
+
+def captions_of(out):
+  source = array_records.PhotoSource(out, 8)
+  return [source[i]['caption'] for i in range(len(source))]
+
+
+def test_folder_to_rows(pictures, tmp_path):
+  out = tmp_path / 'out'
+  manifest = prepare.prepare_image_folder(pictures, out)
+  assert manifest['count'] == 5 and manifest['name'] == 'pets'
+  assert manifest == array_records.check_shards(out)
+  assert captions_of(out) == [
+    'dog', 'a dog on grass', 'five', 'tabby cat', 'tabby cat',
+  ]  # fmt: skip
+  row = array_records.PhotoSource(out, 8)[1]
+  assert row['rgb'].shape == (8, 8, 3) and row['rgb'].dtype == np.float32
+  np.testing.assert_allclose(row['rgb'][0, 0] * 255, (4, 8, 7), atol=1e-4)
+  skipped = {entry['file']: entry['reason'] for entry in manifest['skipped']}
+  assert set(skipped) == {'cut.png', 'loose.png', 'notes.md'}
+  assert 'no caption' in skipped['loose.png']
+  # Nothing is left but the shards and their manifest.
+  names = sorted(path.name for path in out.iterdir())
+  assert names == ['manifest.json', 'shard-00000.array_record']
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['out', 'pets']
+
+
+def test_zip_and_folder_agree(pictures, tmp_path):
+  archive = tmp_path / 'pets.zip'
+  with zipfile.ZipFile(archive, 'w') as file:
+    for path in sorted(pictures.rglob('*.*')):
+      file.write(path, path.relative_to(pictures))
+  prepare.prepare_image_folder(pictures, tmp_path / 'a', caption='a thing')
+  prepare.prepare_image_folder(archive, tmp_path / 'b', caption='a thing')
+  one = array_records.PhotoSource(tmp_path / 'a', 4)
+  other = array_records.PhotoSource(tmp_path / 'b', 4)
+  assert len(one) == len(other) == 6
+  for row in range(6):
+    assert one[row]['caption'] == other[row]['caption']
+    np.testing.assert_array_equal(one[row]['rgb'], other[row]['rgb'])
+
+
+def test_dangerous_members_are_refused(tmp_path):
+  archive = tmp_path / 'bad.zip'
+  link = zipfile.ZipInfo('cat/link.png')
+  link.external_attr = (stat.S_IFLNK | 0o777) << 16
+  with zipfile.ZipFile(archive, 'w', zipfile.ZIP_DEFLATED) as file:
+    file.writestr('cat/good.png', picture(9))
+    file.writestr('../cat/up.png', picture(1))
+    file.writestr('/cat/root.png', picture(1))
+    file.writestr('C:/cat/drive.png', picture(1))
+    file.writestr(link, '/etc/passwd')
+    file.writestr('cat/bytes.png', b'\0' * 100_000)
+    file.writestr('cat/pixels.png', picture(1, size=(300, 300)))
+  manifest = prepare.prepare_image_folder(
+    archive, tmp_path / 'out', max_bytes=50_000, max_pixels=10_000
+  )
+  assert manifest['count'] == 1
+  reasons = {entry['file']: entry['reason'] for entry in manifest['skipped']}
+  assert reasons['../cat/up.png'] == 'a name that climbs with ..'
+  assert reasons['/cat/root.png'] == 'an absolute name'
+  assert reasons['C:/cat/drive.png'] == 'an absolute name'
+  assert reasons['cat/link.png'] == 'a link'
+  assert '50000' in reasons['cat/bytes.png']
+  assert '300 x 300' in reasons['cat/pixels.png']
+
+
+def test_a_damaged_member_is_left_out(tmp_path):
+  archive = tmp_path / 'bad.zip'
+  with zipfile.ZipFile(archive, 'w') as file:
+    file.writestr('cat/a.png', picture(9))
+    file.writestr('cat/b.png', picture(10))
+  content = archive.read_bytes()
+  archive.write_bytes(content.replace(picture(9), picture(9)[:-1] + b'?'))
+  manifest = prepare.prepare_image_folder(archive, tmp_path / 'out')
+  assert manifest['count'] == 1
+  assert 'CRC' in manifest['skipped'][0]['reason']
+
+
+def test_links_in_folders_are_not_followed(pictures, tmp_path):
+  secret = tmp_path / 'secret'
+  secret.mkdir()
+  (secret / 'x.png').write_bytes(picture(1))
+  (pictures / 'dog' / 'x.png').symlink_to(secret / 'x.png')
+  (pictures / 'linked').symlink_to(secret)
+  listing = folders.list_members(pictures)
+  assert {name for name, _ in listing.refused} == {'dog/x.png', 'linked'}
+  assert not any('x.png' in member.name for member in listing.members)
+
+
+def test_stopped_and_started_again(pictures, tmp_path, monkeypatch):
+  out = tmp_path / 'out'
+  whole = prepare.prepare_image_folder(pictures, out, shard_bytes=1)
+  assert len(whole['shards']) == 5  # one picture each
+  assert prepare.prepare_image_folder(pictures, out, shard_bytes=1) == whole
+  with pytest.raises(UserError, match='something else already'):
+    prepare.prepare_image_folder(pictures, out, shard_bytes=2)
+
+  again = tmp_path / 'again'
+  make_record = prepare._make_record
+  made = []
+
+  def interrupted(member, *args, **kwargs):
+    if len(made) == 3:
+      raise KeyboardInterrupt
+    made.append(member.name)
+    return make_record(member, *args, **kwargs)
+
+  monkeypatch.setattr(prepare, '_make_record', interrupted)
+  with pytest.raises(KeyboardInterrupt):
+    prepare.prepare_image_folder(pictures, again, shard_bytes=1)
+  assert not again.exists()
+  first = list(made)
+
+  def counted(member, *args, **kwargs):
+    made.append(member.name)
+    return make_record(member, *args, **kwargs)
+
+  monkeypatch.setattr(prepare, '_make_record', counted)
+  resumed = prepare.prepare_image_folder(pictures, again, shard_bytes=1)
+  assert len(made) == len(set(made)) == 7 and made[:3] == first
+  assert resumed['count'] == whole['count']
+  assert captions_of(again) == captions_of(out)
+
+
+def test_damage_is_found(pictures, tmp_path):
+  out = tmp_path / 'out'
+  prepare.prepare_image_folder(pictures, out)
+  shard = out / 'shard-00000.array_record'
+  content = bytearray(shard.read_bytes())
+  content[-1] ^= 1
+  shard.write_bytes(content)
+  with pytest.raises(UserError, match=r'shard-00000.* damaged'):
+    array_records.check_shards(out)
+  shard.unlink()
+  with pytest.raises(UserError, match='missing'):
+    array_records.check_shards(out)
+
+
+def test_clear_errors(tmp_path):
+  with pytest.raises(UserError, match='no such folder'):
+    prepare.prepare_image_folder(tmp_path / 'none', tmp_path / 'out')
+  (tmp_path / 'file.txt').write_text('hello')
+  with pytest.raises(UserError, match='neither a folder nor a zip'):
+    prepare.prepare_image_folder(tmp_path / 'file.txt', tmp_path / 'out')
+  (tmp_path / 'empty').mkdir()
+  with pytest.raises(UserError, match='no picture to prepare'):
+    prepare.prepare_image_folder(tmp_path / 'empty', tmp_path / 'out')
+  with pytest.raises(UserError, match='vbanana prepare image_folder'):
+    array_records.PhotoSource(tmp_path / 'empty', 8)
+  (tmp_path / 'empty' / 'manifest.json').write_text(
+    json.dumps({'schema_version': 99})
+  )
+  with pytest.raises(UserError, match='schema 99'):
+    array_records.PhotoSource(tmp_path / 'empty', 8)

@@ -1,0 +1,145 @@
+"""Batches are a function of the step, whoever reads them and from where."""
+
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vbanana_jax.data import mixture, stream
+from vbanana_jax.errors import UserError
+from vbanana_jax.tasks.depth import Depth
+from vbanana_jax.tasks.generate import Generate
+
+SIZE = 8
+
+
+class FakeSource:
+  """Pictures whose level tells the row."""
+
+  def __init__(self, name, rows=None, bad_row=None):
+    self.name = name
+    self.bad_row = bad_row
+    self.endless = rows is None
+    self.rows = rows or 1000
+
+  def __len__(self):
+    return self.rows
+
+  def __getitem__(self, index):
+    if index == self.bad_row:
+      raise UserError('an unlucky picture')
+    return {
+      'index': index,
+      'rgb': np.full((SIZE, SIZE, 3), index / 100, np.float32),
+      'depth_m': np.full((SIZE, SIZE), 1 + index, np.float32),
+      'caption': f'number {index}',
+    }
+
+
+def build(rows=None, bad_row=None, **options):
+  options = {'batch_size': 4, 'seed': 3, 'max_text': 64, **options}
+  mixed = mixture.Mixture(
+    [
+      mixture.Entry(Generate(empty_share=0.0), FakeSource('photos', rows), 1),
+      mixture.Entry(Depth(), FakeSource('scenes', None, bad_row), 3),
+    ]
+  )
+  return stream.build_stream(mixed, **options)
+
+
+def take(iterator, n):
+  batches = list(itertools.islice(iterator, n))
+  iterator.close()
+  return batches
+
+
+def assert_equal_batches(one, other):
+  assert one.keys() == other.keys()
+  for key in one:
+    np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_batch_fields():
+  (batch,) = take(build(), 1)
+  shapes = {key: (leaf.shape, str(leaf.dtype)) for key, leaf in batch.items()}
+  assert shapes == {
+    'tokens': ((4, 64), 'int32'),
+    'source': ((4, SIZE, SIZE, 3), 'float32'),
+    'has_source': ((4,), 'bool'),
+    'target': ((4, SIZE, SIZE, 3), 'float32'),
+    'valid_px': ((4, SIZE, SIZE), 'bool'),
+    'task': ((4,), 'int32'),
+    'noise_scale': ((4,), 'float32'),
+    'one_pass_share': ((4,), 'float32'),
+    'index': ((4,), 'int64'),
+  }
+  np.testing.assert_array_equal(batch['index'], range(4))
+  is_depth = batch['task'] == 1
+  assert is_depth.sum() == 3
+  np.testing.assert_array_equal(batch['has_source'], is_depth)
+  np.testing.assert_array_equal(batch['one_pass_share'], 0.5 * is_depth)
+  expected = np.where(is_depth, Depth().noise_scale, SIZE / 256)
+  np.testing.assert_allclose(batch['noise_scale'], expected)
+
+
+def test_any_step_can_be_the_first():
+  whole = take(build(), 5)
+  for start in (1, 4):
+    resumed = take(build(start_step=start), 5 - start)
+    for one, other in zip(whole[start:], resumed, strict=True):
+      assert_equal_batches(one, other)
+
+
+@pytest.mark.parametrize('process_count', [2, 4])
+def test_processes_share_the_global_batch(process_count):
+  whole = take(build(start_step=2), 2)
+  parts = [
+    take(build(start_step=2, process_index=p, process_count=process_count), 2)
+    for p in range(process_count)
+  ]
+  for step, batch in enumerate(whole):
+    joined = {
+      key: np.concatenate([part[step][key] for part in parts]) for key in batch
+    }
+    assert_equal_batches(batch, joined)
+
+
+def test_threads_change_nothing():
+  for one, other in zip(take(build(threads=1), 3), take(build(threads=8), 3)):
+    assert_equal_batches(one, other)
+
+
+def test_finite_sources_are_shuffled_anew_every_epoch():
+  batches = take(build(rows=6), 12)
+  levels = [
+    round(float(target[0, 0, 0] * 100))
+    for batch in batches
+    for task, target in zip(batch['task'], batch['target'])
+    if task == 0
+  ]
+  assert sorted(levels[:6]) == sorted(levels[6:]) == list(range(6))
+  assert levels[:6] != levels[6:]
+
+
+def test_bad_rows_are_named():
+  with pytest.raises(UserError, match="row 13 of source 'scenes': an unlucky"):
+    take(build(bad_row=13), 20)
+
+
+def test_uneven_processes_are_refused():
+  with pytest.raises(UserError, match='no multiple'):
+    build(process_count=3)
+
+
+def test_works_where_nobody_parsed_absl_flags():
+  # In a notebook grain would stop with UnparsedFlagAccessError.
+  code = (
+    'import grain; from absl import flags;'
+    'from vbanana_jax.data import stream;'
+    'assert not flags.FLAGS.is_parsed();'
+    'stream._parse_flags_for_grain();'
+    'assert flags.FLAGS.is_parsed()'
+  )
+  subprocess.run([sys.executable, '-c', code], check=True)

@@ -1,0 +1,75 @@
+"""Frozen scenes as a TFDS data set: exact labels, and no TensorFlow."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vbanana_jax.data import sources, tfds_scenes, tfds_source
+from vbanana_jax.errors import UserError
+
+SIZE = 16
+
+
+@pytest.fixture(scope='module')
+def frozen(tmp_path_factory):
+  data_dir = tmp_path_factory.mktemp('tfds')
+  name = tfds_scenes.freeze_scenes(
+    data_dir, level='quick', seed=3, n=5, size=SIZE
+  )
+  return name, data_dir
+
+
+def test_frozen_scenes_come_back(frozen):
+  name, data_dir = frozen
+  source = tfds_source.TfdsSource(
+    name, data_dir, 'train', SIZE, labels=tfds_source.LABELS
+  )
+  fresh = sources.SceneSource('quick', 3, SIZE)
+  assert len(source) == 5
+  keys_found = set()
+  for row in range(5):
+    example = source[row]
+    # TFDS stores rows in its own order: find the scene by its depth.
+    twin = next(
+      k
+      for k in range(5)
+      if np.array_equal(fresh[k]['depth_m'], example['depth_m'])
+    )
+    keys_found.add(twin)
+    for key in tfds_source.LABELS:
+      np.testing.assert_array_equal(example[key], fresh[twin][key])
+      assert example[key].dtype == fresh[twin][key].dtype
+    error = np.abs(example['rgb'] - fresh[twin]['rgb']).max()
+    assert error <= 0.5 / 255 + 1e-6
+    assert example['caption']
+  assert keys_found == set(range(5))
+
+
+def test_pictures_are_resized_but_labels_never(frozen):
+  name, data_dir = frozen
+  small = tfds_source.TfdsSource(name, data_dir, 'train', 8)
+  assert small[0]['rgb'].shape == (8, 8, 3)
+  with pytest.raises(UserError, match='labels are not resampled'):
+    tfds_source.TfdsSource(name, data_dir, 'train', 8, labels=('depth_m',))
+
+
+def test_clear_errors(frozen):
+  name, data_dir = frozen
+  with pytest.raises(UserError, match="no feature 'photo'"):
+    tfds_source.TfdsSource(name, data_dir, 'train', 8, image='photo')
+  with pytest.raises(UserError, match='not known'):
+    tfds_source.TfdsSource('no_such_set', data_dir, 'train', 8)
+  with pytest.raises(UserError, match="split 'night'"):
+    tfds_source.TfdsSource(name, data_dir, 'night', 8)
+
+
+def test_no_tensorflow_is_imported(frozen):
+  name, data_dir = frozen
+  code = (
+    'import sys; from vbanana_jax.data import tfds_source;'
+    f's = tfds_source.TfdsSource({name!r}, {str(data_dir)!r}, "train", 8);'
+    's[0]; assert "tensorflow" not in sys.modules'
+  )
+  subprocess.run([sys.executable, '-c', code], check=True)

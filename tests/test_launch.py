@@ -1,0 +1,171 @@
+"""The shell scripts: syntax, help, and what happens when a step fails.
+
+A stub environment stands in for Python, so that nothing is installed: its
+`python` and `vbanana` write their arguments to a log.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+SCRIPTS = [*sorted((ROOT / 'launch').glob('*.sh')), ROOT / '.ci' / 'run']
+COMMANDS = ('quickstart.sh', 'test.sh')
+
+PYTHON_STUB = """#!/usr/bin/env bash
+[[ $1 == -c ]] && exit {too_old:d}
+printf 'python %s\\n' "$*" >>{log}
+"""
+VBANANA_STUB = """#!/usr/bin/env bash
+printf 'vbanana %s\\n' "$*" >>{log}
+case "$*" in *{fails_on}*) {failure} ;; esac
+"""
+
+
+def make_environment(
+  folder, *, too_old=False, fails_on='-nothing-', failure='exit 3'
+):
+  """Makes a stub environment; returns variables that activate it, its log."""
+  log = folder / 'log'
+  log.touch()
+  (folder / 'bin').mkdir()
+  for name, text in (('python', PYTHON_STUB), ('vbanana', VBANANA_STUB)):
+    stub = folder / 'bin' / name
+    stub.write_text(
+      text.format(log=log, too_old=too_old, fails_on=fails_on, failure=failure)
+    )
+    stub.chmod(0o755)
+  home = folder / 'home'
+  home.mkdir()
+  return {
+    'PATH': '/usr/bin:/bin',
+    'HOME': str(home),
+    'VIRTUAL_ENV': str(folder),
+  }, log
+
+
+def run_script(name, *args, env=None, cwd=None):
+  return subprocess.run(
+    ['bash', str(ROOT / 'launch' / name), *args],
+    env=env,
+    cwd=cwd,
+    capture_output=True,
+    text=True,
+    timeout=60,
+    stdin=subprocess.DEVNULL,
+  )
+
+
+@pytest.mark.parametrize('script', SCRIPTS, ids=lambda path: path.name)
+def test_syntax(script):
+  subprocess.run(['bash', '-n', str(script)], check=True)
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_help_teaches_and_touches_nothing(name, tmp_path):
+  env, log = make_environment(tmp_path)
+  done = run_script(name, '--help', env=env)
+  assert done.returncode == 0, done.stderr
+  assert f'usage: bash launch/{name}' in done.stdout
+  assert log.read_text() == ''
+
+
+@pytest.mark.parametrize('args', [['--fast'], ['--workdir']])
+def test_bad_flag_is_one_line_and_exit_code_2(args, tmp_path):
+  env, log = make_environment(tmp_path)
+  done = run_script('quickstart.sh', *args, env=env)
+  assert done.returncode == 2
+  assert args[0] in done.stderr and done.stderr.count('\n') == 1
+  assert log.read_text() == ''
+
+
+def test_phases_in_order_from_any_folder(tmp_path):
+  env, log = make_environment(tmp_path)
+  args = ('--smoke', '--workdir', 'my run')
+  done = run_script('quickstart.sh', *args, env=env, cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  calls = [line for line in log.read_text().splitlines() if line[0] == 'v']
+  assert calls == [
+    'vbanana train --config quickstart:pretrain,smoke'
+    ' --workdir my run/pretrain',
+    'vbanana train --config quickstart:tune,smoke --workdir my run/tune'
+    ' --config.init_from=my run/pretrain',
+    'vbanana evaluate --workdir my run',
+    'vbanana report --workdir my run',
+  ]
+
+
+def test_installs_once_and_again_for_the_tests(tmp_path):
+  env, log = make_environment(tmp_path)
+
+  def installs():
+    return log.read_text().count('pip install')
+
+  assert run_script('quickstart.sh', env=env).returncode == 0
+  assert run_script('quickstart.sh', env=env).returncode == 0
+  assert installs() == 1
+  assert run_script('test.sh', '-k', 'x y', env=env).returncode == 0
+  assert installs() == 2
+  assert run_script('quickstart.sh', env=env).returncode == 0
+  assert installs() == 2
+  assert 'python -m pytest -k x y\n' in log.read_text()
+
+
+def test_failing_phase_stops_with_its_exit_code(tmp_path):
+  env, log = make_environment(tmp_path, fails_on='tune')
+  assert run_script('quickstart.sh', env=env).returncode == 3
+  assert 'vbanana evaluate' not in log.read_text()
+
+
+@pytest.mark.parametrize('code, expected', [(0, 130), (5, 5)])
+def test_ctrl_c_stops_with_the_exit_code_of_the_phase(code, expected, tmp_path):
+  save = f'trap "exit {code}" INT; touch "$HOME/ready"; sleep 30 & wait'
+  env, log = make_environment(tmp_path, fails_on='pretrain', failure=save)
+  process = subprocess.Popen(
+    ['bash', str(ROOT / 'launch' / 'quickstart.sh')],
+    env=env,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+    start_new_session=True,
+  )
+  deadline = time.monotonic() + 20
+  while not (tmp_path / 'home' / 'ready').exists():
+    assert time.monotonic() < deadline and process.poll() is None
+    time.sleep(0.02)
+  # As a terminal does: to every process of the foreground group.
+  os.killpg(process.pid, signal.SIGINT)
+  assert process.wait(timeout=20) == expected
+  assert 'tune' not in log.read_text().replace('pretrain', '')
+
+
+def test_old_python_in_the_active_environment_is_refused(tmp_path):
+  env, log = make_environment(tmp_path, too_old=True)
+  done = run_script('quickstart.sh', env=env)
+  assert done.returncode == 1
+  assert 'Python >= 3.11' in done.stderr and done.stderr.count('\n') == 1
+  assert log.read_text() == ''
+
+
+def test_no_python_at_all_is_one_line_and_makes_nothing(tmp_path):
+  # In a copy without .venv, with a PATH of the few tools that set-up uses.
+  shutil.copytree(ROOT / 'launch', tmp_path / 'launch')
+  tools = tmp_path / 'bin'
+  tools.mkdir()
+  for tool in ('bash', 'cat', 'cksum', 'dirname', 'grep'):
+    (tools / tool).symlink_to(shutil.which(tool))
+  done = subprocess.run(
+    [tools / 'bash', str(tmp_path / 'launch' / 'quickstart.sh')],
+    env={'PATH': str(tools), 'HOME': str(tmp_path)},
+    capture_output=True,
+    text=True,
+    timeout=60,
+  )
+  assert done.returncode == 1
+  assert 'no Python >= 3.11 found' in done.stderr
+  assert done.stderr.count('\n') == 1
+  assert not (tmp_path / '.venv').exists()

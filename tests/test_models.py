@@ -1,0 +1,249 @@
+"""The network: shapes, what may depend on what, and the fast products."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vbanana_jax import models
+from vbanana_jax.errors import UserError
+from vbanana_jax.models import dit, layers, numerics
+
+POLICY = models.DotPolicy()
+
+
+def build(**changes):
+  config = {
+    'size': 'smoke',
+    'patch': 8,
+    'vocab_size': 64,
+    'max_text': 8,
+    'remat': 'none',
+  }
+  return models.build_model({**config, **changes}, POLICY)
+
+
+def make_inputs(b=2, h=16, w=16, seed=0):
+  rng = np.random.default_rng(seed)
+  pictures = rng.normal(size=(2, b, h, w, 3)).astype('f')
+  tokens = rng.integers(1, 64, (b, 8)).astype(np.int32)
+  tokens[:, 5:] = 0
+  return (
+    jnp.asarray(pictures[0]),
+    jnp.linspace(0.1, 0.9, b),
+    jnp.asarray(tokens),
+    jnp.asarray(pictures[1]),
+    jnp.ones(b, bool),
+  )
+
+
+@pytest.fixture(scope='module')
+def network():
+  model = build()
+  inputs = make_inputs()
+  params = jax.jit(model.init)(jax.random.key(0), *inputs)['params']
+  # A fresh head is nearly blind: wake everything that starts at zero.
+  params = jax.tree.map(
+    lambda x: x + 0.05 * jax.random.normal(jax.random.key(1), x.shape), params
+  )
+  apply = jax.jit(lambda *a: model.apply({'params': params}, *a))
+  return model, params, apply
+
+
+@pytest.mark.parametrize('size', sorted(models.SIZES))
+def test_named_sizes_trace(size):
+  model = build(size=size)
+  variables = jax.eval_shape(
+    model.init, jax.random.key(0), *make_inputs(b=1, h=64, w=64)
+  )
+  count = models.count_parameters(variables['params'])
+  low, high = {
+    'smoke': (1e4, 1e6),
+    'nano': (4e6, 9e6),
+    'mini': (1e7, 3e7),
+    'small': (3e7, 6e7),
+    'base': (8e7, 1.8e8),
+    'large': (2.8e8, 5e8),
+    'xl': (1.8e9, 2.6e9),
+  }[size]
+  assert low < count < high
+
+
+@pytest.mark.parametrize('shape', [(16, 16), (8, 24), (32, 8)])
+def test_any_size_and_aspect(network, shape):
+  model, params, _ = network
+  inputs = make_inputs(1, *shape)
+  x = model.apply({'params': params}, *inputs)
+  assert x.shape == (1, *shape, 3) and x.dtype == jnp.float32
+
+
+def test_patches_must_divide_the_picture(network):
+  model, params, _ = network
+  with pytest.raises(ValueError, match='20x16'):
+    model.apply({'params': params}, *make_inputs(1, 20, 16))
+
+
+def test_patchify_is_undone():
+  x = jnp.arange(2 * 16 * 24 * 3.0).reshape(2, 16, 24, 3)
+  y = dit.unpatchify(dit.patchify(x, 8), (2, 3), 8)
+  np.testing.assert_array_equal(x, y)
+
+
+def test_examples_do_not_see_each_other(network):
+  _, _, apply = network
+  inputs = make_inputs()
+  changed = [x.at[1].set(x[0]) for x in inputs]
+  np.testing.assert_allclose(
+    apply(*inputs)[0], apply(*changed)[0], atol=1e-5
+  )
+
+
+def test_every_input_matters(network):
+  _, _, apply = network
+  inputs = make_inputs()
+  before = apply(*inputs)
+  changes = [
+    (0, inputs[0] + 1.0),
+    (1, inputs[1] * 0.5),
+    (2, inputs[2].at[:, 2].set(9)),
+    (3, inputs[3] + 1.0),
+    (4, jnp.zeros(2, bool)),
+  ]
+  for place, value in changes:
+    after = apply(*inputs[:place], value, *inputs[place + 1 :])
+    assert float(jnp.abs(after - before).max()) > 1e-4, place
+
+
+def test_an_absent_source_is_never_read(network):
+  _, _, apply = network
+  canvas, time, tokens, source, _ = make_inputs()
+  absent = jnp.zeros(2, bool)
+  np.testing.assert_array_equal(
+    apply(canvas, time, tokens, source, absent),
+    apply(canvas, time, tokens, source * 3.0, absent),
+  )
+
+
+def test_text_memory_knows_neither_time_nor_image(network):
+  model, params, apply = network
+  canvas, time, tokens, source, has_source = make_inputs()
+  memory = model.apply({'params': params}, tokens, method='encode_text')
+  x = model.apply(
+    {'params': params},
+    canvas,
+    time,
+    memory,
+    source,
+    has_source,
+    method='denoise',
+  )
+  np.testing.assert_allclose(
+    x, apply(canvas, time, tokens, source, has_source), atol=1e-5
+  )
+
+
+def test_padding_of_an_instruction_changes_nothing(network):
+  model, params, _ = network
+  canvas, time, tokens, source, has_source = make_inputs()
+  short = model.apply(
+    {'params': params}, canvas, time, tokens[:, :5], source, has_source
+  )
+  long = model.apply(
+    {'params': params}, canvas, time, tokens, source, has_source
+  )
+  np.testing.assert_allclose(short, long, atol=1e-5)
+
+
+@pytest.mark.parametrize('remat', ['dots', 'full'])
+def test_rematerialisation_changes_nothing(network, remat):
+  model, params, _ = network
+  inputs = make_inputs()
+
+  def loss(params, model):
+    return jnp.mean(model.apply({'params': params}, *inputs) ** 2)
+
+  expected = jax.grad(loss)(params, model)
+  found = jax.grad(loss)(params, build(remat=remat))
+  for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found)):
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_scan_equals_unrolled(network, monkeypatch):
+  model, params, apply = network
+  inputs = make_inputs()
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
+  scanned = jax.jit(lambda *a: build().apply({'params': params}, *a))
+  assert 'while' in scanned.lower(*inputs).as_text()
+  np.testing.assert_allclose(scanned(*inputs), apply(*inputs), atol=1e-5)
+
+
+def test_rotation_keeps_relative_places():
+  q, k = np.random.default_rng(0).normal(size=(2, 1, 9, 1, 16)).astype('f')
+  q[:] = q[:, :1]
+  k[:] = k[:, :1]
+  positions = np.stack(np.indices((3, 3)), -1).reshape(-1, 2)
+  tables = layers.rotary_tables(positions, 16)
+  q, k = layers.rotate(jnp.array(q), tables), layers.rotate(jnp.array(k), tables)
+  scores = np.einsum('bnke,bmke->nm', q, k)
+  # (0,0)->(1,1) and (1,1)->(2,2) are the same step.
+  np.testing.assert_allclose(scores[0, 4], scores[4, 8], rtol=1e-5)
+  assert abs(scores[0, 4] - scores[0, 1]) > 1e-3
+
+
+@pytest.mark.parametrize('operands,tolerance', [('float32', 1e-5), ('bfloat16', 2e-2)])
+def test_dot_and_its_gradients(operands, tolerance):
+  rng = np.random.default_rng(0)
+  x = jnp.array(rng.normal(size=(2, 3, 8)), jnp.float32)
+  kernel = jnp.array(rng.normal(size=(8, 5)), jnp.float32)
+  g = jnp.array(rng.normal(size=(2, 3, 5)), jnp.float32)
+  y, vjp = jax.vjp(lambda x, w: numerics.dot(x, w, operands), x, kernel)
+  expected, expected_vjp = jax.vjp(lambda x, w: x @ w, x, kernel)
+  assert y.dtype == jnp.float32
+  for a, b in zip((y, *vjp(g)), (expected, *expected_vjp(g))):
+    scale = float(jnp.abs(b).max())
+    np.testing.assert_allclose(a, b, atol=tolerance * scale)
+
+
+def test_every_product_of_a_step_has_narrow_operands_and_wide_results():
+  model = models.build_model(
+    {
+      'size': 'smoke',
+      'patch': 8,
+      'vocab_size': 64,
+      'max_text': 8,
+      'remat': 'none',
+    },
+    models.DotPolicy(operands='bfloat16'),
+  )
+  inputs = make_inputs()
+  params = jax.eval_shape(model.init, jax.random.key(0), *inputs)['params']
+
+  def loss(params):
+    return jnp.mean(model.apply({'params': params}, *inputs) ** 2)
+
+  lines = jax.jit(jax.grad(loss)).lower(params).as_text().splitlines()
+  products = [
+    line for line in lines if 'dot_general' in line and 'xbf16>' in line
+  ]
+  assert len(products) > 30
+  assert all(line.rstrip().endswith('xf32>') for line in products)
+  mixed = [line for line in products if 'xf32>, tensor' in line.split('->')[0]]
+  assert not mixed
+
+
+def test_policy_of_a_cpu_follows_what_it_can_do(monkeypatch, tmp_path):
+  info = tmp_path / 'cpuinfo'
+  monkeypatch.setattr(numerics, '_CPU_INFO', info)
+  assert numerics.build_policy('cpu').operands == 'float32'
+  info.write_text('flags : fpu avx512_bf16 amx_bf16\n')
+  assert numerics.build_policy('cpu').operands == 'bfloat16'
+  info.write_text('flags : fpu avx2\n')
+  assert numerics.build_policy('cpu').operands == 'float32'
+  assert numerics.build_policy('gpu').activations == 'bfloat16'
+
+
+def test_unknown_size_and_key_are_named():
+  with pytest.raises(UserError, match='huge'):
+    build(size='huge')
+  with pytest.raises(UserError, match='widht'):
+    build(widht=3)

@@ -1,0 +1,85 @@
+"""Which leaf Muon owns, the schedule, and the average of the weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vbanana_jax import models, optim, state
+from vbanana_jax.errors import UserError
+
+CONFIG = {
+  'name': 'muon',
+  'learning_rate': 0.02,
+  'adam_learning_rate': 1e-3,
+  'muon_iterations': 5,
+  'weight_decay': 0.0,
+  'clip': 1.0,
+  'warmup': 0.1,
+  'decay': 0.5,
+}
+
+
+@pytest.fixture(scope='module')
+def params():
+  model = models.build_model(
+    {
+      'size': 'smoke',
+      'patch': 8,
+      'vocab_size': 64,
+      'max_text': 8,
+      'remat': 'none',
+    },
+    models.DotPolicy(),
+  )
+  return jax.eval_shape(lambda: state.make_params(model, size=16, seed=0))
+
+
+def names_of(tree):
+  is_leaf = lambda x: x is None or hasattr(x, 'reduction_axis')  # noqa: E731
+  leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf)
+  return {jax.tree_util.keystr(path) for path, leaf in leaves if leaf}
+
+
+def test_muon_owns_exactly_the_matrices_of_the_blocks(params):
+  names = names_of(optim.muon_dimensions(params))
+  matrices = ('q', 'k', 'v', 'out')
+  mlp = ('gate', 'up', 'down')
+  assert names == {
+    f"{stack}['blocks']{name}['kernel']"
+    for stack in ('', "['text']")
+    for name in [f"['{m}']" for m in matrices] + [f"['mlp']['{m}']" for m in mlp]
+  }
+
+
+def test_muon_orthogonalises_each_block_alone(params):
+  optimizer = optim.build_optimizer(CONFIG, total_steps=10)
+  weights = jax.tree.map(lambda x: jnp.zeros(x.shape), params)
+  rng = np.random.default_rng(0)
+  gradients = jax.tree.map(
+    lambda x: jnp.array(rng.normal(size=x.shape), jnp.float32), params
+  )
+  opt_state = optimizer.init(weights)
+  for _ in range(2):  # the first step has learning rate 0
+    updates, opt_state = optimizer.update(gradients, opt_state, weights)
+  for block in updates['blocks']['q']['kernel']:
+    singular = np.linalg.svd(block, compute_uv=False)
+    assert singular.max() / singular.min() < 4.0
+  raw = np.linalg.svd(gradients['blocks']['q']['kernel'][0], compute_uv=False)
+  assert raw.max() / raw.min() > 10.0
+
+
+def test_schedule_warms_up_holds_and_ends_at_zero():
+  schedule = optim.build_schedule({'warmup': 0.1, 'decay': 0.5}, 100)
+  values = [float(schedule(step)) for step in (0, 5, 10, 30, 50, 75, 100)]
+  np.testing.assert_allclose(values, [0, 0.5, 1, 1, 1, 0.5, 0], atol=1e-6)
+
+
+def test_the_average_forgets_its_start():
+  decays = [float(optim.make_ema_decay(0.999, s)) for s in (0, 90, 10**6)]
+  np.testing.assert_allclose(decays, [0.1, 0.91, 0.999], rtol=1e-6)
+
+
+def test_an_unknown_optimizer_is_named():
+  with pytest.raises(UserError, match='sgd'):
+    optim.build_optimizer({**CONFIG, 'name': 'sgd'}, 10)

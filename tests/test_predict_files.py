@@ -1,0 +1,219 @@
+"""Exact painted colours come out as exact values at the photo's size."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vbanana_jax import errors, predict
+from vbanana_jax.codecs import depth as depth_codec
+from vbanana_jax.codecs import normals as normals_codec
+from vbanana_jax.report import pictures
+from vbanana_jax.tasks import TASKS, base
+
+HEIGHT, WIDTH = 48, 90  # a wide photo; the model's grid is 32 by 64
+PHOTO = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+
+
+def ask(task_name, **words):
+  return TASKS[task_name].ask(np.random.default_rng(0), **words)
+
+
+def run(
+  tmp_path, task_name, answer_fn, image_u8=PHOTO, question=None, **kwargs
+):
+  return predict.predict(
+    answer_fn,
+    TASKS[task_name],
+    image_u8,
+    question or ask(task_name),
+    size=64,
+    patch=8,
+    out_dir=tmp_path / 'out',
+    name='photo',
+    **kwargs,
+  )
+
+
+def load(path):
+  return np.asarray(Image.open(path))
+
+
+@pytest.mark.parametrize(
+  'height, width, expected',
+  [
+    (480, 640, (48, 64)),
+    (640, 480, (64, 48)),
+    (64, 64, (64, 64)),
+    (48, 90, (32, 64)),
+    (10, 4000, (8, 64)),
+    (1, 1, (64, 64)),
+  ],
+)
+def test_grid_keeps_aspect_and_fits_patches(height, width, expected):
+  assert predict.make_grid(height, width, size=64, patch=8) == expected
+
+
+def test_answer_sees_the_photo_on_the_grid(tmp_path):
+  seen = []
+
+  def answer(source, prompt):
+    seen.append((source, prompt))
+    return source
+
+  run(tmp_path, 'depth', answer, np.full((HEIGHT, WIDTH, 3), 51, np.uint8))
+  source, prompt = seen[0]
+  assert source.shape == (32, 64, 3) and source.dtype == np.float32
+  np.testing.assert_allclose(source, 0.2, atol=1e-6)
+  assert prompt == ask('depth').prompt
+
+
+def test_depth_comes_back_in_metres(tmp_path):
+  metres = np.full((32, 64), 2.0, np.float32)
+  metres[:, 32:] = 7.5
+  metres[:8] = np.inf
+  paths = run(
+    tmp_path,
+    'depth',
+    lambda source, prompt: depth_codec.encode(metres),
+    about={'checkpoint': 'runs/a', 'versions': {'jax': '1'}},
+  )
+  depth_m = np.load(paths['values'])
+  assert depth_m.dtype == np.float32 and depth_m.shape == (HEIGHT, WIDTH)
+  np.testing.assert_allclose(depth_m[14:, :43], 2.0, rtol=1e-4)
+  np.testing.assert_allclose(depth_m[14:, 47:], 7.5, rtol=1e-4)
+  assert np.all(np.isinf(depth_m[:12])) and np.all(np.isfinite(depth_m[12:]))
+  # Never a colour of another depth on the border, only metres in between.
+  assert np.all((depth_m[12:] >= 1.999) & (depth_m[12:] <= 7.501))
+  assert load(paths['painted']).shape == (32, 64, 3)
+  np.testing.assert_array_equal(
+    load(paths['painted']),
+    pictures.to_u8(np.asarray(depth_codec.encode(metres))),
+  )
+  picture = load(paths['picture'])
+  assert picture.shape[1] == predict.VIEW_EDGE  # and a scale bar below
+  assert picture.shape[0] > predict.VIEW_EDGE * HEIGHT // WIDTH
+  assert tuple(picture[5, 5]) == pictures.SKY
+  facts = json.loads(paths['json'].read_text())
+  assert facts['checkpoint'] == 'runs/a' and facts['versions'] == {'jax': '1'}
+  assert facts['photo_size'] == [HEIGHT, WIDTH]
+  assert facts['painted_size'] == [32, 64]
+  assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == [
+    'photo_depth.json',
+    'photo_depth.npy',
+    'photo_depth.png',
+    'photo_depth_painted.png',
+  ]
+
+
+def test_normals_stay_unit_across_an_edge(tmp_path):
+  normals = np.zeros((32, 64, 3), np.float32)
+  normals[:, :32] = (0, 0, 1)
+  normals[:, 32:] = (0, 1, 0)
+  paths = run(tmp_path, 'normals', lambda s, p: normals_codec.encode(normals))
+  value = np.load(paths['values'])
+  assert value.shape == (HEIGHT, WIDTH, 3) and value.dtype == np.float32
+  np.testing.assert_allclose(np.linalg.norm(value, axis=-1), 1.0, atol=1e-5)
+  np.testing.assert_allclose(
+    value[:, :43], [[[0, 0, 1]] * 43] * HEIGHT, atol=1e-3
+  )
+  np.testing.assert_allclose(
+    value[:, 47:], [[[0, 1, 0]] * 43] * HEIGHT, atol=1e-3
+  )
+
+
+@pytest.mark.parametrize(
+  'task_name, words, names',
+  [
+    ('semantic', {'classes': ('floor', 'sphere')}, ('floor', 'sphere')),
+    ('referring', {'phrases': ('red box',)}, ('red box',)),
+    ('instance', {'thing': 'box'}, ()),
+  ],
+)
+def test_labels_follow_the_palette(tmp_path, task_name, words, names):
+  question = ask(task_name, **words)
+  labels = np.zeros((32, 64), np.int32)
+  labels[8:24, 16:32] = 1
+  if task_name != 'referring':
+    labels[8:24, 40:56] = 2
+  palette = np.asarray(question.aux['palette'])
+  paths = run(
+    tmp_path,
+    task_name,
+    lambda s, p: palette[labels],
+    question=question,
+    names=names,
+  )
+  value = np.load(paths['values'])
+  assert value.dtype == np.int32
+  np.testing.assert_array_equal(
+    value, predict.resize_labels(labels, (HEIGHT, WIDTH))
+  )
+  assert set(np.unique(value)) == set(np.unique(labels))
+  legend = json.loads(paths['json'].read_text())['legend']
+  assert list(legend) == list(names)
+  for row, name in enumerate(names, 1):
+    np.testing.assert_array_equal(legend[name], pictures.to_u8(palette[row]))
+  assert load(paths['picture']).shape[1] == predict.VIEW_EDGE
+
+
+def test_labels_are_resized_exactly():
+  labels = np.arange(6, dtype=np.int32).reshape(2, 3)
+  big = predict.resize_labels(labels, (4, 6))
+  np.testing.assert_array_equal(big, np.kron(labels, np.ones((2, 2), int)))
+  np.testing.assert_array_equal(predict.resize_labels(big, (2, 3)), labels)
+
+
+def test_edit_has_the_photo_s_size_and_generation_needs_no_photo(tmp_path):
+  painted = np.full((32, 64, 3), 0.4, np.float32)
+  question = ask('edit', instruction='make the box blue')
+  paths = run(tmp_path, 'edit', lambda s, p: painted, question=question)
+  assert load(paths['picture']).shape == (HEIGHT, WIDTH, 3)
+  assert np.all(load(paths['picture']) == 102) and 'values' not in paths
+  sources = []
+  paths = run(
+    tmp_path,
+    'generate',
+    lambda s, p: sources.append(s) or painted,
+    image_u8=None,
+    question=ask('generate', caption='a red box'),
+  )
+  assert sources == [None]
+  assert load(paths['picture']).shape == (32, 64, 3)
+
+
+@pytest.mark.parametrize(
+  'task_name, image_u8, prompt, name, message',
+  [
+    ('depth', None, 'how far?', 'x', 'needs an image'),
+    ('generate', PHOTO, 'a box', 'x', 'words only'),
+    ('depth', PHOTO / np.float32(255), 'how far?', 'x', 'open_photo'),
+    ('depth', PHOTO[..., 0], 'how far?', 'x', 'open_photo'),
+    ('depth', PHOTO[:0], 'how far?', 'x', 'no pixels'),
+    ('edit', PHOTO, ' ', 'x', 'prompt is empty'),
+    ('depth', PHOTO, 'how far?', '../x', 'plain file name'),
+    ('depth', PHOTO, 'how far?', '', 'plain file name'),
+  ],
+)
+def test_mistakes_are_named(
+  tmp_path, task_name, image_u8, prompt, name, message
+):
+  with pytest.raises(errors.UserError, match=message):
+    predict.predict(
+      lambda source, prompt: pytest.fail('asked in spite of a mistake'),
+      TASKS[task_name],
+      image_u8,
+      base.Question(prompt, {}),
+      size=64,
+      patch=8,
+      out_dir=tmp_path,
+      name=name,
+    )
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_file_where_the_folder_should_be_is_named(tmp_path):
+  (tmp_path / 'out').write_text('')
+  with pytest.raises(errors.UserError, match='cannot write'):
+    run(tmp_path, 'depth', lambda source, prompt: source)

@@ -1,0 +1,306 @@
+"""Pictures depict, charts are XML, and the page is whole and escaped."""
+
+import base64
+import io
+import json
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vbanana_jax import errors
+from vbanana_jax.report import answers, charts, files, page, pictures
+
+PHOTO = np.full((8, 8, 3), 200, np.uint8)
+
+
+def test_ramp_is_evenly_light():
+  srgb = pictures.ramp(np.linspace(0, 1, 64)) / 255.0
+  linear = np.where(
+    srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4
+  )
+  lightness = np.cbrt(linear @ [0.2126, 0.7152, 0.0722])
+  assert np.all(np.diff(lightness) > 0)
+  assert lightness[0] < 0.3 and lightness[-1] > 0.9
+
+
+def test_depth_is_brighter_near_and_pale_blue_in_the_sky():
+  depth_m = np.array([[1.0, 2.0, 4.0, np.inf, np.nan]], np.float32)
+  picture = pictures.draw_depth(depth_m, (1.0, 4.0))
+  assert picture.dtype == np.uint8 and picture.shape == (1, 5, 3)
+  np.testing.assert_array_equal(picture[0, 0], pictures.ramp(1.0))
+  np.testing.assert_array_equal(picture[0, 1], pictures.ramp(0.5))
+  np.testing.assert_array_equal(picture[0, 2], pictures.ramp(0.0))
+  assert tuple(picture[0, 3]) == pictures.SKY
+  assert tuple(picture[0, 4]) == pictures.NOTHING
+
+
+def test_depth_range_ignores_sky_and_survives_nothing_but_sky():
+  near, far = pictures.depth_range_m(np.array([[2.0, 2.0, np.inf, np.nan]]))
+  assert near == 2.0 and far > near
+  near, far = pictures.depth_range_m(np.full((2, 2), np.inf))
+  assert 0 < near < far
+
+
+def test_scale_bar_runs_from_near_to_far_and_is_written_on():
+  picture = np.zeros((10, 400, 3), np.uint8)
+  strip = pictures.with_scale(picture, (1.0, 8.0))[10:]
+  row = strip[10]
+  ink = np.flatnonzero(np.any(row != row[0], axis=-1))
+  near, far = row[ink[0] + 1].astype(int), row[ink[-1] - 1].astype(int)
+  assert near.sum() > 600 > 200 > far.sum()
+  assert (strip[-12:].min(-1) < 100).any()  # numbers below
+
+
+@pytest.mark.parametrize(
+  'range_m', [(0.3, 80.0), (1.0, 8.0), (2.0, 2.3), (5.0, 5.5)]
+)
+def test_scale_has_ticks_inside_the_range(range_m):
+  ticks = pictures._ticks(range_m)
+  assert len(ticks) >= 2
+  assert all(range_m[0] <= tick <= range_m[1] for tick in ticks)
+
+
+def test_normals_are_the_usual_colours():
+  axes = np.array([[[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]], np.float32)
+  picture = pictures.draw_normals(axes)[0]
+  expected = [[255, 128, 128], [128, 255, 128], [128, 128, 255]]
+  np.testing.assert_array_equal(picture[:3], expected)
+  assert tuple(picture[3]) == pictures.NOTHING
+
+
+def test_error_maps_are_dark_where_right_and_bright_where_wrong():
+  truth = np.array([[2.0, 2.0, np.inf]])
+  picture = pictures.draw_depth_error(np.array([[2.0, 4.0, 1.0]]), truth)[0]
+  np.testing.assert_array_equal(picture[0], pictures.ramp(0.0))
+  np.testing.assert_array_equal(picture[1], pictures.ramp(1.0))
+  assert tuple(picture[2]) == pictures.NOTHING
+  up, right = np.array([0.0, 1, 0]), np.array([1.0, 0, 0])
+  picture = pictures.draw_normals_error(
+    np.stack([[up, up]]), np.stack([[up, right]])
+  )[0]
+  np.testing.assert_array_equal(picture[0], pictures.ramp(0.0))
+  np.testing.assert_array_equal(picture[1], pictures.ramp(1.0))
+
+
+def test_labels_take_their_colour_and_the_rest_stays_dim_photo():
+  labels = np.full((8, 8), -1)
+  labels[2:6, 2:6] = 1
+  colours = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
+  picture = pictures.draw_labels(PHOTO, labels, colours, opacity=1.0)
+  assert tuple(picture[3, 3]) == (255, 0, 0)
+  assert tuple(picture[0, 0]) == tuple(pictures.dim(PHOTO)[0, 0])
+  outlined = pictures.draw_labels(
+    PHOTO, labels, colours, opacity=1.0, outline=True
+  )
+  assert tuple(outlined[2, 2]) == (255, 255, 255)
+  assert tuple(outlined[3, 3]) == (255, 0, 0)
+  assert tuple(outlined[1, 2]) == tuple(picture[1, 2])
+
+
+def test_mask_lights_up_the_photo():
+  mask = np.zeros((8, 8), bool)
+  mask[2:6, 2:6] = True
+  picture = pictures.draw_mask(PHOTO, mask)
+  assert tuple(picture[2, 2]) == pictures.HIGHLIGHT
+  assert picture[3, 3].sum() > 2 * picture[0, 0].sum() * 0.8
+  assert picture[3, 3, 0] > picture[0, 0, 0]
+
+
+def test_legend_wraps_and_shows_the_colours():
+  picture = np.zeros((4, 200, 3), np.uint8)
+  entries = [(f'a long class name {i}', (10 * i, 200, 3)) for i in range(6)]
+  whole = pictures.with_legend(picture, entries)
+  assert whole.shape[1] == 200 and whole.shape[0] > 6 * 12
+  for _, colour in entries:
+    assert np.all(whole == colour, axis=-1).sum() > 20
+  assert pictures.with_legend(picture, []) is picture
+
+
+def test_upscale_repeats_pixels():
+  picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+  big = pictures.upscale(picture, 7)
+  assert big.shape == (8, 8, 3)
+  np.testing.assert_array_equal(big[::4, ::4], picture)
+  np.testing.assert_array_equal(big[3, 3], picture[0, 0])
+
+
+def test_charts_are_xml_with_a_line_a_series():
+  chart = charts.Chart(
+    'loss < 1 & falling',
+    {
+      'generate': [(s, 2.0 / (s + 1)) for s in range(1000)],
+      'depth & co': [(0, 1.0), (500, float('nan')), (999, 0.01)],
+      'one': [(10, 0.5)],
+      'none': [],
+    },
+    log_y=True,
+  )
+  svg = ElementTree.fromstring(charts.draw_chart(chart))
+  lines = [e for e in svg.iter() if e.tag.endswith('polyline')]
+  assert len(lines) == 2
+  assert max(len(e.get('points').split()) for e in lines) <= 300
+  places = [
+    tuple(map(float, place.split(',')))
+    for line in lines
+    for place in line.get('points').split()
+  ]
+  _, _, width, height = map(float, svg.get('viewBox').split())
+  assert all(0 <= x <= width and 0 <= y <= height for x, y in places)
+  assert places[0][1] < places[200][1]  # it falls, and SVG's y points down
+  texts = [e.text for e in svg.iter() if e.tag.endswith('text')]
+  assert 'loss < 1 & falling' in texts and 'depth & co' in texts
+
+
+@pytest.mark.parametrize('log_y', [False, True])
+@pytest.mark.parametrize(
+  'points', [[], [(0, 1.0)], [(0, 3.0), (5, 3.0)], [(0, 1.0), (1, 1.0001)]]
+)
+def test_charts_of_little_are_drawn_too(points, log_y):
+  svg = charts.draw_chart(charts.Chart('t', {'a': points}, log_y))
+  assert ElementTree.fromstring(svg) is not None
+  assert 'nan' not in svg and 'inf' not in svg
+
+
+def test_axis_ticks_are_round():
+  ticks, place = charts._axis([0.0, 1234.0], 0.0, 100.0)
+  assert ticks == [0.0, 500.0, 1000.0]
+  assert place(0.0) == 0.0 and place(1234.0) == 100.0
+
+
+def test_curves_skip_a_torn_line_and_name_a_bad_one(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  path.write_text(
+    '{"step": 1, "loss": 2, "note": "x"}\n{"step": 2, "loss": 1}\n'
+    '{"step": 2, "loss": 1.5}\n{"step": 3, "lo'
+  )
+  assert charts.load_curves(path) == {'loss': [(1, 2), (2, 1.5)]}
+  path.write_text('{"loss": 2}\n')
+  with pytest.raises(errors.UserError, match='line 1'):
+    charts.load_curves(path)
+
+
+def make_report(rng, examples=2, edge=16):
+  pictures_ = {
+    caption: rng.integers(0, 256, (edge, edge, 3)).astype(np.uint8)
+    for caption in ('input', 'painted', '<decoded>')
+  }
+  return page.Report(
+    title='run <b>1</b>',
+    summary='a & b',
+    rows=[
+      page.Row('depth', 'delta1', 0.8, 0.3, 512, True, (0.78, 0.82)),
+      page.Row('depth', 'abs_rel', 0.5, 0.4, 512, False),
+      page.Row('generate', 'frechet', 1.0, None, 64, False),
+    ],
+    seconds={'pretrain': 125.0, 'evaluate': 3.0},
+    curves=[charts.Chart('loss', {'loss': [(0, 1.0), (1, 0.5)]})],
+    galleries={
+      'depth': [page.Example('<script>alert(1)</script>', pictures_)] * examples
+    },
+    notes={'depth': 'near is bright & far is dark.'},
+    colour_distance={'depth': {'mean': 1.5, 'p95': 4.0}, 'edit': {}},
+    config={'model': {'width': 256}, 'path': '<x>'},
+    versions={'jax': '0.10'},
+  )
+
+
+def decode_images(text):
+  uris = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
+  return [
+    np.asarray(Image.open(io.BytesIO(base64.b64decode(uri)))) for uri in uris
+  ]
+
+
+def test_page_is_escaped_self_contained_and_holds_every_picture(tmp_path):
+  report = make_report(np.random.default_rng(0))
+  path = page.write_report(tmp_path / 'runs' / 'report.html', report)
+  text = path.read_text()
+  assert '<script' not in text and '&lt;script&gt;' in text
+  assert 'run &lt;b&gt;1&lt;/b&gt;' in text and '&lt;x&gt;' in text
+  assert 'model.width' in text and '2 min 5 s' in text
+  assert not re.search(r'(src|href)="(?!data:)', text)
+  images = decode_images(text)
+  expected = list(report.galleries['depth'][0].pictures.values())
+  assert len(images) == 6
+  for image, picture in zip(images, expected):
+    np.testing.assert_array_equal(image, picture)
+  assert [p.name for p in path.parent.iterdir()] == ['report.html']
+
+
+def test_scores_know_which_end_is_better():
+  text = page.make_page(make_report(np.random.default_rng(0)))
+  assert re.search(r'class="better">0\.8', text)
+  assert re.search(r'class="worse">0\.5', text)
+
+
+def test_page_stays_small_and_says_what_it_left_out(monkeypatch):
+  monkeypatch.setattr(page, 'MAX_BYTES', 420_000)
+  report = make_report(np.random.default_rng(0), examples=9, edge=32)
+  text = page.make_page(report)
+  shown = text.count('<article>')
+  assert 0 < shown < 9 and f'{9 - shown} more left out' in text
+  assert len(text) < 420_000
+
+
+def test_empty_report_is_a_page():
+  assert '<h1>t</h1>' in page.make_page(page.Report('t', 's'))
+
+
+def test_pictures_of_another_type_are_refused():
+  with pytest.raises(ValueError, match='float32'):
+    page.make_data_uri(np.zeros((4, 4, 3), np.float32))
+
+
+def test_example_compares_like_with_like():
+  source = np.full((8, 8, 3), 0.5, np.float32)
+  truth = {'depth_m': np.full((8, 8), 2.0, np.float32)}
+  prediction = {'depth_m': np.full((8, 8), 4.0, np.float32)}
+  example = answers.make_example(
+    'depth',
+    'how far?',
+    source=source,
+    painted=source,
+    target=source,
+    prediction=prediction,
+    truth=truth,
+  )
+  captions = list(example.pictures)
+  assert captions[0] == 'input' and 'm' in captions[2]
+  np.testing.assert_array_equal(
+    example.pictures['error'][4, 4], pictures.ramp(1.0)
+  )
+  for task_name, key in (('semantic', 'row'), ('instance', 'ids')):
+    labels = {key: np.ones((8, 8), np.int32)}
+    example = answers.make_example(
+      task_name,
+      'which?',
+      source=source,
+      painted=source,
+      target=source,
+      prediction=labels,
+      truth={key: np.zeros((8, 8), np.int32)},
+      aux={'palette': np.array([[0, 0, 0], [0, 1, 0]], np.float32)},
+    )
+    green = example.pictures['decoded'][50, 50].astype(int)
+    assert green[1] > green[0] + 100
+    assert tuple(example.pictures['error'][4, 4]) == pictures.WRONG
+
+
+def test_generation_shows_what_was_painted_and_held_out():
+  picture = np.zeros((8, 8, 3), np.float32)
+  example = answers.make_example(
+    'generate', 'a box', source=None, painted=picture, target=picture
+  )
+  assert list(example.pictures) == ['painted', 'held out']
+
+
+def test_write_atomic_leaves_no_litter_and_names_a_bad_place(tmp_path):
+  path = files.write_atomic(tmp_path / 'a' / 'x.json', json.dumps(1).encode())
+  files.write_atomic(path, b'2')
+  assert path.read_text() == '2'
+  assert [p.name for p in path.parent.iterdir()] == ['x.json']
+  with pytest.raises(errors.UserError, match='cannot write'):
+    files.write_atomic(path / 'below' / 'y', b'3')

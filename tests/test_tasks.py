@@ -1,0 +1,296 @@
+"""Tasks: a painted target reads back as its labels; words match colours."""
+
+import functools
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vbanana_jax import errors
+from vbanana_jax.scenes import render, world
+from vbanana_jax.tasks import TASKS, base
+from vbanana_jax.tasks import instance as instance_task
+from vbanana_jax.tokenizer import Tokenizer
+
+SIZE = 32
+VISION = [name for name, task in TASKS.items() if task.vision]
+
+
+def make_examples(level_name, count=8):
+  level = world.LEVELS[level_name]
+  scenes = [
+    world.sample_scene(level, 7, i, count=i % (level.max_objects + 1))
+    for i in range(count)
+  ]
+  view = render.render_scenes(scenes, SIZE, SIZE)
+  return [
+    {
+      'index': i,
+      'rgb': view.rgb[i],
+      'depth_m': view.depth_m[i],
+      'normals': view.normals[i],
+      'semantic': view.semantic[i],
+      'instance': view.instance[i],
+      'scene': scene,
+      'level': level,
+      'edit': {
+        'instruction': 'Remove it.',
+        'rgb': view.rgb[(i + 1) % count],
+      },
+      'caption': None,
+    }
+    for i, scene in enumerate(scenes)
+  ]
+
+
+@pytest.fixture(scope='module')
+def examples():
+  return {name: make_examples(name) for name in world.LEVELS}
+
+
+def pose_all(task, examples, seed=0):
+  posed = [
+    task.pose(example, np.random.default_rng([seed, i]))
+    for i, example in enumerate(examples)
+  ]
+  keys = posed[0].aux
+  aux = {key: jnp.stack([p.aux[key] for p in posed]) for key in keys}
+  return posed, jnp.stack([p.target for p in posed]), aux
+
+
+@functools.partial(jax.jit, static_argnums=0)  # tasks are hashable
+def run(task, rgb, aux, valid):
+  return task.score(task.decode(rgb, aux), aux, valid)
+
+
+def summarize(task, states):
+  wide = {
+    key: np.asarray(value).astype(
+      np.int64 if np.issubdtype(value.dtype, np.integer) else np.float64
+    )
+    for key, value in states.items()
+  }
+  return task.summarize({key: value.sum(0) for key, value in wide.items()})
+
+
+PERFECT = {
+  'depth': {'delta1': 1, 'abs_rel': 0, 'rmse': 0, 'colour_distance': 0},
+  'normals': {'mean_deg': 0, 'within_11.25': 1, 'colour_distance': 0},
+  'semantic': {
+    'miou': 1,
+    'background_iou': 1,
+    'pixel_accuracy': 1,
+    'colour_distance': 0,
+  },
+  'instance': {'pmf1': 1, 'pmf1_0.75': 1, 'colour_distance': 0},
+  'referring': {'ciou': 1, 'giou': 1, 'no_target_accuracy': 1},
+  'edit': {'mae': 0, 'edited_mae': 0},
+  'generate': {'fd_random_conv': 0},
+}
+
+
+@pytest.mark.parametrize('level', sorted(world.LEVELS))
+@pytest.mark.parametrize('name', sorted(TASKS))
+def test_target_reads_back_as_its_labels(examples, name, level):
+  task = TASKS[name]
+  posed, target, aux = pose_all(task, examples[level], seed=3)
+  assert target.dtype == jnp.float32
+  assert 0 <= target.min() and target.max() <= 1
+  states = run(task, target, aux, jnp.ones(len(posed), bool))
+  assert all(len(value) == len(posed) for value in states.values())
+  result = summarize(task, states)
+  assert set(task.metrics) <= set(result)
+  for metric, value in PERFECT[name].items():
+    if not np.isnan(result[metric]):
+      assert result[metric] == pytest.approx(value, abs=2e-3), metric
+  assert not np.isnan(result[next(iter(task.metrics))])
+
+
+@pytest.mark.parametrize('name', sorted(TASKS))
+def test_padding_rows_add_nothing(examples, name):
+  task = TASKS[name]
+  posed, target, aux = pose_all(task, examples['quick'])
+  noisy = jnp.clip(target + 0.1, 0, 1)
+  every = jnp.ones(len(posed), bool)
+  clean = run(task, noisy, aux, every)
+  padded = run(task, noisy.at[-3:].set(jnp.nan), aux, every.at[-3:].set(False))
+  for key, value in padded.items():
+    np.testing.assert_array_equal(value[-3:], 0, err_msg=key)
+    np.testing.assert_array_equal(value[:-3], clean[key][:-3], err_msg=key)
+
+
+@pytest.mark.parametrize('name', sorted(TASKS))
+def test_constants_have_the_shape_of_decoded_answers(examples, name):
+  task = TASKS[name]
+  posed, target, aux = pose_all(task, examples['quick'])
+  decoded = task.decode(target, aux)
+  valid = jnp.ones(len(posed), bool)
+
+  @jax.jit
+  def score(candidate):
+    prediction = task.constant_prediction(candidate, aux)
+    assert {k: v.shape for k, v in prediction.items()} == {
+      k: v.shape for k, v in decoded.items()
+    }
+    return task.score(prediction, aux, valid)
+
+  headline, better = next(iter(task.metrics.items()))
+  scores = [
+    summarize(task, score(jnp.asarray(candidate)))[headline]
+    for candidate in task.constants
+  ]
+  perfect = PERFECT[name][headline]
+  assert not np.any(np.isnan(scores))
+  assert (np.array(scores) != perfect).all(), (better, scores)
+
+
+def test_semantic_legends_have_distractors_and_omissions(examples):
+  seen = {'absent': 0, 'omitted': 0, 'entries': set()}
+  for i, example in enumerate(examples['quick'] * 10):
+    posed = TASKS['semantic'].pose(example, np.random.default_rng(i))
+    listed = set(posed.aux['class_id'][1:][posed.aux['palette_valid'][1:]])
+    present = set(np.unique(example['semantic']))
+    assert listed & present
+    seen['absent'] += bool(listed - present)
+    seen['omitted'] += bool(present - listed)
+    seen['entries'].add(len(listed))
+    named = np.isin(example['semantic'], list(listed))
+    np.testing.assert_array_equal(posed.aux['label'] > 0, named)
+  assert seen['absent'] > 10 and seen['omitted'] > 10
+  assert seen['entries'] == {1, 2, 3, 4}
+
+
+def test_instance_ids_run_from_left_to_right():
+  instance = np.zeros((SIZE, SIZE), np.int32)
+  instance[4:10, 20:26] = 1
+  instance[4:10, 2:8] = 5
+  instance[20:26, 10:16] = 3
+  instance[0, 0] = 2  # a sliver
+  ids = instance_task.make_canonical_ids(instance)
+  assert [ids[5, 3], ids[22, 12], ids[5, 22], ids[0, 0]] == [1, 2, 3, 0]
+  assert ids.max() == 3
+
+
+def test_instance_slivers_are_neither_painted_nor_scored():
+  instance = np.zeros((SIZE, SIZE), np.int32)
+  instance[4:14, 4:14] = 1
+  instance[20, 20] = 2
+  sphere = world.CLASSES.index('sphere')
+  example = {
+    'rgb': np.zeros((SIZE, SIZE, 3), np.float32),
+    'instance': instance,
+    'semantic': np.where(instance > 0, sphere, 0).astype(np.int32),
+    'level': types.SimpleNamespace(name='quick', classes=('sphere',)),
+  }
+  task = TASKS['instance']
+  posed, target, aux = pose_all(task, [example])
+  assert (
+    not posed[0].valid_px[20, 20] and posed[0].valid_px.sum() == SIZE**2 - 1
+  )
+  ids = task.decode(target.at[0, 30, 0].set((1.0, 0.5, 0.0)), aux)['ids'][0]
+  np.testing.assert_array_equal(ids, np.where(instance == 1, 1, 0))
+
+
+def test_absent_words_are_answered_by_background(examples):
+  empty = [e for e in examples['quick'] if e['scene'].count == 0]
+  assert empty
+  for i in range(10):
+    for name in ('instance', 'referring'):
+      posed = TASKS[name].pose(empty[0], np.random.default_rng(i))
+      np.testing.assert_array_equal(
+        posed.target, np.broadcast_to(posed.aux['palette'][0], (SIZE, SIZE, 3))
+      )
+
+
+def test_referring_paints_exactly_the_denoted_objects(examples):
+  absent = 0
+  for i, example in enumerate(examples['full'] * 6):
+    posed = TASKS['referring'].pose(example, np.random.default_rng(i))
+    instance, label = example['instance'], posed.aux['label']
+    for slot in np.unique(instance):
+      assert len(np.unique(label[instance == slot])) == 1  # whole objects
+    assert (label[instance == 0] == 0).all()
+    rows = int(posed.aux['palette_valid'].sum())
+    assert label.max() < rows
+    absent += label.max() == 0
+  assert 0 < absent < 24
+
+
+def test_sky_is_white_and_has_no_normal():
+  example = {
+    'rgb': np.zeros((2, 2, 3), np.float32),
+    'depth_m': np.array([[np.inf, np.inf], [1, 2]], np.float32),
+    'normals': np.zeros((2, 2, 3), np.float32),
+  }
+  example['normals'][1] = (0, 1, 0)
+  rng = np.random.default_rng(0)
+  posed = TASKS['depth'].pose(example, rng)
+  assert posed.valid_px.all() and (posed.target[0] == 1).all()
+  posed = TASKS['normals'].pose(example, rng)
+  np.testing.assert_array_equal(posed.valid_px, [[False] * 2, [True] * 2])
+  np.testing.assert_allclose(posed.target[1], [[0.5, 1, 0.5]] * 2)
+
+
+def test_copying_the_source_is_the_constant_of_edit(examples):
+  task = TASKS['edit']
+  posed, _, aux = pose_all(task, examples['quick'])
+  prediction = task.constant_prediction(task.constants[0], aux)
+  np.testing.assert_array_equal(prediction['rgb'], aux['source'])
+  assert all(p.has_source for p in posed)
+
+
+def test_captions_are_sometimes_empty(examples):
+  example = examples['quick'][3]
+  prompts = [
+    TASKS['generate'].pose(example, np.random.default_rng(i)).prompt
+    for i in range(200)
+  ]
+  assert 8 <= prompts.count('') <= 35
+  photo = {'rgb': example['rgb'], 'caption': 'a dog'}
+  prompts = {
+    TASKS['generate'].pose(photo, np.random.default_rng(i)).prompt
+    for i in range(50)
+  }
+  assert prompts == {'', 'a dog'}
+
+
+LIMITS = {'generate': 64, 'semantic': 64}
+
+
+@pytest.mark.parametrize('name', sorted(TASKS))
+def test_quick_prompts_are_short(examples, name):
+  tokenizer = Tokenizer.load()
+  lengths = []
+  for i in range(500):
+    example = examples['quick'][i % 8]
+    posed = TASKS[name].pose(example, np.random.default_rng(i))
+    lengths.append(tokenizer.count(posed.prompt))
+  assert max(lengths) <= LIMITS.get(name, 48)
+
+
+def test_a_pose_is_a_function_of_example_and_rng(examples):
+  for name, task in TASKS.items():
+    example = examples['full'][5]
+    one, two, other = (
+      task.pose(example, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert one.prompt == two.prompt
+    np.testing.assert_array_equal(one.target, two.target)
+    if name == 'semantic':
+      assert one.prompt != other.prompt
+
+
+def test_missing_labels_are_named():
+  photo = {'rgb': np.zeros((4, 4, 3), np.float32), 'depth_m': None}
+  with pytest.raises(errors.UserError, match='depth_m'):
+    TASKS['depth'].pose(photo, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize('name', sorted(TASKS))
+def test_tasks_are_hashable_and_named(name):
+  task = TASKS[name]
+  assert task.name == name and hash(task) == hash(type(task)())
+  assert task.noise_scale == (4.0 if task.vision else None)
+  assert base.get_level({}) == 'full'

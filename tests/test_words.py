@@ -1,0 +1,91 @@
+"""Words and palette come from one legend: what is written is painted."""
+
+import re
+
+import numpy as np
+import pytest
+
+from vbanana_jax import errors
+from vbanana_jax.codecs import palettes
+from vbanana_jax.scenes import world
+from vbanana_jax.tasks import TASKS, words
+
+
+def colours_in(prompt):
+  """Every colour of a prompt, by a grammar of its own."""
+  names = '|'.join(sorted(palettes.NAMED, key=len, reverse=True))
+  pattern = rf'#[0-9a-f]{{6}}|[(<]\d+, \d+, \d+[)>]|\b(?:{names})\b'
+  return [palettes.parse_colour(text) for text in re.findall(pattern, prompt)]
+
+
+@pytest.mark.parametrize('level', sorted(world.LEVELS))
+def test_semantic_prompt_and_palette_agree(level):
+  rng = np.random.default_rng(0)
+  classes = world.CLASSES[:4]
+  stated = 0
+  for _ in range(100):
+    question = TASKS['semantic'].ask(rng, classes=classes, level=level)
+    palette = np.rint(255 * question.aux['palette']).astype(int)
+    np.testing.assert_array_equal(
+      question.aux['palette_valid'], np.arange(words.ROWS) <= len(classes)
+    )
+    painted = [tuple(row) for row in palette[1 : len(classes) + 1]]
+    if 'background' in question.prompt:
+      painted.append(tuple(palette[0]))
+      stated += 1
+    else:
+      assert tuple(palette[0]) == (0, 0, 0)
+    assert colours_in(question.prompt) == painted
+    places = [question.prompt.index(name) for name in classes]
+    assert places == sorted(places)
+    gaps = [
+      np.linalg.norm(np.subtract(a, b))
+      for i, a in enumerate(palette[:5])
+      for b in palette[:i]
+    ]
+    assert min(gaps) >= words.MIN_DISTANCE
+  assert 30 < stated < 70
+
+
+def test_instance_background_keeps_away_from_instances():
+  rng = np.random.default_rng(0)
+  for _ in range(100):
+    question = TASKS['instance'].ask(rng, thing='sphere')
+    palette = np.rint(255 * question.aux['palette']).astype(int)
+    gaps = np.linalg.norm(palette[1:] - palette[0], axis=-1)
+    assert gaps.min() >= words.MIN_DISTANCE
+    found = colours_in(question.prompt)
+    assert found == ([tuple(palette[0])] if found else [])
+
+
+def test_given_words_are_kept():
+  rng = np.random.default_rng(0)
+  question = TASKS['semantic'].ask(
+    rng,
+    classes=('cat', 'exit sign'),
+    colours=('#80c000', '<1, 2, 250>'),
+    background='pink',
+  )
+  for text in ('cat', 'exit sign', '#80c000', '<1, 2, 250>', 'pink'):
+    assert text in question.prompt
+  np.testing.assert_allclose(
+    question.aux['palette'][:3] * 255,
+    [palettes.NAMED['pink'], (128, 192, 0), (1, 2, 250)],
+  )
+  assert (question.aux['class_id'] == -1).all()
+
+
+@pytest.mark.parametrize(
+  'words_',
+  [
+    {'classes': ()},
+    {'classes': tuple('abcdefghi')},
+    {'classes': ('cat', 'dog'), 'colours': ('red',)},
+    {'classes': ('cat', 'dog'), 'colours': ('red', '(250, 0, 5)')},
+    {'classes': ('cat',), 'colours': ('reddish',)},
+    {'classes': ('cat',), 'background': 'black', 'colours': ('#000010',)},
+  ],
+)
+def test_bad_legends_are_refused(words_):
+  with pytest.raises(errors.UserError):
+    TASKS['semantic'].ask(np.random.default_rng(0), **words_)

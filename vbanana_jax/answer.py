@@ -1,0 +1,145 @@
+"""`vbanana predict`: a trained run's answer about photos, or a new picture."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from vbanana_jax import evaluate, keys, logs, models, predict
+from vbanana_jax.data import photos
+from vbanana_jax.diffusion import paths
+from vbanana_jax.errors import UserError
+from vbanana_jax.step import make_painter
+from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks.base import Question
+from vbanana_jax.tokenizer import Tokenizer
+
+_GENERATE_STEPS = 25
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+  """What a person asked for on the command line.
+
+  Attributes:
+    task: key in `TASKS`.
+    words: the caption, instruction or phrase.
+    classes: names for semantic and instance.
+    steps: sampler steps, 0 for one pass; None for the task's usual.
+    guidance: 1 is off.
+    size: long edge that the network works at; None for the trained size.
+    seed: of noise, colours and wording.
+  """
+
+  task: str
+  words: str | None = None
+  classes: tuple[str, ...] = ()
+  steps: int | None = None
+  guidance: float = 1.0
+  size: int | None = None
+  seed: int = 0
+
+
+class Answerer:
+  """A trained run with its weights loaded, ready for many pictures."""
+
+  def __init__(self, run: pathlib.Path):
+    self.run = run
+    self.config, self.model, self.params = evaluate.load_weights(run)
+
+  def answer(
+    self, wish: Wish, image: pathlib.Path | None, out: pathlib.Path
+  ) -> dict[str, pathlib.Path]:
+    """Writes the answer about one photo, or one generated picture.
+
+    Raises:
+      UserError: an unreadable photo, missing words, an unknown task.
+    """
+    task, question, names = ask(wish, self.config['data']['level'])
+    size = wish.size or self.config['image_size']
+    paint = make_painter(
+      self.model,
+      seed=wish.seed,
+      steps=_usual_steps(task) if wish.steps is None else wish.steps,
+      guidance=wish.guidance,
+    )
+    compiled = jax.jit(paint)
+
+    def paint_one(source: np.ndarray | None, prompt: str) -> np.ndarray:
+      batch = self._make_batch(task, source, prompt, size)
+      return np.asarray(compiled(self.params, batch))[0]
+
+    return predict.predict(
+      paint_one,
+      task,
+      None if image is None else photos.open_photo(image),
+      question,
+      size=size,
+      patch=self.model.config.patch,
+      out_dir=out,
+      name='painted' if image is None else image.stem,
+      names=names,
+      about={
+        'checkpoint': str(self.run),
+        'parameters': models.count_parameters(self.params),
+        'versions': logs.get_versions(),
+      },
+    )
+
+  def _make_batch(self, task, source, prompt, size) -> dict[str, Any]:
+    has_source = source is not None
+    if source is None:
+      source = np.zeros((size, size, 3), np.float32)
+    scale = task.noise_scale or paths.noise_scale_for(max(source.shape[:2]))
+    tokens = Tokenizer.load().encode(prompt, self.config['model']['max_text'])
+    return {
+      'tokens': tokens[None],
+      'source': source[None],
+      'has_source': np.array([has_source]),
+      'noise_scale': np.array([scale], np.float32),
+      'index': np.zeros(1, np.int32),
+    }
+
+
+def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
+  """The task, its question, and the names of the question's colours.
+
+  Raises:
+    UserError: for an unknown task or missing words.
+  """
+  if wish.task not in TASKS:
+    raise UserError(f'--task {wish.task}: choose of {", ".join(TASKS)}')
+  if wish.task in WORDS and not (wish.words or wish.classes):
+    raise UserError(f'--task {wish.task} needs {WORDS[wish.task]}')
+  task = TASKS[wish.task]
+  rng = keys.make_rng(wish.seed, 'ask', wish.task)
+  names: tuple[str, ...] = ()
+  words: dict[str, Any] = {}
+  if wish.task == 'generate':
+    words = {'caption': wish.words}
+  elif wish.task == 'edit':
+    words = {'instruction': wish.words}
+  elif wish.task == 'referring':
+    names = (wish.words,)
+    words = {'phrases': names}
+  elif wish.task == 'semantic':
+    names = wish.classes
+    words = {'classes': names}
+  elif wish.task == 'instance':
+    names = wish.classes[:1]
+    words = {'thing': names[0]} if names else {}
+  return task, task.ask(rng, level=level, **words), names
+
+
+WORDS = {
+  'generate': "--prompt 'what to paint'",
+  'edit': "--prompt 'what to change'",
+  'referring': "--prompt 'what to look for'",
+  'semantic': '--classes floor,wall,...',
+}
+
+
+def _usual_steps(task) -> int:
+  return 0 if task.vision else _GENERATE_STEPS

@@ -1,0 +1,151 @@
+"""Saving and restoring: the only importer of orbax.
+
+A checkpoint holds the arrays of a `TrainState` (weights, averaged weights and
+the rest as separate items, so that evaluation reads only what it needs) and a
+manifest: plain JSON that says what the arrays are for.
+"""
+
+import errno
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from vbanana_jax.errors import DiskFullError, UserError
+from vbanana_jax.state import TrainState
+
+# A save needs room for itself beside the one it replaces, and some to spare.
+_SPARE = 1.5
+
+
+class Checkpoints:
+  """The checkpoints of one workdir; the newest committed one counts.
+
+  Args:
+    workdir: of the run; they go into its folder `checkpoints`.
+    keep: how many of the newest are kept.
+  """
+
+  def __init__(self, workdir: str | pathlib.Path, *, keep: int = 2):
+    self.path = pathlib.Path(workdir).absolute() / 'checkpoints'
+    self._manager = ocp.CheckpointManager(
+      self.path,
+      options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+    )
+
+  def latest_step(self) -> int | None:
+    """Step of the newest committed checkpoint."""
+    return self._manager.latest_step()
+
+  def save(self, state: TrainState, manifest: dict[str, Any]) -> None:
+    """Starts writing in the background; call `wait` before leaving.
+
+    Raises:
+      DiskFullError: there is no room; checkpoints already there stay good.
+    """
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    free = shutil.disk_usage(self.path).free
+    if free < _SPARE * size:
+      raise DiskFullError(
+        f'{self.path} has {free / 1e6:.0f} MB free and a checkpoint takes '
+        f'{size / 1e6:.0f} MB: make room and run the same command again'
+      )
+    items = {
+      'params': state.params,
+      'ema_params': state.ema_params,
+      'rest': {'step': state.step, 'opt_state': state.opt_state},
+    }
+    with _NamedFailures(self.path):
+      self._manager.save(
+        int(state.step),
+        args=ocp.args.Composite(
+          manifest=ocp.args.JsonSave(manifest),
+          **{k: ocp.args.StandardSave(v) for k, v in items.items()},
+        ),
+      )
+
+  def wait(self) -> None:
+    """Returns when everything started is on disk."""
+    with _NamedFailures(self.path):
+      self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    """Waits, then lets go of orbax's threads."""
+    self.wait()
+    self._manager.close()
+
+  def restore(self, abstract: TrainState) -> TrainState:
+    """The newest state, with the shapes and shardings of `abstract`."""
+    items = {
+      'params': abstract.params,
+      'ema_params': abstract.ema_params,
+      'rest': {'step': abstract.step, 'opt_state': abstract.opt_state},
+    }
+    restored = self._restore(items)
+    return TrainState(
+      params=restored['params'],
+      ema_params=restored['ema_params'],
+      **restored['rest'],
+    )
+
+  def restore_ema(self, abstract_params: Any) -> Any:
+    """The newest averaged weights alone."""
+    return self._restore({'ema_params': abstract_params})['ema_params']
+
+  def load_manifest(self) -> dict[str, Any]:
+    """What the newest checkpoint says of itself."""
+    step = self._existing_step()
+    return self._manager.restore(
+      step, args=ocp.args.Composite(manifest=ocp.args.JsonRestore())
+    )['manifest']
+
+  def _restore(self, items: dict[str, Any]) -> dict[str, Any]:
+    step = self._existing_step()
+    try:
+      return self._manager.restore(
+        step,
+        args=ocp.args.Composite(
+          **{k: ocp.args.StandardRestore(v) for k, v in items.items()}
+        ),
+      )
+    except ValueError as error:
+      raise UserError(
+        f'{self.path}/{step} does not fit this model: {error}'
+      ) from error
+
+  def _existing_step(self) -> int:
+    step = self.latest_step()
+    if step is None:
+      raise UserError(
+        f'{self.path} holds no checkpoint: train first with '
+        "'vbanana train --config CONFIG --workdir DIR'"
+      )
+    return step
+
+
+def has_checkpoint(workdir: str | pathlib.Path) -> bool:
+  """Whether a workdir has a committed checkpoint, without opening it."""
+  folder = pathlib.Path(workdir) / 'checkpoints'
+  return folder.is_dir() and any(
+    entry.name.isdigit() for entry in folder.iterdir()
+  )
+
+
+class _NamedFailures:
+  """Turns a full disk into one clear line."""
+
+  def __init__(self, path: pathlib.Path):
+    self._path = path
+
+  def __enter__(self) -> None:
+    return None
+
+  def __exit__(self, kind, error, trace) -> None:
+    full = 'No space left on device' in str(error)
+    if full or getattr(error, 'errno', None) == errno.ENOSPC:
+      raise DiskFullError(
+        f'the disk of {self._path} is full: make room and run the same '
+        'command again; it goes on from the last whole checkpoint'
+      ) from error

@@ -1,0 +1,315 @@
+"""The `vbanana` command: one verb a job.
+
+  vbanana train     --config quickstart:tune --workdir runs/a/tune
+  vbanana evaluate  --workdir runs/a
+  vbanana report    --workdir runs/a
+  vbanana predict   photo.jpg --task depth
+  vbanana prepare   image_folder photos.zip --out data/photos
+
+Only this file knows flags, exit codes and folders' names; what it calls are
+plain functions of a config and paths.
+"""
+
+import argparse
+import difflib
+import importlib
+import importlib.util
+import os
+import pathlib
+import sys
+from typing import Any
+
+from vbanana_jax.errors import UserError
+
+_CACHE = pathlib.Path('~/.cache/vbanana_jax/xla')
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Runs one verb; a user's mistake is one line and an exit code."""
+  parser = build_parser()
+  args, rest = parser.parse_known_args(argv)
+  if rest and args.verb != 'train':
+    parser.error(f'unknown arguments: {" ".join(rest)}')
+  use_compilation_cache()
+  try:
+    return args.run(args, rest) or 0
+  except UserError as error:
+    print(f'vbanana: {error}', file=sys.stderr)
+    return error.exit_code
+  except KeyboardInterrupt:
+    print('vbanana: interrupted', file=sys.stderr)
+    return INTERRUPTED
+
+
+def build_parser() -> argparse.ArgumentParser:
+  """All verbs with their flags."""
+  parser = argparse.ArgumentParser(
+    prog='vbanana',
+    description='An image generator, lightly tuned, as a vision generalist.',
+    epilog='First time? Run: bash launch/quickstart.sh',
+  )
+  verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
+
+  verb = verbs.add_parser(
+    'train',
+    help='pretrain or tune: the config says which',
+    description='Trains a config in a folder. The same folder goes on where '
+    'it stopped. Any key can be changed with --config.a.b=value.',
+    epilog='Example: vbanana train --config quickstart:tune --workdir '
+    'runs/a/tune --config.init_from=runs/a/pretrain --config.seed=1',
+  )
+  verb.add_argument(
+    '--config',
+    required=True,
+    metavar='NAME[:ARG]',
+    help='a config of the package (quickstart, cpu_hour), or a .py file',
+  )
+  verb.add_argument('--workdir', required=True, type=pathlib.Path)
+  verb.set_defaults(run=run_train)
+
+  verb = verbs.add_parser(
+    'evaluate',
+    help='score every task on the frozen exam',
+    description='Scores a run with its averaged weights, prints the table '
+    'and writes results.json into the folder.',
+  )
+  verb.add_argument(
+    '--workdir',
+    required=True,
+    type=pathlib.Path,
+    help='a trained folder, or one with a trained tune/ in it',
+  )
+  verb.add_argument('--level', choices=('quick', 'full'), help='of the exam')
+  verb.set_defaults(run=run_evaluate)
+
+  verb = verbs.add_parser('report', help='write report.html of a scored run')
+  verb.add_argument('--workdir', required=True, type=pathlib.Path)
+  verb.set_defaults(run=run_report)
+
+  verb = verbs.add_parser(
+    'predict',
+    help='answer about a photo, or paint one',
+    description='Writes the painted answer, the decoded values and a picture '
+    'to look at.',
+    epilog='Examples: vbanana predict street.jpg --task depth;  vbanana '
+    'predict room.png --task semantic --classes floor,wall,sphere;  vbanana '
+    "predict --prompt 'a red sphere'",
+  )
+  verb.add_argument('image', nargs='*', type=pathlib.Path)
+  verb.add_argument(
+    '--task',
+    help='depth, normals, semantic, instance, referring or edit',
+  )
+  verb.add_argument('--classes', help='semantic: names, split by commas')
+  verb.add_argument('--prompt', help='what to paint, change or look for')
+  verb.add_argument(
+    '--checkpoint',
+    type=pathlib.Path,
+    help='a trained folder; the newest under runs/ if not given',
+  )
+  verb.add_argument('--out', type=pathlib.Path, default=pathlib.Path('answers'))
+  verb.add_argument('--steps', type=int, help='sampler steps; 0 is one pass')
+  verb.add_argument('--guidance', type=float, default=1.0, help='1 is off')
+  verb.add_argument('--size', type=int, help='long edge the network works at')
+  verb.add_argument('--seed', type=int, default=0)
+  verb.set_defaults(run=run_predict)
+
+  verb = verbs.add_parser('prepare', help='turn photographs into records')
+  kinds = verb.add_subparsers(dest='kind', required=True, metavar='KIND')
+  kind = kinds.add_parser(
+    'image_folder',
+    help='a folder or zip: class folders, name.txt or metadata.jsonl',
+  )
+  kind.add_argument('path', type=pathlib.Path)
+  kind.add_argument('--out', required=True, type=pathlib.Path)
+  kind.add_argument(
+    '--verify', action='store_true', help='check what is in --out already'
+  )
+  kind.set_defaults(run=run_prepare)
+  return parser
+
+
+def use_compilation_cache() -> None:
+  """Keeps compiled programs between runs, where the home can be written."""
+  import jax
+
+  folder = pathlib.Path(
+    os.environ.get('JAX_COMPILATION_CACHE_DIR', _CACHE)
+  ).expanduser()
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError:
+    return
+  jax.config.update('jax_compilation_cache_dir', str(folder))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 1.0)
+
+
+def run_train(args, overrides: list[str]) -> int:
+  from vbanana_jax import train
+
+  config = load_config(args.config)
+  apply_overrides(config, overrides)
+  try:
+    train.train(config.to_dict(), args.workdir)
+  except train.Interrupted as stopped:
+    print(f'vbanana: {stopped}', file=sys.stderr)
+    return INTERRUPTED
+  return 0
+
+
+def run_evaluate(args, rest) -> int:
+  from vbanana_jax import results
+
+  results.write_results(args.workdir, find_run(args.workdir), args.level)
+  return 0
+
+
+def run_report(args, rest) -> int:
+  from vbanana_jax import results
+
+  print(results.write_report(args.workdir))
+  return 0
+
+
+def run_predict(args, rest) -> int:
+  from vbanana_jax import answer
+
+  task = args.task or ('edit' if args.image and args.prompt else None)
+  task = task or ('generate' if args.prompt else None)
+  if task is None:
+    raise UserError('predict needs --task for an image, or --prompt to paint')
+  wish = answer.Wish(
+    task=task,
+    words=args.prompt,
+    classes=tuple(name for name in (args.classes or '').split(',') if name),
+    steps=args.steps,
+    guidance=args.guidance,
+    size=args.size,
+    seed=args.seed,
+  )
+  answer.ask(wish, 'quick')  # a mistake in the words should not wait
+  run = find_run(args.checkpoint) if args.checkpoint else find_newest_run()
+  answerer = answer.Answerer(run)
+  for image in args.image or [None]:
+    for path in answerer.answer(wish, image, args.out).values():
+      print(path)
+  return 0
+
+
+def run_prepare(args, rest) -> int:
+  from vbanana_jax.data import prepare
+
+  if args.verify:
+    prepare.verify(args.out)
+    print(f'{args.out}: whole')
+  else:
+    prepare.prepare_image_folder(args.path, args.out)
+  return 0
+
+
+def load_config(text: str):
+  """`NAME[:ARG]` or `path/to/file.py[:ARG]` to a locked ConfigDict.
+
+  A config file is Python and runs as such: use only those you trust.
+  """
+  name, _, arg = text.partition(':')
+  try:
+    if name.endswith('.py'):
+      spec = importlib.util.spec_from_file_location('config', name)
+      module = importlib.util.module_from_spec(spec)
+      spec.loader.exec_module(module)
+    else:
+      module = importlib.import_module(f'vbanana_jax.configs.{name}')
+    config = module.get_config(arg)
+  except (ModuleNotFoundError, FileNotFoundError) as error:
+    raise UserError(
+      f'--config {name}: {error}; choose of {", ".join(list_configs())}, '
+      'or name a .py file'
+    ) from error
+  except ValueError as error:
+    raise UserError(f'--config {text}: {error}') from error
+  config.lock()
+  return config
+
+
+def list_configs() -> list[str]:
+  """Names of the configs that come with the package."""
+  from vbanana_jax import configs
+
+  names = {
+    path.stem
+    for folder in configs.__path__
+    for path in pathlib.Path(folder).glob('*.py')
+  }
+  return sorted(names - {'__init__', 'base'})
+
+
+def apply_overrides(config, overrides: list[str]) -> None:
+  """`--config.a.b=value` for keys that exist, in the type they have."""
+  for override in overrides:
+    flag, equals, value = override.partition('=')
+    if not flag.startswith('--config.') or not equals:
+      raise UserError(
+        f'unknown argument {override!r}; config keys are changed with '
+        '--config.key=value'
+      )
+    *parents, key = flag.removeprefix('--config.').split('.')
+    section = config
+    for name in parents:
+      section = _get(section, name, flag)
+    before = _get(section, key, flag)
+    try:
+      section[key] = _CASTS[type(before)](value)
+    except (KeyError, ValueError) as error:
+      raise UserError(
+        f'{flag} is {before!r} and cannot become {value!r}'
+      ) from error
+
+
+def _get(section, name: str, flag: str) -> Any:
+  if not hasattr(section, 'keys') or name not in section:
+    known = list(section) if hasattr(section, 'keys') else []
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    hint = f'; did you mean {near[0]!r}?' if near else ''
+    raise UserError(f'{flag}: the config has no key {name!r}{hint}')
+  return section[name]
+
+
+def _to_bool(text: str) -> bool:
+  return {'true': True, 'false': False}[text.lower()]
+
+
+_CASTS = {int: int, float: float, str: str, bool: _to_bool}
+
+
+def find_run(folder: pathlib.Path) -> pathlib.Path:
+  """The trained workdir that a folder is, or holds as tune/."""
+  from vbanana_jax.checkpoint import has_checkpoint
+
+  for run in (folder, folder / 'tune'):
+    if has_checkpoint(run):
+      return run
+  raise UserError(
+    f'{folder} has no checkpoint: make one with bash launch/quickstart.sh, '
+    'or with vbanana train'
+  )
+
+
+def find_newest_run() -> pathlib.Path:
+  """The workdir under runs/ that was tuned last."""
+  runs = sorted(
+    pathlib.Path('runs').glob('*/tune/run.json'),
+    key=lambda path: path.stat().st_mtime,
+  )
+  if not runs:
+    raise UserError(
+      'there is no tuned run under runs/: make one with bash '
+      'launch/quickstart.sh (about a quarter of an hour), or name one with '
+      '--checkpoint'
+    )
+  return find_run(runs[-1].parent)
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,1 @@
+"""Examples from scenes and pictures, posed as tasks, in a stateless order."""

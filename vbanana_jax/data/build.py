@@ -1,0 +1,53 @@
+"""From a config's data, mixture and loss sections to sources and a mixture."""
+
+from collections.abc import Mapping
+
+from vbanana_jax.data import array_records, mixture, sources, tfds_source
+from vbanana_jax.errors import UserError
+from vbanana_jax.tasks import TASKS
+
+# Edits are rendered twice, and so have a stream of scenes of their own.
+_EDIT_SEED_OFFSET = 1_000_000
+
+
+def build_mixture(config: Mapping) -> mixture.Mixture:
+  """The training mixture of a config.
+
+  Scenes serve every task of `config.mixture`; photographs and TFDS sets join
+  as further sources of `generate`, each at its own weight.
+
+  Raises:
+    UserError: for an unknown task, or a weight without a source.
+  """
+  unknown = set(config['mixture']) - set(TASKS)
+  if unknown:
+    raise UserError(
+      f'config.mixture names {sorted(unknown)}; tasks are {sorted(TASKS)}'
+    )
+  data, size, seed = config['data'], config['image_size'], config['seed']
+  scenes = sources.SceneSource(data['level'], seed, size)
+  edits = sources.SceneSource(
+    data['level'], seed + _EDIT_SEED_OFFSET, size, edits=True
+  )
+  entries = [
+    mixture.Entry(TASKS[name], edits if name == 'edit' else scenes, weight)
+    for name, weight in config['mixture'].items()
+  ]
+  if data['photos_weight'] > 0:
+    if not data['photos']:
+      raise UserError(
+        'config.data.photos_weight is set but config.data.photos names no '
+        "folder: make one with 'vbanana prepare image_folder PATH --out DIR'"
+      )
+    photos = array_records.PhotoSource(data['photos'], size)
+    entries.append(
+      mixture.Entry(TASKS['generate'], photos, data['photos_weight'])
+    )
+  if data['tfds_weight'] > 0:
+    frozen = tfds_source.TfdsSource(
+      data['tfds'], data['tfds_dir'], data['tfds_split'], size=size
+    )
+    entries.append(
+      mixture.Entry(TASKS['generate'], frozen, data['tfds_weight'])
+    )
+  return mixture.Mixture(entries)

@@ -1,0 +1,214 @@
+"""Turns a folder or zip of pictures into ArrayRecord shards with a manifest."""
+
+import glob
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Sequence
+
+import tqdm
+
+from vbanana_jax.data import array_records, captions, photos
+from vbanana_jax.data.folders import Listing, Member, list_members
+from vbanana_jax.errors import DiskFullError, UserError
+
+SHARD_BYTES = 128 * 2**20
+
+
+def prepare_image_folder(
+  path: str | os.PathLike,
+  out: str | os.PathLike,
+  *,
+  name: str | None = None,
+  caption: str | None = None,
+  max_pixels: int = photos.MAX_PIXELS,
+  max_bytes: int = photos.MAX_BYTES,
+  shard_bytes: int = SHARD_BYTES,
+) -> dict:
+  """Write the pictures under `path` as shards in `out`; returns the manifest.
+
+  Every picture is decoded once; what cannot be read is left out and listed
+  in the manifest with the reason. Captions: see `captions.Captions`. `out`
+  appears only when it is whole. Stopped and started again, finished shards
+  are kept; on a finished `out` of the same input nothing is done.
+
+  Args:
+    path: folder or zip; a zip is read in place.
+    out: folder to make.
+    name: name of the data in logs; by default the stem of `path`.
+    caption: caption of pictures that nothing else describes.
+    max_pixels: leave out pictures with more pixels.
+    max_bytes: leave out files longer than this.
+    shard_bytes: encoded bytes in one shard, at most or one picture.
+
+  Errors: UserError where there is nothing to prepare or `out` is taken.
+  """
+  path, out = pathlib.Path(path), pathlib.Path(out)
+  listing = list_members(path)
+  limits = {'max_pixels': max_pixels, 'max_bytes': max_bytes}
+  options = {**limits, 'caption': caption, 'shard_bytes': shard_bytes}
+  fingerprint = _fingerprint(listing, options)
+  if out.exists():
+    return _existing(out, fingerprint)
+  chosen = [m for m in listing.members if _suffix(m.name) in photos.SUFFIXES]
+  _check_space(out, sum(member.size for member in chosen))
+
+  partial = _make_partial(out, fingerprint)
+  members = {member.name: member for member in listing.members}
+  texts = captions.Captions(members, caption)
+  shards = []
+  with tqdm.tqdm(total=len(chosen), unit='image', desc='prepare') as bar:
+    for number, group in enumerate(_split(chosen, shard_bytes)):
+      shards.append(_prepare_shard(partial, number, group, texts, limits))
+      bar.update(len(group))
+  manifest = _make_manifest(path, name, listing, shards, fingerprint)
+  if not manifest['count']:
+    reasons = '; '.join(
+      f'{entry["file"]}: {entry["reason"]}' for entry in manifest['skipped'][:3]
+    )
+    shutil.rmtree(partial)
+    raise UserError(f'{path}: no picture to prepare ({reasons or "empty"})')
+  manifest_path = partial / array_records.MANIFEST
+  manifest_path.write_text(_to_json(manifest), encoding='utf-8')
+  os.rename(partial, out)
+  for journal in out.glob('shard-*.json'):
+    journal.unlink()
+  return manifest
+
+
+def _make_partial(out: pathlib.Path, fingerprint: str) -> pathlib.Path:
+  """Where shards wait until all are there; those of other input are removed."""
+  partial = out.with_name(f'.{out.name}.{fingerprint[:16]}.partial')
+  for other in out.parent.glob(f'.{glob.escape(out.name)}.*.partial'):
+    if other != partial:
+      shutil.rmtree(other)
+  partial.mkdir(parents=True, exist_ok=True)
+  return partial
+
+
+def _prepare_shard(
+  folder: pathlib.Path,
+  number: int,
+  members: Sequence[Member],
+  texts: captions.Captions,
+  limits: dict[str, int],
+) -> dict:
+  """One shard and its journal, or the journal where both are there."""
+  path = folder / f'shard-{number:05d}.array_record'
+  journal_path = path.with_suffix('.json')
+  if journal_path.is_file():
+    return json.loads(journal_path.read_text(encoding='utf-8'))
+  records, skipped = [], []
+  for member in members:
+    try:
+      records.append(_make_record(member, texts[member.name], **limits))
+    except UserError as error:
+      skipped.append({'file': member.name, 'reason': str(error)})
+  digest = array_records.write_shard(path, records) if records else None
+  journal = {
+    'file': path.name,
+    'count': len(records),
+    'bytes': path.stat().st_size if records else 0,
+    'sha256': digest,
+    'skipped': skipped,
+  }
+  unfinished = journal_path.with_suffix('.tmp')
+  unfinished.write_text(_to_json(journal), encoding='utf-8')
+  os.replace(unfinished, journal_path)
+  return journal
+
+
+def _make_record(
+  member: Member, caption: str | None, *, max_pixels: int, max_bytes: int
+) -> bytes:
+  if caption is None:
+    raise UserError(
+      'no caption: give a metadata.jsonl, a name.txt, a class folder or '
+      '--caption'
+    )
+  # What a zip declares may be false; one byte over the cap tells.
+  encoded = member.read(max_bytes + 1)
+  rgb_u8 = photos.open_photo(
+    encoded, max_pixels, max_bytes=max_bytes, name=member.name
+  )
+  height, width, _ = rgb_u8.shape
+  return array_records.pack_photo(
+    array_records.Photo(encoded, caption, member.name, height, width)
+  )
+
+
+def _make_manifest(
+  path: pathlib.Path,
+  name: str | None,
+  listing: Listing,
+  shards: list[dict],
+  fingerprint: str,
+) -> dict:
+  skipped = [{'file': f, 'reason': reason} for f, reason in listing.refused]
+  for member in listing.members:
+    if _suffix(member.name) in photos.SUFFIXES:
+      continue
+    if not captions.is_caption_file(member.name):
+      skipped.append({'file': member.name, 'reason': 'not a picture suffix'})
+  for shard in shards:
+    skipped.extend(shard['skipped'])
+  kept = ('file', 'count', 'bytes', 'sha256')
+  written = [{k: s[k] for k in kept} for s in shards if s['count']]
+  return {
+    'schema_version': array_records.SCHEMA_VERSION,
+    'name': name or path.stem,
+    'source': path.name,
+    'count': sum(shard['count'] for shard in written),
+    'bytes': sum(shard['bytes'] for shard in written),
+    'fingerprint': fingerprint,
+    'shards': written,
+    'skipped': sorted(skipped, key=lambda entry: entry['file']),
+  }
+
+
+def _existing(out: pathlib.Path, fingerprint: str) -> dict:
+  if (out / array_records.MANIFEST).is_file():
+    manifest = array_records.load_manifest(out)
+    if manifest['fingerprint'] == fingerprint:
+      return manifest
+  raise UserError(
+    f'{out}: holds something else already; choose another folder or remove it'
+  )
+
+
+def _check_space(out: pathlib.Path, wanted: int) -> None:
+  parent = next(p for p in out.absolute().parents if p.exists())
+  free = shutil.disk_usage(parent).free
+  if wanted > free:
+    raise DiskFullError(
+      f'{parent}: {wanted} bytes of pictures, {free} bytes free'
+    )
+
+
+def _fingerprint(listing: Listing, options: dict) -> str:
+  """Digest of what the shards are a function of."""
+  members = [(m.name, m.size, m.stamp) for m in listing.members]
+  version = array_records.SCHEMA_VERSION
+  text = json.dumps([version, members, options], sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _split(members: Sequence[Member], shard_bytes: int) -> list[list[Member]]:
+  groups, used = [], shard_bytes
+  for member in members:
+    if used + member.size > shard_bytes:
+      groups.append([])
+      used = 0
+    groups[-1].append(member)
+    used += member.size
+  return groups
+
+
+def _suffix(name: str) -> str:
+  return pathlib.PurePosixPath(name).suffix.lower()
+
+
+def _to_json(value: dict) -> str:
+  return json.dumps(value, indent=1, ensure_ascii=False) + '\n'

@@ -1,0 +1,203 @@
+"""Batches from a mixture: step s holds examples [s * b, (s + 1) * b)."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+from absl import flags
+
+from vbanana_jax import keys
+from vbanana_jax.data import mixture as mixture_lib
+from vbanana_jax.data import sources
+from vbanana_jax.diffusion import paths
+from vbanana_jax.errors import UserError
+from vbanana_jax.tasks import base
+from vbanana_jax.tokenizer import Tokenizer
+from vbanana_jax.types import Batch
+
+
+def build_stream(
+  mixture: mixture_lib.Mixture,
+  *,
+  batch_size: int,
+  seed: int,
+  max_text: int,
+  start_step: int = 0,
+  one_pass_share: float = 0.5,
+  process_index: int = 0,
+  process_count: int = 1,
+  threads: int = 2,
+  prefetch: int = 4,
+) -> Iterator[Batch]:
+  """Endless iterator of numpy batches, from `start_step` on.
+
+  The batch of a step is a function of (mixture, seed, step): there is no
+  iterator state to save, and resuming is starting at the step. With several
+  processes each one gets its contiguous rows of the global batch.
+
+  Args:
+    mixture: tasks, sources and weights.
+    batch_size: examples a step over all processes.
+    seed: seed of wordings, colours and the order of finite sources.
+    max_text: length of the token arrays; a longer instruction is refused.
+    start_step: step of the first batch.
+    one_pass_share: share of a vision task's examples that train as one-pass
+      answers; 0 for the other tasks.
+    process_index: this process's number.
+    process_count: number of processes.
+    threads: threads that read and pose batches.
+    prefetch: batches read ahead.
+
+  Returns:
+    iterator with a `close` method; errors name the source and the row.
+  """
+  if batch_size % process_count:
+    raise UserError(
+      f'batch_size {batch_size} is no multiple of {process_count} processes'
+    )
+  _parse_flags_for_grain()
+  local_size = batch_size // process_count
+  poser = Poser(
+    mixture, seed=seed, max_text=max_text, one_pass_share=one_pass_share
+  )
+
+  def read(position: int) -> Batch:
+    step, row = divmod(position, local_size)
+    return poser[step * batch_size + process_index * local_size + row]
+
+  # The end is out of reach but leaves grain room for its own arithmetic.
+  positions = grain.MapDataset.range(start_step * local_size, sys.maxsize // 2)
+  return iter(
+    positions.map(read)
+    .batch(local_size, drop_remainder=True)
+    .to_iter_dataset(
+      grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch)
+    )
+  )
+
+
+class Poser:
+  """Global example index -> one posed, tokenized row of a batch."""
+
+  def __init__(
+    self,
+    mixture: mixture_lib.Mixture,
+    *,
+    seed: int,
+    max_text: int,
+    one_pass_share: float = 0.5,
+  ):
+    self.mixture = mixture
+    self.seed = seed
+    self.max_text = max_text
+    self.one_pass_share = one_pass_share
+    self.tokenizer = Tokenizer.load()
+    readers = {}  # one order a source, whichever entries share it
+    for entry in mixture.entries:
+      if id(entry.source) not in readers:
+        readers[id(entry.source)] = _build_reader(entry.source, seed)
+    self.readers = [readers[id(entry.source)] for entry in mixture.entries]
+
+  def __getitem__(self, index: int) -> Batch:
+    place = self.mixture.place(index)
+    entry = self.mixture.entries[place.entry]
+    example = read_example(
+      self.readers[place.entry], place.row, entry.source.name
+    )
+    rng = keys.make_rng(self.seed, 'pose', index)
+    posed = pose_example(entry.task, example, rng, entry.source.name)
+    return make_row(
+      entry.task,
+      posed,
+      tokens=self.tokenizer.encode(posed.prompt, self.max_text),
+      position=self.mixture.task_of(index),
+      index=index,
+      one_pass_share=self.one_pass_share,
+    )
+
+
+def read_example(
+  reader: Sequence[sources.Example], row: int, name: str
+) -> sources.Example:
+  """Row of a source; an error says which row of which source it was."""
+  with _blamed(f'row {row} of source {name!r}'):
+    return reader[row]
+
+
+def pose_example(
+  task: base.Task,
+  example: sources.Example,
+  rng: np.random.Generator,
+  name: str,
+) -> base.Posed:
+  """Pose a task; an error says which example of which source it was."""
+  place = f'task {task.name!r} on row {example["index"]} of source {name!r}'
+  with _blamed(place):
+    return task.pose(example, rng)
+
+
+@contextlib.contextmanager
+def _blamed(place: str) -> Iterator[None]:
+  """Name the place in whatever is raised; nothing is swallowed."""
+  try:
+    yield
+  except UserError as error:
+    raise UserError(f'{place}: {error}') from error
+  except Exception as error:
+    error.add_note(f'raised by {place}')
+    raise
+
+
+def make_row(
+  task: base.Task,
+  posed: base.Posed,
+  *,
+  tokens: np.ndarray,
+  position: int,
+  index: int,
+  one_pass_share: float,
+) -> Batch:
+  """One unbatched row; float32 colours, the task's noise and one-pass share."""
+  height, width, _ = posed.target.shape
+  noise_scale = task.noise_scale
+  if noise_scale is None:
+    noise_scale = paths.noise_scale_for(max(height, width))
+  return {
+    'tokens': tokens,
+    'source': np.asarray(posed.source, np.float32),
+    'has_source': np.bool_(posed.has_source),
+    'target': np.asarray(posed.target, np.float32),
+    'valid_px': np.asarray(posed.valid_px, bool),
+    'task': np.int32(position),
+    'noise_scale': np.float32(noise_scale),
+    'one_pass_share': np.float32(one_pass_share if task.vision else 0),
+    'index': np.int64(index),
+  }
+
+
+def _build_reader(
+  source: sources.Source, seed: int
+) -> Sequence[sources.Example]:
+  """Rows in training order: as they come, or shuffled anew every epoch."""
+  if source.endless:
+    return source
+  if len(source) == 0:
+    raise UserError(f'source {source.name!r} has no examples')
+  order_seed = int(keys.make_rng(seed, 'order', source.name).integers(2**31))
+  return grain.MapDataset.source(source).seed(order_seed).shuffle().repeat()
+
+
+def stack_rows(rows: Sequence[Any]) -> Any:
+  """Dicts of arrays, nested at will, stacked leaf by leaf."""
+  if isinstance(rows[0], dict):
+    return {key: stack_rows([row[key] for row in rows]) for key in rows[0]}
+  return np.stack(rows)
+
+
+def _parse_flags_for_grain() -> None:
+  """Grain reads absl flags, which nobody parses in notebooks and tests."""
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS.mark_as_parsed()

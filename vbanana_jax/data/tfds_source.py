@@ -1,0 +1,114 @@
+"""Any prepared TFDS data set as a source: random access, no TensorFlow."""
+
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from vbanana_jax.data import photos, sources
+from vbanana_jax.errors import UserError
+
+LABELS = ('depth_m', 'normals', 'semantic', 'instance')
+
+
+class TfdsSource:
+  """Rows of a prepared TFDS data set (in a random-access format).
+
+  Args:
+    name: TFDS name, such as 'cifar10' or 'imagenet2012:5.1.0'.
+    data_dir: where it was prepared.
+    split: such as 'train' or 'train[:90%]'.
+    size: height and width that pictures are cropped and resized to.
+    image: feature that holds the picture.
+    text: feature that becomes the caption, a text or a class label; by
+      default 'caption' or 'label' where there is one.
+    labels: dense labels to read, out of `LABELS`; their pixels must already
+      have the wanted size, because labels are never resampled.
+
+  Errors: UserError where the data, its split or a feature is missing.
+  """
+
+  endless = False
+
+  def __init__(
+    self,
+    name: str,
+    data_dir: str | os.PathLike,
+    split: str,
+    size: int | tuple[int, int],
+    *,
+    image: str = 'image',
+    text: str | None = None,
+    labels: tuple[str, ...] = (),
+  ):
+    self.name = f'{name}:{split}'
+    self.height, self.width = (size, size) if isinstance(size, int) else size
+    builder = _load_builder(name, data_dir)
+    self._features = builder.info.features
+    self._image = image
+    self._text = text or _find_text(self._features)
+    self._labels = labels
+    for key in (image, *labels, *([text] if text else [])):
+      if key not in self._features:
+        raise UserError(
+          f'TFDS {name!r} has no feature {key!r}; it has '
+          f'{sorted(self._features)}'
+        )
+    for key in labels:
+      found = self._features[key].shape[:2]
+      if found != (self.height, self.width):
+        raise UserError(
+          f'TFDS {name!r}: {key} has {found} pixels and labels are not '
+          f'resampled; set the size to it, not {(self.height, self.width)}'
+        )
+    # TFDS would decode with OpenCV or Pillow unchecked; open_photo is safe.
+    decoders = {image: tfds.decode.SkipDecoding()}
+    try:
+      self._rows = builder.as_data_source(split=split, decoders=decoders)
+    except (ValueError, NotImplementedError) as error:
+      raise UserError(f'TFDS {name!r}, split {split!r}: {error}') from error
+
+  def __len__(self) -> int:
+    return len(self._rows)
+
+  def __getitem__(self, index: int) -> sources.Example:
+    row = self._rows[index]
+    rgb_u8 = photos.open_photo(row[self._image], name=f'{self.name}[{index}]')
+    fitted = photos.fit_photo(rgb_u8, self.height, self.width)
+    return {
+      'index': int(index),
+      'rgb': fitted.astype(np.float32) / 255,
+      'caption': self._caption(row),
+      **{key: np.asarray(row[key]) for key in self._labels},
+    }
+
+  def _caption(self, row: dict[str, Any]) -> str | None:
+    if self._text is None:
+      return None
+    feature = self._features[self._text]
+    if isinstance(feature, tfds.features.ClassLabel):
+      return feature.int2str(int(row[self._text])).replace('_', ' ')
+    value = row[self._text]
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _load_builder(
+  name: str, data_dir: str | os.PathLike
+) -> tfds.core.DatasetBuilder:
+  try:
+    builder = tfds.builder(name, data_dir=str(data_dir))
+  except tfds.core.DatasetNotFoundError as error:
+    raise UserError(
+      f'TFDS {name!r} is not known and not under {data_dir}'
+    ) from error
+  if not builder.is_prepared():
+    raise UserError(
+      f'TFDS {name!r} is not prepared under {data_dir}; prepare it there '
+      'with `tfds build --file_format=array_record`'
+    )
+  return builder
+
+
+def _find_text(features: tfds.features.FeaturesDict) -> str | None:
+  return next((key for key in ('caption', 'label') if key in features), None)

@@ -1,0 +1,1 @@
+"""Paths, losses and samplers: pure functions of arrays."""

@@ -1,0 +1,222 @@
+"""`vbanana evaluate`: every task of the frozen exam, with EMA weights."""
+
+import dataclasses
+import itertools
+import pathlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import tqdm
+
+from vbanana_jax import checkpoint, evaluators, logs, sharding, state, train
+from vbanana_jax.data import exam, sources
+from vbanana_jax.step import make_painter
+from vbanana_jax.tasks import TASKS
+
+_TRAIN_POSE_SEED = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+  """One way of asking one task.
+
+  Attributes:
+    task: name.
+    steps: sampler steps; 0 is the one-pass answer.
+    limit: number of exam scenes.
+  """
+
+  task: str
+  steps: int
+  limit: int
+
+  @property
+  def name(self) -> str:
+    """How results call it: the task, and the steps where it was sampled."""
+    return f'{self.task}@{self.steps}' if self.steps else self.task
+
+
+def make_trials(config: dict[str, Any]) -> list[Trial]:
+  """What is asked: every vision task in one pass, pictures by sampling."""
+  settings = config['eval']
+  trials = [
+    Trial(name, 0, settings['limit'])
+    for name, task in TASKS.items()
+    if task.vision
+  ]
+  trials.append(
+    Trial('instance', settings['instance_steps'], settings['limit'])
+  )
+  trials += [
+    Trial(name, settings['sampled_steps'], settings['sampled_limit'])
+    for name, task in TASKS.items()
+    if not task.vision
+  ]
+  return trials
+
+
+def load_weights(run: pathlib.Path) -> tuple[dict[str, Any], Any, Any]:
+  """Config, model and EMA weights of a trained workdir."""
+  config = logs.load_json(run / 'run.json')['config']
+  model = train.build_model(config)
+  checkpoints = checkpoint.Checkpoints(run)
+  train.check_tokenizer(checkpoints)
+  abstract = abstract_params(model, config['image_size'])
+  params = checkpoints.restore_ema(abstract)
+  checkpoints.close()
+  return config, model, params
+
+
+def abstract_params(model, size: int) -> Any:
+  """Shapes of a model's weights, whole on every device."""
+  everywhere = sharding.make_replicated(sharding.make_mesh())
+  params = jax.eval_shape(
+    lambda: state.make_params(model, size=size, seed=0)
+  )
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(
+      leaf.shape, leaf.dtype, sharding=everywhere
+    ),
+    params,
+  )
+
+
+def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
+  """Scores a trained workdir on the frozen exam.
+
+  Args:
+    run: workdir with checkpoints.
+    level: of the exam; the one it was trained on if not given.
+
+  Returns:
+    `rows` (task, metric, value, interval, constant, n), `by_count`, and
+    `seconds`; the gallery's arrays are under `gallery`.
+  """
+  began = time.perf_counter()
+  config, model, params = load_weights(run)
+  level = level or config['data']['level']
+  mesh = sharding.make_mesh()
+  settings = config['eval']
+  whole = settings['limit'] == exam.load_exam(level).n
+  if whole and config['image_size'] == exam.load_exam(level).size:
+    exam.check_exam(level)
+
+  rows, by_count, gallery = [], {}, {}
+  trials = make_trials(config)
+  bar = tqdm.tqdm(trials, desc='evaluate', unit='task', mininterval=0.5)
+  for trial in bar:
+    bar.set_postfix_str(trial.name)
+    task = TASKS[trial.task]
+    paint = make_painter(model, seed=config['seed'], steps=trial.steps)
+    scores = evaluators.TaskEvaluator(task, paint, mesh).run(
+      params, exam_batches(config, task, level, trial.limit)
+    )
+    fitted = evaluators.fit_constants(
+      task, training_batches(config, task, level), mesh
+    )
+    constants = evaluators.score_constants(
+      task, fitted, exam_batches(config, task, level, trial.limit), mesh
+    )
+    rows += make_rows(trial, scores, constants)
+    by_count[trial.name] = scores.by_count
+    gallery[trial.name] = make_gallery(
+      task, jax.jit(paint), params, config, level
+    )
+  return {
+    'level': level,
+    'exam': 'eval_v1',
+    'rows': rows,
+    'by_count': by_count,
+    'seconds': time.perf_counter() - began,
+    'gallery': gallery,
+  }
+
+
+def exam_batches(config, task, level, limit) -> Iterator[dict]:
+  """The frozen exam at the config's picture size."""
+  return exam.exam_batches(
+    task,
+    level,
+    config['eval']['batch_size'],
+    limit,
+    max_text=config['model']['max_text'],
+    size=config['image_size'],
+  )
+
+
+def training_batches(config, task, level) -> Iterator[dict]:
+  """Scenes of the training stream, to fit constant answers on."""
+  source = sources.SceneSource(
+    level,
+    config['seed'],
+    config['image_size'],
+    edits=task.name == 'edit',
+    keep=16,
+  )
+  return exam.make_eval_batches(
+    task,
+    source,
+    range(config['eval']['constant_scenes']),
+    batch_size=config['eval']['batch_size'],
+    seed=_TRAIN_POSE_SEED,
+    max_text=config['model']['max_text'],
+  )
+
+
+def make_rows(
+  trial: Trial, scores: evaluators.Scores, constants: dict[str, float]
+) -> list[dict[str, Any]]:
+  """One row a metric, as results.json keeps them; NaN becomes null."""
+  task = TASKS[trial.task]
+  return [
+    {
+      'task': trial.name,
+      'metric': name,
+      'value': _number(scores.metrics[name]),
+      'interval': [_number(x) for x in scores.intervals[name]],
+      'constant': _number(constants.get(name)),
+      'better': task.metrics.get(name, 'min'),
+      'n': scores.n,
+    }
+    for name in scores.metrics
+  ]
+
+
+def make_gallery(task, paint, params, config, level) -> list[dict[str, Any]]:
+  """The first scenes of the exam as asked and painted, for the report."""
+  batch = next(
+    exam.exam_batches(
+      task,
+      level,
+      config['eval']['batch_size'],
+      config['eval']['batch_size'],
+      max_text=config['model']['max_text'],
+      size=config['image_size'],
+    )
+  )
+  mesh = sharding.make_mesh()
+  painted = np.asarray(paint(params, evaluators.put_eval_batch(batch, mesh)))
+  return [
+    {
+      'prompt': batch['prompt'][i],
+      'source': batch['source'][i] if batch['has_source'][i] else None,
+      'painted': painted[i],
+      'target': batch['target'][i],
+      'valid_px': batch['valid_px'][i],
+      'aux': {key: leaf[i] for key, leaf in batch['aux'].items()},
+    }
+    for i in itertools.islice(_varied(batch), config['eval']['gallery'])
+  ]
+
+
+def _varied(batch: dict) -> Iterator[int]:
+  """Rows with objects first: an empty room shows little."""
+  rows = np.flatnonzero(batch['valid'])
+  yield from sorted(rows, key=lambda i: (batch['count'][i] == 0, i))
+
+
+def _number(value: float | None) -> float | None:
+  return None if value is None or not np.isfinite(value) else float(value)

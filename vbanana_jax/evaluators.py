@@ -1,0 +1,199 @@
+"""Paint, decode and score in one compiled function; merge on the host.
+
+Every score state is a sum or a count per example. How the examples were cut
+into batches, padded or spread over devices therefore changes nothing, and an
+interval costs no second look at the pictures.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vbanana_jax import keys, sharding
+from vbanana_jax.tasks import base
+
+_RESAMPLES = 200
+# What the compiled functions read of an evaluation batch.
+_DEVICE_KEYS = (
+  'tokens',
+  'source',
+  'has_source',
+  'noise_scale',
+  'index',
+  'aux',
+  'valid',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+  """What one evaluation found.
+
+  Attributes:
+    task: name.
+    n: number of examples, padding not counted.
+    metrics: by name.
+    intervals: 95 % bootstrap interval over examples, by name.
+    by_count: metrics by number of objects in the scene.
+    states: per-example sums and counts.
+  """
+
+  task: str
+  n: int
+  metrics: dict[str, float]
+  intervals: dict[str, tuple[float, float]]
+  by_count: dict[int, dict[str, float]]
+  states: dict[str, np.ndarray]
+
+
+class TaskEvaluator:
+  """Scores one task's answers; compiled once, for any number of weights.
+
+  Args:
+    task: what to ask.
+    paint: from `step.make_painter`.
+    mesh: devices to spread the batches over.
+  """
+
+  def __init__(self, task: base.Task, paint: Callable, mesh: jax.sharding.Mesh):
+    self.task = task
+    self._mesh = mesh
+
+    def evaluate(params, batch):
+      rgb = paint(params, batch)
+      prediction = task.decode(rgb, batch['aux'])
+      return task.score(prediction, batch['aux'], batch['valid'])
+
+    self._evaluate = jax.jit(
+      evaluate, out_shardings=sharding.make_replicated(mesh)
+    )
+
+  def run(self, params: Any, batches: Iterable[dict]) -> Scores:
+    """Scores `params` on padded batches; the same on every process."""
+    parts, valid, counts = [], [], []
+    for batch in batches:
+      parts.append(self._evaluate(params, put_eval_batch(batch, self._mesh)))
+      valid.append(batch['valid'])
+      counts.append(batch['count'])
+    valid = np.concatenate(valid)
+    states = {
+      name: np.concatenate([np.asarray(part[name]) for part in parts])[valid]
+      for name in parts[0]
+    }
+    return make_scores(self.task, states, np.concatenate(counts)[valid])
+
+
+def put_eval_batch(batch: dict, mesh: jax.sharding.Mesh) -> dict:
+  """The arrays that the compiled functions read, on the devices."""
+  return sharding.put_batch({key: batch[key] for key in _DEVICE_KEYS}, mesh)
+
+
+def make_scores(
+  task: base.Task, states: dict[str, np.ndarray], counts: np.ndarray
+) -> Scores:
+  """Metrics, intervals and break-down of per-example states `[n, ...]`."""
+  wide = {name: _widen(state) for name, state in states.items()}
+  n = len(counts)
+  rng = keys.make_rng(0, 'bootstrap', task.name)
+  weights = rng.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
+  resampled = {
+    name: np.tensordot(weights, state, 1) for name, state in wide.items()
+  }
+  draws = [
+    task.summarize({name: state[i] for name, state in resampled.items()})
+    for i in range(_RESAMPLES)
+  ]
+  metrics = _summarize(task, wide, np.ones(n, bool))
+  return Scores(
+    task=task.name,
+    n=n,
+    metrics=metrics,
+    intervals={
+      name: tuple(
+        float(x)
+        for x in np.nanquantile([draw[name] for draw in draws], [0.025, 0.975])
+      )
+      for name in metrics
+    },
+    by_count={
+      int(count): _summarize(task, wide, counts == count)
+      for count in np.unique(counts)
+      if count >= 0
+    },
+    states=states,
+  )
+
+
+def fit_constants(
+  task: base.Task, batches: Iterable[dict], mesh: jax.sharding.Mesh
+) -> dict[str, Any]:
+  """The best constant answer to every metric on the given examples."""
+  if not task.constants:
+    return {}
+  tables = [
+    task.summarize(_sum(states))
+    for states in _score_constants(task, task.constants, batches, mesh)
+  ]
+  best = {}
+  for name, direction in task.metrics.items():
+    values = np.array([table[name] for table in tables], np.float64)
+    worst = -np.inf if direction == 'max' else np.inf
+    values = np.where(np.isnan(values), worst, values)
+    pick = np.argmax(values) if direction == 'max' else np.argmin(values)
+    best[name] = task.constants[int(pick)]
+  return best
+
+
+def score_constants(
+  task: base.Task,
+  constants: dict[str, Any],
+  batches: Iterable[dict],
+  mesh: jax.sharding.Mesh,
+) -> dict[str, float]:
+  """Every metric of its own best constant, on other examples."""
+  if not constants:
+    return {}
+  names = list(constants)
+  scored = _score_constants(
+    task, [constants[name] for name in names], batches, mesh
+  )
+  return {
+    name: task.summarize(_sum(states))[name]
+    for name, states in zip(names, scored)
+  }
+
+
+def _score_constants(task, candidates, batches, mesh) -> list[dict]:
+  """Per-example states of every candidate, one compile for all."""
+
+  @jax.jit
+  def score(candidate, batch):
+    prediction = task.constant_prediction(candidate, batch['aux'])
+    return task.score(prediction, batch['aux'], batch['valid'])
+
+  parts: list[list[dict]] = [[] for _ in candidates]
+  for batch in batches:
+    on_device = put_eval_batch(batch, mesh)
+    for part, candidate in zip(parts, candidates):
+      part.append(jax.device_get(score(jnp.asarray(candidate), on_device)))
+  return [
+    {name: np.concatenate([p[name] for p in part]) for name in part[0]}
+    for part in parts
+  ]
+
+
+def _summarize(task, states, chosen) -> dict[str, float]:
+  return task.summarize(_sum({k: v[chosen] for k, v in states.items()}))
+
+
+def _sum(states: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  return {name: _widen(state).sum(0) for name, state in states.items()}
+
+
+def _widen(state: np.ndarray) -> np.ndarray:
+  """float64 or int64: sums over a data set outgrow the device's types."""
+  return state.astype(np.int64 if state.dtype.kind in 'iub' else np.float64)

@@ -1,0 +1,164 @@
+"""What a decoded answer looks like, task by task.
+
+A value is one array at picture size: metres, unit normals, or labels where 0
+is the background and k the k-th entry of the palette. Pictures have none:
+their colours are the answer.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vbanana_jax.report import page, pictures
+
+GALLERY_EDGE = 192  # pixels; labels need room for thin outlines
+
+
+class Look(NamedTuple):
+  """How one task's values are drawn; every picture is uint8 [h w 3].
+
+  Fields:
+    key: the value's name in what `Task.decode` returns.
+    draw: (value, photo_u8, palette_u8, scale) -> picture.
+    draw_error: (value, truth, valid_px) -> picture.
+  """
+
+  key: str
+  draw: Callable[..., pictures.Picture]
+  draw_error: Callable[..., pictures.Picture]
+
+
+def _draw_depth(depth_m, photo_u8, palette_u8, scale):
+  del photo_u8, palette_u8
+  return pictures.draw_depth(depth_m, scale or pictures.depth_range_m(depth_m))
+
+
+def _draw_normals(normals, photo_u8, palette_u8, scale):
+  del photo_u8, palette_u8, scale
+  return pictures.draw_normals(normals)
+
+
+def _draw_labels(labels, photo_u8, palette_u8, scale):
+  del scale
+  return pictures.draw_labels(photo_u8, _without_ground(labels), palette_u8)
+
+
+def _draw_instances(labels, photo_u8, palette_u8, scale):
+  del scale
+  return pictures.draw_labels(
+    photo_u8, _without_ground(labels), palette_u8, outline=True
+  )
+
+
+def _draw_masks(labels, photo_u8, palette_u8, scale):
+  if len(palette_u8) > 1:  # several phrases need their colours
+    return _draw_labels(labels, photo_u8, palette_u8, scale)
+  return pictures.draw_mask(photo_u8, labels > 0)
+
+
+def _draw_depth_error(depth_m, truth_m, valid_px):
+  truth_m = np.where(valid_px, truth_m, np.nan)
+  return pictures.draw_depth_error(depth_m, truth_m)
+
+
+def _draw_normals_error(normals, truth, valid_px):
+  return pictures.draw_normals_error(normals, truth * valid_px[..., None])
+
+
+def _draw_wrong(labels, truth, valid_px):
+  return pictures.draw_wrong(labels != truth, valid_px)
+
+
+LOOKS = {
+  'depth': Look('depth_m', _draw_depth, _draw_depth_error),
+  'normals': Look('normals', _draw_normals, _draw_normals_error),
+  'semantic': Look('row', _draw_labels, _draw_wrong),
+  'instance': Look('ids', _draw_instances, _draw_wrong),
+  'referring': Look('row', _draw_masks, _draw_wrong),
+}
+
+NOTES = {
+  'generate': "Painted from noise; held out is the caption's own picture.",
+  'depth': (
+    'Near is bright, far is dark, in even steps of log metres; sky is pale '
+    'blue. Error: dark is right, pale is 50 % off or more.'
+  ),
+  'normals': (
+    'Right is red, up is green, to the viewer is blue. Error: dark is right, '
+    'pale is 45 degrees off or more.'
+  ),
+  'semantic': 'Error: green is right, red is wrong.',
+  'instance': (
+    'Colours go from left to right. Error, by place in that order: green is '
+    'right, red is wrong.'
+  ),
+  'referring': 'What the phrase means is lit. Error: red is wrong.',
+}
+
+
+def get_palette(aux: dict[str, np.ndarray]) -> np.ndarray:
+  """Colours of the labels 1, 2, ... as uint8 [q 3]; none without a palette.
+
+  Row 0 of `aux['palette']` is the background; `palette_valid` may say which
+  rows exist.
+  """
+  if 'palette' not in aux:
+    return np.zeros((0, 3), np.uint8)
+  palette_u8 = pictures.to_u8(np.asarray(aux['palette']))
+  exists = np.asarray(aux.get('palette_valid', np.ones(len(palette_u8), bool)))
+  return palette_u8[1:][exists[1:]]
+
+
+def make_example(
+  task_name: str,
+  prompt: str,
+  *,
+  source: np.ndarray | None,
+  painted: np.ndarray,
+  target: np.ndarray,
+  prediction: dict[str, Any] | None = None,
+  truth: dict[str, Any] | None = None,
+  valid_px: np.ndarray | None = None,
+  aux: dict[str, np.ndarray] | None = None,
+) -> page.Example:
+  """One row of a gallery; colours are [h w 3] in [0, 1], nothing batched.
+
+  Args:
+    task_name: key in `TASKS`.
+    prompt: the instruction.
+    source: the photo, None where there is none.
+    painted: the network's answer.
+    target: the exact painted answer.
+    prediction: `Task.decode(painted)`; None for pictures.
+    truth: `Task.decode(target)`, so that both are read the same way.
+    valid_px: pixels with a right answer.
+    aux: the example's, which holds the palette of the tasks with labels.
+  """
+  shown = {} if source is None else {'input': pictures.to_u8(source)}
+  shown['painted'] = pictures.to_u8(painted)
+  look = LOOKS.get(task_name)
+  if look is None:
+    return page.Example(prompt, {**shown, 'held out': pictures.to_u8(target)})
+  value = np.asarray(prediction[look.key])
+  true = np.asarray(truth[look.key])
+  if valid_px is None:
+    valid_px = np.ones(value.shape[:2], bool)
+  photo_u8 = _enlarge(pictures.to_u8(source))
+  palette_u8 = get_palette(aux or {})
+  scale, name = None, 'decoded'
+  if task_name == 'depth':
+    scale = pictures.depth_range_m(np.where(valid_px, true, np.nan))
+    name = f'decoded, {scale[0]:.1f} to {scale[1]:.1f} m'
+  for caption, shape in ((name, value), ('truth', true)):
+    shown[caption] = look.draw(_enlarge(shape), photo_u8, palette_u8, scale)
+  shown['error'] = look.draw_error(value, true, valid_px)
+  return page.Example(prompt, shown)
+
+
+def _enlarge(value):
+  return pictures.upscale(value, GALLERY_EDGE)
+
+
+def _without_ground(labels):
+  return np.asarray(labels, np.int32) - 1

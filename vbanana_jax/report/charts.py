@@ -1,0 +1,179 @@
+"""Line charts as inline SVG: no script, readable on a phone, light or dark.
+
+Text and axes take the page's `currentColor`; the viewBox is as narrow as a
+phone, so that letters are not shrunk there and the page may let it grow.
+"""
+
+import dataclasses
+import html
+import json
+import math
+import os
+import pathlib
+
+from vbanana_jax import errors
+
+Series = list[tuple[float, float]]  # (step, value), by rising step
+
+# Middle lightness: enough contrast on white and on near-black alike.
+COLOURS = (
+  '#2f7ed8', '#e0652b', '#2a9d5c', '#b85bd0', '#c9990a', '#d2436b', '#139fa8',
+)  # fmt: skip
+_WIDTH, _PLOT_HEIGHT, _LEFT, _RIGHT, _TOP = 360, 160, 46, 10, 30
+_MAX_POINTS = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+  """One picture of one or more curves over training steps."""
+
+  title: str
+  series: dict[str, Series]
+  log_y: bool = False
+
+
+def load_curves(path: str | os.PathLike) -> dict[str, Series]:
+  """Curves of a `metrics.jsonl`: every number of every line, by its key.
+
+  A run that was killed may leave a last line without its end: it is not read.
+  Where a resumed run wrote a step twice, the later line counts.
+
+  Raises:
+    UserError: a whole line is not a JSON object with a 'step'.
+  """
+  text = pathlib.Path(path).read_text()
+  curves: dict[str, dict[float, float]] = {}
+  for number, line in enumerate(text[: text.rfind('\n') + 1].splitlines(), 1):
+    try:
+      record = dict(json.loads(line))
+      step = record.pop('step')
+    except (ValueError, TypeError, KeyError) as error:
+      raise errors.UserError(
+        f'{path}, line {number}: not an object with a step; remove the line'
+      ) from error
+    for key, value in record.items():
+      if isinstance(value, int | float) and not isinstance(value, bool):
+        curves.setdefault(key, {})[step] = value
+  return {key: sorted(points.items()) for key, points in curves.items()}
+
+
+def draw_chart(chart: Chart) -> str:
+  """One `<svg>` element; values that are not finite leave no mark."""
+  series = {
+    name: _thin([p for p in points if _drawable(p[1], chart.log_y)])
+    for name, points in chart.series.items()
+  }
+  points = [point for line in series.values() for point in line]
+  legend, legend_height = _draw_legend(list(series))
+  bottom = _TOP + _PLOT_HEIGHT
+  height = bottom + 34 + legend_height
+  parts = [
+    f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" '
+    f'viewBox="0 0 {_WIDTH} {height}" font-family="system-ui, sans-serif" '
+    f'font-size="11" fill="currentColor">',
+    f'<title>{html.escape(chart.title)}</title>',
+    f'<text x="4" y="16" font-size="13" font-weight="600">'
+    f'{html.escape(chart.title)}</text>',
+  ]
+  if not points:
+    return ''.join(
+      [*parts, f'<text x="{_LEFT}" y="90">nothing recorded yet</text></svg>']
+    )
+  x_ticks, x_place = _axis([x for x, _ in points], _LEFT, _WIDTH - _RIGHT)
+  y_ticks, y_place = _axis(
+    [y for _, y in points], bottom, _TOP, log=chart.log_y
+  )
+  for tick in y_ticks:
+    y = y_place(tick)
+    parts.append(
+      f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" '
+      f'stroke-opacity=".15"/><text x="{_LEFT - 5}" y="{y + 4:.1f}" '
+      f'text-anchor="end">{_number(tick)}</text>'
+    )
+  for tick in x_ticks:
+    parts.append(
+      f'<text x="{x_place(tick):.1f}" y="{bottom + 15}" '
+      f'text-anchor="middle">{_number(tick)}</text>'
+    )
+  parts.append(
+    f'<text x="{_WIDTH - _RIGHT}" y="{bottom + 29}" text-anchor="end" '
+    f'opacity=".7">steps</text>'
+  )
+  for line, colour in zip(series.values(), _cycle(len(series))):
+    places = [(x_place(x), y_place(y)) for x, y in line]
+    if len(places) > 1:
+      path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in places)
+      parts.append(
+        f'<polyline points="{path}" fill="none" stroke="{colour}" '
+        f'stroke-width="1.8" stroke-linejoin="round"/>'
+      )
+    if places:
+      x, y = places[-1]
+      parts.append(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>'
+      )
+  parts.append(f'<g transform="translate(0 {bottom + 42})">{legend}</g></svg>')
+  return ''.join(parts)
+
+
+def _draw_legend(names: list[str]) -> tuple[str, int]:
+  parts, x, y = [], 8, 0
+  for name, colour in zip(names, _cycle(len(names))):
+    needed = 24 + round(6.3 * len(name))
+    if x > 8 and x + needed > _WIDTH:
+      x, y = 8, y + 17
+    parts.append(
+      f'<circle cx="{x + 4}" cy="{y}" r="4" fill="{colour}"/>'
+      f'<text x="{x + 12}" y="{y + 4}">{html.escape(name)}</text>'
+    )
+    x += needed
+  return ''.join(parts), y + 16
+
+
+def _axis(values, start: float, end: float, *, log: bool = False):
+  """Round tick values, and the function from value to place."""
+  warp = math.log10 if log else float
+  low, high = warp(min(values)), warp(max(values))
+  if high - low < 1e-9 * max(1.0, abs(high)):
+    low, high = low - 0.5, high + 0.5
+  ticks = (
+    [m * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1)
+     for m in (1, 2, 5)]
+    if log
+    else _round_steps(low, high)
+  )  # fmt: skip
+  ticks = [tick for tick in ticks if low <= warp(tick) <= high]
+  if len(ticks) < 2:
+    ticks = [10.0**low, 10.0**high] if log else [low, high]
+  scale = (end - start) / (high - low)
+  return ticks[:: max(1, len(ticks) // 5)], (
+    lambda value: start + (warp(value) - low) * scale
+  )
+
+
+def _round_steps(low: float, high: float) -> list[float]:
+  rough = (high - low) / 4
+  power = 10.0 ** math.floor(math.log10(rough))
+  step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+  first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+  return [number * step for number in range(first, last + 1)]
+
+
+def _thin(points: Series) -> Series:
+  """At most `_MAX_POINTS` points; the last always stays."""
+  stride = max(1, -(-len(points) // _MAX_POINTS))
+  return points[::-1][::stride][::-1]
+
+
+def _drawable(value: float, log: bool) -> bool:
+  return math.isfinite(value) and (value > 0 or not log)
+
+
+def _number(value: float) -> str:
+  if abs(value) >= 1000:
+    return f'{value / 1000:.4g}k'
+  return f'{value:.3g}'
+
+
+def _cycle(count: int) -> list[str]:
+  return [COLOURS[i % len(COLOURS)] for i in range(count)]

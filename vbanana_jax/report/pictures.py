@@ -1,0 +1,259 @@
+"""Answers as pictures that a person wants to look at: numpy and Pillow only.
+
+Every function takes arrays at one size [h w ...] and returns uint8 RGB. Maps
+keep that size; `with_scale` and `with_legend` add a strip below.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+Picture = UInt8[np.ndarray, 'h w 3']
+SKY = (150, 190, 230)  # depth: infinitely far
+NOTHING = (40, 40, 44)  # no answer or no label here
+HIGHLIGHT = (255, 196, 0)
+WRONG = (230, 60, 60)
+RIGHT = (60, 140, 90)
+MAX_RELATIVE_ERROR = 0.5  # the bright end of the depth error map
+MAX_ANGLE_DEG = 45.0  # the bright end of the normals error map
+
+_PAPER, _INK = (250, 250, 250), (30, 30, 34)
+
+
+def ramp(value: Float[np.ndarray, '...']) -> UInt8[np.ndarray, '... 3']:
+  """Colour map from dark blue (0) by red to pale yellow (1).
+
+  Lightness is linear in `value` by construction: the path is drawn in OKLCH
+  (Ottosson 2020, "A perceptual color space for image processing").
+  """
+  value = np.clip(np.asarray(value, np.float64), 0.0, 1.0)
+  lightness = 0.22 + 0.74 * value
+  hue = np.deg2rad(-90.0 + 190.0 * value)
+  chroma = 0.04 + 0.15 * np.sin(np.pi * value) ** 0.8
+  a, b = chroma * np.cos(hue), chroma * np.sin(hue)
+  long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+  medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+  short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+  linear = np.stack(
+    [
+      4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+      -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+      -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    ],
+    axis=-1,
+  )
+  linear = np.clip(linear, 0.0, 1.0)
+  srgb = np.where(
+    linear <= 0.0031308,
+    12.92 * linear,
+    1.055 * linear ** (1 / 2.4) - 0.055,
+  )
+  return to_u8(srgb)
+
+
+def to_u8(rgb: Float[np.ndarray, '... 3']) -> UInt8[np.ndarray, '... 3']:
+  """Colours in [0, 1] as bytes, rounded."""
+  rgb = np.clip(np.asarray(rgb, np.float32), 0.0, 1.0)
+  return np.round(rgb * 255.0).astype(np.uint8)
+
+
+def upscale(picture: Picture, long_edge: int) -> Picture:
+  """Repeats pixels a whole number of times, up to about `long_edge`."""
+  times = max(1, round(long_edge / max(picture.shape[:2])))
+  return np.repeat(np.repeat(picture, times, 0), times, 1)
+
+
+# Depth.
+
+
+def depth_range_m(*depths_m: Float[np.ndarray, 'h w']) -> tuple[float, float]:
+  """Nearest and farthest metres worth a colour, over all the maps given."""
+  values = np.concatenate([np.ravel(depth_m) for depth_m in depths_m])
+  values = values[np.isfinite(values) & (values > 0)]
+  if not values.size:
+    return 1.0, 10.0
+  near, far = np.percentile(values, [0.5, 99.5])
+  return float(near), float(max(far, near * 1.1))
+
+
+def draw_depth(
+  depth_m: Float[np.ndarray, 'h w'], range_m: tuple[float, float]
+) -> Picture:
+  """Near is bright, far is dark, even steps of log metres; sky is pale blue.
+
+  Metres that are not positive numbers are drawn as nothing.
+  """
+  depth_m = np.asarray(depth_m, np.float64)
+  seen = np.isfinite(depth_m) & (depth_m > 0)
+  picture = ramp(1.0 - _log_place(np.where(seen, depth_m, 1.0), range_m))
+  picture[~seen] = NOTHING
+  picture[depth_m == np.inf] = SKY
+  return picture
+
+
+def with_scale(picture: Picture, range_m: tuple[float, float]) -> Picture:
+  """Adds the colour bar of `draw_depth` below, with metres."""
+  width = picture.shape[1]
+  font = _font(width)
+  margin = round(font.size * 1.5)
+  bar_height = round(font.size * 0.8)
+  strip = Image.new('RGB', (width, round(font.size * 3.2)), _PAPER)
+  draw = ImageDraw.Draw(strip)
+  inner = max(width - 2 * margin, 1)
+  bar = np.broadcast_to(
+    ramp(1.0 - np.linspace(0.0, 1.0, inner)), (bar_height, inner, 3)
+  )
+  top = round(font.size * 0.5)
+  strip.paste(Image.fromarray(np.ascontiguousarray(bar)), (margin, top))
+  free_from = 0.0
+  for metres in _ticks(range_m):
+    x = margin + float(_log_place(metres, range_m)) * (inner - 1)
+    label = f'{metres:.3g} m'
+    half = font.getlength(label) / 2
+    if x - half < free_from or x + half > width:
+      continue
+    draw.line([(x, top + bar_height), (x, top + bar_height + 4)], _INK)
+    draw.text((x - half, top + bar_height + 5), label, _INK, font)
+    free_from = x + half + font.size * 0.6
+  return np.concatenate([picture, np.asarray(strip)])
+
+
+def draw_depth_error(
+  depth_m: Float[np.ndarray, 'h w'], truth_m: Float[np.ndarray, 'h w']
+) -> Picture:
+  """|answer - truth| / truth; bright from `MAX_RELATIVE_ERROR` on."""
+  labelled = np.isfinite(truth_m) & (truth_m > 0)
+  truth = np.where(labelled, truth_m, 1.0)
+  answer = np.where(np.isfinite(depth_m), depth_m, np.float32(1e9))
+  picture = ramp(np.abs(answer - truth) / truth / MAX_RELATIVE_ERROR)
+  picture[~labelled] = NOTHING
+  return picture
+
+
+def _log_place(metres, range_m):
+  """Place of `metres` in the range, 0 at the near end and 1 at the far."""
+  near, far = np.log(range_m[0]), np.log(range_m[1])
+  return np.clip((np.log(metres) - near) / max(far - near, 1e-9), 0.0, 1.0)
+
+
+def _ticks(range_m: tuple[float, float]) -> list[float]:
+  near, far = range_m
+  low, high = int(np.floor(np.log10(near))), int(np.ceil(np.log10(far)))
+  for leads in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), np.arange(1, 10, 0.25)):
+    ticks = [m * 10.0**k for k in range(low, high + 1) for m in leads]
+    ticks = [tick for tick in ticks if near <= tick <= far]
+    if len(ticks) >= 3:
+      return ticks
+  return [near, far]
+
+
+# Normals.
+
+
+def draw_normals(normals: Float[np.ndarray, 'h w 3']) -> Picture:
+  """(n + 1) / 2 as RGB: right is red, up is green, to the viewer is blue."""
+  picture = to_u8((np.asarray(normals) + 1.0) / 2.0)
+  picture[~_has_length(normals)] = NOTHING
+  return picture
+
+
+def draw_normals_error(
+  normals: Float[np.ndarray, 'h w 3'], truth: Float[np.ndarray, 'h w 3']
+) -> Picture:
+  """Angle between two unit maps; bright from `MAX_ANGLE_DEG` on."""
+  cosine = np.clip(np.sum(np.asarray(normals) * truth, -1), -1.0, 1.0)
+  picture = ramp(np.rad2deg(np.arccos(cosine)) / MAX_ANGLE_DEG)
+  picture[~_has_length(truth)] = NOTHING
+  return picture
+
+
+def _has_length(normals):
+  return np.sum(np.square(normals), axis=-1) > 0.25
+
+
+# Masks.
+
+
+def dim(photo_u8: Picture) -> Picture:
+  """The photo in half-dark grey, a ground on which colours stand out."""
+  grey = photo_u8 @ np.array([0.299, 0.587, 0.114])
+  return np.repeat((grey * 0.55)[..., None], 3, -1).astype(np.uint8)
+
+
+def draw_labels(
+  photo_u8: Picture,
+  labels: Int[np.ndarray, 'h w'],
+  colours_u8: UInt8[np.ndarray, 'q 3'],
+  *,
+  outline: bool = False,
+  opacity: float = 0.65,
+) -> Picture:
+  """Labels 0..q-1 as colours over the dimmed photo; others stay photo.
+
+  With `outline`, a thin line runs around each region (for instances).
+  """
+  ground = dim(photo_u8)
+  shown = (labels >= 0) & (labels < len(colours_u8))
+  paint = np.asarray(colours_u8)[np.where(shown, labels, 0)]
+  mixed = np.round(opacity * paint + (1.0 - opacity) * ground)
+  picture = np.where(shown[..., None], mixed, ground).astype(np.uint8)
+  if outline:
+    edge = _edges(np.where(shown, labels, -1)) & shown
+    picture[edge] = 255
+  return picture
+
+
+def draw_mask(photo_u8: Picture, mask: Bool[np.ndarray, 'h w']) -> Picture:
+  """What the phrase means shines in full colour; the rest is dimmed."""
+  mask = np.asarray(mask, bool)
+  lit = np.round(0.7 * photo_u8 + 0.3 * np.array(HIGHLIGHT))
+  picture = np.where(mask[..., None], lit, dim(photo_u8)).astype(np.uint8)
+  picture[_edges(mask) & mask] = HIGHLIGHT
+  return picture
+
+
+def draw_wrong(
+  wrong: Bool[np.ndarray, 'h w'], valid_px: Bool[np.ndarray, 'h w']
+) -> Picture:
+  """Wrong pixels red, right ones green, unlabelled ones dark."""
+  picture = np.where(np.asarray(wrong)[..., None], WRONG, RIGHT)
+  return np.where(valid_px[..., None], picture, NOTHING).astype(np.uint8)
+
+
+def with_legend(
+  picture: Picture, entries: list[tuple[str, tuple[int, int, int]]]
+) -> Picture:
+  """Adds swatches and names below, in as many rows as they need."""
+  if not entries:
+    return picture
+  width = picture.shape[1]
+  font = _font(width)
+  swatch, gap, row_height = font.size, font.size // 2, font.size * 1.7
+  places, x, row = [], float(gap), 0
+  for name, _ in entries:
+    needed = swatch + gap + font.getlength(name) + 2 * gap
+    if x > gap and x + needed > width:
+      x, row = float(gap), row + 1
+    places.append((x, gap + row * row_height))
+    x += needed
+  strip = Image.new('RGB', (width, round((row + 1) * row_height + gap)), _PAPER)
+  draw = ImageDraw.Draw(strip)
+  for (name, colour), (x, y) in zip(entries, places):
+    draw.rectangle([x, y, x + swatch, y + swatch], tuple(colour), _INK)
+    draw.text((x + swatch + gap, y - 1), name, _INK, font)
+  return np.concatenate([picture, np.asarray(strip)])
+
+
+def _edges(labels):
+  """Pixels whose right, left, upper or lower neighbour differs."""
+  edge = np.zeros(labels.shape, bool)
+  down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+  edge[1:] |= down
+  edge[:-1] |= down
+  edge[:, 1:] |= right
+  edge[:, :-1] |= right
+  return edge
+
+
+def _font(width: int):
+  return ImageFont.load_default(size=min(28, max(10, width // 32)))

@@ -1,0 +1,204 @@
+"""From a scored run to results.json, the printed table and report.html."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from vbanana_jax import evaluate, logs, predict
+from vbanana_jax.errors import UserError
+from vbanana_jax.report import answers, charts, page
+from vbanana_jax.tasks import TASKS
+
+PHASES = ('pretrain', 'tune')
+
+
+def write_results(
+  workdir: pathlib.Path, run: pathlib.Path, level: str | None = None
+) -> dict[str, Any]:
+  """Scores `run`, prints the table, writes results.json into `workdir`.
+
+  The full level's scores go into results_full.json, so that a run keeps both.
+  """
+  found = evaluate.evaluate(run, level)
+  gallery = found.pop('gallery')
+  phases = load_phases(workdir, run)
+  seconds = sum(phase['seconds'] for phase in phases.values())
+  results = {
+    **found,
+    'phases': phases,
+    'seconds_train_eval': seconds + found['seconds'],
+    'config': logs.load_json(run / 'run.json')['config'],
+    'versions': logs.get_versions(),
+    'git': logs.get_git_state(),
+    'prompts': {
+      trial: [example['prompt'] for example in examples]
+      for trial, examples in gallery.items()
+    },
+  }
+  suffix = '_full' if found['level'] == 'full' else ''
+  save_gallery(workdir / f'gallery{suffix}.npz', gallery)
+  logs.save_json(workdir / f'results{suffix}.json', results)
+  print(make_table(results))
+  return results
+
+
+def load_phases(
+  workdir: pathlib.Path, run: pathlib.Path
+) -> dict[str, dict[str, float]]:
+  """Steps and seconds of each training phase, from its metrics.jsonl."""
+  folders = [workdir / phase for phase in PHASES if (workdir / phase).is_dir()]
+  phases = {}
+  for folder in folders or [run]:
+    rows = logs.load_metrics(folder / 'metrics.jsonl')
+    if rows:
+      names = ('step', 'seconds', 'waited', 'compile_seconds')
+      phases[folder.name] = {name: rows[-1][name] for name in names}
+  return phases
+
+
+def make_table(results: dict[str, Any]) -> str:
+  """The table that a person reads: scores, then wall time."""
+  lines = [
+    f'{"task":<14}{"metric":<18}{"score":>10}{"95 % interval":>22}'
+    f'{"constant":>10}{"n":>6}'
+  ]
+  for row in results['rows']:
+    low, high = row['interval']
+    interval = f'{_text(low)} to {_text(high)}'
+    lines.append(
+      f'{row["task"]:<14}{row["metric"]:<18}{_text(row["value"]):>10}'
+      f'{interval:>22}{_text(row["constant"]):>10}{row["n"]:>6}'
+    )
+  lines.append('')
+  for name, phase in results['phases'].items():
+    waited = phase['waited'] / max(phase['seconds'], 1e-9)
+    lines.append(
+      f'{name:<14}{phase["seconds"]:>8.0f} s, {phase["step"]} steps, '
+      f'{waited:.1%} of it waiting for data, and '
+      f'{phase["compile_seconds"]:.0f} s of compilation'
+    )
+  lines.append(f'{"evaluate":<14}{results["seconds"]:>8.0f} s')
+  lines.append(
+    f'{"train and eval":<14}{results["seconds_train_eval"]:>8.0f} s'
+  )
+  return '\n'.join(lines)
+
+
+def write_report(workdir: pathlib.Path) -> pathlib.Path:
+  """report.html of a workdir that holds results.json."""
+  path = workdir / 'results.json'
+  if not path.exists():
+    raise UserError(
+      f'{workdir} has no results.json: run vbanana evaluate --workdir '
+      f'{workdir} first'
+    )
+  results = logs.load_json(path)
+  gallery = load_gallery(workdir / 'gallery.npz', results['prompts'])
+  distances: dict[str, dict[str, float]] = {}
+  rows = []
+  for row in results['rows']:
+    if row['value'] is None:
+      continue
+    if row['metric'] == 'colour_distance':
+      distances[row['task']] = {'mean, 8-bit levels': row['value']}
+      continue
+    rows.append(
+      page.Row(
+        task=row['task'],
+        metric=row['metric'],
+        value=row['value'],
+        constant=row['constant'],
+        n=row['n'],
+        higher_is_better=row['better'] == 'max',
+        interval=None if None in row['interval'] else tuple(row['interval']),
+      )
+    )
+  seconds = {k: v['seconds'] for k, v in results['phases'].items()}
+  return page.write_report(
+    workdir / 'report.html',
+    page.Report(
+      title=f'{workdir.name}: {results["exam"]}, level {results["level"]}',
+      summary='One set of weights answers every task below. Scores are of '
+      'averaged weights on scenes never trained on, beside the best answer '
+      'that never looks; @k marks answers sampled in k steps.',
+      rows=rows,
+      seconds={**seconds, 'evaluate': results['seconds']},
+      curves=make_curves(workdir),
+      galleries={
+        trial: [
+          _make_example(trial.partition('@')[0], example)
+          for example in examples
+        ]
+        for trial, examples in gallery.items()
+      },
+      colour_distance=distances,
+      config=results['config'],
+      versions=results['versions'],
+    ),
+  )
+
+
+def make_curves(workdir: pathlib.Path) -> list[charts.Chart]:
+  """Loss by task and speed of every phase."""
+  curves = []
+  for phase in (*PHASES, ''):
+    path = workdir / phase / 'metrics.jsonl'
+    if not path.exists():
+      continue
+    series = charts.load_curves(path)
+    losses = {
+      name.removeprefix('loss/'): points
+      for name, points in series.items()
+      if name.startswith('loss/')
+    }
+    name = phase or workdir.name
+    curves.append(charts.Chart(f'{name}: loss by task', losses, log_y=True))
+    rate = {'images/s': series['images_per_second']}
+    curves.append(charts.Chart(f'{name}: speed', rate))
+  return curves
+
+
+def save_gallery(path: pathlib.Path, gallery: dict[str, list[dict]]) -> None:
+  """Arrays of the gallery as one npz; the prompts are in results.json."""
+  arrays = {}
+  for trial, examples in gallery.items():
+    for i, example in enumerate(examples):
+      for key in ('source', 'painted', 'target', 'valid_px'):
+        if example[key] is not None:
+          arrays[f'{trial}/{i}/{key}'] = example[key]
+      for key, leaf in example['aux'].items():
+        arrays[f'{trial}/{i}/aux/{key}'] = leaf
+  np.savez_compressed(path, **arrays)
+
+
+def load_gallery(
+  path: pathlib.Path, prompts: dict[str, list[str]]
+) -> dict[str, list[dict[str, Any]]]:
+  """Inverse of `save_gallery`."""
+  gallery = {
+    trial: [{'prompt': prompt, 'source': None, 'aux': {}} for prompt in texts]
+    for trial, texts in prompts.items()
+  }
+  with np.load(path, allow_pickle=False) as arrays:
+    for name in arrays.files:
+      trial, i, *key = name.split('/')
+      example = gallery[trial][int(i)]
+      target = example['aux'] if key[0] == 'aux' else example
+      target[key[-1]] = arrays[name]
+  return gallery
+
+
+def _make_example(name: str, example: dict[str, Any]) -> page.Example:
+  task, aux = TASKS[name], example['aux']
+  prediction = truth = None
+  if task.vision:
+    prediction = predict.decode(task, example['painted'], aux)
+    truth = predict.decode(task, example['target'], aux)
+  return answers.make_example(
+    name, **example, prediction=prediction, truth=truth
+  )
+
+
+def _text(value: float | None) -> str:
+  return '-' if value is None else f'{value:.4g}'

@@ -1,0 +1,1 @@
+"""The embedded world: scenes, their pictures, labels and language."""

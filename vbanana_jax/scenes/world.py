@@ -1,0 +1,307 @@
+"""What a scene is, and how one is drawn from `(level, seed, index)`.
+
+The world frame has x right, y up, z forward, in metres. The camera stands at
+`(0, camera height, 0)` and looks along z; the room turns around it instead.
+Everything here is host code in numpy.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from vbanana_jax.scenes.levels import (
+  CLASSES,
+  COLOURS,
+  HALF_EXTENT_M,
+  LEVELS,
+  MATERIALS,
+  MAX_LIGHTS,
+  MAX_OBJECTS,
+  OBJECTS,
+  SIZES,
+  SURFACES,
+  TEXTURES,
+  TILE_M,
+  Level,
+)
+from vbanana_jax.scenes.placement import Draws, Placed, Stage, place_object
+
+__all__ = [
+  'CLASSES',
+  'COLOURS',
+  'HALF_EXTENT_M',
+  'LEVELS',
+  'MATERIALS',
+  'MAX_LIGHTS',
+  'MAX_OBJECTS',
+  'OBJECTS',
+  'SIZES',
+  'SURFACES',
+  'TEXTURES',
+  'TILE_M',
+  'Level',
+  'Scene',
+  'find_place',
+  'sample_scene',
+  'stack_scenes',
+  'supporters',
+]
+
+
+class Scene(NamedTuple):
+  """One scene as numpy leaves of fixed shape; slots `0..count-1` are filled.
+
+  Edits are `scene._replace(...)` on copies of leaves; batches are made by
+  `stack_scenes`. Colours are RGB in [0, 1] and lengths are metres.
+  """
+
+  outdoor: np.ndarray  # bool []
+  room: np.ndarray  # f32 [6]: x low, x high, z low, z high, height, yaw (rad)
+  surface_texture: np.ndarray  # int32 [3]: floor or ground, wall, ceiling
+  surface_colour: np.ndarray  # f32 [3, 2, 3]: two colours for each of them
+  sky: np.ndarray  # f32 [2, 3]: colour at the horizon, overhead
+  lights: np.ndarray  # f32 [3, 7]: position (m), colour (0: off), radius (m);
+  # the lights that are on come first, and a radius of 0 casts hard shadows
+  ambient: np.ndarray  # f32 [3]
+  fog: np.ndarray  # f32 [4]: density (1/m), colour
+  count: np.ndarray  # int32 []
+  class_id: np.ndarray  # int32 [12]: index into OBJECTS, -1 in empty slots
+  colour: np.ndarray  # int32 [12]: index into list(COLOURS)
+  material: np.ndarray  # int32 [12]: index into MATERIALS
+  size: np.ndarray  # int32 [12]: index into SIZES
+  texture: np.ndarray  # int32 [12]: index into TEXTURES
+  centre: np.ndarray  # f32 [12, 3]
+  half_extent: np.ndarray  # f32 [12, 3]: bounding box before yaw
+  yaw: np.ndarray  # f32 [12]: radians about y, from x towards z
+  camera: np.ndarray  # f32 [4]: height (m), pitch, roll, vertical fov (rad)
+
+
+def stack_scenes(scenes: list[Scene]) -> Scene:
+  """A batch: every leaf gets a leading axis of `len(scenes)`."""
+  return Scene(*(np.stack(leaves) for leaves in zip(*scenes, strict=True)))
+
+
+def sample_scene(
+  level: Level, seed: int, index: int, *, count: int | None = None
+) -> Scene:
+  """Draws the scene `index` of the stream `seed`.
+
+  Args:
+    level: one of `LEVELS`.
+    seed: of the stream, >= 0.
+    index: of the scene in the stream, >= 0.
+    count: number of objects, 0..level.max_objects; uniform when None.
+  """
+  rng = np.random.Generator(np.random.Philox(key=[seed, index]))
+  draw = Draws(rng)
+  number = draw.below(level.max_objects + 1)
+  if count is not None:
+    if not 0 <= count <= level.max_objects:
+      raise ValueError(f'count {count} is not in 0..{level.max_objects}')
+    number = count
+  outdoor = draw.chance(level.outdoor_share)
+  placed = None
+  while placed is None:  # a narrow view cannot hold many objects: draw anew
+    camera = _draw_camera(level, draw)
+    room = _draw_room(level, draw)
+    stage = Stage(level, None if outdoor else room, camera)
+    placed = _place_all(stage, number, draw)
+  return _assemble(level, draw, outdoor, room, camera, placed)
+
+
+def _draw_camera(level: Level, draw: Draws) -> tuple[float, ...]:
+  return (
+    draw.between(*level.camera_height_m),
+    math.radians(draw.between(*level.pitch_deg)),
+    math.radians(draw.between(*level.roll_deg)),
+    math.radians(draw.between(*level.fov_deg)),
+  )
+
+
+def _draw_room(level: Level, draw: Draws) -> tuple[float, ...]:
+  return (
+    -draw.between(2.4, 5.0),
+    draw.between(2.4, 5.0),
+    -draw.between(1.5, 3.0),
+    draw.between(*level.wall_m),
+    draw.between(*level.room_height_m),
+    math.radians(draw.between(-28.0, 28.0)),
+  )
+
+
+def _place_all(stage: Stage, number: int, draw: Draws) -> list[Placed] | None:
+  """Places `number` objects, or None where there is no space for them."""
+  placed: list[Placed] = []
+  for _ in range(number):
+    for _ in range(4):  # another class or size may fit where one did not
+      class_id = OBJECTS.index(draw.one_of(stage.level.classes))
+      size = draw.below(len(SIZES))
+      one = place_object(stage, placed, class_id, size, draw)
+      if one is not None:
+        placed.append(one)
+        break
+    else:
+      return None
+  return placed
+
+
+def _assemble(
+  level: Level,
+  draw: Draws,
+  outdoor: bool,
+  room: tuple[float, ...],
+  camera: tuple[float, ...],
+  placed: list[Placed],
+) -> Scene:
+  count = len(placed)
+  class_id = np.full(MAX_OBJECTS, -1, np.int32)
+  colour, material, size, texture = np.zeros((4, MAX_OBJECTS), np.int32)
+  centre = np.zeros((MAX_OBJECTS, 3), np.float32)
+  half_extent = np.zeros((MAX_OBJECTS, 3), np.float32)
+  yaw = np.zeros(MAX_OBJECTS, np.float32)
+  if count:
+    class_id[:count] = [p.class_id for p in placed]
+    size[:count] = [p.size for p in placed]
+    centre[:count] = [p.centre for p in placed]
+    half_extent[:count] = HALF_EXTENT_M[class_id[:count], size[:count]]
+    yaw[:count] = [p.yaw for p in placed]
+    colours, textures = tuple(COLOURS), level.object_textures
+    colour[:count] = [colours.index(draw.one_of(level.colours)) for _ in placed]
+    material[:count] = [
+      MATERIALS.index(draw.one_of(level.materials)) for _ in placed
+    ]
+    texture[:count] = [TEXTURES.index(draw.one_of(textures)) for _ in placed]
+  names = (level.floor_textures, level.wall_textures, ('plain',))
+  surface_texture = [TEXTURES.index(draw.one_of(name)) for name in names]
+  surface_colour = [
+    _pale_pair(draw, grassy=outdoor),
+    _pale_pair(draw, grassy=False),
+    _pale_pair(draw, grassy=False),
+  ]
+  haze = draw.between(0.75, 0.95)
+  sky = ((haze * 0.92, haze * 0.97, haze), (0.25, 0.45, draw.between(0.7, 1.0)))
+  fog = (0.0, *sky[0])
+  if draw.chance(level.fog_share):
+    fog = (draw.between(0.02, 0.08), *sky[0])
+  return Scene(
+    outdoor=np.array(outdoor),
+    room=np.array(room, np.float32),
+    surface_texture=np.array(surface_texture, np.int32),
+    surface_colour=np.array(surface_colour, np.float32),
+    sky=np.array(sky, np.float32),
+    lights=_lights(level, draw, outdoor, room[4]),
+    ambient=np.array([draw.between(0.34, 0.44)] * 3, np.float32),
+    fog=np.array(fog, np.float32),
+    count=np.array(count, np.int32),
+    class_id=class_id,
+    colour=colour,
+    material=material,
+    size=size,
+    texture=texture,
+    centre=centre,
+    half_extent=half_extent,
+    yaw=yaw,
+    camera=np.array(camera, np.float32),
+  )
+
+
+def _pale_pair(draw: Draws, grassy: bool) -> list[list[float]]:
+  """A pale colour and a darker one of the same hue: objects stand out."""
+  base = draw.between(0.62, 0.92)
+  tint = [draw.between(-0.07, 0.07) for _ in range(3)]
+  if grassy:
+    base, tint = draw.between(0.45, 0.65), [t + 0.04 for t in tint]
+    tint[draw.below(2)] += 0.06  # sand and soil, or grass
+  darker = draw.between(0.66, 0.82)
+  light = [min(max(base + t, 0.0), 1.0) for t in tint]
+  return [light, [darker * value for value in light]]
+
+
+def _lights(
+  level: Level, draw: Draws, outdoor: bool, room_height: float
+) -> np.ndarray:
+  lights = np.zeros((MAX_LIGHTS, 7), np.float32)
+  number = 1 + draw.below(level.max_lights)
+  if outdoor:  # a sun far away, sometimes with a weak second light
+    azimuth = draw.between(-1.9, 1.9)  # 0: behind the camera
+    elevation = math.radians(draw.between(30.0, 70.0))
+    flat = 200.0 * math.cos(elevation)
+    lights[0, :3] = (
+      flat * math.sin(azimuth),
+      200.0 * math.sin(elevation),
+      -flat * math.cos(azimuth),
+    )
+    lights[0, 3:] = (0.78, 0.74, 0.66, draw.between(2.0, 12.0))
+    return lights
+  for i in range(number):
+    power = draw.between(0.68, 0.8) * (1.0 if number == 1 else 1.15 / number)
+    warmth = draw.between(-0.06, 0.06)
+    lights[i, :3] = (
+      draw.between(-2.2, 2.2),
+      min(draw.between(3.0, 4.6), room_height - 0.15),
+      draw.between(-1.4, 2.6),
+    )
+    lights[i, 3:] = (
+      power * (1 + warmth),
+      power,
+      power * (1 - warmth),
+      draw.between(0.08, 0.35),
+    )
+  return lights
+
+
+def find_place(
+  scene: Scene,
+  level: Level,
+  rng: np.random.Generator,
+  class_id: int,
+  size: int,
+  *,
+  ignore: int | None = None,
+) -> tuple[np.ndarray, float] | None:
+  """A free place on the floor for one more object, or None if none is found.
+
+  Args:
+    scene: the scene to add to.
+    level: its level.
+    rng: of the host.
+    class_id: index into OBJECTS.
+    size: index into SIZES.
+    ignore: slot that does not count as an obstacle (the one that moves).
+
+  Returns:
+    centre f32 [3] (m) and yaw (rad), as for the leaves of `Scene`.
+  """
+  room = None if scene.outdoor else tuple(map(float, scene.room))
+  stage = Stage(level, room, tuple(map(float, scene.camera)))
+  others = [
+    stage.describe(
+      int(scene.class_id[k]),
+      int(scene.size[k]),
+      tuple(map(float, scene.centre[k])),
+      float(scene.yaw[k]),
+      tuple(map(float, scene.half_extent[k])),
+    )
+    for k in range(int(scene.count))
+    if k != ignore
+  ]
+  one = place_object(stage, others, class_id, size, Draws(rng), stack=False)
+  if one is None:
+    return None
+  return np.array(one.centre, np.float32), one.yaw
+
+
+def supporters(scene: Scene) -> np.ndarray:
+  """int32 [12]: the slot that carries each object, -1 for the floor."""
+  result = np.full(MAX_OBJECTS, -1, np.int32)
+  low = scene.centre[:, 1] - scene.half_extent[:, 1]
+  top = scene.centre[:, 1] + scene.half_extent[:, 1]
+  for k in range(int(scene.count)):
+    if low[k] < 1e-3:
+      continue
+    apart = np.hypot(*(scene.centre - scene.centre[k])[:, [0, 2]].T)
+    cost = np.where(np.abs(top - low[k]) < 1e-3, apart, np.inf)
+    cost[int(scene.count) :] = np.inf
+    result[k] = int(np.argmin(cost))
+  return result

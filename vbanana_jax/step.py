@@ -1,0 +1,170 @@
+"""The compiled heart: one training step, and painting an answer.
+
+Everything random in a step is drawn per example from (seed, example index),
+so neither batch size nor topology changes what an example sees.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from vbanana_jax import keys, optim
+from vbanana_jax.diffusion import losses, paths, samplers
+from vbanana_jax.models import from_network, to_network
+from vbanana_jax.state import TrainState
+
+
+def make_example_losses(model, params, batch, *, key, time_mean, time_std):
+  """Loss of every example of a training batch, `[b]`.
+
+  With its task's probability an example is a one-pass answer: empty canvas,
+  time 0. Otherwise it stands somewhere on the path from noise to its target.
+
+  Args:
+    model: from `models.build_model`.
+    params: its weights.
+    batch: see `types.Batch`.
+    key: of the run; folded with each example's index.
+    time_mean: of the logit-normal times.
+    time_std: likewise.
+  """
+  x = to_network(batch['target'])
+  example_keys = keys.make_example_keys(key, batch['index'])
+  kind, clock, cloud = jnp.moveaxis(
+    jax.vmap(lambda k: jax.random.split(k, 3))(example_keys), 1, 0
+  )
+  one_pass = jax.vmap(jax.random.uniform)(kind) < batch['one_pass_share']
+  time = jnp.where(one_pass, 0.0, paths.sample_times(clock, time_mean, time_std))
+  noise_scale = jnp.where(one_pass, 0.0, batch['noise_scale'])
+  noise = paths.make_noise(cloud, x.shape[1:], noise_scale)
+  z = paths.interpolate(x, noise, time)
+  prediction = model.apply(
+    {'params': params},
+    z,
+    time,
+    batch['tokens'],
+    to_network(batch['source']),
+    batch['has_source'],
+  )
+  return losses.velocity_loss(prediction, x, z, time, batch['valid_px'])
+
+
+def make_train_step(
+  model,
+  optimizer: optax.GradientTransformation,
+  *,
+  seed: int,
+  num_tasks: int,
+  time_mean: float,
+  time_std: float,
+  ema_decay: float,
+) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
+  """The function `(state, batch) -> (state, metrics)` to be jitted.
+
+  A step whose loss or gradient is not finite returns the state unchanged;
+  the caller sees it in `metrics['loss']` and stops.
+
+  Metrics:
+    loss: mean over the batch.
+    gradient_norm: before clipping.
+    task_loss: `[num_tasks]`, sum of the examples' losses.
+    task_count: `[num_tasks]`, number of examples.
+  """
+
+  def train_step(state, batch):
+    def mean_loss(params):
+      per_example = make_example_losses(
+        model,
+        params,
+        batch,
+        key=keys.make_key(seed, 'noise'),
+        time_mean=time_mean,
+        time_std=time_std,
+      )
+      return jnp.mean(per_example), per_example
+
+    (loss, per_example), gradients = jax.value_and_grad(
+      mean_loss, has_aux=True
+    )(state.params)
+    norm = optax.global_norm(gradients)
+
+    def update(state):
+      updates, opt_state = optimizer.update(
+        gradients, state.opt_state, state.params
+      )
+      decay = optim.make_ema_decay(ema_decay, state.step)
+      params = optax.apply_updates(state.params, updates)
+      ema = optax.incremental_update(params, state.ema_params, 1.0 - decay)
+      return TrainState(state.step + 1, params, ema, opt_state)
+
+    finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+    state = jax.lax.cond(finite, update, lambda state: state, state)
+    by_task = jax.nn.one_hot(batch['task'], num_tasks)
+    return state, {
+      'loss': loss,
+      'gradient_norm': norm,
+      'task_loss': per_example @ by_task,
+      'task_count': jnp.sum(by_task, axis=0),
+    }
+
+  return train_step
+
+
+def make_painter(
+  model,
+  *,
+  seed: int,
+  steps: int,
+  method: str = 'euler',
+  guidance: float = 1.0,
+) -> Callable[[dict, dict], jax.Array]:
+  """The function `(params, batch) -> rgb [b h w 3]` in [0, 1].
+
+  Args:
+    model: from `models.build_model`.
+    seed: of the noise, folded with each example's index.
+    steps: 0 for the one-pass answer; otherwise sampler steps.
+    method: 'euler' or 'heun'.
+    guidance: 1 is off. The unconditional branch reads an empty instruction
+      and keeps the source.
+  """
+
+  def paint(params, batch):
+    variables = {'params': params}
+    source = to_network(batch['source'])
+    has_source = batch['has_source']
+
+    def build_denoiser(tokens):
+      memory = model.apply(variables, tokens, method='encode_text')
+
+      def denoise(z, time):
+        return model.apply(
+          variables, z, time, memory, source, has_source, method='denoise'
+        )
+
+      return denoise
+
+    denoise = build_denoiser(batch['tokens'])
+    if steps == 0:
+      return from_network(samplers.answer_in_one_pass(denoise, source.shape))
+    if guidance != 1.0:
+      denoise = samplers.guide(
+        denoise,
+        build_denoiser(jnp.zeros_like(batch['tokens'])),
+        scale=guidance,
+      )
+    example_keys = keys.make_example_keys(
+      keys.make_key(seed, 'sample'), batch['index']
+    )
+    noise = paths.make_noise(
+      example_keys, source.shape[1:], batch['noise_scale']
+    )
+    painted = samplers.sample(denoise, noise, steps=steps, method=method)
+    return from_network(painted)
+
+  def clipped(params, batch):
+    return jnp.clip(paint(params, batch), 0.0, 1.0)
+
+  return clipped

@@ -1,0 +1,109 @@
+"""Generation: a caption in, a picture out."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from vbanana_jax.metrics import images as metric
+from vbanana_jax.scenes import language, referring
+from vbanana_jax.tasks import base
+
+EMPTY_SHARE = 0.1  # of captions; what guidance steers away from
+_DETAILS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Generate:
+  """Paints a picture of its caption, from noise.
+
+  Captions of scenes are written at a random level of detail; pictures from
+  elsewhere bring their own. Prediction: `rgb` f32[b h w 3] in [0, 1]. Scored
+  by the Frechet distance between painted and real pictures; there is no
+  constant answer.
+
+  Source: classifier-free guidance, arXiv 2207.12598.
+  """
+
+  noise_scale: float | None = None
+  empty_share: float = EMPTY_SHARE
+
+  name: ClassVar[str] = 'generate'
+  vision: ClassVar[bool] = False
+  needs: ClassVar[tuple[str, ...]] = ('rgb',)
+  metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
+    {'fd_random_conv': 'min'}
+  )
+  constants: ClassVar[tuple[float, ...]] = ()
+
+  def ask(
+    self, rng: np.random.Generator, *, caption: str, level: str = 'quick'
+  ) -> base.Question:
+    """The caption as it is; aux is empty."""
+    del rng, level
+    return base.Question(caption, {})
+
+  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+    """The example's caption, one written from its scene, or none."""
+    base.check_needs(self, example)
+    rgb = example['rgb']
+    return base.Posed(
+      prompt=self.ask(rng, caption=self._draw_caption(example, rng)).prompt,
+      source=np.zeros_like(rgb),
+      has_source=False,
+      target=rgb,
+      valid_px=np.ones(rgb.shape[:2], bool),
+      aux={'target': rgb},
+    )
+
+  def _draw_caption(self, example, rng) -> str:
+    if rng.random() < self.empty_share:
+      return ''
+    if example.get('caption') is not None:
+      return example['caption']
+    if example.get('scene') is not None:
+      return language.caption(
+        example['scene'],
+        rng,
+        int(rng.integers(_DETAILS)),
+        referring.visible_slots(example['instance']),
+      )
+    return ''
+
+  def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
+    """The picture itself, clipped to [0, 1]."""
+    del aux
+    return {'rgb': jnp.clip(rgb, 0.0, 1.0)}
+
+  def score(
+    self, prediction: base.Arrays, aux: base.Arrays, valid
+  ) -> base.Arrays:
+    """Moments of the features of painted and of real pictures."""
+    painted = metric.feature_states(prediction['rgb'], valid=valid)
+    real = metric.feature_states(aux['target'], valid=valid)
+    return {
+      **{f'painted_{name}': state for name, state in painted.items()},
+      **{f'real_{name}': state for name, state in real.items()},
+    }
+
+  def summarize(self, states: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """`fd_random_conv`; nan for fewer than two pictures."""
+    if int(states['real_feature_count']) < 2:
+      return {'fd_random_conv': float('nan')}
+    sides = [
+      {
+        name.removeprefix(side): state
+        for name, state in states.items()
+        if name.startswith(side)
+      }
+      for side in ('painted_', 'real_')
+    ]
+    painted, real = (metric.moments(side) for side in sides)
+    return {'fd_random_conv': metric.frechet(*painted, *real)}
+
+  def constant_prediction(self, candidate, aux: base.Arrays) -> base.Arrays:
+    """A picture of one level; nothing asks for it."""
+    return {'rgb': jnp.full_like(aux['target'], candidate)}

@@ -1,0 +1,173 @@
+"""Instance segmentation of one class: a colour each, from left to right."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vbanana_jax.codecs import instances as codec
+from vbanana_jax.codecs import palettes
+from vbanana_jax.metrics import instances as metric
+from vbanana_jax.scenes import world
+from vbanana_jax.tasks import base, words
+
+_MOST = len(codec.CANONICAL)
+_ROWS = 1 + _MOST
+_MIN_SHARE = 6 / 64**2  # of the picture; smaller instances are dropped
+_ABSENT_SHARE = 0.15  # of prompts about a class that is not there
+_ANY_SHARE = 0.25  # of prompts about every object
+
+_WORDINGS = (
+  'Segment each {thing} in its own color.{background}',
+  'Instance segmentation. Each {thing} is colored differently.{background}',
+)
+_WORDINGS_LONG = (
+  'Generate an instance segmentation visualization of this image. Each '
+  '{thing} is colored differently.{background}',
+  'This image is a segmentation task derived from the input. The {thing} '
+  'instances are each represented by a unique, solid color.{background}',
+  'This image shows segmentation masks from the input image.{background} '
+  'Each {thing} is represented by a different color.',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+  """Paints each instance of a class in canonical colours, left to right.
+
+  The order is by mean column of the visible pixels, which makes the answer a
+  function of picture and instruction. Instances of fewer than 6 pixels at
+  64x64 are dropped from answers and ignored in labels. Prediction: `ids`
+  int32[b h w], 0 for background, and `distance` in RGB units.
+
+  Source: Vision Banana, figure 3; canonical colours are ours, for one pass.
+  """
+
+  noise_scale: float | None = 4.0
+
+  name: ClassVar[str] = 'instance'
+  vision: ClassVar[bool] = True
+  needs: ClassVar[tuple[str, ...]] = ('instance', 'semantic')
+  metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
+    {'pmf1': 'max', 'pmf1_0.5': 'max', 'pmf1_0.75': 'max'}
+  )
+  constants: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
+
+  def ask(
+    self,
+    rng: np.random.Generator,
+    *,
+    thing: str = 'object',
+    background: str | None = None,
+    level: str = 'quick',
+  ) -> base.Question:
+    """Asks for each `thing`; aux: palette f32[13 3], background first."""
+    register = words.REGISTERS[level]
+    legend = words.draw_background(rng, register, codec.CANONICAL, background)
+    options = _WORDINGS + _WORDINGS_LONG * (register.wordings == 'all')
+    prompt = words.choose(rng, options).format(
+      thing=thing, background=legend.write_background()
+    )
+    palette, _ = legend.make_palette(_ROWS)
+    palette[1:] = palettes.to_rgb(codec.CANONICAL)
+    return base.Question(prompt, {'palette': palette})
+
+  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+    """Asks for a class of the scene, an absent one, or every object."""
+    base.check_needs(self, example)
+    instance = example['instance']
+    thing, is_asked = _draw_thing(rng, example)
+    asked = np.where(is_asked, instance, 0)
+    ids = make_canonical_ids(asked)
+    question = self.ask(rng, thing=thing, level=base.get_level(example))
+    valid_px = (ids > 0) == (asked > 0)
+    return base.Posed(
+      prompt=question.prompt,
+      source=example['rgb'],
+      has_source=True,
+      target=question.aux['palette'][ids],
+      valid_px=valid_px,
+      aux={**question.aux, 'ids': ids, 'valid_px': valid_px},
+    )
+
+  def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
+    """Nearest canonical colour; ids that cover too little are dropped."""
+    ids, distance = jax.vmap(palettes.decode_nearest)(rgb, aux['palette'])
+    fewest = _MIN_SHARE * rgb.shape[1] * rgb.shape[2]
+    area = jnp.stack([(ids == k).sum((1, 2)) for k in range(_ROWS)], -1)
+    kept = jnp.take_along_axis(
+      area >= fewest, ids.reshape(ids.shape[0], -1), axis=1
+    ).reshape(ids.shape)
+    return {'ids': jnp.where(kept, ids, 0), 'distance': distance}
+
+  def score(
+    self, prediction: base.Arrays, aux: base.Arrays, valid
+  ) -> base.Arrays:
+    """Best matching of predicted and true instances."""
+    where = aux['valid_px'] & valid[:, None, None]
+    return {
+      **metric.instance_states(
+        prediction['ids'],
+        aux['ids'],
+        max_instances=_MOST,
+        where=where,
+        valid=valid,
+      ),
+      **base.make_distance_states(prediction['distance'], where),
+    }
+
+  def summarize(self, states: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """F1 over thresholds; images without a true instance are left out."""
+    return {
+      **metric.summarize_instances(states),
+      **base.summarize_distance(states),
+    }
+
+  def constant_prediction(self, candidate, aux: base.Arrays) -> base.Arrays:
+    """`candidate` instances, equal upright bands of the picture."""
+    shape = aux['ids'].shape
+    column = jnp.arange(shape[-1]) / shape[-1]
+    ids = jnp.where(candidate > 0, jnp.floor(column * candidate) + 1, 0)
+    ids = jnp.broadcast_to(ids.astype(jnp.int32), shape)
+    return {'ids': ids, 'distance': jnp.zeros(shape, jnp.float32)}
+
+
+def make_canonical_ids(instance: np.ndarray) -> np.ndarray:
+  """Renumbers ids [h w] 1.. by mean column; slivers become background.
+
+  Beyond as many instances as there are canonical colours, the smallest ones
+  are background too.
+  """
+  area = np.bincount(instance.ravel())
+  column = np.broadcast_to(np.arange(instance.shape[1]), instance.shape)
+  total = np.bincount(instance.ravel(), weights=column.ravel())
+  found = np.flatnonzero(area >= _MIN_SHARE * instance.size)
+  found = found[found > 0]
+  found = found[np.argsort(-area[found], kind='stable')[:_MOST]]
+  order = found[np.argsort(total[found] / area[found], kind='stable')]
+  renumber = np.zeros(len(area), np.int32)
+  renumber[order] = np.arange(1, len(order) + 1)
+  return renumber[instance]
+
+
+def _draw_thing(rng, example) -> tuple[str, np.ndarray]:
+  """What to ask for, and the mask of everything it covers."""
+  level = example.get('level')
+  names = world.OBJECTS if level is None else level.classes
+  semantic, instance = example['semantic'], example['instance']
+  area = np.bincount(semantic.ravel(), minlength=len(world.CLASSES))
+  ids = {name: world.CLASSES.index(name) for name in names}
+  enough = _MIN_SHARE * semantic.size
+  present = [name for name in names if area[ids[name]] >= enough]
+  absent = [name for name in names if area[ids[name]] == 0]
+  if present and rng.random() < _ANY_SHARE:
+    return 'object', instance > 0
+  if absent and (not present or rng.random() < _ABSENT_SHARE):
+    thing = words.choose(rng, absent)
+  else:
+    thing = words.choose(rng, present or names)
+  return thing, (semantic == ids[thing]) & (instance > 0)

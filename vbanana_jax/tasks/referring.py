@@ -1,0 +1,192 @@
+"""Referring expressions: the objects that a phrase denotes, in its colour."""
+
+import dataclasses
+import types
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vbanana_jax import errors
+from vbanana_jax.codecs import palettes
+from vbanana_jax.metrics import segmentation as metric
+from vbanana_jax.scenes import referring as language
+from vbanana_jax.tasks import base, words
+
+_MOST = 2  # phrases of one instruction
+_ROWS = 1 + _MOST
+_ABSENT_SHARE = 0.13  # of phrases that denote nothing
+
+# Each: the opening, one clause per phrase, and what joins the clauses. No verb
+# depends on a phrase, which may be singular or plural.
+_WORDINGS = (
+  ('Segment ', '{phrase} in {colour}', ' and '),
+  ('Segmentation map: ', '{phrase} in {colour}', ', '),
+)
+_WORDINGS_LONG = (
+  (
+    'A segmentation map image. ',
+    'The area that corresponds to {phrase} is rendered solid {colour}',
+    '. ',
+  ),
+  (
+    'A segmentation map of the input image, ',
+    'with {phrase} rendered in {colour}',
+    ' and ',
+  ),
+  (
+    'This image shows segmentation masks from the given image. ',
+    'The area of {phrase} is represented by a solid {colour}',
+    '. ',
+  ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Referring:
+  """Paints what each phrase denotes in the phrase's own colour.
+
+  A phrase may denote several objects or none. Decoding takes the nearest of
+  background and phrase colours. Prediction: `row` int32[b h w], 0 background
+  and k the k-th phrase, and `distance` in RGB units.
+
+  Source: Vision Banana, figure 4.
+  """
+
+  noise_scale: float | None = 4.0
+
+  name: ClassVar[str] = 'referring'
+  vision: ClassVar[bool] = True
+  needs: ClassVar[tuple[str, ...]] = ('instance', 'scene', 'level')
+  # Boxes as shares of width and height: left, top, right, bottom.
+  metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
+    {'ciou': 'max', 'giou': 'max', 'no_target_accuracy': 'max'}
+  )
+  constants: ClassVar[tuple[tuple[float, float, float, float], ...]] = (
+    (0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 1.0, 1.0),
+    (0.0, 0.0, 0.5, 1.0),
+    (0.5, 0.0, 1.0, 1.0),
+    (0.0, 0.5, 1.0, 1.0),
+    (0.25, 0.25, 0.75, 0.75),
+    (0.1, 0.35, 0.9, 0.85),
+  )
+
+  def ask(
+    self,
+    rng: np.random.Generator,
+    *,
+    phrases: Sequence[str],
+    colours: Sequence[str] | None = None,
+    background: str | None = None,
+    level: str = 'quick',
+  ) -> base.Question:
+    """Asks for one or two phrases, such as 'the red sphere'.
+
+    aux: palette f32[3 3] with the background first, palette_valid bool[3].
+    """
+    if not 1 <= len(phrases) <= _MOST:
+      raise errors.UserError(
+        f'referring takes 1 to {_MOST} phrases, not {len(phrases)}'
+      )
+    register = words.REGISTERS[level]
+    legend = words.draw_legend(rng, phrases, register, background, colours)
+    options = _WORDINGS + _WORDINGS_LONG * (register.wordings == 'all')
+    opening, clause, joint = words.choose(rng, options)
+    clauses = [
+      clause.format(phrase=name, colour=colour.text)
+      for name, colour in legend.entries
+    ]
+    prompt = f'{opening}{joint.join(clauses)}.{legend.write_background()}'
+    palette, palette_valid = legend.make_palette(_ROWS)
+    return base.Question(
+      prompt, {'palette': palette, 'palette_valid': palette_valid}
+    )
+
+  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+    """Asks for a phrase of the scene; some denote nothing."""
+    base.check_needs(self, example)
+    level = base.get_level(example)
+    instance = example['instance']
+    phrases = _draw_phrases(rng, example, words.REGISTERS[level].most_phrases)
+    question = self.ask(
+      rng, phrases=[phrase.text for phrase in phrases], level=level
+    )
+    row_of_instance = np.zeros(int(instance.max()) + 1, np.int32)
+    for row, phrase in enumerate(phrases, 1):
+      for slot in phrase.slots:
+        row_of_instance[slot + 1] = row
+    label = row_of_instance[instance]
+    return base.Posed(
+      prompt=question.prompt,
+      source=example['rgb'],
+      has_source=True,
+      target=question.aux['palette'][label],
+      valid_px=np.ones(label.shape, bool),
+      aux={**question.aux, 'label': label},
+    )
+
+  def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
+    """Nearest of background and phrase colours."""
+    row, distance = jax.vmap(palettes.decode_nearest)(
+      rgb, aux['palette'], aux['palette_valid']
+    )
+    return {'row': row, 'distance': distance}
+
+  def score(
+    self, prediction: base.Arrays, aux: base.Arrays, valid
+  ) -> base.Arrays:
+    """Overlap of the mask of each phrase with what it denotes."""
+    row = jnp.arange(1, _ROWS)[None, :, None, None]  # b k h w
+    states = metric.referring_states(
+      prediction['row'][:, None] == row,
+      aux['label'][:, None] == row,
+      valid=valid[:, None] & aux['palette_valid'][:, 1:],
+    )
+    where = jnp.broadcast_to(valid[:, None, None], prediction['row'].shape)
+    return {
+      **{name: state.sum(1) for name, state in states.items()},
+      **base.make_distance_states(prediction['distance'], where),
+    }
+
+  def summarize(self, states: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """cIoU over all phrases, gIoU their mean."""
+    return {
+      **metric.summarize_referring(states),
+      **base.summarize_distance(states),
+    }
+
+  def constant_prediction(self, candidate, aux: base.Arrays) -> base.Arrays:
+    """The box `candidate` for the first phrase, background elsewhere."""
+    shape = aux['label'].shape
+    left, top, right, bottom = candidate
+    y = ((jnp.arange(shape[1]) + 0.5) / shape[1])[:, None]
+    x = ((jnp.arange(shape[2]) + 0.5) / shape[2])[None, :]
+    inside = (x > left) & (x < right) & (y > top) & (y < bottom)
+    row = jnp.broadcast_to(inside.astype(jnp.int32), shape)
+    return {'row': row, 'distance': jnp.zeros(shape, jnp.float32)}
+
+
+def _draw_phrases(rng, example, most: int) -> list[language.Phrase]:
+  """One phrase, or up to `most` that denote different objects."""
+  scene, level = example['scene'], example['level']
+  visible = language.visible_slots(example['instance'])
+  kinds = language.get_kinds(level)
+  drawn: list[language.Phrase] = []
+  taken: set[int] = set()
+  for _ in range(int(rng.integers(1, most + 1))):
+    free = []
+    if rng.random() >= _ABSENT_SHARE:
+      for k in rng.permutation(len(kinds)):
+        found = language.phrases(scene, visible, rng, (kinds[k],))
+        free = [p for p in found if taken.isdisjoint(p.slots)]
+        if free:
+          break
+    free = free or language.absent_phrases(scene, visible, level, rng)
+    phrase = words.choose(rng, free)
+    if phrase.text not in [other.text for other in drawn]:
+      drawn.append(phrase)
+      taken.update(phrase.slots)
+  return drawn

@@ -1,0 +1,181 @@
+"""Semantic segmentation: every pixel gets the colour its class has in words."""
+
+import dataclasses
+import types
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vbanana_jax import errors
+from vbanana_jax.codecs import palettes
+from vbanana_jax.metrics import segmentation as metric
+from vbanana_jax.scenes import world
+from vbanana_jax.tasks import base, words
+
+_CLASSES = world.CLASSES
+_BACKGROUND = len(_CLASSES)  # its id in the scores
+_AREAS = ('intersection', 'union', 'truth_area')
+_MIN_SHARE = 12 / 64**2  # of the picture; less than this cannot be named
+
+# Short wordings come first in every table of this package.
+_MAPPING = (
+  'Semantic segmentation: {}',
+  'Segment the image with this color mapping: {}',
+)
+_MAPPING_LONG = (
+  'Generate a semantic segmentation visualization image, using this color '
+  'mapping: {}.',
+  'Generate a visualization image of semantic segmentation, using this color '
+  'mapping: {}',
+)
+_SENTENCES = ('Semantic segmentation. {}', 'Label every pixel. {}')
+_SENTENCES_LONG = (
+  'This image is a per-pixel class labeling of the input. {}',
+  'Generate a semantic segmentation visualization of the input. {}',
+  'Conduct per-class semantic segmentation for the given image. {}',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Semantic:
+  """Paints each class of a legend; what the legend omits is background.
+
+  Decoding takes the nearest legend colour, background included. Prediction:
+  `row` int32[b h w], the palette row (0 background, k the k-th entry), and
+  `distance` in RGB units.
+
+  Source: Vision Banana, figure 2 (prompts, nearest-colour reading).
+  """
+
+  noise_scale: float | None = 4.0
+
+  name: ClassVar[str] = 'semantic'
+  vision: ClassVar[bool] = True
+  needs: ClassVar[tuple[str, ...]] = ('semantic',)
+  metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
+    {'miou': 'max', 'background_iou': 'max', 'pixel_accuracy': 'max'}
+  )
+  constants: ClassVar[tuple[int, ...]] = (-1, *range(len(_CLASSES)))
+
+  def ask(
+    self,
+    rng: np.random.Generator,
+    *,
+    classes: Sequence[str],
+    colours: Sequence[str] | None = None,
+    background: str | None = None,
+    level: str = 'quick',
+  ) -> base.Question:
+    """Asks for `classes`, in the given colours or drawn ones.
+
+    aux: palette f32[9 3], palette_valid bool[9], class_id int32[9] (index
+    into `world.CLASSES`; -1 for the background and for other names).
+    """
+    if not classes:
+      raise errors.UserError('semantic needs at least one class to look for')
+    register = words.REGISTERS[level]
+    legend = words.draw_legend(rng, classes, register, background, colours)
+    is_long = register.wordings == 'all'
+    if rng.random() < 0.5:
+      options = _MAPPING + _MAPPING_LONG * is_long
+      prompt = words.choose(rng, options).format(legend.write_mapping())
+    else:
+      options = _SENTENCES + _SENTENCES_LONG * is_long
+      verbs = ('is', 'is', 'is represented by', 'is shown in')
+      verb = words.choose(rng, verbs) if is_long else 'is'
+      prompt = words.choose(rng, options).format(legend.write_sentences(verb))
+    palette, palette_valid = legend.make_palette()
+    class_id = np.full(words.ROWS, -1, np.int32)
+    for row, name in enumerate(classes, 1):
+      if name in _CLASSES:
+        class_id[row] = _CLASSES.index(name)
+    return base.Question(
+      prompt,
+      {
+        'palette': palette,
+        'palette_valid': palette_valid,
+        'class_id': class_id,
+      },
+    )
+
+  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+    """Asks for classes of the scene and a few that are absent."""
+    base.check_needs(self, example)
+    level = base.get_level(example)
+    semantic = example['semantic']
+    area = np.bincount(semantic.ravel(), minlength=len(_CLASSES))
+    names = _draw_classes(rng, area, example.get('level'), level)
+    question = self.ask(rng, classes=names, level=level)
+    row_of_class = np.zeros(len(_CLASSES), np.int32)
+    for row, name in enumerate(names, 1):
+      row_of_class[_CLASSES.index(name)] = row
+    label = row_of_class[semantic]
+    return base.Posed(
+      prompt=question.prompt,
+      source=example['rgb'],
+      has_source=True,
+      target=question.aux['palette'][label],
+      valid_px=np.ones(semantic.shape, bool),
+      aux={**question.aux, 'label': label},
+    )
+
+  def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
+    """Nearest colour of each example's own palette."""
+    row, distance = jax.vmap(palettes.decode_nearest)(
+      rgb, aux['palette'], aux['palette_valid']
+    )
+    return {'row': row, 'distance': distance}
+
+  def score(
+    self, prediction: base.Arrays, aux: base.Arrays, valid
+  ) -> base.Arrays:
+    """Overlaps a class id; the background is the last id."""
+    to_class = aux['class_id'].at[:, 0].set(_BACKGROUND)
+    where = jnp.broadcast_to(valid[:, None, None], aux['label'].shape)
+    return {
+      **metric.semantic_states(
+        metric.entries_to_classes(prediction['row'], to_class),
+        metric.entries_to_classes(aux['label'], to_class),
+        num_classes=_BACKGROUND + 1,
+        where=where,
+        valid=valid,
+      ),
+      **base.make_distance_states(prediction['distance'], where),
+    }
+
+  def summarize(self, states: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """mIoU over the classes met; `background_iou` apart from it."""
+    classes = {key: states[key][:-1] for key in _AREAS}
+    everything = {key: states[key] for key in _AREAS}
+    return {
+      'miou': metric.summarize_semantic(classes)['miou'],
+      'background_iou': float(metric.class_iou(everything)[-1]),
+      'pixel_accuracy': metric.summarize_semantic(everything)['pixel_accuracy'],
+      **base.summarize_distance(states),
+    }
+
+  def constant_prediction(self, candidate, aux: base.Arrays) -> base.Arrays:
+    """Class id `candidate` everywhere it is in the legend, else background."""
+    is_it = (aux['class_id'] == candidate) & (aux['class_id'] >= 0)
+    row = jnp.argmax(is_it, axis=-1).astype(jnp.int32)  # 0 where none is
+    row = jnp.broadcast_to(row[:, None, None], aux['label'].shape)
+    return {'row': row, 'distance': jnp.zeros(row.shape, jnp.float32)}
+
+
+def _draw_classes(rng, area, level, register_name) -> list[str]:
+  """Legend names: at least one present, some absent ones, shuffled."""
+  candidates = _CLASSES if level is None else level.semantic_classes
+  ids = [_CLASSES.index(name) for name in candidates]
+  enough = _MIN_SHARE * area.sum()
+  ids = [ids[i] for i in rng.permutation(len(ids))]
+  present = [i for i in ids if area[i] >= enough]
+  absent = [i for i in ids if area[i] == 0]
+  fewest, most = words.REGISTERS[register_name].entries
+  count = int(rng.integers(fewest, most + 1))
+  distractors = min(int(rng.integers(0, 3)), count - 1, len(absent))
+  chosen = present[: count - distractors]
+  chosen += absent[: count - len(chosen)]  # short of classes: more absent ones
+  return [_CLASSES[chosen[i]] for i in rng.permutation(len(chosen))]

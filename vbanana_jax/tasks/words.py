@@ -1,0 +1,243 @@
+"""Legends: which colour stands for what, in words and as a palette.
+
+One `Legend` object writes the instruction and gives the decoder its palette,
+so the two cannot disagree. Colours, notation, form and background are drawn
+anew for every example: a model tuned on one legend reads only that one.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vbanana_jax import errors
+from vbanana_jax.codecs import palettes
+
+ROWS = 9  # palette rows: the background and up to eight entries
+BACKGROUND_SHARE = 0.5  # of prompts that state the background
+MIN_DISTANCE = 60.0  # 8-bit levels between colours of one legend
+READABLE_DISTANCE = 28.0  # the least that still reads, for a user's colours
+
+
+@dataclasses.dataclass(frozen=True)
+class Register:
+  """How a level of scenes is spoken about.
+
+  Attributes:
+    wordings: 'short' keeps instructions within a small model's text length.
+    notation_shares: of prompts, in the order of `palettes.NOTATIONS`.
+    most_triplets: colours written as three numbers in one prompt, background
+      included; the others fall back to names.
+    free_colour_share: of legends whose colours need not have names.
+    entries: fewest and most lines of a semantic legend.
+    most_phrases: phrases of one referring prompt.
+  """
+
+  wordings: str
+  notation_shares: tuple[float, float, float, float]
+  most_triplets: int
+  free_colour_share: float
+  entries: tuple[int, int]
+  most_phrases: int
+
+
+REGISTERS = {
+  'quick': Register('short', (0.7, 0.15, 0.1, 0.05), 2, 0.0, (1, 4), 1),
+  'full': Register('all', (0.4, 0.2, 0.2, 0.2), 5, 0.3, (6, 8), 2),
+}
+
+
+class Colour(NamedTuple):
+  """A colour as it is written and as it is painted (8-bit levels)."""
+
+  text: str
+  rgb: palettes.Colour
+
+
+BLACK = Colour('black', (0, 0, 0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Legend:
+  """Names with their colours, and the background.
+
+  `stated` tells whether the instruction names the background; it is black
+  otherwise.
+  """
+
+  entries: tuple[tuple[str, Colour], ...]
+  background: Colour = BLACK
+  stated: bool = False
+
+  def write_mapping(self) -> str:
+    """`{"sphere": "red", "wall": #00ff00}`, the background last."""
+    entries = self.entries
+    if self.stated:
+      entries = (*entries, ('background', self.background))
+    pairs = (f'"{name}": {_quote(colour.text)}' for name, colour in entries)
+    return '{' + ', '.join(pairs) + '}'
+
+  def write_sentences(self, verb: str = 'is') -> str:
+    """`The sphere is red. The wall is #00ff00.`, the background last."""
+    entries = self.entries
+    if self.stated:
+      entries = (*entries, ('background', self.background))
+    return ' '.join(f'The {n} {verb} {c.text}.' for n, c in entries)
+
+  def write_background(self) -> str:
+    """A sentence to append; empty where the background is not stated."""
+    if not self.stated:
+      return ''
+    return f' The background is {self.background.text}.'
+
+  def make_palette(
+    self, rows: int = ROWS
+  ) -> tuple[Float[np.ndarray, 'q 3'], Bool[np.ndarray, 'q']]:
+    """Colours in [0, 1], background first, and which of the rows exist."""
+    palette = np.zeros((rows, 3), np.float32)
+    colours = [self.background, *(colour for _, colour in self.entries)]
+    palette[: len(colours)] = [colour.rgb for colour in colours]
+    return palette / np.float32(255.0), np.arange(rows) < len(colours)
+
+
+def draw_legend(
+  rng: np.random.Generator,
+  names: Sequence[str],
+  register: Register,
+  background: str | None = None,
+  colours: Sequence[str] | None = None,
+) -> Legend:
+  """A legend for `names`, in colours and words drawn from `rng`.
+
+  Args:
+    rng: source of every choice.
+    names: what the entries stand for; at most `ROWS - 1`.
+    register: how to speak.
+    background: the background as text; drawn, or black unsaid, if None.
+    colours: the entries' colours as text; drawn if None.
+
+  Raises:
+    UserError: for too many names, or colours that cannot be read or told
+      apart.
+  """
+  if len(names) >= ROWS:
+    raise errors.UserError(
+      f'a legend takes {ROWS - 1} names and has {len(names)}; ask in parts'
+    )
+  notation = palettes.NOTATIONS[_pick(rng, register.notation_shares)]
+  is_free = notation != 'name' and rng.random() < register.free_colour_share
+  stated = background is not None or rng.random() < BACKGROUND_SHARE
+  given = [] if colours is None else [_read(text) for text in colours]
+  if background is not None:
+    ground = _read(background)
+  elif stated:
+    ground = _draw_colours(rng, 1, [c.rgb for c in given], is_free, notation)[0]
+  else:
+    ground = BLACK
+  if colours is None:
+    given = _draw_colours(rng, len(names), [ground.rgb], is_free, notation)
+  if len(given) != len(names):
+    raise errors.UserError(
+      f'{len(names)} names have {len(given)} colours; give one for each'
+    )
+  _check_apart([ground, *given])
+  if notation in ('tuple', 'angle') and colours is None:
+    given = _cap_triplets(given, register.most_triplets - stated)
+  return Legend(tuple(zip(names, given)), ground, stated)
+
+
+def draw_background(
+  rng: np.random.Generator,
+  register: Register,
+  avoid: Sequence[palettes.Colour],
+  background: str | None = None,
+) -> Legend:
+  """A legend without entries whose background keeps away from `avoid`."""
+  if background is not None:
+    ground = _read(background)
+    _check_apart([ground], avoid)
+    return Legend((), ground, True)
+  if rng.random() >= BACKGROUND_SHARE:
+    return Legend(())
+  notation = palettes.NOTATIONS[_pick(rng, register.notation_shares)]
+  ground = _draw_colours(rng, 1, list(avoid), False, notation)[0]
+  return Legend((), ground, True)
+
+
+def choose(rng: np.random.Generator, options: Sequence):
+  """One of `options`, evenly."""
+  return options[int(rng.integers(len(options)))]
+
+
+def _pick(rng: np.random.Generator, shares: Sequence[float]) -> int:
+  """Index drawn with probabilities `shares`; `rng.choice` is far slower."""
+  point = rng.random() * sum(shares)
+  for index, share in enumerate(shares):
+    point -= share
+    if point < 0:
+      return index
+  return len(shares) - 1
+
+
+_NAMES = tuple(palettes.NAMED)
+_HAS_NAME = frozenset(palettes.NAMED.values())
+
+
+def _draw_colours(rng, count, taken, is_free, notation) -> list[Colour]:
+  """`count` colours apart from each other and from those `taken`."""
+  if is_free:
+    drawn = palettes.farthest_point_palette(count, rng, avoid=taken)
+  else:
+    drawn = []
+    for row in rng.permutation(len(_NAMES)):
+      rgb = palettes.NAMED[_NAMES[row]]
+      if len(drawn) < count and _is_apart(rgb, taken):
+        drawn.append(rgb)
+    if len(drawn) < count:
+      raise errors.UserError(
+        f'only {len(drawn)} of {count} colours can be told apart from the '
+        'ones given; give fewer colours'
+      )
+  return [Colour(palettes.format_colour(rgb, notation), rgb) for rgb in drawn]
+
+
+def _cap_triplets(colours: list[Colour], most: int) -> list[Colour]:
+  """Writes the colours after the first `most` in fewer tokens."""
+  short = [
+    Colour(palettes.format_colour(c.rgb, _short_notation(c.rgb)), c.rgb)
+    for c in colours[most:]
+  ]
+  return colours[:most] + short
+
+
+def _short_notation(rgb: palettes.Colour) -> str:
+  return 'name' if rgb in _HAS_NAME else 'hex'
+
+
+def _is_apart(rgb: palettes.Colour, others: Sequence[palettes.Colour]) -> bool:
+  r, g, b = rgb
+  return all(
+    (r - x) ** 2 + (g - y) ** 2 + (b - z) ** 2 >= MIN_DISTANCE**2
+    for x, y, z in others
+  )
+
+
+def _read(text: str) -> Colour:
+  return Colour(text, palettes.parse_colour(text))
+
+
+def _check_apart(colours: Sequence[Colour], others=()) -> None:
+  rgbs = [colour.rgb for colour in colours] + [tuple(rgb) for rgb in others]
+  for i, colour in enumerate(colours):
+    for other in rgbs[i + 1 :]:
+      if np.linalg.norm(np.subtract(colour.rgb, other)) <= READABLE_DISTANCE:
+        raise errors.UserError(
+          f'colour {colour.text} is too close to RGB {other}: answers are '
+          f'read by the nearest colour, so keep {READABLE_DISTANCE:.0f} levels'
+        )
+
+
+def _quote(text: str) -> str:
+  return f'"{text}"' if text[0].isalpha() else text
