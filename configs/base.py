@@ -11,7 +11,7 @@ def get_base() -> ConfigDict:
   config = ConfigDict()
   config.seed = 0
   config.image_size = 64
-  config.batch_size = 32
+  config.batch_size = 64
   config.length = '1000 steps'
   config.log_every = '10 steps'
   config.save_every = '100 steps'
@@ -21,11 +21,12 @@ def get_base() -> ConfigDict:
   config.model = ConfigDict()
   config.model.size = 'nano'  # a key of models.SIZES
   config.model.patch = 8
-  config.model.max_text = 64  # tokens; a longer instruction is refused
+  config.model.max_text = 160  # tokens; a longer instruction is refused
   config.model.remat = 'none'
 
   config.data = ConfigDict()
   config.data.level = 'quick'  # a level of scenes.world.LEVELS
+  config.data.text_length = 64  # tokens that training batches are padded to
   config.data.photos = ''  # folder made by `vbanana prepare image_folder`
   config.data.photos_weight = 0.0  # joins `generate`
   config.data.tfds = ''  # name of a prepared TFDS set

@@ -25,7 +25,7 @@ def get_config(arg: str = 'tune'):
   config = base.get_base()
   if 'pretrain' in words:
     config.mixture.update(PRETRAIN)
-    config.length = '8_000 examples'
+    config.length = '6_400 examples'
   else:
     config.mixture.update(TUNE)
     config.length = '24_000 examples'

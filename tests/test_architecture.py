@@ -30,10 +30,14 @@ ROWS = (
   ),
   ('tasks',),
   ('data',),
-  ('sharding', 'state', 'step', 'logs'),
-  ('checkpoint', 'evaluators'),
-  ('train', 'evaluate', 'predict', 'report', 'decode', 'plan', 'doctor'),
-  ('cli', '__main__'),
+  ('sharding', 'state', 'logs', 'report'),
+  ('step',),
+  ('checkpoint', 'evaluators', 'predict'),
+  ('train',),
+  ('evaluate',),
+  ('results', 'answer'),
+  ('cli',),
+  ('__main__',),
 )
 ROW = {unit: number for number, row in enumerate(ROWS) for unit in row}
 

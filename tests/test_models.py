@@ -93,9 +93,7 @@ def test_examples_do_not_see_each_other(network):
   _, _, apply = network
   inputs = make_inputs()
   changed = [x.at[1].set(x[0]) for x in inputs]
-  np.testing.assert_allclose(
-    apply(*inputs)[0], apply(*changed)[0], atol=1e-5
-  )
+  np.testing.assert_allclose(apply(*inputs)[0], apply(*changed)[0], atol=1e-5)
 
 
 def test_every_input_matters(network):
@@ -183,14 +181,19 @@ def test_rotation_keeps_relative_places():
   k[:] = k[:, :1]
   positions = np.stack(np.indices((3, 3)), -1).reshape(-1, 2)
   tables = layers.rotary_tables(positions, 16)
-  q, k = layers.rotate(jnp.array(q), tables), layers.rotate(jnp.array(k), tables)
+  q, k = (
+    layers.rotate(jnp.array(q), tables),
+    layers.rotate(jnp.array(k), tables),
+  )
   scores = np.einsum('bnke,bmke->nm', q, k)
   # (0,0)->(1,1) and (1,1)->(2,2) are the same step.
   np.testing.assert_allclose(scores[0, 4], scores[4, 8], rtol=1e-5)
   assert abs(scores[0, 4] - scores[0, 1]) > 1e-3
 
 
-@pytest.mark.parametrize('operands,tolerance', [('float32', 1e-5), ('bfloat16', 2e-2)])
+@pytest.mark.parametrize(
+  'operands,tolerance', [('float32', 1e-5), ('bfloat16', 2e-2)]
+)
 def test_dot_and_its_gradients(operands, tolerance):
   rng = np.random.default_rng(0)
   x = jnp.array(rng.normal(size=(2, 3, 8)), jnp.float32)

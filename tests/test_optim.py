@@ -48,7 +48,8 @@ def test_muon_owns_exactly_the_matrices_of_the_blocks(params):
   assert names == {
     f"{stack}['blocks']{name}['kernel']"
     for stack in ('', "['text']")
-    for name in [f"['{m}']" for m in matrices] + [f"['mlp']['{m}']" for m in mlp]
+    for name in [f"['{m}']" for m in matrices]
+    + [f"['mlp']['{m}']" for m in mlp]
   }
 
 

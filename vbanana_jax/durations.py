@@ -25,7 +25,7 @@ def to_steps(
     value = -1.0
   if value <= 0 or unit not in UNITS:
     raise UserError(
-      f"duration {duration!r} is not a positive number and one of {UNITS}, "
+      f'duration {duration!r} is not a positive number and one of {UNITS}, '
       "like '600 steps'"
     )
   if unit == 'examples':

@@ -1,10 +1,11 @@
 """`vbanana evaluate`: every task of the frozen exam, with EMA weights."""
 
 import dataclasses
+import functools
 import itertools
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -73,9 +74,7 @@ def load_weights(run: pathlib.Path) -> tuple[dict[str, Any], Any, Any]:
 def abstract_params(model, size: int) -> Any:
   """Shapes of a model's weights, whole on every device."""
   everywhere = sharding.make_replicated(sharding.make_mesh())
-  params = jax.eval_shape(
-    lambda: state.make_params(model, size=size, seed=0)
-  )
+  params = jax.eval_shape(lambda: state.make_params(model, size=size, seed=0))
   return jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(
       leaf.shape, leaf.dtype, sharding=everywhere
@@ -106,24 +105,18 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
 
   rows, by_count, gallery = [], {}, {}
   trials = make_trials(config)
+  constants = make_constants(config, mesh, level)
   bar = tqdm.tqdm(trials, desc='evaluate', unit='task', mininterval=0.5)
   for trial in bar:
     bar.set_postfix_str(trial.name)
     task = TASKS[trial.task]
+    batches = list(exam_batches(config, task, level, trial.limit))
     paint = make_painter(model, seed=config['seed'], steps=trial.steps)
-    scores = evaluators.TaskEvaluator(task, paint, mesh).run(
-      params, exam_batches(config, task, level, trial.limit)
-    )
-    fitted = evaluators.fit_constants(
-      task, training_batches(config, task, level), mesh
-    )
-    constants = evaluators.score_constants(
-      task, fitted, exam_batches(config, task, level, trial.limit), mesh
-    )
-    rows += make_rows(trial, scores, constants)
+    scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
+    rows += make_rows(trial, scores, constants(task, batches))
     by_count[trial.name] = scores.by_count
     gallery[trial.name] = make_gallery(
-      task, jax.jit(paint), params, config, level
+      batches[0], scores.painted, config['eval']['gallery']
     )
   return {
     'level': level,
@@ -142,28 +135,44 @@ def exam_batches(config, task, level, limit) -> Iterator[dict]:
     level,
     config['eval']['batch_size'],
     limit,
-    max_text=config['model']['max_text'],
+    max_text=_text_length(config, level),
     size=config['image_size'],
   )
 
 
-def training_batches(config, task, level) -> Iterator[dict]:
-  """Scenes of the training stream, to fit constant answers on."""
-  source = sources.SceneSource(
-    level,
-    config['seed'],
-    config['image_size'],
-    edits=task.name == 'edit',
-    keep=16,
-  )
-  return exam.make_eval_batches(
-    task,
-    source,
-    range(config['eval']['constant_scenes']),
-    batch_size=config['eval']['batch_size'],
-    seed=_TRAIN_POSE_SEED,
-    max_text=config['model']['max_text'],
-  )
+def make_constants(
+  config, mesh, level
+) -> Callable[[Any, list[dict]], dict[str, float]]:
+  """A function (task, exam batches) -> scores of the best constants.
+
+  They are fitted on scenes of the training stream, once a task.
+  """
+  settings = config['eval']
+
+  @functools.cache
+  def fit(task):
+    source = sources.SceneSource(
+      level,
+      config['seed'],
+      config['image_size'],
+      edits=task.name == 'edit',
+    )
+    evaluator = evaluators.ConstantEvaluator(task, mesh)
+    batches = exam.make_eval_batches(
+      task,
+      source,
+      range(settings['constant_scenes']),
+      batch_size=settings['batch_size'],
+      seed=_TRAIN_POSE_SEED,
+      max_text=_text_length(config, level),
+    )
+    return evaluator, evaluator.fit(batches)
+
+  def score(task, batches):
+    evaluator, constants = fit(task)
+    return evaluator.run(constants, batches)
+
+  return score
 
 
 def make_rows(
@@ -185,20 +194,10 @@ def make_rows(
   ]
 
 
-def make_gallery(task, paint, params, config, level) -> list[dict[str, Any]]:
-  """The first scenes of the exam as asked and painted, for the report."""
-  batch = next(
-    exam.exam_batches(
-      task,
-      level,
-      config['eval']['batch_size'],
-      config['eval']['batch_size'],
-      max_text=config['model']['max_text'],
-      size=config['image_size'],
-    )
-  )
-  mesh = sharding.make_mesh()
-  painted = np.asarray(paint(params, evaluators.put_eval_batch(batch, mesh)))
+def make_gallery(
+  batch: dict, painted: np.ndarray, n: int
+) -> list[dict[str, Any]]:
+  """Some of the first scenes as asked and painted, for the report."""
   return [
     {
       'prompt': batch['prompt'][i],
@@ -208,8 +207,14 @@ def make_gallery(task, paint, params, config, level) -> list[dict[str, Any]]:
       'valid_px': batch['valid_px'][i],
       'aux': {key: leaf[i] for key, leaf in batch['aux'].items()},
     }
-    for i in itertools.islice(_varied(batch), config['eval']['gallery'])
+    for i in itertools.islice(_varied(batch), n)
   ]
+
+
+def _text_length(config, level) -> int:
+  """What batches are padded to: as in training, or all that the model takes."""
+  same = level == config['data']['level']
+  return config['data']['text_length' ] if same else config['model']['max_text']
 
 
 def _varied(batch: dict) -> Iterator[int]:

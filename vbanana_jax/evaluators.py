@@ -40,6 +40,7 @@ class Scores:
     intervals: 95 % bootstrap interval over examples, by name.
     by_count: metrics by number of objects in the scene.
     states: per-example sums and counts.
+    painted: the first batch's pictures, padding included.
   """
 
   task: str
@@ -48,6 +49,7 @@ class Scores:
   intervals: dict[str, tuple[float, float]]
   by_count: dict[int, dict[str, float]]
   states: dict[str, np.ndarray]
+  painted: np.ndarray
 
 
 class TaskEvaluator:
@@ -66,17 +68,20 @@ class TaskEvaluator:
     def evaluate(params, batch):
       rgb = paint(params, batch)
       prediction = task.decode(rgb, batch['aux'])
-      return task.score(prediction, batch['aux'], batch['valid'])
+      return rgb, task.score(prediction, batch['aux'], batch['valid'])
 
+    everywhere = sharding.make_replicated(mesh)
     self._evaluate = jax.jit(
-      evaluate, out_shardings=sharding.make_replicated(mesh)
+      evaluate, out_shardings=(sharding.make_split(mesh), everywhere)
     )
 
   def run(self, params: Any, batches: Iterable[dict]) -> Scores:
     """Scores `params` on padded batches; the same on every process."""
-    parts, valid, counts = [], [], []
+    parts, valid, counts, painted = [], [], [], None
     for batch in batches:
-      parts.append(self._evaluate(params, put_eval_batch(batch, self._mesh)))
+      rgb, states = self._evaluate(params, put_eval_batch(batch, self._mesh))
+      painted = rgb if painted is None else painted
+      parts.append(states)
       valid.append(batch['valid'])
       counts.append(batch['count'])
     valid = np.concatenate(valid)
@@ -84,7 +89,8 @@ class TaskEvaluator:
       name: np.concatenate([np.asarray(part[name]) for part in parts])[valid]
       for name in parts[0]
     }
-    return make_scores(self.task, states, np.concatenate(counts)[valid])
+    counts = np.concatenate(counts)[valid]
+    return make_scores(self.task, states, counts, np.asarray(painted))
 
 
 def put_eval_batch(batch: dict, mesh: jax.sharding.Mesh) -> dict:
@@ -93,7 +99,10 @@ def put_eval_batch(batch: dict, mesh: jax.sharding.Mesh) -> dict:
 
 
 def make_scores(
-  task: base.Task, states: dict[str, np.ndarray], counts: np.ndarray
+  task: base.Task,
+  states: dict[str, np.ndarray],
+  counts: np.ndarray,
+  painted: np.ndarray,
 ) -> Scores:
   """Metrics, intervals and break-down of per-example states `[n, ...]`."""
   wide = {name: _widen(state) for name, state in states.items()}
@@ -125,65 +134,65 @@ def make_scores(
       if count >= 0
     },
     states=states,
+    painted=painted,
   )
 
 
-def fit_constants(
-  task: base.Task, batches: Iterable[dict], mesh: jax.sharding.Mesh
-) -> dict[str, Any]:
-  """The best constant answer to every metric on the given examples."""
-  if not task.constants:
-    return {}
-  tables = [
-    task.summarize(_sum(states))
-    for states in _score_constants(task, task.constants, batches, mesh)
-  ]
-  best = {}
-  for name, direction in task.metrics.items():
-    values = np.array([table[name] for table in tables], np.float64)
-    worst = -np.inf if direction == 'max' else np.inf
-    values = np.where(np.isnan(values), worst, values)
-    pick = np.argmax(values) if direction == 'max' else np.argmin(values)
-    best[name] = task.constants[int(pick)]
-  return best
+class ConstantEvaluator:
+  """Scores the best answer that never looks, one for every metric.
 
+  Args:
+    task: what to ask.
+    mesh: devices to spread the batches over.
+  """
 
-def score_constants(
-  task: base.Task,
-  constants: dict[str, Any],
-  batches: Iterable[dict],
-  mesh: jax.sharding.Mesh,
-) -> dict[str, float]:
-  """Every metric of its own best constant, on other examples."""
-  if not constants:
-    return {}
-  names = list(constants)
-  scored = _score_constants(
-    task, [constants[name] for name in names], batches, mesh
-  )
-  return {
-    name: task.summarize(_sum(states))[name]
-    for name, states in zip(names, scored)
-  }
+  def __init__(self, task: base.Task, mesh: jax.sharding.Mesh):
+    self.task = task
+    self._mesh = mesh
 
+    def score(candidate, batch):
+      prediction = task.constant_prediction(candidate, batch['aux'])
+      return task.score(prediction, batch['aux'], batch['valid'])
 
-def _score_constants(task, candidates, batches, mesh) -> list[dict]:
-  """Per-example states of every candidate, one compile for all."""
+    self._score = jax.jit(score)
 
-  @jax.jit
-  def score(candidate, batch):
-    prediction = task.constant_prediction(candidate, batch['aux'])
-    return task.score(prediction, batch['aux'], batch['valid'])
+  def fit(self, batches: Iterable[dict]) -> dict[str, Any]:
+    """The best candidate for each metric on training examples."""
+    candidates = self.task.constants
+    if not candidates:
+      return {}
+    tables = self._run(candidates, batches)
+    best = {}
+    for name, direction in self.task.metrics.items():
+      sign = 1.0 if direction == 'max' else -1.0
+      values = np.array([sign * table[name] for table in tables], np.float64)
+      values = np.where(np.isnan(values), -np.inf, values)
+      best[name] = candidates[int(np.argmax(values))]
+    return best
 
-  parts: list[list[dict]] = [[] for _ in candidates]
-  for batch in batches:
-    on_device = put_eval_batch(batch, mesh)
-    for part, candidate in zip(parts, candidates):
-      part.append(jax.device_get(score(jnp.asarray(candidate), on_device)))
-  return [
-    {name: np.concatenate([p[name] for p in part]) for name in part[0]}
-    for part in parts
-  ]
+  def run(
+    self, constants: dict[str, Any], batches: Iterable[dict]
+  ) -> dict[str, float]:
+    """Every metric of its own constant from `fit`, on other examples."""
+    if not constants:
+      return {}
+    tables = self._run(list(constants.values()), batches)
+    return {name: table[name] for name, table in zip(constants, tables)}
+
+  def _run(self, candidates, batches) -> list[dict[str, float]]:
+    parts: list[list[dict]] = [[] for _ in candidates]
+    for batch in batches:
+      on_device = put_eval_batch(batch, self._mesh)
+      for part, candidate in zip(parts, candidates):
+        part.append(self._score(jnp.asarray(candidate), on_device))
+    return [
+      self.task.summarize(
+        _sum(
+          {name: np.concatenate([p[name] for p in part]) for name in part[0]}
+        )
+      )
+      for part in parts
+    ]
 
 
 def _summarize(task, states, chosen) -> dict[str, float]:

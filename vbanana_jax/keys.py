@@ -20,9 +20,7 @@ def make_key(seed: int, *names: str | int) -> jax.Array:
   return key
 
 
-def make_example_keys(
-  key: jax.Array, index: Int[Array, 'b']
-) -> jax.Array:
+def make_example_keys(key: jax.Array, index: Int[Array, 'b']) -> jax.Array:
   """One key per global example index, whatever batch it arrives in."""
   return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 

@@ -100,6 +100,7 @@ class MetricsLog:
     kept = [row for row in load_metrics(self.path) if row['step'] <= start_step]
     self.seconds = kept[-1]['seconds'] if kept else 0.0
     self.waited = kept[-1]['waited'] if kept else 0.0
+    self.cpu_seconds = kept[-1]['cpu_seconds'] if kept else 0.0
     text = ''.join(json.dumps(row) + '\n' for row in kept)
     temporary = self.path.with_name(self.path.name + '.part')
     temporary.write_text(text)
@@ -116,7 +117,11 @@ def load_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
   if not path.exists():
     return []
   text = path.read_text()
-  return [json.loads(line) for line in text[: text.rfind('\n') + 1].split('\n') if line]
+  return [
+    json.loads(line)
+    for line in text[: text.rfind('\n') + 1].split('\n')
+    if line
+  ]
 
 
 def make_bar(total: int, initial: int, name: str) -> tqdm.tqdm:

@@ -14,9 +14,7 @@ from optax import contrib
 
 from vbanana_jax.errors import UserError
 
-_STACKED_MATRIX = contrib.MuonDimensionNumbers(
-  reduction_axis=1, output_axis=2
-)
+_STACKED_MATRIX = contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=2)
 
 
 def build_schedule(config: Mapping, total_steps: int) -> optax.Schedule:

@@ -52,7 +52,7 @@ def load_phases(
   for folder in folders or [run]:
     rows = logs.load_metrics(folder / 'metrics.jsonl')
     if rows:
-      names = ('step', 'seconds', 'waited', 'compile_seconds')
+      names = ('step', 'seconds', 'cpu_seconds', 'waited', 'compile_seconds')
       phases[folder.name] = {name: rows[-1][name] for name in names}
   return phases
 
@@ -74,14 +74,13 @@ def make_table(results: dict[str, Any]) -> str:
   for name, phase in results['phases'].items():
     waited = phase['waited'] / max(phase['seconds'], 1e-9)
     lines.append(
-      f'{name:<14}{phase["seconds"]:>8.0f} s, {phase["step"]} steps, '
+      f'{name:<14}{phase["seconds"]:>8.0f} s ({phase["cpu_seconds"]:.0f} '
+      f'core-seconds), {phase["step"]} steps, '
       f'{waited:.1%} of it waiting for data, and '
       f'{phase["compile_seconds"]:.0f} s of compilation'
     )
   lines.append(f'{"evaluate":<14}{results["seconds"]:>8.0f} s')
-  lines.append(
-    f'{"train and eval":<14}{results["seconds_train_eval"]:>8.0f} s'
-  )
+  lines.append(f'{"train and eval":<14}{results["seconds_train_eval"]:>8.0f} s')
   return '\n'.join(lines)
 
 

@@ -36,7 +36,9 @@ def make_example_losses(model, params, batch, *, key, time_mean, time_std):
     jax.vmap(lambda k: jax.random.split(k, 3))(example_keys), 1, 0
   )
   one_pass = jax.vmap(jax.random.uniform)(kind) < batch['one_pass_share']
-  time = jnp.where(one_pass, 0.0, paths.sample_times(clock, time_mean, time_std))
+  time = jnp.where(
+    one_pass, 0.0, paths.sample_times(clock, time_mean, time_std)
+  )
   noise_scale = jnp.where(one_pass, 0.0, batch['noise_scale'])
   noise = paths.make_noise(cloud, x.shape[1:], noise_scale)
   z = paths.interpolate(x, noise, time)

@@ -54,9 +54,7 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
   manifest = make_manifest(config)
 
   prepare_workdir(workdir, config)
-  checkpoints = checkpoint.Checkpoints(
-    workdir, keep=config['keep_checkpoints']
-  )
+  checkpoints = checkpoint.Checkpoints(workdir, keep=config['keep_checkpoints'])
   state = start_state(config, model, optimizer, mesh, checkpoints)
   start = int(state.step)
   if start >= total:
@@ -67,7 +65,7 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
     mixture,
     batch_size=config['batch_size'],
     seed=config['seed'],
-    max_text=config['model']['max_text'],
+    max_text=config['data']['text_length'],
     start_step=start,
     one_pass_share=config['loss']['one_pass_share'],
   )
@@ -202,7 +200,8 @@ def check_tokenizer(checkpoints: checkpoint.Checkpoints) -> None:
 class Meter:
   """Averages between log lines, and the time spent waiting for data.
 
-  `seconds` and `waited` add up over resumes; compilation is kept apart.
+  `seconds`, `cpu_seconds` (of all threads) and `waited` add up over resumes;
+  compilation is kept apart.
   """
 
   def __init__(
@@ -213,6 +212,7 @@ class Meter:
     self._compile_seconds = compile_seconds
     self._rows: list[dict[str, jax.Array]] = []
     self._since = time.perf_counter()
+    self._cpu_since = time.process_time()
     self._waited = 0.0
 
   def waiting(self) -> '_Stopwatch':
@@ -242,6 +242,7 @@ class Meter:
     rows = jax.device_get(self._rows)
     seconds = time.perf_counter() - self._since
     self._log.seconds += seconds
+    self._log.cpu_seconds += time.process_time() - self._cpu_since
     self._log.waited += self._waited
     mean = {
       key: float(np.mean([row[key] for row in rows]))
@@ -261,13 +262,14 @@ class Meter:
         },
         'images_per_second': rate,
         'seconds': self._log.seconds,
+        'cpu_seconds': self._log.cpu_seconds,
         'waited': self._log.waited,
         'compile_seconds': self._compile_seconds,
       }
     )
     bar.set_postfix_str(f'loss {mean["loss"]:.4f}, {rate:.1f} images/s')
     self._rows, self._waited = [], 0.0
-    self._since = time.perf_counter()
+    self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
 
 class _Stopwatch:

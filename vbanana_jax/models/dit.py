@@ -209,9 +209,7 @@ class DiT(nn.Module):
     n = grid[0] * grid[1]
     mask = jnp.concatenate([memory.mask, jnp.ones((b, n), bool)], axis=1)
     tables = layers.rotary_tables(_grid(grid), c.width // c.heads)
-    x, _ = self.blocks(
-      x, memory.keys, memory.values, modulation, mask, tables
-    )
+    x, _ = self.blocks(x, memory.keys, memory.values, modulation, mask, tables)
     shift, scale = jnp.split(self.head_modulation(clock)[:, None], 2, axis=-1)
     x = layers.rms_norm(x) * (1 + scale) + shift
     # The output layer stays in float32: bf16 near +-1 is a 0.6 % step of depth.

@@ -6,7 +6,6 @@ form: vectors are tuples of three arrays of shape [r].
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
@@ -119,26 +118,39 @@ def lit(scene: Scene, points: Vector, light: Vector) -> Float[Array, 'r']:
 
 
 def object_surface(
-  scene: Scene, points: Vector, slots: Int[Array, 'r']
-) -> tuple[Vector, Vector]:
-  """Unit normals (world) and coordinates in the object's frame (m)."""
+  scene: Scene,
+  points: Vector,
+  slots: Int[Array, 'r'],
+  attributes: Float[Array, 'k a'],
+) -> tuple[Vector, Vector, tuple[Float[Array, 'r'], ...]]:
+  """Surfaces of the objects that rays hit; meaningless for other rays.
+
+  Args:
+    scene: one scene.
+    points: where the rays hit.
+    slots: which object they hit, -1 for none.
+    attributes: numbers of each slot.
+
+  Returns:
+    Unit normals (world), coordinates in the object's frame (m), attributes.
+  """
 
   def visit(slot, found):
     frame = _frame(scene, slot)
     local = frame.place(points)
-    normal = lax.switch(
-      frame.kind, primitives.NORMALS, local, frame.half
-    )
+    normal = lax.switch(frame.kind, primitives.NORMALS, local, frame.half)
     normal = turn_back(normal, frame.cos, frame.sin)
     metres = tuple(p * h for p, h in zip(local, frame.half))
     here = slots == slot
+    # Attributes are picked here as gathers are not vectorized on CPU.
     return tuple(
-      jnp.where(here, new, old) for new, old in zip(normal + metres, found)
+      jnp.where(here, new, old)
+      for new, old in zip((*normal, *metres, *attributes[slot]), found)
     )
 
-  zeros = jnp.zeros_like(points[0])
-  found = lax.fori_loop(0, scene.count, visit, (zeros,) * 6)
-  return normalize(found[:3]), found[3:]
+  zeros = (jnp.zeros_like(points[0]),) * (6 + attributes.shape[1])
+  found = lax.fori_loop(0, scene.count, visit, zeros)
+  return normalize(found[:3]), found[3:6], found[6:]
 
 
 def normalize(vector: Vector) -> Vector:

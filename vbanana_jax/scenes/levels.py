@@ -27,7 +27,7 @@ COLOURS = {
   'pink': (248, 140, 190),
   'brown': (116, 68, 36),
   'white': (244, 244, 244),
-  'black': (34, 34, 38),
+  'black': (40, 40, 46),
 }
 MATERIALS = ('matte', 'shiny', 'metal')
 SIZES = ('small', 'medium', 'large')

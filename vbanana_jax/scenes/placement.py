@@ -180,12 +180,12 @@ def _on(one: Placed, base: Placed) -> bool:
 
 
 def _in_view(level: Level, seen: tuple[float, float, float, float]) -> bool:
-  x, y, _, half_height = seen
+  x, y, half_width, half_height = seen
   low, high = level.apparent_height
   return (
     low <= half_height <= high
-    and abs(x) < 0.92
-    and abs(y) + 0.8 * half_height < 1.0
+    and abs(x) + 0.6 * half_width < 1.0
+    and abs(y) + 0.9 * half_height < 1.0
   )
 
 

@@ -8,7 +8,6 @@ returns the smallest ray parameter > 0 at which the ray enters, or inf; every
 The `half` argument is the half extents in metres.
 """
 
-
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -19,8 +18,8 @@ _TORUS_STEPS = 24
 
 
 def divide(a: Scalars, b: Scalars) -> Scalars:
-  """a / b where b may be 0, of which a tiny number takes the place."""
-  return a / jnp.where(jnp.abs(b) < 1e-9, 1e-9, b)
+  """a / b where b may be 0; a comparison would keep XLA from vectorizing."""
+  return a / (b + 1e-20)
 
 
 def _slab(o: Scalars, d: Scalars, e: float) -> tuple[Scalars, Scalars]:

@@ -41,8 +41,15 @@ def render(scenes: Scene, *, height: int, width: int) -> View:
   """
   one = functools.partial(_render_one, height=height, width=width)
   if jax.default_backend() == 'cpu':
-    return lax.map(one, scenes)
-  return jax.vmap(one)(scenes)
+    view = lax.map(one, scenes)
+  else:
+    view = jax.vmap(one)(scenes)
+  # For all scenes at once: inside the loop XLA would compute every sample
+  # anew for each of the pixels that it belongs to.
+  rgb = [_blend(samples, height, width) for samples in view.rgb]
+  return view._replace(
+    rgb=jnp.stack(rgb, -1), normals=jnp.stack(view.normals, -1)
+  )
 
 
 def render_scenes(scenes: list[Scene], height: int, width: int) -> View:
@@ -61,7 +68,7 @@ def render_scenes(scenes: list[Scene], height: int, width: int) -> View:
 
 
 def _render_one(scene: Scene, *, height: int, width: int) -> View:
-  """Leaves as in `View`, without the batch."""
+  """Leaves as in `View` of one scene, but channels apart and rgb per ray."""
   axes = make_axes(scene.camera)
   pixel = 2.0 * jnp.tan(0.5 * scene.camera[3]) / height
   rays = _make_rays(axes, pixel, height, width)
@@ -76,15 +83,15 @@ def _render_one(scene: Scene, *, height: int, width: int) -> View:
   normal = tuple(x[:n] for x in normal)
   facing = [sum(a * x for a, x in zip(axis, normal)) for axis in axes]
   facing[2] = -facing[2]
-  labels = (
-    jnp.minimum(hits.t, backdrop.t)[:n],
-    jnp.stack(facing, -1),
-    jnp.where(is_object, len(SURFACES) + kind, backdrop.surface[:n]),
-    slot + 1,
-  )
+  shape = (height, width)
   return View(
-    _blend(rgb, height, width),
-    *(x.reshape(height, width, *x.shape[1:]) for x in labels),
+    rgb=rgb,
+    depth_m=jnp.minimum(hits.t, backdrop.t)[:n].reshape(shape),
+    normals=tuple(x.reshape(shape) for x in facing),
+    semantic=jnp.where(
+      is_object, len(SURFACES) + kind, backdrop.surface[:n]
+    ).reshape(shape),
+    instance=(slot + 1).reshape(shape),
   )
 
 
@@ -106,10 +113,11 @@ def _make_rays(
 
 
 def _blend(
-  rgb: Float[Array, 'r 3'], height: int, width: int
-) -> Float[Array, 'h w 3']:
+  samples: Float[Array, 'b r'], height: int, width: int
+) -> Float[Array, 'b h w']:
+  """Mean of the centre (1/2) and the corners (1/8 each) of every pixel."""
   n = height * width
-  centre = rgb[:n].reshape(height, width, 3)
-  corner = rgb[n:].reshape(height + 1, width + 1, 3)
-  corners = corner[1:, 1:] + corner[1:, :-1] + corner[:-1, 1:]
-  return 0.5 * centre + 0.125 * (corners + corner[:-1, :-1])
+  centre = samples[:, :n].reshape(-1, height, width)
+  corner = samples[:, n:].reshape(-1, height + 1, width + 1)
+  corners = corner[:, 1:, 1:] + corner[:, 1:, :-1] + corner[:, :-1, 1:]
+  return 0.5 * centre + 0.125 * (corners + corner[:, :-1, :-1])

@@ -3,7 +3,6 @@
 Display colours in [0, 1] are shaded as they are, without a gamma curve.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -15,7 +14,6 @@ from vbanana_jax.scenes.primitives import Vector
 from vbanana_jax.scenes.world import COLOURS, MATERIALS, Scene
 
 _OBJECT_RGB = np.array(list(COLOURS.values()), np.float32) / 255
-_SHINY, _METAL = MATERIALS.index('shiny'), MATERIALS.index('metal')
 _LIFT_M = 2e-3  # of shadow rays off the surface they start from
 _PATTERN_SCALE = 3.0  # patterns are this much finer on objects
 # Corners of a tetrahedron: where soft shadows sample a light's volume.
@@ -30,7 +28,7 @@ def shade(
   pixel: Float[Array, ''],
   hits: Hits,
   backdrop: Backdrop,
-) -> tuple[Float[Array, 'r 3'], Vector]:
+) -> tuple[Vector, Vector]:
   """RGB in [0, 1] along rays, and unit normals (world; 0 for the sky).
 
   Args:
@@ -47,24 +45,34 @@ def shade(
   eye = (0.0, scene.camera[0], 0.0)
   points = tuple(e + t * d for e, d in zip(eye, rays))
   slots = jnp.where(is_object, hits.slot, -1)
-  normal, local = geometry.object_surface(scene, points, slots)
+  attributes = jnp.concatenate(
+    [
+      jnp.asarray(_OBJECT_RGB)[scene.colour],
+      scene.material[:, None] == jnp.arange(len(MATERIALS)),
+    ],
+    -1,
+  )
+  normal, local, own = geometry.object_surface(scene, points, slots, attributes)
   normal = tuple(
     jnp.where(is_object, o, b) for o, b in zip(normal, backdrop.normal)
   )
   view = geometry.normalize(tuple(-d for d in rays))
   facing = jnp.maximum(_dot(normal, view), 0.1)
   width = pixel * t * lax.rsqrt(facing)
-  albedo, material = _albedo(scene, slots, local, backdrop, width)
-  colour = _illuminate(scene, points, normal, view, albedo, material)
+  share = _object_share(scene, slots, local, width)
+  own_albedo = tuple(c * (1.0 - 0.5 * share) for c in own[:3])
+  albedo = tuple(
+    jnp.where(is_object, o, b)
+    for o, b in zip(own_albedo, _backdrop_albedo(scene, backdrop, width))
+  )
+  finish = tuple(jnp.where(is_object, f, 0.0) for f in own[4:])
+  colour = _illuminate(scene, points, normal, view, albedo, finish)
   sky = _sky(scene, rays)
   length = jnp.sqrt(_dot(rays, rays))
   haze = 1.0 - jnp.exp(-scene.fog[0] * t * length)
-  rgb = jnp.stack(
-    [
-      jnp.clip(jnp.where(is_sky, s, c + haze * (fog - c)), 0.0, 1.0)
-      for c, s, fog in zip(colour, sky, scene.fog[1:])
-    ],
-    -1,
+  rgb = tuple(
+    jnp.clip(jnp.where(is_sky, s, c + haze * (fog - c)), 0.0, 1.0)
+    for c, s, fog in zip(colour, sky, scene.fog[1:])
   )
   return rgb, normal
 
@@ -78,40 +86,23 @@ def _sky(scene: Scene, rays: Vector) -> Vector:
   return tuple(low + up * (top - low) for low, top in scene.sky.T)
 
 
-def _pick(table: Float[Array, 'k'], index: Array) -> Array:
-  """table[index] for a short table, by comparison: gathers are slow on CPU."""
-  result = jnp.zeros(index.shape, table.dtype)
-  for k in range(table.shape[0]):
-    result = jnp.where(index == k, table[k], result)
-  return result
-
-
-def _albedo(
-  scene: Scene,
-  slots: Array,
-  local: Vector,
-  backdrop: Backdrop,
-  width: Array,
-) -> tuple[Vector, Array]:
-  """Colour without light, and the material id."""
-  floor, wall, ceiling = (
+def _backdrop_albedo(scene: Scene, backdrop: Backdrop, width: Array) -> Vector:
+  """Colour of the floor, ground, walls and ceiling without light."""
+  shares = [
     textures.paint(texture, backdrop.u, backdrop.v, width)
     for texture in scene.surface_texture
+  ]
+
+  def choose(floor, wall, ceiling):
+    above = jnp.where(backdrop.part == 1, wall, ceiling)
+    return jnp.where(backdrop.part == 0, floor, above)
+
+  share = choose(*shares)
+  first, second = (
+    [choose(*channel) for channel in scene.surface_colour[:, i].T]
+    for i in range(2)
   )
-  share = jnp.where(
-    backdrop.part == 0, floor, jnp.where(backdrop.part == 1, wall, ceiling)
-  )
-  is_object = slots >= 0
-  object_share = _object_share(scene, slots, local, width)
-  rgb = jnp.asarray(_OBJECT_RGB)[scene.colour]
-  colour = []
-  for c in range(3):
-    first = _pick(scene.surface_colour[:, 0, c], backdrop.part)
-    second = _pick(scene.surface_colour[:, 1, c], backdrop.part)
-    behind = first + share * (second - first)
-    own = _pick(rgb[:, c], slots) * (1.0 - 0.5 * object_share)
-    colour.append(jnp.where(is_object, own, behind))
-  return tuple(colour), _pick(scene.material, slots)
+  return tuple(a + share * (b - a) for a, b in zip(first, second))
 
 
 def _object_share(
@@ -120,7 +111,7 @@ def _object_share(
   """Patterns on objects: on upright planes through them, in their frame."""
 
   def patterned():
-    texture = _pick(scene.texture, slots)
+    texture = scene.texture[slots]
     u = _PATTERN_SCALE * (local[0] + 0.37 * local[2])
     v = _PATTERN_SCALE * (local[1] + 0.21 * local[2])
     share = jnp.zeros_like(u)
@@ -140,7 +131,7 @@ def _illuminate(
   normal: Vector,
   view: Vector,
   albedo: Vector,
-  material: Array,
+  finish: tuple[Array, Array],
 ) -> Vector:
   lifted = tuple(p + _LIFT_M * n for p, n in zip(points, normal))
 
@@ -164,7 +155,9 @@ def _illuminate(
   zeros = (jnp.zeros_like(points[0]),) * 3
   number = jnp.sum(jnp.any(scene.lights[:, 3:6] > 0, axis=1))
   diffuse, specular = lax.fori_loop(0, number, add, (zeros, zeros))
-  up = 0.85 + 0.15 * normal[1]
+  shiny, metallic = finish
+  # Floors throw light back up, most of it at ceilings.
+  up = 0.85 + 0.15 * normal[1] + 0.5 * jnp.maximum(-normal[1], 0.0)
   bounced = 2.0 * _dot(normal, view) * normal[1] - view[1]
   mirrored = 0.25 + 0.75 * jnp.clip(0.5 + 1.5 * bounced, 0.0, 1.0)
   colour = []
@@ -172,11 +165,8 @@ def _illuminate(
     matte = albedo[c] * (scene.ambient[c] * up + diffuse[c])
     metal = albedo[c] * (0.4 * matte + 0.65 * mirrored + 1.2 * specular[c])
     metal = metal + 0.25 * specular[c]
-    shiny = matte + 0.6 * specular[c]
     colour.append(
-      jnp.where(
-        material == _METAL, metal, jnp.where(material == _SHINY, shiny, matte)
-      )
+      matte + shiny * 0.6 * specular[c] + metallic * (metal - matte)
     )
   return tuple(colour)
 
@@ -193,6 +183,4 @@ def _visible(
       total = total + geometry.lit(scene, points, light)
     return total / len(_CORNERS)
 
-  return lax.cond(
-    radius > 0, soft, lambda: geometry.lit(scene, points, centre)
-  )
+  return lax.cond(radius > 0, soft, lambda: geometry.lit(scene, points, centre))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vbanana_jax.scenes.decor import draw_lights, draw_pale_pair
 from vbanana_jax.scenes.levels import (
   CLASSES,
   COLOURS,
@@ -175,9 +176,9 @@ def _assemble(
   names = (level.floor_textures, level.wall_textures, ('plain',))
   surface_texture = [TEXTURES.index(draw.one_of(name)) for name in names]
   surface_colour = [
-    _pale_pair(draw, grassy=outdoor),
-    _pale_pair(draw, grassy=False),
-    _pale_pair(draw, grassy=False),
+    draw_pale_pair(draw, grassy=outdoor),
+    draw_pale_pair(draw, grassy=False),
+    draw_pale_pair(draw, grassy=False),
   ]
   haze = draw.between(0.75, 0.95)
   sky = ((haze * 0.92, haze * 0.97, haze), (0.25, 0.45, draw.between(0.7, 1.0)))
@@ -190,8 +191,8 @@ def _assemble(
     surface_texture=np.array(surface_texture, np.int32),
     surface_colour=np.array(surface_colour, np.float32),
     sky=np.array(sky, np.float32),
-    lights=_lights(level, draw, outdoor, room[4]),
-    ambient=np.array([draw.between(0.34, 0.44)] * 3, np.float32),
+    lights=draw_lights(level, draw, outdoor, room),
+    ambient=np.array([draw.between(0.4, 0.5)] * 3, np.float32),
     fog=np.array(fog, np.float32),
     count=np.array(count, np.int32),
     class_id=class_id,
@@ -204,51 +205,6 @@ def _assemble(
     yaw=yaw,
     camera=np.array(camera, np.float32),
   )
-
-
-def _pale_pair(draw: Draws, grassy: bool) -> list[list[float]]:
-  """A pale colour and a darker one of the same hue: objects stand out."""
-  base = draw.between(0.62, 0.92)
-  tint = [draw.between(-0.07, 0.07) for _ in range(3)]
-  if grassy:
-    base, tint = draw.between(0.45, 0.65), [t + 0.04 for t in tint]
-    tint[draw.below(2)] += 0.06  # sand and soil, or grass
-  darker = draw.between(0.66, 0.82)
-  light = [min(max(base + t, 0.0), 1.0) for t in tint]
-  return [light, [darker * value for value in light]]
-
-
-def _lights(
-  level: Level, draw: Draws, outdoor: bool, room_height: float
-) -> np.ndarray:
-  lights = np.zeros((MAX_LIGHTS, 7), np.float32)
-  number = 1 + draw.below(level.max_lights)
-  if outdoor:  # a sun far away, sometimes with a weak second light
-    azimuth = draw.between(-1.9, 1.9)  # 0: behind the camera
-    elevation = math.radians(draw.between(30.0, 70.0))
-    flat = 200.0 * math.cos(elevation)
-    lights[0, :3] = (
-      flat * math.sin(azimuth),
-      200.0 * math.sin(elevation),
-      -flat * math.cos(azimuth),
-    )
-    lights[0, 3:] = (0.78, 0.74, 0.66, draw.between(2.0, 12.0))
-    return lights
-  for i in range(number):
-    power = draw.between(0.68, 0.8) * (1.0 if number == 1 else 1.15 / number)
-    warmth = draw.between(-0.06, 0.06)
-    lights[i, :3] = (
-      draw.between(-2.2, 2.2),
-      min(draw.between(3.0, 4.6), room_height - 0.15),
-      draw.between(-1.4, 2.6),
-    )
-    lights[i, 3:] = (
-      power * (1 + warmth),
-      power,
-      power * (1 - warmth),
-      draw.between(0.08, 0.35),
-    )
-  return lights
 
 
 def find_place(

@@ -27,6 +27,7 @@ class Register:
 
   Attributes:
     wordings: 'short' keeps instructions within a small model's text length.
+    colours: names that are drawn from; few are learned sooner.
     notation_shares: of prompts, in the order of `palettes.NOTATIONS`.
     most_triplets: colours written as three numbers in one prompt, background
       included; the others fall back to names.
@@ -36,6 +37,7 @@ class Register:
   """
 
   wordings: str
+  colours: tuple[str, ...]
   notation_shares: tuple[float, float, float, float]
   most_triplets: int
   free_colour_share: float
@@ -43,9 +45,29 @@ class Register:
   most_phrases: int
 
 
+_BASIC = (
+  'black', 'grey', 'white', 'red', 'orange', 'yellow', 'lime', 'cyan', 'blue',
+  'purple', 'magenta', 'pink',
+)  # fmt: skip
 REGISTERS = {
-  'quick': Register('short', (0.7, 0.15, 0.1, 0.05), 2, 0.0, (1, 4), 1),
-  'full': Register('all', (0.4, 0.2, 0.2, 0.2), 5, 0.3, (6, 8), 2),
+  'quick': Register(
+    wordings='short',
+    colours=_BASIC,
+    notation_shares=(0.8, 0.1, 0.06, 0.04),
+    most_triplets=2,
+    free_colour_share=0.0,
+    entries=(1, 4),
+    most_phrases=1,
+  ),
+  'full': Register(
+    wordings='all',
+    colours=tuple(palettes.NAMED),
+    notation_shares=(0.4, 0.2, 0.2, 0.2),
+    most_triplets=5,
+    free_colour_share=0.3,
+    entries=(6, 8),
+    most_phrases=2,
+  ),
 }
 
 
@@ -133,11 +155,14 @@ def draw_legend(
   if background is not None:
     ground = _read(background)
   elif stated:
-    ground = _draw_colours(rng, 1, [c.rgb for c in given], is_free, notation)[0]
+    taken = [colour.rgb for colour in given]
+    ground = _draw_colours(rng, 1, taken, register, is_free, notation)[0]
   else:
     ground = BLACK
   if colours is None:
-    given = _draw_colours(rng, len(names), [ground.rgb], is_free, notation)
+    given = _draw_colours(
+      rng, len(names), [ground.rgb], register, is_free, notation
+    )
   if len(given) != len(names):
     raise errors.UserError(
       f'{len(names)} names have {len(given)} colours; give one for each'
@@ -162,7 +187,7 @@ def draw_background(
   if rng.random() >= BACKGROUND_SHARE:
     return Legend(())
   notation = palettes.NOTATIONS[_pick(rng, register.notation_shares)]
-  ground = _draw_colours(rng, 1, list(avoid), False, notation)[0]
+  ground = _draw_colours(rng, 1, list(avoid), register, False, notation)[0]
   return Legend((), ground, True)
 
 
@@ -181,18 +206,19 @@ def _pick(rng: np.random.Generator, shares: Sequence[float]) -> int:
   return len(shares) - 1
 
 
-_NAMES = tuple(palettes.NAMED)
 _HAS_NAME = frozenset(palettes.NAMED.values())
 
 
-def _draw_colours(rng, count, taken, is_free, notation) -> list[Colour]:
+def _draw_colours(
+  rng, count, taken, register, is_free, notation
+) -> list[Colour]:
   """`count` colours apart from each other and from those `taken`."""
   if is_free:
     drawn = palettes.farthest_point_palette(count, rng, avoid=taken)
   else:
     drawn = []
-    for row in rng.permutation(len(_NAMES)):
-      rgb = palettes.NAMED[_NAMES[row]]
+    for row in rng.permutation(len(register.colours)):
+      rgb = palettes.NAMED[register.colours[row]]
       if len(drawn) < count and _is_apart(rgb, taken):
         drawn.append(rgb)
     if len(drawn) < count:

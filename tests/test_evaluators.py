@@ -1,0 +1,86 @@
+"""The same pictures give the same scores, however they are cut up."""
+
+import jax
+import numpy as np
+import pytest
+
+from vbanana_jax import evaluators, sharding
+from vbanana_jax.data import exam, sources
+from vbanana_jax.tasks import TASKS
+
+N, SIZE = 11, 32
+
+
+@pytest.fixture(scope='module')
+def source():
+  return sources.SceneSource('quick', 5, SIZE, even_counts=True)
+
+
+def make_batches(source, task, batch_size):
+  return list(
+    exam.make_eval_batches(
+      task, source, range(N), batch_size=batch_size, seed=0, max_text=64
+    )
+  )
+
+
+def paint_badly(params, batch):
+  """A wrong answer that depends on each example alone."""
+  return 0.7 * batch['source'] + params
+
+
+@pytest.mark.parametrize('name', ['depth', 'semantic'])
+def test_batching_and_padding_change_nothing(source, name):
+  task, mesh = TASKS[name], sharding.make_mesh()
+  evaluator = evaluators.TaskEvaluator(task, paint_badly, mesh)
+  one, other = (
+    evaluator.run(0.1, make_batches(source, task, batch_size))
+    for batch_size in (8, 16)
+  )
+  assert one.n == other.n == N
+  assert one.metrics == other.metrics
+  assert one.intervals == other.intervals
+  assert one.by_count.keys() == set(range(7))
+
+
+def test_eight_devices_equal_one(source):
+  task = TASKS['depth']
+  batches = make_batches(source, task, 16)
+  one_device = jax.sharding.Mesh(
+    np.array(jax.devices()[:1]),
+    ('data',),
+    axis_types=(jax.sharding.AxisType.Auto,),
+  )
+  one, eight = (
+    evaluators.TaskEvaluator(task, paint_badly, mesh).run(0.1, batches)
+    for mesh in (one_device, sharding.make_mesh())
+  )
+  assert one.metrics == eight.metrics
+
+
+def test_the_truth_scores_perfectly(source):
+  task = TASKS['depth']
+  batches = make_batches(source, task, 16)
+  targets = iter([batch['target'] for batch in batches])
+  evaluator = evaluators.TaskEvaluator(
+    task, lambda params, batch: params, sharding.make_mesh()
+  )
+  scores = evaluator.run(next(targets), batches)
+  assert scores.metrics['delta1'] == 1.0
+  assert scores.metrics['abs_rel'] < 1e-3
+  low, high = scores.intervals['delta1']
+  assert low == high == 1.0
+
+
+def test_the_best_constant_is_fitted_a_metric(source):
+  task = TASKS['depth']
+  batches = make_batches(source, task, 16)
+  evaluator = evaluators.ConstantEvaluator(task, sharding.make_mesh())
+  constants = evaluator.fit(batches)
+  assert set(constants) == set(task.metrics)
+  scores = evaluator.run(constants, batches)
+  for candidate in task.constants:
+    every = evaluator.run(dict.fromkeys(task.metrics, candidate), batches)
+    for name, direction in task.metrics.items():
+      sign = 1 if direction == 'max' else -1
+      assert sign * scores[name] >= sign * every[name]

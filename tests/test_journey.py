@@ -1,0 +1,80 @@
+"""The whole journey at smoke size, through the command itself."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vbanana_jax import cli
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('journey')
+  commands = [
+    f'train --config quickstart:pretrain,smoke --workdir {folder}/pretrain',
+    f'train --config quickstart:tune,smoke --workdir {folder}/tune '
+    f'--config.init_from={folder}/pretrain',
+    f'evaluate --workdir {folder}',
+    f'report --workdir {folder}',
+  ]
+  for command in commands:
+    assert cli.main(command.split()) == 0
+  return folder
+
+
+def test_results_have_a_row_for_every_task(workdir):
+  results = json.loads((workdir / 'results.json').read_text())
+  tasks = {row['task'] for row in results['rows']}
+  assert tasks == {
+    'depth',
+    'normals',
+    'semantic',
+    'referring',
+    'instance',
+    'instance@2',
+    'generate@2',
+    'edit@2',
+  }
+  for row in results['rows']:
+    assert row['n'] == (8 if row['task'] in ('generate@2', 'edit@2') else 16)
+  headline = next(r for r in results['rows'] if r['metric'] == 'delta1')
+  assert headline['constant'] is not None
+  assert results['seconds_train_eval'] > 0
+  assert set(results['phases']) == {'pretrain', 'tune'}
+
+
+def test_report_is_one_file_with_every_gallery(workdir):
+  page = (workdir / 'report.html').read_text()
+  for name in ('depth', 'instance@2', 'generate@2', 'data:image/png'):
+    assert name in page
+  assert 'http://' not in page.replace('http://www.w3.org', '')
+
+
+@pytest.mark.parametrize(
+  'words,ending',
+  [
+    ('--task depth', '.npy'),
+    ('--task semantic --classes floor,sphere', '.npy'),
+    ('--prompt recolour', '_edit.png'),
+  ],
+)
+def test_predict_takes_a_photo_of_any_aspect(workdir, tmp_path, words, ending):
+  photo = tmp_path / 'photo.png'
+  rng = np.random.default_rng(0)
+  Image.fromarray(rng.integers(0, 255, (30, 50, 4), np.uint8)).save(photo)
+  out = tmp_path / 'out'
+  command = f'predict {photo} {words} --checkpoint {workdir} --out {out}'
+  assert cli.main([*command.split(), '--steps', '1']) == 0
+  found = [path for path in out.iterdir() if path.name.endswith(ending)]
+  assert len(found) == 1
+  if ending == '.npy':
+    assert np.load(found[0]).shape == (30, 50)
+
+
+def test_predict_paints_from_words(workdir, tmp_path):
+  argv = ['predict', '--prompt', 'a red sphere', '--checkpoint', str(workdir)]
+  assert cli.main([*argv, '--out', str(tmp_path), '--steps', '2']) == 0
+  picture = Image.open(tmp_path / 'painted_generate.png')
+  assert picture.size == (32, 32)
