@@ -26,7 +26,7 @@ def get_base() -> ConfigDict:
 
   config.data = ConfigDict()
   config.data.level = 'quick'  # a level of scenes.world.LEVELS
-  config.data.text_length = 64  # tokens that training batches are padded to
+  config.data.text_length = 60  # tokens that training batches are padded to
   config.data.photos = ''  # folder made by `vbanana prepare image_folder`
   config.data.photos_weight = 0.0  # joins `generate`
   config.data.tfds = ''  # name of a prepared TFDS set
@@ -44,7 +44,7 @@ def get_base() -> ConfigDict:
   config.mixture.instance = 0.0
 
   config.loss = ConfigDict()
-  config.loss.one_pass_share = 0.5  # of a vision task's examples
+  config.loss.one_pass_share = 0.7  # of a vision task's examples
   config.loss.time_mean = -0.8  # of the logit-normal times
   config.loss.time_std = 0.8
 
@@ -52,7 +52,7 @@ def get_base() -> ConfigDict:
   config.optim.name = 'muon'
   config.optim.learning_rate = 0.02  # Muon's matrices
   config.optim.adam_learning_rate = 1e-3  # everything else
-  config.optim.muon_iterations = 5
+  config.optim.muon_iterations = 4
   config.optim.weight_decay = 0.0
   config.optim.clip = 1.0
   config.optim.warmup = 0.03  # share of the run

@@ -8,15 +8,15 @@ Hardware: 2 CPU cores, 4 GB.
 from vbanana_jax.configs import base
 
 ARGS = ('pretrain', 'tune', 'smoke')
-PRETRAIN = {'generate': 3, 'edit': 1}
+PRETRAIN = {'generate': 1, 'edit': 1}
 TUNE = {
   'generate': 2,
   'edit': 1,
   'depth': 3,
   'normals': 3,
   'semantic': 5,
-  'referring': 4,
-  'instance': 4,
+  'referring': 5,
+  'instance': 5,
 }
 
 

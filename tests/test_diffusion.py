@@ -120,4 +120,4 @@ def test_times_are_logit_normal():
 
 
 def test_noise_scale_follows_the_resolution():
-  assert [paths.noise_scale_for(s) for s in (64, 256, 512)] == [0.25, 1.0, 2.0]
+  assert [paths.noise_scale_for(s) for s in (64, 256, 512)] == [1.0, 1.0, 2.0]

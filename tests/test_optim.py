@@ -45,7 +45,7 @@ def test_muon_owns_exactly_the_matrices_of_the_blocks(params):
   names = names_of(optim.muon_dimensions(params))
   matrices = ('q', 'k', 'v', 'out')
   mlp = ('gate', 'up', 'down')
-  assert names == {
+  assert names == {"['text_key']", "['text_value']"} | {
     f"{stack}['blocks']{name}['kernel']"
     for stack in ('', "['text']")
     for name in [f"['{m}']" for m in matrices]

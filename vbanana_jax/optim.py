@@ -16,6 +16,9 @@ from vbanana_jax.errors import UserError
 
 _STACKED_MATRIX = contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=2)
 
+# What a block reads of the instruction; computed apart, once a prompt.
+_TEXT_MATRICES = ('text_key', 'text_value')
+
 
 def build_schedule(config: Mapping, total_steps: int) -> optax.Schedule:
   """Linear warm-up to 1, a plateau, and a linear way down to 0.
@@ -62,12 +65,12 @@ def build_optimizer(
 
 
 def muon_dimensions(params):
-  """Which leaves Muon owns: matrices of stacked blocks; None elsewhere."""
+  """Which leaves Muon owns: one matrix a block, stacked; None elsewhere."""
 
   def dimensions(path, leaf):
-    stacked = any(getattr(key, 'key', None) == 'blocks' for key in path)
-    is_matrix = leaf.ndim == 3 and getattr(path[-1], 'key', '') == 'kernel'
-    return _STACKED_MATRIX if stacked and is_matrix else None
+    name = path[-1].key
+    stacked = any(key.key == 'blocks' for key in path) and name == 'kernel'
+    return _STACKED_MATRIX if stacked or name in _TEXT_MATRICES else None
 
   return jax.tree_util.tree_map_with_path(dimensions, params)
 

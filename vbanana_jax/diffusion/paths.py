@@ -13,18 +13,20 @@ from jaxtyping import Array, Float
 
 # Below this distance from the data the velocity's denominator stops shrinking.
 MIN_TIME_LEFT = 0.05
-# Side of the pictures whose noise has unit scale.
+# Side of the largest pictures whose noise has unit scale.
 _UNIT_NOISE_SIZE = 256
 
 
 def noise_scale_for(size: int) -> float:
-  """Noise scale of photographs: in proportion to the side in pixels.
+  """Noise scale of generated pictures, by their side in pixels.
 
   More pixels repeat the same content, so hiding it takes more noise (JiT:
-  1.0 at 256 px, 2.0 at 512 px). Vision targets need much more than this rule
-  says; their tasks name their own.
+  1.0 at 256 px, 2.0 at 512 px). The rule stops at unit noise: with less, a
+  small picture is never hidden from the network, which then learns to clean
+  it up and neither to compose it nor to read its caption. Vision targets need
+  more than the rule says; their tasks name their own.
   """
-  return size / _UNIT_NOISE_SIZE
+  return max(1.0, size / _UNIT_NOISE_SIZE)
 
 
 def sample_times(

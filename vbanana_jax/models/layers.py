@@ -113,8 +113,8 @@ def attend(
   """Bidirectional attention with a float32 softmax.
 
   Args:
-    q: `[b, n, k, e]`.
-    k: `[b, m, k, e]`.
+    q: `[b, n, k, e]`, root mean square 1 times a learned gain.
+    k: `[b, m, k, e]`, likewise.
     v: `[b, m, k, e]`.
     mask: `[b, m]`, True where a key may be seen.
 
@@ -122,9 +122,29 @@ def attend(
     `[b, n, k * e]`.
   """
   b, n, heads, e = q.shape
+  if jax.default_backend() == 'cpu':
+    return _attend_plainly(q, k, v, mask).reshape(b, n, heads * e)
   mask = jnp.broadcast_to(mask[:, None, None, :], (b, heads, n, k.shape[1]))
   out = jax.nn.dot_product_attention(q, k, v, mask=mask)
   return out.reshape(b, n, heads * e)
+
+
+# exp() of this is still far from the largest float32.
+_LARGEST_LOGIT = 60.0
+
+
+def _attend_plainly(q, k, v, mask):
+  """The textbook's operations, in the order that costs a CPU least.
+
+  Normalised queries and keys bound the logits, so no maximum is subtracted,
+  and the division waits until the values are summed.
+  """
+  scale = q.shape[-1] ** -0.5
+  logits = jnp.einsum('bnke,bmke->bknm', q * scale, k)
+  weights = jnp.exp(jnp.minimum(logits, _LARGEST_LOGIT))
+  weights = jnp.where(mask[:, None, None, :], weights, 0.0)
+  total = jnp.einsum('bknm->bnk', weights)[..., None]
+  return jnp.einsum('bknm,bmke->bnke', weights, v) / total
 
 
 def apply_blocks(
