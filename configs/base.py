@@ -11,7 +11,7 @@ def get_base() -> ConfigDict:
   config = ConfigDict()
   config.seed = 0
   config.image_size = 64
-  config.batch_size = 64
+  config.batch_size = 48
   config.length = '1000 steps'
   config.log_every = '10 steps'
   config.save_every = '100 steps'
@@ -50,7 +50,7 @@ def get_base() -> ConfigDict:
 
   config.optim = ConfigDict()
   config.optim.name = 'muon'
-  config.optim.learning_rate = 0.02  # Muon's matrices
+  config.optim.learning_rate = 0.013  # Muon's matrices
   config.optim.adam_learning_rate = 1e-3  # everything else
   config.optim.muon_iterations = 4
   config.optim.weight_decay = 0.0
@@ -61,7 +61,7 @@ def get_base() -> ConfigDict:
 
   config.eval = ConfigDict()
   config.eval.limit = 512  # scenes of the exam
-  config.eval.batch_size = 64
+  config.eval.batch_size = 48
   config.eval.constant_scenes = 256  # training scenes to fit constants on
   config.eval.sampled_limit = 64  # pictures of generate and edit
   config.eval.sampled_steps = 16

@@ -25,8 +25,8 @@ def get_config(arg: str = 'tune'):
   config = base.get_base()
   if 'pretrain' in words:
     config.mixture.update(PRETRAIN)
-    config.length = '6_400 examples'
+    config.length = '3_360 examples'
   else:
     config.mixture.update(TUNE)
-    config.length = '24_000 examples'
+    config.length = '25_920 examples'
   return base.make_smoke(config) if 'smoke' in words else config
