@@ -16,6 +16,6 @@ def get_config(arg: str = 'tune'):
   config = quickstart.get_config(arg)
   if 'smoke' not in words:
     config.length = (
-      '25_600 examples' if 'pretrain' in words else '128_000 examples'
+      '14_400 examples' if 'pretrain' in words else '144_000 examples'
     )
   return config

@@ -125,12 +125,14 @@ class Checkpoints:
     return step
 
 
-def has_checkpoint(workdir: str | pathlib.Path) -> bool:
-  """Whether a workdir has a committed checkpoint, without opening it."""
+def newest_step(workdir: str | pathlib.Path) -> int | None:
+  """Step of a workdir's newest committed checkpoint, without opening it."""
   folder = pathlib.Path(workdir) / 'checkpoints'
-  return folder.is_dir() and any(
-    entry.name.isdigit() for entry in folder.iterdir()
-  )
+  if not folder.is_dir():
+    return None
+  # Orbax renames a checkpoint to its bare step when it is whole.
+  steps = [int(e.name) for e in folder.iterdir() if e.name.isdigit()]
+  return max(steps, default=None)
 
 
 class _NamedFailures:

@@ -285,10 +285,10 @@ _CASTS = {int: int, float: float, str: str, bool: _to_bool}
 
 def find_run(folder: pathlib.Path) -> pathlib.Path:
   """The trained workdir that a folder is, or holds as tune/."""
-  from vbanana_jax.checkpoint import has_checkpoint
+  from vbanana_jax.checkpoint import newest_step
 
   for run in (folder, folder / 'tune'):
-    if has_checkpoint(run):
+    if newest_step(run) is not None:
       return run
   raise UserError(
     f'{folder} has no checkpoint: make one with bash launch/quickstart.sh, '

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import hashlib
 import itertools
+import json
 import pathlib
 import time
 from collections.abc import Callable, Iterator
@@ -69,6 +71,14 @@ def load_weights(run: pathlib.Path) -> tuple[dict[str, Any], Any, Any]:
   params = checkpoints.restore_ema(abstract)
   checkpoints.close()
   return config, model, params
+
+
+def fingerprint(run: pathlib.Path) -> str:
+  """Which weights a workdir holds: its config's digest and their step."""
+  config = logs.load_json(run / 'run.json')['config']
+  text = json.dumps(config, sort_keys=True)
+  digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+  return f'{digest} at step {checkpoint.newest_step(run)}'
 
 
 def abstract_params(model, size: int) -> Any:
@@ -214,7 +224,7 @@ def make_gallery(
 def _text_length(config, level) -> int:
   """What batches are padded to: as in training, or all that the model takes."""
   same = level == config['data']['level']
-  return config['data']['text_length' ] if same else config['model']['max_text']
+  return config['data']['text_length'] if same else config['model']['max_text']
 
 
 def _varied(batch: dict) -> Iterator[int]:

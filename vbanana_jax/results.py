@@ -19,13 +19,24 @@ def write_results(
   """Scores `run`, prints the table, writes results.json into `workdir`.
 
   The full level's scores go into results_full.json, so that a run keeps both.
+  Weights that are scored already are not scored again.
   """
+  level = level or logs.load_json(run / 'run.json')['config']['data']['level']
+  suffix = '_full' if level == 'full' else ''
+  path = workdir / f'results{suffix}.json'
+  weights = evaluate.fingerprint(run)
+  if path.exists() and logs.load_json(path)['weights'] == weights:
+    results = logs.load_json(path)
+    print(make_table(results))
+    print(f'\n{path}: scored already; remove it to score again')
+    return results
   found = evaluate.evaluate(run, level)
   gallery = found.pop('gallery')
   phases = load_phases(workdir, run)
   seconds = sum(phase['seconds'] for phase in phases.values())
   results = {
     **found,
+    'weights': weights,
     'phases': phases,
     'seconds_train_eval': seconds + found['seconds'],
     'config': logs.load_json(run / 'run.json')['config'],
@@ -36,9 +47,8 @@ def write_results(
       for trial, examples in gallery.items()
     },
   }
-  suffix = '_full' if found['level'] == 'full' else ''
   save_gallery(workdir / f'gallery{suffix}.npz', gallery)
-  logs.save_json(workdir / f'results{suffix}.json', results)
+  logs.save_json(path, results)
   print(make_table(results))
   return results
 

@@ -144,7 +144,7 @@ def prepare_workdir(workdir: pathlib.Path, config: dict[str, Any]) -> None:
       for key in config.keys() | before.keys()
       if key not in MAY_CHANGE and config.get(key) != before.get(key)
     )
-    if changed and checkpoint.has_checkpoint(workdir):
+    if changed and checkpoint.newest_step(workdir) is not None:
       differences = '; '.join(
         f'{key} was {before.get(key)}, is {config.get(key)}' for key in changed
       )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vbanana_jax.data import array_records, mixture, sources, tfds_source
+from vbanana_jax.data import array_records, mixture, sources
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS
 
@@ -44,6 +44,8 @@ def build_mixture(config: Mapping) -> mixture.Mixture:
       mixture.Entry(TASKS['generate'], photos, data['photos_weight'])
     )
   if data['tfds_weight'] > 0:
+    from vbanana_jax.data import tfds_source  # takes seconds to import
+
     frozen = tfds_source.TfdsSource(
       data['tfds'], data['tfds_dir'], data['tfds_split'], size=size
     )
