@@ -12,10 +12,10 @@ PRETRAIN = {'generate': 1, 'edit': 1}
 TUNE = {
   'generate': 2,
   'edit': 1,
-  'depth': 3,
-  'normals': 3,
-  'semantic': 5,
-  'referring': 5,
+  'depth': 2,
+  'normals': 2,
+  'semantic': 4,
+  'referring': 8,
   'instance': 5,
 }
 

@@ -12,10 +12,30 @@ import numpy as np
 from vbanana_jax.models import layers, numerics
 
 PAD = 0
+_REACH = 4  # tokens to either side
+
+
+class Neighbours(nn.Module):
+  """What stands close by: a depthwise convolution over real tokens.
+
+  A legend says which colour a class has within a few words. Attention would
+  first have to learn to look there; this binds them from the first step.
+  """
+
+  @nn.compact
+  def __call__(self, x, mask):
+    l, d = x.shape[1:]
+    kernel = self.param(
+      'weights', nn.initializers.normal(_REACH**-0.5), (2 * _REACH + 1, d)
+    )
+    x = jnp.where(mask[..., None], x, 0.0)
+    x = jnp.pad(x, ((0, 0), (_REACH, _REACH), (0, 0)))
+    shifted = [x[:, k : k + l] * kernel[k] for k in range(2 * _REACH + 1)]
+    return sum(shifted).astype(x.dtype)
 
 
 class TextBlock(nn.Module):
-  """Pre-norm bidirectional attention and SwiGLU with 1-D RoPE."""
+  """Neighbours, bidirectional attention with 1-D RoPE, SwiGLU; pre-norm."""
 
   heads: int
   policy: numerics.DotPolicy
@@ -30,7 +50,10 @@ class TextBlock(nn.Module):
       y = layers.Dense(d, self.policy, name=name)(x)
       return y.reshape(b, l, self.heads, e)
 
-    y = layers.RMSNorm(name='attention_norm')(x)  #       b l d
+    y = layers.RMSNorm(name='neighbours_norm')(x)  #      b l d
+    x = x + Neighbours(name='neighbours')(y, mask)
+
+    y = layers.RMSNorm(name='attention_norm')(x)
     q = layers.RMSNorm(name='q_norm')(project('q', y))  # b l k e
     k = layers.RMSNorm(name='k_norm')(project('k', y))  # b l k e
     q, k = layers.rotate(q, tables), layers.rotate(k, tables)
