@@ -66,9 +66,14 @@ def test_exam_seed_is_out_of_reach_of_training():
   assert not np.array_equal(mine.camera, yours.camera)
 
 
-def test_a_changed_exam_is_refused(monkeypatch):
-  monkeypatch.setattr(exam, 'exam_hash', lambda frozen: 'other')
-  with pytest.raises(UserError, match='differs from the frozen one'):
-    exam.check_exam('quick')
+def test_scores_say_which_exam_they_are_of(monkeypatch):
+  frozen = exam.load_exam('quick')
+  monkeypatch.setattr(exam, 'exam_hash', lambda exam: frozen.sha256)
+  whole = {'limit': frozen.n, 'size': frozen.size}
+  assert exam.name_exam('quick', **whole) == 'eval_v1'
+  assert 'first 8' in exam.name_exam('quick', limit=8, size=frozen.size)
+  assert '32 px' in exam.name_exam('quick', limit=frozen.n, size=32)
+  monkeypatch.setattr(exam, 'exam_hash', lambda exam: 'other')
+  assert 'other digests' in exam.name_exam('quick', **whole)
   with pytest.raises(UserError, match="no level 'hard'"):
     exam.load_exam('hard')

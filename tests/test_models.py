@@ -167,7 +167,7 @@ def test_rematerialisation_changes_nothing(network, remat):
 
 
 def test_scan_equals_unrolled(network, monkeypatch):
-  model, params, apply = network
+  _, params, apply = network
   inputs = make_inputs()
   monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
   scanned = jax.jit(lambda *a: build().apply({'params': params}, *a))

@@ -124,6 +124,9 @@ def build_parser() -> argparse.ArgumentParser:
   kind.add_argument('path', type=pathlib.Path)
   kind.add_argument('--out', required=True, type=pathlib.Path)
   kind.add_argument(
+    '--caption', help='of pictures that neither folder nor file describes'
+  )
+  kind.add_argument(
     '--verify', action='store_true', help='check what is in --out already'
   )
   kind.set_defaults(run=run_prepare)
@@ -198,13 +201,18 @@ def run_predict(args, rest) -> int:
 
 
 def run_prepare(args, rest) -> int:
-  from vbanana_jax.data import prepare
+  from vbanana_jax.data import array_records, prepare
 
   if args.verify:
-    prepare.verify(args.out)
-    print(f'{args.out}: whole')
+    manifest = array_records.check_shards(args.out)
   else:
-    prepare.prepare_image_folder(args.path, args.out)
+    manifest = prepare.prepare_image_folder(
+      args.path, args.out, caption=args.caption
+    )
+  print(
+    f'{args.out}: {manifest["count"]} pictures in '
+    f'{len(manifest["shards"])} shards, {len(manifest["skipped"])} left out'
+  )
   return 0
 
 

@@ -109,10 +109,9 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
   level = level or config['data']['level']
   mesh = sharding.make_mesh()
   settings = config['eval']
-  whole = settings['limit'] == exam.load_exam(level).n
-  if whole and config['image_size'] == exam.load_exam(level).size:
-    exam.check_exam(level)
-
+  exam_name = exam.name_exam(
+    level, limit=settings['limit'], size=config['image_size']
+  )
   rows, by_count, gallery = [], {}, {}
   trials = make_trials(config)
   constants = make_constants(config, mesh, level)
@@ -130,7 +129,7 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
     )
   return {
     'level': level,
-    'exam': 'eval_v1',
+    'exam': exam_name,
     'rows': rows,
     'by_count': by_count,
     'seconds': time.perf_counter() - began,

@@ -30,7 +30,7 @@ def get_versions() -> dict[str, str]:
   """Python, platform, device and package versions."""
   versions = {
     'python': platform.python_version(),
-    'platform': platform.platform(),
+    'platform': f'{platform.system()} {platform.machine()}',
     'device': f'{jax.device_count()} x {jax.devices()[0].device_kind}',
     'cores': str(os.cpu_count()),
   }

@@ -70,8 +70,10 @@ def load_phases(
 def make_table(results: dict[str, Any]) -> str:
   """The table that a person reads: scores, then wall time."""
   lines = [
+    f'{results["exam"]}, level {results["level"]}',
+    '',
     f'{"task":<14}{"metric":<18}{"score":>10}{"95 % interval":>22}'
-    f'{"constant":>10}{"n":>6}'
+    f'{"constant":>10}{"n":>6}',
   ]
   for row in results['rows']:
     low, high = row['interval']
