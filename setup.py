@@ -38,7 +38,7 @@ setuptools.setup(
     'jaxtyping',
     'ml-collections>=1.1',
     'numpy>=2',
-    'optax>=0.2.6',
+    'optax>=0.2.8',
     'orbax-checkpoint>=0.12,<1',
     'pillow',
     'tensorflow-datasets',

@@ -14,7 +14,7 @@ import pathlib
 import jax
 import numpy as np
 
-from vbanana_jax import evaluate, keys, logs, sharding
+from vbanana_jax import keys, logs, sharding, weights
 from vbanana_jax.data import exam, sources
 from vbanana_jax.step import make_example_losses
 from vbanana_jax.tasks.generate import Generate
@@ -53,7 +53,7 @@ def main() -> None:
 
 def make_losses(run: pathlib.Path, n: int, blank: bool) -> np.ndarray:
   """Loss of every held-out example, `[n]`, with averaged weights."""
-  config, model, params = evaluate.load_weights(run)
+  config, model, params = weights.load_run(run)
   mesh = sharding.make_mesh()
 
   @jax.jit

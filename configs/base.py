@@ -44,7 +44,7 @@ def get_base() -> ConfigDict:
   config.mixture.instance = 0.0
 
   config.loss = ConfigDict()
-  config.loss.one_pass_share = 0.7  # of a vision task's examples
+  config.loss.one_pass_share = 0.75  # of a vision task's examples
   config.loss.time_mean = -0.8  # of the logit-normal times
   config.loss.time_std = 0.8
 

@@ -11,7 +11,7 @@ from vbanana_jax.configs import base
 
 
 def get_config(arg: str = ''):
-  words = base.parse_arg(arg, ('pretrain', 'tune', 'smoke'))
+  words = base.parse_arg(arg, ('smoke',))
   config = base.get_base()
   config.mixture.generate = 1.0
   config.data.photos_weight = 2.0

@@ -14,9 +14,9 @@ TUNE = {
   'edit': 1,
   'depth': 2,
   'normals': 2,
-  'semantic': 4,
-  'referring': 8,
-  'instance': 5,
+  'semantic': 3,
+  'referring': 9,
+  'instance': 7,
 }
 
 
@@ -28,5 +28,5 @@ def get_config(arg: str = 'tune'):
     config.length = '3_360 examples'
   else:
     config.mixture.update(TUNE)
-    config.length = '25_920 examples'
+    config.length = '24_480 examples'
   return base.make_smoke(config) if 'smoke' in words else config

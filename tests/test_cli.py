@@ -8,7 +8,7 @@ from vbanana_jax.errors import UserError
 
 @pytest.mark.parametrize('name', cli.list_configs())
 def test_every_config_loads_and_smokes(name):
-  config = cli.load_config(f'{name}:tune,smoke')
+  config = cli.load_config(f'{name}:smoke')
   assert config.model.size == 'smoke'
   assert config.is_locked
   assert sum(config.mixture.values()) > 0
@@ -62,6 +62,12 @@ def test_mistaken_overrides_are_named(override, says):
     (['predict', 'x.jpg', '--task', 'dept'], 'choose of'),
     (['predict', 'x.jpg'], '--task'),
     (['predict', 'x.jpg', '--task', 'semantic'], '--classes'),
+    (['predict', 'x.jpg', '--task', 'depth', '--prompt', 'x'], 'not take'),
+    (['predict', 'x.jpg', '--task', 'edit', '--classes', 'x'], '--prompt'),
+    (['predict', 'x', '--task', 'instance', '--classes', 'a,b'], 'one class'),
+    (['predict', 'x', '--task', 'semantic', '--classes', 'a, a'], 'twice'),
+    (['train', '--config', 'base', '--workdir', 'w'], 'get_config'),
+    (['prepare', 'image_folder', '--out', 'o'], 'needs the folder'),
     (['prepare', 'image_folder', 'gone', '--out', 'o'], 'gone'),
   ],
 )

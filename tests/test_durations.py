@@ -21,7 +21,18 @@ def test_units(text, steps):
 
 
 @pytest.mark.parametrize(
-  'text', ['600', 'steps', '0 steps', '-3 steps', '6 hours', '', 'x steps']
+  'text',
+  [
+    '600',
+    'steps',
+    '0 steps',
+    '-3 steps',
+    '6 hours',
+    '',
+    'x steps',
+    'inf steps',
+    'nan steps',
+  ],
 )
 def test_mistakes_are_named(text):
   with pytest.raises(UserError, match='600 steps'):

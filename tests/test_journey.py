@@ -76,5 +76,5 @@ def test_predict_takes_a_photo_of_any_aspect(workdir, tmp_path, words, ending):
 def test_predict_paints_from_words(workdir, tmp_path):
   argv = ['predict', '--prompt', 'a red sphere', '--checkpoint', str(workdir)]
   assert cli.main([*argv, '--out', str(tmp_path), '--steps', '2']) == 0
-  picture = Image.open(tmp_path / 'painted_generate.png')
-  assert picture.size == (32, 32)
+  with Image.open(tmp_path / 'painted_generate.png') as picture:
+    assert picture.size == (32, 32)

@@ -191,9 +191,9 @@ def make_report(rng, examples=2, edge=16):
     title='run <b>1</b>',
     summary='a & b',
     rows=[
-      page.Row('depth', 'delta1', 0.8, 0.3, 512, True, (0.78, 0.82)),
-      page.Row('depth', 'abs_rel', 0.5, 0.4, 512, False),
-      page.Row('generate', 'frechet', 1.0, None, 64, False),
+      page.Row('depth', 'delta1', 0.8, 0.3, 512, 'max', (0.78, 0.82)),
+      page.Row('depth', 'abs_rel', 0.5, 0.4, 512, 'min'),
+      page.Row('generate', 'frechet', 1.0, None, 64, 'min'),
     ],
     seconds={'pretrain': 125.0, 'evaluate': 3.0},
     curves=[charts.Chart('loss', {'loss': [(0, 1.0), (1, 0.5)]})],

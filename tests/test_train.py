@@ -13,8 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vbanana_jax import checkpoint, cli, logs, train
-from vbanana_jax.errors import DiskFullError, NonFiniteLossError, UserError
+from vbanana_jax import checkpoint, cli, logs, optim, sharding, train, weights
+from vbanana_jax.errors import (
+  DiskFullError,
+  Interrupted,
+  NonFiniteLossError,
+  UserError,
+)
 from vbanana_jax.step import make_train_step
 
 STEPS = 45
@@ -40,11 +45,11 @@ def whole_run(tmp_path_factory):
 
 def load_state(workdir):
   config = make_config()
-  model = train.build_model(config)
-  optimizer = train.optim.build_optimizer(config['optim'], STEPS)
+  model = weights.build_network(config)
+  optimizer = optim.build_optimizer(config['optim'], STEPS)
   checkpoints = checkpoint.Checkpoints(workdir)
   state = train.start_state(
-    config, model, optimizer, train.sharding.make_mesh(), checkpoints
+    config, model, optimizer, sharding.make_mesh(), checkpoints
   )
   checkpoints.close()
   return jax.device_get(state)
@@ -104,7 +109,7 @@ def test_sigterm_saves_and_exits_with_its_own_code(whole_run, tmp_path):
   wait_for_checkpoint(tmp_path, 15, process)
   process.send_signal(signal.SIGTERM)
   error = process.communicate()[1]
-  assert process.returncode == cli.INTERRUPTED, error
+  assert process.returncode == Interrupted.exit_code, error
   assert 'the same command goes on from here' in error
   stopped_at = checkpoint.newest_step(tmp_path)
   train.train(make_config(), tmp_path)
@@ -142,11 +147,11 @@ def test_a_full_disk_costs_nothing(tmp_path, monkeypatch):
 
 def test_tuning_starts_from_averaged_weights(whole_run, tmp_path):
   config = make_config(init_from=str(whole_run))
-  model = train.build_model(config)
-  optimizer = train.optim.build_optimizer(config['optim'], STEPS)
+  model = weights.build_network(config)
+  optimizer = optim.build_optimizer(config['optim'], STEPS)
   checkpoints = checkpoint.Checkpoints(tmp_path)
   state = train.start_state(
-    config, model, optimizer, train.sharding.make_mesh(), checkpoints
+    config, model, optimizer, sharding.make_mesh(), checkpoints
   )
   checkpoints.close()
   assert int(state.step) == 0
@@ -164,7 +169,7 @@ def test_another_vocabulary_is_refused(whole_run, monkeypatch):
     checkpoints, 'load_manifest', lambda: {**manifest, 'tokenizer': 'other'}
   )
   with pytest.raises(UserError, match='another vocabulary'):
-    train.check_tokenizer(checkpoints)
+    weights.check_tokenizer(checkpoints)
   checkpoints.close()
 
 
@@ -231,9 +236,8 @@ def test_a_loss_that_is_not_finite_leaves_the_state_alone():
   batch['target'] = batch['target'].at[1].set(jnp.nan)
   after, metrics = step(state, batch)
   jax.tree.map(np.testing.assert_array_equal, state, after)
-  meter = train.Meter(None, ['a', 'b'], 0.0)
   with pytest.raises(NonFiniteLossError, match='step 7'):
-    meter.check(metrics, 7)
+    train.check_finite(metrics, 7)
 
 
 def test_noise_of_an_example_does_not_depend_on_its_batch():

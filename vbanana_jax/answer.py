@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vbanana_jax import evaluate, keys, logs, models, predict
+from vbanana_jax import keys, logs, models, predict, weights
 from vbanana_jax.data import photos
 from vbanana_jax.diffusion import paths
 from vbanana_jax.errors import UserError
@@ -47,7 +47,7 @@ class Answerer:
 
   def __init__(self, run: pathlib.Path):
     self.run = run
-    self.config, self.model, self.params = evaluate.load_weights(run)
+    self.config, self.model, self.params = weights.load_run(run)
 
   def answer(
     self, wish: Wish, image: pathlib.Path | None, out: pathlib.Path
@@ -91,7 +91,10 @@ class Answerer:
   def _make_batch(self, task, source, prompt, size) -> dict[str, Any]:
     has_source = source is not None
     if source is None:
-      source = np.zeros((size, size, 3), np.float32)
+      grid = predict.make_grid(
+        size, size, size=size, patch=self.model.config.patch
+      )
+      source = np.zeros((*grid, 3), np.float32)
     scale = task.noise_scale or paths.noise_scale_for(max(source.shape[:2]))
     tokens = Tokenizer.load().encode(prompt, self.config['model']['max_text'])
     return {
@@ -111,8 +114,17 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
   """
   if wish.task not in TASKS:
     raise UserError(f'--task {wish.task}: choose of {", ".join(TASKS)}')
-  if wish.task in WORDS and not (wish.words or wish.classes):
-    raise UserError(f'--task {wish.task} needs {WORDS[wish.task]}')
+  given = {'--prompt': wish.words, '--classes': wish.classes}
+  for flag, value in given.items():
+    takes = FLAGS.get(wish.task)
+    if flag == takes and not value and wish.task != 'instance':
+      raise UserError(f'--task {wish.task} needs {flag}')
+    if flag != takes and value:
+      raise UserError(f'--task {wish.task} does not take {flag}')
+  if len(set(wish.classes)) < len(wish.classes):
+    raise UserError('--classes names something twice')
+  if wish.task == 'instance' and len(wish.classes) > 1:
+    raise UserError('--task instance takes one class at a time')
   task = TASKS[wish.task]
   rng = keys.make_rng(wish.seed, 'ask', wish.task)
   names: tuple[str, ...] = ()
@@ -128,16 +140,17 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
     names = wish.classes
     words = {'classes': names}
   elif wish.task == 'instance':
-    names = wish.classes[:1]
-    words = {'thing': names[0]} if names else {}
+    words = {'thing': wish.classes[0]} if wish.classes else {}
   return task, task.ask(rng, level=level, **words), names
 
 
-WORDS = {
-  'generate': "--prompt 'what to paint'",
-  'edit': "--prompt 'what to change'",
-  'referring': "--prompt 'what to look for'",
-  'semantic': '--classes floor,wall,...',
+# What a task is told beside the picture; the others need no words.
+FLAGS = {
+  'generate': '--prompt',
+  'edit': '--prompt',
+  'referring': '--prompt',
+  'semantic': '--classes',
+  'instance': '--classes',
 }
 
 

@@ -35,12 +35,20 @@ class Checkpoints:
       options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
     )
 
+  def __enter__(self) -> 'Checkpoints':
+    return self
+
+  def __exit__(self, *error) -> None:
+    self.close()
+
   def latest_step(self) -> int | None:
     """Step of the newest committed checkpoint."""
     return self._manager.latest_step()
 
   def save(self, state: TrainState, manifest: dict[str, Any]) -> None:
-    """Starts writing in the background; call `wait` before leaving.
+    """Starts writing in the background; `close` waits for the end of it.
+
+    The arrays are copied before this returns: the caller may donate them.
 
     Raises:
       DiskFullError: there is no room; checkpoints already there stay good.
@@ -66,14 +74,10 @@ class Checkpoints:
         ),
       )
 
-  def wait(self) -> None:
+  def close(self) -> None:
     """Returns when everything started is on disk."""
     with _NamedFailures(self.path):
       self._manager.wait_until_finished()
-
-  def close(self) -> None:
-    """Waits, then lets go of orbax's threads."""
-    self.wait()
     self._manager.close()
 
   def restore(self, abstract: TrainState) -> TrainState:
@@ -96,13 +100,13 @@ class Checkpoints:
 
   def load_manifest(self) -> dict[str, Any]:
     """What the newest checkpoint says of itself."""
-    step = self._existing_step()
     return self._manager.restore(
-      step, args=ocp.args.Composite(manifest=ocp.args.JsonRestore())
+      self.latest_step(),
+      args=ocp.args.Composite(manifest=ocp.args.JsonRestore()),
     )['manifest']
 
   def _restore(self, items: dict[str, Any]) -> dict[str, Any]:
-    step = self._existing_step()
+    step = self.latest_step()
     try:
       return self._manager.restore(
         step,
@@ -115,15 +119,6 @@ class Checkpoints:
         f'{self.path}/{step} does not fit this model: {error}'
       ) from error
 
-  def _existing_step(self) -> int:
-    step = self.latest_step()
-    if step is None:
-      raise UserError(
-        f'{self.path} holds no checkpoint: train first with '
-        "'vbanana train --config CONFIG --workdir DIR'"
-      )
-    return step
-
 
 def newest_step(workdir: str | pathlib.Path) -> int | None:
   """Step of a workdir's newest committed checkpoint, without opening it."""
@@ -133,6 +128,15 @@ def newest_step(workdir: str | pathlib.Path) -> int | None:
   # Orbax renames a checkpoint to its bare step when it is whole.
   steps = [int(e.name) for e in folder.iterdir() if e.name.isdigit()]
   return max(steps, default=None)
+
+
+def require(workdir: str | pathlib.Path) -> None:
+  """Raises UserError where a workdir has no checkpoint."""
+  if newest_step(workdir) is None:
+    raise UserError(
+      f'{workdir} holds no checkpoint: train first with '
+      f"'vbanana train --config CONFIG --workdir {workdir}'"
+    )
 
 
 class _NamedFailures:

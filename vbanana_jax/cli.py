@@ -12,6 +12,7 @@ plain functions of a config and paths.
 
 import argparse
 import difflib
+import errno
 import importlib
 import importlib.util
 import os
@@ -19,10 +20,9 @@ import pathlib
 import sys
 from typing import Any
 
-from vbanana_jax.errors import UserError
+from vbanana_jax.errors import DiskFullError, Interrupted, UserError
 
 _CACHE = pathlib.Path('~/.cache/vbanana_jax/xla')
-INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,9 +37,13 @@ def main(argv: list[str] | None = None) -> int:
   except UserError as error:
     print(f'vbanana: {error}', file=sys.stderr)
     return error.exit_code
+  except OSError as error:
+    print(f'vbanana: {error}', file=sys.stderr)
+    is_full = error.errno == errno.ENOSPC
+    return (DiskFullError if is_full else UserError).exit_code
   except KeyboardInterrupt:
     print('vbanana: interrupted', file=sys.stderr)
-    return INTERRUPTED
+    return Interrupted.exit_code
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -101,7 +105,9 @@ def build_parser() -> argparse.ArgumentParser:
     '--task',
     help='depth, normals, semantic, instance, referring or edit',
   )
-  verb.add_argument('--classes', help='semantic: names, split by commas')
+  verb.add_argument(
+    '--classes', help='semantic: names, split by commas; instance: one name'
+  )
   verb.add_argument('--prompt', help='what to paint, change or look for')
   verb.add_argument(
     '--checkpoint',
@@ -109,10 +115,14 @@ def build_parser() -> argparse.ArgumentParser:
     help='a trained folder; the newest under runs/ if not given',
   )
   verb.add_argument('--out', type=pathlib.Path, default=pathlib.Path('answers'))
-  verb.add_argument('--steps', type=int, help='sampler steps; 0 is one pass')
+  verb.add_argument(
+    '--steps', type=at_least(0), help='sampler steps; 0 is one pass'
+  )
   verb.add_argument('--guidance', type=float, default=1.0, help='1 is off')
-  verb.add_argument('--size', type=int, help='long edge the network works at')
-  verb.add_argument('--seed', type=int, default=0)
+  verb.add_argument(
+    '--size', type=at_least(8), help='long edge the network works at'
+  )
+  verb.add_argument('--seed', type=at_least(0), default=0)
   verb.set_defaults(run=run_predict)
 
   verb = verbs.add_parser('prepare', help='turn photographs into records')
@@ -121,7 +131,7 @@ def build_parser() -> argparse.ArgumentParser:
     'image_folder',
     help='a folder or zip: class folders, name.txt or metadata.jsonl',
   )
-  kind.add_argument('path', type=pathlib.Path)
+  kind.add_argument('path', type=pathlib.Path, nargs='?')
   kind.add_argument('--out', required=True, type=pathlib.Path)
   kind.add_argument(
     '--caption', help='of pictures that neither folder nor file describes'
@@ -131,6 +141,18 @@ def build_parser() -> argparse.ArgumentParser:
   )
   kind.set_defaults(run=run_prepare)
   return parser
+
+
+def at_least(least: int):
+  """An argparse type: an integer that is not below `least`."""
+
+  def number(text: str) -> int:
+    value = int(text)
+    if value < least:
+      raise argparse.ArgumentTypeError(f'{text} is less than {least}')
+    return value
+
+  return number
 
 
 def use_compilation_cache() -> None:
@@ -153,11 +175,7 @@ def run_train(args, overrides: list[str]) -> int:
 
   config = load_config(args.config)
   apply_overrides(config, overrides)
-  try:
-    train.train(config.to_dict(), args.workdir)
-  except train.Interrupted as stopped:
-    print(f'vbanana: {stopped}', file=sys.stderr)
-    return INTERRUPTED
+  train.train(config.to_dict(), args.workdir)
   return 0
 
 
@@ -185,7 +203,9 @@ def run_predict(args, rest) -> int:
   wish = answer.Wish(
     task=task,
     words=args.prompt,
-    classes=tuple(name for name in (args.classes or '').split(',') if name),
+    classes=tuple(
+      name.strip() for name in (args.classes or '').split(',') if name.strip()
+    ),
     steps=args.steps,
     guidance=args.guidance,
     size=args.size,
@@ -193,6 +213,9 @@ def run_predict(args, rest) -> int:
   )
   answer.ask(wish, 'quick')  # a mistake in the words should not wait
   run = find_run(args.checkpoint) if args.checkpoint else find_newest_run()
+  stems = [image.stem for image in args.image]
+  if len(set(stems)) < len(stems):
+    raise UserError('two images have the same name: answer them into two --out')
   answerer = answer.Answerer(run)
   for image in args.image or [None]:
     for path in answerer.answer(wish, image, args.out).values():
@@ -205,6 +228,8 @@ def run_prepare(args, rest) -> int:
 
   if args.verify:
     manifest = array_records.check_shards(args.out)
+  elif args.path is None:
+    raise UserError('prepare image_folder needs the folder or zip to read')
   else:
     manifest = prepare.prepare_image_folder(
       args.path, args.out, caption=args.caption
@@ -230,7 +255,7 @@ def load_config(text: str):
     else:
       module = importlib.import_module(f'vbanana_jax.configs.{name}')
     config = module.get_config(arg)
-  except (ModuleNotFoundError, FileNotFoundError) as error:
+  except (ImportError, FileNotFoundError, AttributeError) as error:
     raise UserError(
       f'--config {name}: {error}; choose of {", ".join(list_configs())}, '
       'or name a .py file'
@@ -306,17 +331,20 @@ def find_run(folder: pathlib.Path) -> pathlib.Path:
 
 def find_newest_run() -> pathlib.Path:
   """The workdir under runs/ that was tuned last."""
-  runs = sorted(
-    pathlib.Path('runs').glob('*/tune/run.json'),
-    key=lambda path: path.stat().st_mtime,
-  )
+  from vbanana_jax.checkpoint import newest_step
+
+  runs = [
+    path.parent
+    for path in pathlib.Path('runs').glob('*/tune/run.json')
+    if newest_step(path.parent) is not None
+  ]
   if not runs:
     raise UserError(
       'there is no tuned run under runs/: make one with bash '
       'launch/quickstart.sh (about a quarter of an hour), or name one with '
       '--checkpoint'
     )
-  return find_run(runs[-1].parent)
+  return max(runs, key=lambda run: (run / 'run.json').stat().st_mtime)
 
 
 if __name__ == '__main__':

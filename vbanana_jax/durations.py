@@ -23,7 +23,7 @@ def to_steps(
     value = float(number)
   except ValueError:
     value = -1.0
-  if value <= 0 or unit not in UNITS:
+  if not 0 < value < float('inf') or unit not in UNITS:
     raise UserError(
       f'duration {duration!r} is not a positive number and one of {UNITS}, '
       "like '600 steps'"

@@ -17,3 +17,9 @@ class DiskFullError(UserError):
   """A checkpoint could not be written for want of space."""
 
   exit_code = 4
+
+
+class Interrupted(UserError):
+  """Ctrl-C or SIGTERM during training; everything up to then is saved."""
+
+  exit_code = 130

@@ -4,17 +4,15 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-import json
 import pathlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
 import numpy as np
 import tqdm
 
-from vbanana_jax import checkpoint, evaluators, logs, sharding, state, train
+from vbanana_jax import checkpoint, evaluators, logs, sharding, weights
 from vbanana_jax.data import exam, sources
 from vbanana_jax.step import make_painter
 from vbanana_jax.tasks import TASKS
@@ -61,35 +59,15 @@ def make_trials(config: dict[str, Any]) -> list[Trial]:
   return trials
 
 
-def load_weights(run: pathlib.Path) -> tuple[dict[str, Any], Any, Any]:
-  """Config, model and EMA weights of a trained workdir."""
-  config = logs.load_json(run / 'run.json')['config']
-  model = train.build_model(config)
-  checkpoints = checkpoint.Checkpoints(run)
-  train.check_tokenizer(checkpoints)
-  abstract = abstract_params(model, config['image_size'])
-  params = checkpoints.restore_ema(abstract)
-  checkpoints.close()
-  return config, model, params
-
-
 def fingerprint(run: pathlib.Path) -> str:
-  """Which weights a workdir holds: its config's digest and their step."""
-  config = logs.load_json(run / 'run.json')['config']
-  text = json.dumps(config, sort_keys=True)
-  digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-  return f'{digest} at step {checkpoint.newest_step(run)}'
+  """Tells one training of a workdir, scored by one state of the code.
 
-
-def abstract_params(model, size: int) -> Any:
-  """Shapes of a model's weights, whole on every device."""
-  everywhere = sharding.make_replicated(sharding.make_mesh())
-  params = jax.eval_shape(lambda: state.make_params(model, size=size, seed=0))
-  return jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(
-      leaf.shape, leaf.dtype, sharding=everywhere
-    ),
-    params,
+  The losses stand for the weights: no other training has all their digits.
+  """
+  losses = hashlib.sha256((run / 'metrics.jsonl').read_bytes()).hexdigest()
+  return (
+    f'{losses[:16]} at step {checkpoint.newest_step(run)}, '
+    f'scored at {logs.get_git_state()["commit"]}'
   )
 
 
@@ -105,10 +83,13 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
     `seconds`; the gallery's arrays are under `gallery`.
   """
   began = time.perf_counter()
-  config, model, params = load_weights(run)
+  config, model, params = weights.load_run(run)
   level = level or config['data']['level']
   mesh = sharding.make_mesh()
   settings = config['eval']
+  sharding.check_batch_size(
+    'config.eval.batch_size', settings['batch_size'], mesh
+  )
   exam_name = exam.name_exam(
     level, limit=settings['limit'], size=config['image_size']
   )
@@ -123,7 +104,10 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
     paint = make_painter(model, seed=config['seed'], steps=trial.steps)
     scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
     rows += make_rows(trial, scores, constants(task, batches))
-    by_count[trial.name] = scores.by_count
+    by_count[trial.name] = {
+      count: {name: _number(value) for name, value in metrics.items()}
+      for count, metrics in scores.by_count.items()
+    }
     gallery[trial.name] = make_gallery(
       batches[0], scores.painted, config['eval']['gallery']
     )
@@ -196,7 +180,7 @@ def make_rows(
       'value': _number(scores.metrics[name]),
       'interval': [_number(x) for x in scores.intervals[name]],
       'constant': _number(constants.get(name)),
-      'better': task.metrics.get(name, 'min'),
+      'better': task.metrics.get(name),
       'n': scores.n,
     }
     for name in scores.metrics

@@ -81,12 +81,14 @@ class TaskEvaluator:
     for batch in batches:
       rgb, states = self._evaluate(params, put_eval_batch(batch, self._mesh))
       painted = rgb if painted is None else painted
-      parts.append(states)
+      # Fetched at once: independent programs that talk across devices may
+      # starve each other of a small machine's threads.
+      parts.append(jax.device_get(states))
       valid.append(batch['valid'])
       counts.append(batch['count'])
     valid = np.concatenate(valid)
     states = {
-      name: np.concatenate([np.asarray(part[name]) for part in parts])[valid]
+      name: np.concatenate([part[name] for part in parts])[valid]
       for name in parts[0]
     }
     counts = np.concatenate(counts)[valid]

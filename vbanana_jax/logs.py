@@ -1,5 +1,6 @@
 """What a run writes down: progress bar, metrics.jsonl, run.json."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -7,9 +8,12 @@ import pathlib
 import platform
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
+import numpy as np
 import tqdm
 
 from vbanana_jax.errors import UserError
@@ -107,7 +111,7 @@ class MetricsLog:
     temporary.replace(self.path)
 
   def write(self, row: dict[str, Any]) -> None:
-    """One line, on disk when this returns."""
+    """Appends one line and closes the file."""
     with self.path.open('a') as file:
       file.write(json.dumps(row) + '\n')
 
@@ -134,3 +138,80 @@ def make_bar(total: int, initial: int, name: str) -> tqdm.tqdm:
     dynamic_ncols=True,
     mininterval=0.5 if sys.stderr.isatty() else 20.0,
   )
+
+
+class Meter:
+  """Averages between log lines, and the time spent waiting for data.
+
+  `seconds`, `cpu_seconds` (of all threads) and `waited` add up over resumes;
+  compilation is kept apart.
+
+  Args:
+    log: where lines go.
+    task_names: in the order of the metrics' `task_loss`.
+    batch_size: examples a step.
+    compile_seconds: told in every line.
+  """
+
+  def __init__(
+    self,
+    log: MetricsLog,
+    task_names: list[str],
+    *,
+    batch_size: int,
+    compile_seconds: float,
+  ):
+    self._log = log
+    self._tasks = task_names
+    self._batch_size = batch_size
+    self._compile_seconds = compile_seconds
+    self._start()
+
+  def _start(self) -> None:
+    self._rows: list[dict[str, jax.Array]] = []
+    self._since, self._cpu_since = time.perf_counter(), time.process_time()
+    self._waited = 0.0
+
+  @contextlib.contextmanager
+  def waiting(self) -> Iterator[None]:
+    """Its time counts as waiting for data."""
+    began = time.perf_counter()
+    yield
+    self._waited += time.perf_counter() - began
+
+  def add(self, metrics: dict[str, jax.Array]) -> None:
+    """Remembers a step's metrics without fetching them."""
+    self._rows.append(metrics)
+
+  def write(self, step: int) -> str:
+    """One line of metrics.jsonl; returns what a progress bar says."""
+    rows = jax.device_get(self._rows)
+    seconds = time.perf_counter() - self._since
+    self._log.seconds += seconds
+    self._log.cpu_seconds += time.process_time() - self._cpu_since
+    self._log.waited += self._waited
+    mean = {
+      key: float(np.mean([row[key] for row in rows]))
+      for key in ('loss', 'gradient_norm')
+    }
+    sums = sum(row['task_loss'] for row in rows)
+    counts = sum(row['task_count'] for row in rows)
+    rate = len(rows) * self._batch_size / seconds
+    self._log.write(
+      {
+        'step': step,
+        **mean,
+        **{
+          f'loss/{name}': float(total / count)
+          for name, total, count in zip(self._tasks, sums, counts)
+          if count
+        },
+        'images_per_second': rate,
+        'seconds': self._log.seconds,
+        'cpu_seconds': self._log.cpu_seconds,
+        'waited': self._log.waited,
+        'compile_seconds': self._compile_seconds,
+      }
+    )
+    self._start()
+    return f'loss {mean["loss"]:.4f}, {rate:.1f} images/s'

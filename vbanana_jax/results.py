@@ -18,14 +18,15 @@ def write_results(
 ) -> dict[str, Any]:
   """Scores `run`, prints the table, writes results.json into `workdir`.
 
-  The full level's scores go into results_full.json, so that a run keeps both.
+  Scores on another level than the run's own go into a file named after it.
   Weights that are scored already are not scored again.
   """
-  level = level or logs.load_json(run / 'run.json')['config']['data']['level']
-  suffix = '_full' if level == 'full' else ''
+  own_level = logs.load_json(run / 'run.json')['config']['data']['level']
+  level = level or own_level
+  suffix = '' if level == own_level else f'_{level}'
   path = workdir / f'results{suffix}.json'
   weights = evaluate.fingerprint(run)
-  if path.exists() and logs.load_json(path)['weights'] == weights:
+  if path.exists() and logs.load_json(path).get('weights') == weights:
     results = logs.load_json(path)
     print(make_table(results))
     print(f'\n{path}: scored already; remove it to score again')
@@ -82,6 +83,14 @@ def make_table(results: dict[str, Any]) -> str:
       f'{row["task"]:<14}{row["metric"]:<18}{_text(row["value"]):>10}'
       f'{interval:>22}{_text(row["constant"]):>10}{row["n"]:>6}'
     )
+  lines += ['', 'by number of objects:']
+  for task, by_count in results['by_count'].items():
+    headline = next(iter(TASKS[task.partition('@')[0]].metrics))
+    cells = [
+      f'{count}: {_text(scores[headline])}'
+      for count, scores in by_count.items()
+    ]
+    lines.append(f'{task:<14}{headline:<16}{"  ".join(cells)}')
   lines.append('')
   for name, phase in results['phases'].items():
     waited = phase['waited'] / max(phase['seconds'], 1e-9)
@@ -121,7 +130,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
         value=row['value'],
         constant=row['constant'],
         n=row['n'],
-        higher_is_better=row['better'] == 'max',
+        better=row['better'],
         interval=None if None in row['interval'] else tuple(row['interval']),
       )
     )
@@ -131,8 +140,8 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
     page.Report(
       title=f'{workdir.name}: {results["exam"]}, level {results["level"]}',
       summary='One set of weights answers every task below. Scores are of '
-      'averaged weights on scenes never trained on, beside the best answer '
-      'that never looks; @k marks answers sampled in k steps.',
+      'averaged weights on scenes never trained on, beside the best constant '
+      'answer; @k marks answers sampled in k steps.',
       rows=rows,
       seconds={**seconds, 'evaluate': results['seconds']},
       curves=make_curves(workdir),
@@ -143,6 +152,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
         ]
         for trial, examples in gallery.items()
       },
+      notes=answers.NOTES,
       colour_distance=distances,
       config=results['config'],
       versions=results['versions'],

@@ -1,5 +1,7 @@
 """Where arrays live: batches split over the devices, weights on each."""
 
+from typing import Any
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -24,14 +26,25 @@ def make_split(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec('data'))
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+def make_abstract(tree: Any, mesh: Mesh) -> Any:
+  """Shapes and types of a tree that is whole on every device."""
+  everywhere = make_replicated(mesh)
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(
+      leaf.shape, leaf.dtype, sharding=everywhere
+    ),
+    tree,
+  )
+
+
+def check_batch_size(key: str, batch_size: int, mesh: Mesh) -> None:
   """Raises UserError unless the devices can share the batch evenly."""
-  devices = mesh.size
-  if batch_size % devices:
-    below = batch_size // devices * devices
+  if batch_size % mesh.size:
+    below = batch_size // mesh.size * mesh.size
+    legal = [str(size) for size in (below, below + mesh.size) if size]
     raise UserError(
-      f'config.batch_size is {batch_size}, which {devices} devices cannot '
-      f'share; the nearest that they can are {below} and {below + devices}'
+      f'{key} is {batch_size}, which {mesh.size} devices cannot share; '
+      f'the nearest that they can: {" and ".join(legal)}'
     )
 
 

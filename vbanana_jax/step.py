@@ -90,7 +90,7 @@ def make_train_step(
     (loss, per_example), gradients = jax.value_and_grad(
       mean_loss, has_aux=True
     )(state.params)
-    norm = optax.global_norm(gradients)
+    norm = optax.tree.norm(gradients)
 
     def update(state):
       updates, opt_state = optimizer.update(
@@ -107,7 +107,7 @@ def make_train_step(
     return state, {
       'loss': loss,
       'gradient_norm': norm,
-      'task_loss': per_example @ by_task,
+      'task_loss': jnp.sum(per_example[:, None] * by_task, axis=0),
       'task_count': jnp.sum(by_task, axis=0),
     }
 

@@ -123,7 +123,8 @@ class PhotoSource:
     if len(self._records) != manifest['count']:
       raise UserError(
         f'{folder}: {len(self._records)} records, the manifest says '
-        f'{manifest["count"]}; check it with `vbanana prepare --verify`'
+        f'{manifest["count"]}; check it with `vbanana prepare image_folder '
+        f'--out {folder} --verify`'
       )
 
   def __len__(self) -> int:

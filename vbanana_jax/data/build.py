@@ -1,5 +1,6 @@
 """From a config's data, mixture and loss sections to sources and a mixture."""
 
+import pathlib
 from collections.abc import Mapping
 
 from vbanana_jax.data import array_records, mixture, sources
@@ -39,11 +40,16 @@ def build_mixture(config: Mapping) -> mixture.Mixture:
         'config.data.photos_weight is set but config.data.photos names no '
         "folder: make one with 'vbanana prepare image_folder PATH --out DIR'"
       )
-    photos = array_records.PhotoSource(data['photos'], size)
+    folder = pathlib.Path(data['photos']).expanduser()
+    photos = array_records.PhotoSource(folder, size)
     entries.append(
       mixture.Entry(TASKS['generate'], photos, data['photos_weight'])
     )
   if data['tfds_weight'] > 0:
+    if not data['tfds']:
+      raise UserError(
+        'config.data.tfds_weight is set but config.data.tfds names no data set'
+      )
     from vbanana_jax.data import tfds_source  # takes seconds to import
 
     frozen = tfds_source.TfdsSource(

@@ -1,6 +1,7 @@
 """Any prepared TFDS data set as a source: random access, no TensorFlow."""
 
 import os
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class TfdsSource:
   ):
     self.name = f'{name}:{split}'
     self.height, self.width = (size, size) if isinstance(size, int) else size
-    builder = _load_builder(name, data_dir)
+    builder = _load_builder(name, pathlib.Path(data_dir).expanduser())
     self._features = builder.info.features
     self._image = image
     self._text = text or _find_text(self._features)

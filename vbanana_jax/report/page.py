@@ -17,6 +17,8 @@ from PIL import Image
 from vbanana_jax.report import charts, files, style
 
 MAX_BYTES = 6_000_000
+_ARROW = {'max': '&uarr;', 'min': '&darr;', None: ''}
+_SIGN = {'max': 1.0, 'min': -1.0, None: 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Row:
   value: float
   constant: float | None
   n: int
-  higher_is_better: bool
+  better: str | None  # 'max', 'min', or None where neither is
   interval: tuple[float, float] | None = None
 
 
@@ -132,22 +134,19 @@ def _scores(rows: list[Row]) -> str:
     return ''
   lines = []
   for row in rows:
-    better = row.constant is None or (
-      row.value > row.constant
-      if row.higher_is_better
-      else row.value < row.constant
-    )
+    gain = 0.0 if row.constant is None else row.value - row.constant
+    is_worse = row.constant is not None and gain * _SIGN[row.better] <= 0
     interval = (
       f' <small>[{row.interval[0]:.4g}, {row.interval[1]:.4g}]</small>'
       if row.interval
       else ''
     )
-    arrow = '&uarr;' if row.higher_is_better else '&darr;'
+    arrow = _ARROW[row.better]
     constant = '&ndash;' if row.constant is None else f'{row.constant:.4g}'
     lines.append(
       f'<tr><td>{html.escape(row.task)}</td>'
       f'<td>{html.escape(row.metric)} {arrow}</td>'
-      f'<td class="{"better" if better else "worse"}">{row.value:.4g}'
+      f'<td class="{"worse" if is_worse else "better"}">{row.value:.4g}'
       f'{interval}</td><td>{constant}</td><td>{row.n:,}</td></tr>'
     )
   return (

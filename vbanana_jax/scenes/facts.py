@@ -68,16 +68,16 @@ def make_facts(
 
 
 def visible_slots(
-  instance: np.ndarray, least_px: int = 12
+  instance: np.ndarray, least_share: float = 12 / 64**2
 ) -> Bool[np.ndarray, 'k']:
-  """Which slots cover at least `least_px` pixels of an instance map.
+  """Which slots cover at least `least_share` of an instance map.
 
   Args:
     instance: int [h w], 0 for no object and k + 1 for slot k.
-    least_px: objects that cover less are not spoken of.
+    least_share: objects that cover less of it are not spoken of.
   """
   pixels = np.bincount(instance.ravel(), minlength=MAX_OBJECTS + 1)
-  return pixels[1:] >= least_px
+  return pixels[1:] >= least_share * instance.size
 
 
 def is_left(facts: Facts, a: int, b: int) -> bool | None:
