@@ -22,6 +22,8 @@ HEADLINES = (
   ('referring', 'ciou', 'referring cIoU ↑', '{:.3f}'),
   ('instance', 'pmf1', 'instance pmF1 ↑', '{:.3f}'),
   ('instance@8', 'pmf1', 'instance pmF1, 8 sampled steps ↑', '{:.3f}'),
+  ('edit@16', 'mae', 'edit, mean absolute error ↓', '{:.3f}'),
+  ('generate@16', 'fd_random_conv', 'generate, FD-random-conv ↓', '{:.3f}'),
 )
 
 
@@ -55,7 +57,7 @@ def make_table(runs: dict[str, dict[str, Any]]) -> str:
       low, high = (form.format(x) for x in row['interval'])
       cells.append(f'**{form.format(row["value"])}** ({low} to {high})')
     constant = next(iter(rows.values()))[task, metric]['constant']
-    lines.append([*cells, form.format(constant)])
+    lines.append([*cells, '-' if constant is None else form.format(constant)])
   minutes = [
     f'{run["seconds_train_eval"] / 60:.1f} min' for run in runs.values()
   ]
