@@ -18,7 +18,7 @@ MAX_LINES = 350
 
 ROWS = (
   ('errors',),
-  ('types', 'keys', 'durations'),
+  ('types', 'keys', 'durations', 'config'),
   (
     'codecs',
     'metrics',
@@ -46,7 +46,7 @@ OWNERS = {
   'absl.flags': ('cli.py', 'data/'),
   'flax.linen': ('models/',),
   'flax.nnx': (),
-  'importlib.util': ('cli.py',),
+  'importlib.util': ('config.py',),
   'jax.distributed': ('cli.py',),
   'jax.experimental.pjit': (),
   'orbax': ('checkpoint.py',),

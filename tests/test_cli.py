@@ -3,22 +3,23 @@
 import pytest
 
 from vbanana_jax import cli
+from vbanana_jax import config as config_lib
 from vbanana_jax.errors import UserError
 
 
-@pytest.mark.parametrize('name', cli.list_configs())
+@pytest.mark.parametrize('name', config_lib.list_configs())
 def test_every_config_loads_and_smokes(name):
-  config = cli.load_config(f'{name}:smoke')
+  config = config_lib.load_config(f'{name}:smoke')
   assert config.model.size == 'smoke'
   assert config.is_locked
   assert sum(config.mixture.values()) > 0
-  whole = cli.load_config(name)
+  whole = config_lib.load_config(name)
   assert whole.to_dict().keys() == config.to_dict().keys()
 
 
 def test_overrides_keep_the_type():
-  config = cli.load_config('quickstart:tune')
-  cli.apply_overrides(
+  config = config_lib.load_config('quickstart:tune')
+  config_lib.apply_overrides(
     config,
     [
       '--config.seed=3',
@@ -45,9 +46,9 @@ def test_overrides_keep_the_type():
   ],
 )
 def test_mistaken_overrides_are_named(override, says):
-  config = cli.load_config('quickstart:tune')
+  config = config_lib.load_config('quickstart:tune')
   with pytest.raises(UserError, match=says):
-    cli.apply_overrides(config, [override])
+    config_lib.apply_overrides(config, [override])
 
 
 @pytest.mark.parametrize(

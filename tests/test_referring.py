@@ -167,8 +167,13 @@ def test_visible_slots_count_pixels():
   instance = np.zeros((8, 8), np.int32)
   instance[:2, :6] = 1
   instance[3, :6] = 3
-  assert referring.visible_slots(instance).tolist() == [True] + [False] * 11
-  assert referring.visible_slots(instance, 6).sum() == 2
+  bar = 12 / instance.size
+  slots = referring.visible_slots(instance, bar).tolist()
+  assert slots == [True] + [False] * 11
+  assert referring.visible_slots(instance, 6 / instance.size).sum() == 2
+  # The same share at any size.
+  twice = instance.repeat(2, 0).repeat(2, 1)
+  assert referring.visible_slots(twice, bar).tolist() == slots
   assert not referring.visible_slots(instance * 0).any()
 
 

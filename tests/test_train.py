@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vbanana_jax import checkpoint, cli, logs, optim, sharding, train, weights
+from vbanana_jax import checkpoint, logs, optim, sharding, train, weights
+from vbanana_jax import config as config_lib
 from vbanana_jax.errors import (
   DiskFullError,
   Interrupted,
@@ -26,7 +27,7 @@ STEPS = 45
 
 
 def make_config(**changes):
-  config = cli.load_config('quickstart:pretrain,smoke').to_dict()
+  config = config_lib.load_config('quickstart:pretrain,smoke').to_dict()
   return {
     **config,
     'length': f'{STEPS} steps',

@@ -11,15 +11,12 @@ plain functions of a config and paths.
 """
 
 import argparse
-import difflib
 import errno
-import importlib
-import importlib.util
 import os
 import pathlib
 import sys
-from typing import Any
 
+from vbanana_jax.config import apply_overrides, load_config
 from vbanana_jax.errors import DiskFullError, Interrupted, UserError
 
 _CACHE = pathlib.Path('~/.cache/vbanana_jax/xla')
@@ -239,81 +236,6 @@ def run_prepare(args, rest) -> int:
     f'{len(manifest["shards"])} shards, {len(manifest["skipped"])} left out'
   )
   return 0
-
-
-def load_config(text: str):
-  """`NAME[:ARG]` or `path/to/file.py[:ARG]` to a locked ConfigDict.
-
-  A config file is Python and runs as such: use only those you trust.
-  """
-  name, _, arg = text.partition(':')
-  try:
-    if name.endswith('.py'):
-      spec = importlib.util.spec_from_file_location('config', name)
-      module = importlib.util.module_from_spec(spec)
-      spec.loader.exec_module(module)
-    else:
-      module = importlib.import_module(f'vbanana_jax.configs.{name}')
-    config = module.get_config(arg)
-  except (ImportError, FileNotFoundError, AttributeError) as error:
-    raise UserError(
-      f'--config {name}: {error}; choose of {", ".join(list_configs())}, '
-      'or name a .py file'
-    ) from error
-  except ValueError as error:
-    raise UserError(f'--config {text}: {error}') from error
-  config.lock()
-  return config
-
-
-def list_configs() -> list[str]:
-  """Names of the configs that come with the package."""
-  from vbanana_jax import configs
-
-  names = {
-    path.stem
-    for folder in configs.__path__
-    for path in pathlib.Path(folder).glob('*.py')
-  }
-  return sorted(names - {'__init__', 'base'})
-
-
-def apply_overrides(config, overrides: list[str]) -> None:
-  """`--config.a.b=value` for keys that exist, in the type they have."""
-  for override in overrides:
-    flag, equals, value = override.partition('=')
-    if not flag.startswith('--config.') or not equals:
-      raise UserError(
-        f'unknown argument {override!r}; config keys are changed with '
-        '--config.key=value'
-      )
-    *parents, key = flag.removeprefix('--config.').split('.')
-    section = config
-    for name in parents:
-      section = _get(section, name, flag)
-    before = _get(section, key, flag)
-    try:
-      section[key] = _CASTS[type(before)](value)
-    except (KeyError, ValueError) as error:
-      raise UserError(
-        f'{flag} is {before!r} and cannot become {value!r}'
-      ) from error
-
-
-def _get(section, name: str, flag: str) -> Any:
-  if not hasattr(section, 'keys') or name not in section:
-    known = list(section) if hasattr(section, 'keys') else []
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    hint = f'; did you mean {near[0]!r}?' if near else ''
-    raise UserError(f'{flag}: the config has no key {name!r}{hint}')
-  return section[name]
-
-
-def _to_bool(text: str) -> bool:
-  return {'true': True, 'false': False}[text.lower()]
-
-
-_CASTS = {int: int, float: float, str: str, bool: _to_bool}
 
 
 def find_run(folder: pathlib.Path) -> pathlib.Path:
