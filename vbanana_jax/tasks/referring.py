@@ -5,12 +5,10 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from vbanana_jax import errors
-from vbanana_jax.codecs import palettes
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.scenes import referring as language
 from vbanana_jax.tasks import base, words
@@ -119,21 +117,11 @@ class Referring:
       for slot in phrase.slots:
         row_of_instance[slot + 1] = row
     label = row_of_instance[instance]
-    return base.Posed(
-      prompt=question.prompt,
-      source=example['rgb'],
-      has_source=True,
-      target=question.aux['palette'][label],
-      valid_px=np.ones(label.shape, bool),
-      aux={**question.aux, 'label': label},
-    )
+    return words.pose_legend(example, question, label)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
     """Nearest of background and phrase colours."""
-    row, distance = jax.vmap(palettes.decode_nearest)(
-      rgb, aux['palette'], aux['palette_valid']
-    )
-    return {'row': row, 'distance': distance}
+    return words.read_legend(rgb, aux)
 
   def score(
     self, prediction: base.Arrays, aux: base.Arrays, valid

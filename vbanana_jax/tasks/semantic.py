@@ -5,12 +5,10 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from vbanana_jax import errors
-from vbanana_jax.codecs import palettes
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.scenes import world
 from vbanana_jax.tasks import base, words
@@ -113,21 +111,11 @@ class Semantic:
     for row, name in enumerate(names, 1):
       row_of_class[_CLASSES.index(name)] = row
     label = row_of_class[semantic]
-    return base.Posed(
-      prompt=question.prompt,
-      source=example['rgb'],
-      has_source=True,
-      target=question.aux['palette'][label],
-      valid_px=np.ones(semantic.shape, bool),
-      aux={**question.aux, 'label': label},
-    )
+    return words.pose_legend(example, question, label)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
     """Nearest colour of each example's own palette."""
-    row, distance = jax.vmap(palettes.decode_nearest)(
-      rgb, aux['palette'], aux['palette_valid']
-    )
-    return {'row': row, 'distance': distance}
+    return words.read_legend(rgb, aux)
 
   def score(
     self, prediction: base.Arrays, aux: base.Arrays, valid

@@ -9,11 +9,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float
 
 from vbanana_jax import errors
 from vbanana_jax.codecs import palettes
+from vbanana_jax.tasks import base
 
 ROWS = 9  # palette rows: the background and up to eight entries
 BACKGROUND_SHARE = 0.5  # of prompts that state the background
@@ -189,6 +191,28 @@ def draw_background(
   notation = palettes.NOTATIONS[_pick(rng, register.notation_shares)]
   ground = _draw_colours(rng, 1, list(avoid), register, False, notation)[0]
   return Legend((), ground, True)
+
+
+def pose_legend(
+  example: base.Example, question: base.Question, label: np.ndarray
+) -> base.Posed:
+  """Paints each palette row of `label` int32[h w] in its legend's colour."""
+  return base.Posed(
+    prompt=question.prompt,
+    source=example['rgb'],
+    has_source=True,
+    target=question.aux['palette'][label],
+    valid_px=np.ones(label.shape, bool),
+    aux={**question.aux, 'label': label},
+  )
+
+
+def read_legend(rgb: Float[Array, 'b h w 3'], aux: base.Arrays) -> base.Arrays:
+  """Nearest colour of each example's own palette, background included."""
+  row, distance = jax.vmap(palettes.decode_nearest)(
+    rgb, aux['palette'], aux['palette_valid']
+  )
+  return {'row': row, 'distance': distance}
 
 
 def choose(rng: np.random.Generator, options: Sequence):
