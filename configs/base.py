@@ -26,7 +26,8 @@ def get_base() -> ConfigDict:
 
   config.data = ConfigDict()
   config.data.level = 'quick'  # a level of scenes.world.LEVELS
-  config.data.text_length = 60  # tokens that training batches are padded to
+  config.data.text_length = 60  # tokens that batches are padded to
+  config.data.short_text_length = 0  # of short instructions, sorted out; or 0
   config.data.photos = ''  # folder made by `vbanana prepare image_folder`
   config.data.photos_weight = 0.0  # joins `generate`
   config.data.tfds = ''  # name of a prepared TFDS set

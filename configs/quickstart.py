@@ -23,6 +23,7 @@ TUNE = {
 def get_config(arg: str = 'tune'):
   words = base.parse_arg(arg, ARGS)
   config = base.get_base()
+  config.data.short_text_length = 16
   if 'pretrain' in words:
     config.mixture.update(PRETRAIN)
     config.length = '3_360 examples'

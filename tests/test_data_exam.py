@@ -42,7 +42,7 @@ def test_batches_are_padded_and_do_not_depend_on_batch_size():
   assert len(whole['prompt']) == 8
   parts = list(exam.exam_batches(task, 'quick', 2, 5, max_text=512))
   assert [part['valid'].sum() for part in parts] == [2, 2, 1]
-  for key in ('tokens', 'source', 'target', 'valid_px'):
+  for key in ('tokens', 'source', 'target', 'weight_px'):
     joined = np.concatenate([part[key] for part in parts])[:5]
     np.testing.assert_array_equal(joined, whole[key][:5])
   for key, leaf in whole['aux'].items():

@@ -69,7 +69,7 @@ def test_batch_fields():
     'source': ((4, SIZE, SIZE, 3), 'float32'),
     'has_source': ((4,), 'bool'),
     'target': ((4, SIZE, SIZE, 3), 'float32'),
-    'valid_px': ((4, SIZE, SIZE), 'bool'),
+    'weight_px': ((4, SIZE, SIZE), 'float32'),
     'task': ((4,), 'int32'),
     'noise_scale': ((4,), 'float32'),
     'one_pass_share': ((4,), 'float32'),
@@ -104,6 +104,48 @@ def test_processes_share_the_global_batch(process_count):
       key: np.concatenate([part[step][key] for part in parts]) for key in batch
     }
     assert_equal_batches(batch, joined)
+
+
+def test_short_instructions_share_batches():
+  options = {'text_length': 40, 'short_text_length': 6}
+  plain, ordered = take(build(), 16), take(build(**options), 16)
+  assert {batch['tokens'].shape[1] for batch in ordered} == {6, 40}
+  for first in (0, 8):  # eight steps hold the same examples as without
+    rows = {}
+    for batch in plain[first : first + 8]:
+      for k, index in enumerate(batch['index']):
+        rows[index] = {key: leaf[k] for key, leaf in batch.items()}
+    lengths = []
+    for batch in ordered[first : first + 8]:
+      length = batch['tokens'].shape[1]
+      lengths.append(length)
+      for k, index in enumerate(batch['index']):
+        row = rows.pop(index)
+        tokens = row.pop('tokens')
+        assert not tokens[length:].any()
+        np.testing.assert_array_equal(batch['tokens'][k], tokens[:length])
+        for key, leaf in row.items():
+          np.testing.assert_array_equal(batch[key][k], leaf)
+    assert not rows and lengths == sorted(lengths)
+
+
+def test_any_step_can_be_the_first_of_sorted_ones():
+  options = {'text_length': 40, 'short_text_length': 6}
+  whole = take(build(**options), 20)
+  for start in (3, 8, 13):
+    resumed = take(build(start_step=start, **options), 20 - start)
+    for one, other in zip(whole[start:], resumed, strict=True):
+      assert_equal_batches(one, other)
+
+
+def test_only_a_batch_with_a_long_instruction_is_padded_further():
+  lengths = [b['tokens'].shape[1] for b in take(build(text_length=12), 12)]
+  assert set(lengths) == {12, 64}
+
+
+def test_processes_cannot_sort():
+  with pytest.raises(UserError, match='short_text_length to 0'):
+    build(process_count=2, short_text_length=6)
 
 
 def test_threads_change_nothing():

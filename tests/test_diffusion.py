@@ -97,19 +97,25 @@ def test_velocity_of_the_path_is_data_minus_noise():
 def test_loss_is_the_squared_error_of_x_over_time_left_squared():
   x = jnp.zeros((3, 4, 4, 3))
   time = jnp.array([0.0, 0.5, 0.99])
-  valid_px = jnp.ones((3, 4, 4), bool)
-  loss = losses.velocity_loss(x + 0.1, x, x, time, valid_px)
+  loss = losses.velocity_loss(x + 0.1, x, x, time, jnp.ones((3, 4, 4)))
   np.testing.assert_allclose(loss, [0.01, 0.04, 4.0], rtol=1e-5)
 
 
-def test_loss_ignores_invalid_pixels_even_nan():
+def test_loss_ignores_pixels_of_no_weight_even_nan():
   x = jnp.zeros((2, 4, 4, 3)).at[0, 0, 0].set(jnp.nan)
-  valid_px = jnp.ones((2, 4, 4), bool).at[0, 0, 0].set(False)
-  valid_px = valid_px.at[1].set(False)
+  weight_px = jnp.ones((2, 4, 4)).at[0, 0, 0].set(0.0).at[1].set(0.0)
   loss = losses.velocity_loss(
-    jnp.ones_like(x), x, jnp.zeros_like(x), jnp.zeros(2), valid_px
+    jnp.ones_like(x), x, jnp.zeros_like(x), jnp.zeros(2), weight_px
   )
   np.testing.assert_allclose(loss, [1.0, 0.0])
+
+
+def test_loss_is_a_mean_weighted_by_pixel():
+  x = jnp.zeros((1, 2, 2, 3))
+  weight_px = jnp.array([[[3.0, 1.0], [1.0, 0.0]]])
+  prediction = x.at[0, 0, 0].set(1.0).at[0, 1, 1].set(9.0)
+  loss = losses.velocity_loss(prediction, x, x, jnp.zeros(1), weight_px)
+  np.testing.assert_allclose(loss, [3 / 5])
 
 
 def test_times_are_logit_normal():

@@ -43,7 +43,9 @@ def test_batching_and_padding_change_nothing(source, name):
   assert one.by_count.keys() == set(range(7))
 
 
-@pytest.mark.parametrize('name,tolerance', [('depth', 1e-6), ('semantic', 0.0)])
+@pytest.mark.parametrize(
+  'name,tolerance', [('depth', 1e-6), ('semantic', 0.0), ('instance', 0.0)]
+)
 def test_eight_devices_equal_one(source, name, tolerance):
   task = TASKS[name]
   batches = make_batches(source, task, 16)

@@ -2,25 +2,11 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax import cli, sharding
-
-
-@pytest.fixture(scope='module', autouse=True)
-def one_device():
-  """As on a laptop; what several devices change has tests of its own."""
-  mesh = jax.sharding.Mesh(
-    np.array(jax.devices()[:1]),
-    ('data',),
-    axis_types=(jax.sharding.AxisType.Auto,),
-  )
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(sharding, 'make_mesh', lambda: mesh)
-    yield
+from vbanana_jax import cli
 
 
 @pytest.fixture(scope='module')

@@ -10,7 +10,7 @@ import pytest
 
 from vbanana_jax import errors
 from vbanana_jax.scenes import render, world
-from vbanana_jax.tasks import TASKS, base
+from vbanana_jax.tasks import TASKS, base, words
 from vbanana_jax.tasks import instance as instance_task
 from vbanana_jax.tokenizer import Tokenizer
 
@@ -187,7 +187,8 @@ def test_instance_slivers_are_neither_painted_nor_scored():
   task = TASKS['instance']
   posed, target, aux = pose_all(task, [example])
   assert (
-    not posed[0].valid_px[20, 20] and posed[0].valid_px.sum() == SIZE**2 - 1
+    posed[0].weight_px[20, 20] == 0
+    and (posed[0].weight_px > 0).sum() == SIZE**2 - 1
   )
   ids = task.decode(target.at[0, 30, 0].set((1.0, 0.5, 0.0)), aux)['ids'][0]
   np.testing.assert_array_equal(ids, np.where(instance == 1, 1, 0))
@@ -218,6 +219,16 @@ def test_referring_paints_exactly_the_denoted_objects(examples):
   assert 0 < absent < 24
 
 
+@pytest.mark.parametrize('name', ['semantic', 'referring', 'instance'])
+def test_colours_weigh_more_than_the_background(examples, name):
+  posed, _, aux = pose_all(TASKS[name], examples['quick'])
+  label = aux['ids' if name == 'instance' else 'label']
+  weight_px = np.stack([one.weight_px for one in posed])
+  assert (weight_px[label > 0] == words.FOREGROUND_WEIGHT).all()
+  assert set(np.unique(weight_px[label == 0])) <= {0.0, 1.0}
+  assert (weight_px > 0).mean() > 0.99
+
+
 def test_sky_is_white_and_has_no_normal():
   example = {
     'rgb': np.zeros((2, 2, 3), np.float32),
@@ -227,9 +238,9 @@ def test_sky_is_white_and_has_no_normal():
   example['normals'][1] = (0, 1, 0)
   rng = np.random.default_rng(0)
   posed = TASKS['depth'].pose(example, rng)
-  assert posed.valid_px.all() and (posed.target[0] == 1).all()
+  assert posed.weight_px.all() and (posed.target[0] == 1).all()
   posed = TASKS['normals'].pose(example, rng)
-  np.testing.assert_array_equal(posed.valid_px, [[False] * 2, [True] * 2])
+  np.testing.assert_array_equal(posed.weight_px > 0, [[False] * 2, [True] * 2])
   np.testing.assert_allclose(posed.target[1], [[0.5, 1, 0.5]] * 2)
 
 

@@ -213,7 +213,7 @@ def make_tiny_step():
     'source': jnp.zeros((4, 8, 8, 3)),
     'has_source': jnp.ones(4, bool),
     'target': jnp.full((4, 8, 8, 3), 0.75),
-    'valid_px': jnp.ones((4, 8, 8), bool),
+    'weight_px': jnp.ones((4, 8, 8)),
     'task': jnp.array([0, 0, 1, 1]),
     'noise_scale': jnp.full(4, 4.0),
     'one_pass_share': jnp.ones(4),
@@ -230,6 +230,19 @@ def test_one_pass_examples_learn_the_plain_squared_error():
   np.testing.assert_allclose(metrics['task_loss'], [0.5, 0.5], rtol=1e-6)
   np.testing.assert_array_equal(metrics['task_count'], [2, 2])
   assert int(state.step) == 1
+
+
+def test_weights_of_pixels_count_in_one_pass_alone():
+  step, state, batch = make_tiny_step()
+  batch['target'] = batch['target'].at[:, :4].set(0.5)
+  even = step(state, batch)[1]['loss']
+  batch['weight_px'] = batch['weight_px'].at[:, 4:].set(3.0)
+  np.testing.assert_allclose(even, 0.125, rtol=1e-6)
+  np.testing.assert_allclose(step(state, batch)[1]['loss'], 0.1875, rtol=1e-6)
+  batch['one_pass_share'] = jnp.zeros(4)
+  weighted = step(state, batch)[1]['loss']
+  batch['weight_px'] = jnp.ones((4, 8, 8))
+  np.testing.assert_allclose(step(state, batch)[1]['loss'], weighted, rtol=1e-6)
 
 
 def test_a_loss_that_is_not_finite_leaves_the_state_alone():

@@ -197,7 +197,7 @@ def make_gallery(
       'source': batch['source'][i] if batch['has_source'][i] else None,
       'painted': painted[i],
       'target': batch['target'][i],
-      'valid_px': batch['valid_px'][i],
+      'valid_px': batch['weight_px'][i] > 0,
       'aux': {key: leaf[i] for key, leaf in batch['aux'].items()},
     }
     for i in itertools.islice(_varied(batch), n)

@@ -65,10 +65,14 @@ class TaskEvaluator:
     self.task = task
     self._mesh = mesh
 
+    def decode_and_score(rgb, aux, valid):
+      return task.score(task.decode(rgb, aux), aux, valid)
+
+    score_rows = sharding.on_own_rows(decode_and_score, mesh)
+
     def evaluate(params, batch):
       rgb = paint(params, batch)
-      prediction = task.decode(rgb, batch['aux'])
-      return rgb, task.score(prediction, batch['aux'], batch['valid'])
+      return rgb, score_rows(rgb, batch['aux'], batch['valid'])
 
     everywhere = sharding.make_replicated(mesh)
     self._evaluate = jax.jit(
@@ -81,8 +85,8 @@ class TaskEvaluator:
     for batch in batches:
       rgb, states = self._evaluate(params, put_eval_batch(batch, self._mesh))
       painted = rgb if painted is None else painted
-      # Fetched at once: independent programs that talk across devices may
-      # starve each other of a small machine's threads.
+      # Fetched at once: two programs under way that gather from all devices
+      # may starve each other of a small machine's threads.
       parts.append(jax.device_get(states))
       valid.append(batch['valid'])
       counts.append(batch['count'])
@@ -152,11 +156,11 @@ class ConstantEvaluator:
     self.task = task
     self._mesh = mesh
 
-    def score(candidate, batch):
-      prediction = task.constant_prediction(candidate, batch['aux'])
-      return task.score(prediction, batch['aux'], batch['valid'])
+    def score(candidate, aux, valid):
+      prediction = task.constant_prediction(candidate, aux)
+      return task.score(prediction, aux, valid)
 
-    self._score = jax.jit(score)
+    self._score = jax.jit(sharding.on_own_rows(score, mesh, shared=1))
 
   def fit(self, batches: Iterable[dict]) -> dict[str, Any]:
     """The best candidate for each metric on training examples."""
@@ -186,7 +190,11 @@ class ConstantEvaluator:
     for batch in batches:
       on_device = put_eval_batch(batch, self._mesh)
       for part, candidate in zip(parts, candidates):
-        part.append(self._score(jnp.asarray(candidate), on_device))
+        part.append(
+          self._score(
+            jnp.asarray(candidate), on_device['aux'], on_device['valid']
+          )
+        )
     return [
       self.task.summarize(
         _sum(

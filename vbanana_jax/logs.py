@@ -150,7 +150,6 @@ class Meter:
     log: where lines go.
     task_names: in the order of the metrics' `task_loss`.
     batch_size: examples a step.
-    compile_seconds: told in every line.
   """
 
   def __init__(
@@ -159,12 +158,11 @@ class Meter:
     task_names: list[str],
     *,
     batch_size: int,
-    compile_seconds: float,
   ):
     self._log = log
     self._tasks = task_names
     self._batch_size = batch_size
-    self._compile_seconds = compile_seconds
+    self._compile_seconds = 0.0
     self._start()
 
   def _start(self) -> None:
@@ -178,6 +176,16 @@ class Meter:
     began = time.perf_counter()
     yield
     self._waited += time.perf_counter() - began
+
+  @contextlib.contextmanager
+  def compiling(self) -> Iterator[None]:
+    """Its time counts as compilation, and not as training."""
+    began, cpu_began = time.perf_counter(), time.process_time()
+    yield
+    seconds = time.perf_counter() - began
+    self._compile_seconds += seconds
+    self._since += seconds
+    self._cpu_since += time.process_time() - cpu_began
 
   def add(self, metrics: dict[str, jax.Array]) -> None:
     """Remembers a step's metrics without fetching them."""

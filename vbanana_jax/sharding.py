@@ -1,5 +1,6 @@
 """Where arrays live: batches split over the devices, weights on each."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -35,6 +36,28 @@ def make_abstract(tree: Any, mesh: Mesh) -> Any:
     ),
     tree,
   )
+
+
+def on_own_rows(function: Callable, mesh: Mesh, *, shared: int = 0) -> Callable:
+  """`function`, computed by each device for its own rows alone.
+
+  What loops until it is done, such as an assignment, would otherwise make the
+  devices talk at every turn.
+
+  Args:
+    function: of trees whose leaves are split by rows, to such trees.
+    mesh: the devices.
+    shared: number of leading arguments that are whole on every device.
+  """
+  rows = PartitionSpec('data')
+
+  def own_rows(*args):
+    specs = (PartitionSpec(),) * shared + (rows,) * (len(args) - shared)
+    return jax.shard_map(
+      function, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False
+    )(*args)
+
+  return own_rows
 
 
 def check_batch_size(key: str, batch_size: int, mesh: Mesh) -> None:

@@ -5,7 +5,6 @@ Read from the top: what is built, where the state comes from, the loop.
 
 import contextlib
 import pathlib
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -71,7 +70,9 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
       mixture,
       batch_size=batch_size,
       seed=config['seed'],
-      max_text=config['data']['text_length'],
+      max_text=config['model']['max_text'],
+      text_length=config['data']['text_length'],
+      short_text_length=config['data']['short_text_length'],
       start_step=start,
       one_pass_share=config['loss']['one_pass_share'],
     )
@@ -87,19 +88,14 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
       time_std=config['loss']['time_std'],
       ema_decay=config['optim']['ema_decay'],
     )
-    first = next(batches)
-    began = time.perf_counter()
-    everywhere = sharding.make_replicated(mesh)
-    compiled_step = (
-      jax.jit(step_fn, donate_argnums=0, out_shardings=everywhere)
-      .lower(state, first)
-      .compile()
+    step_fn = jax.jit(
+      step_fn, donate_argnums=0, out_shardings=sharding.make_replicated(mesh)
     )
+    first = next(batches)
     meter = logs.Meter(
       logs.MetricsLog(workdir, start_step=start),
       task_names,
       batch_size=batch_size,
-      compile_seconds=time.perf_counter() - began,
     )
     every = {
       key: durations.to_steps(
@@ -114,12 +110,12 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
       checkpoints.save(state, weights.make_manifest())
 
     return run_steps(
-      compiled_step, state, first, batches, meter, bar, every, save, signals
+      step_fn, state, first, batches, meter, bar, every, save, signals
     )
 
 
 def run_steps(
-  compiled_step: Callable,
+  step_fn: Callable,
   state: TrainState,
   batch: dict,
   batches: Iterator[dict],
@@ -131,13 +127,18 @@ def run_steps(
 ) -> TrainState:
   """The loop: step, next batch, log if due, save if due, stop if asked.
 
+  A step is compiled once for each length that instructions are padded to.
   The host prepares the next batch while the devices work on this one, and
   looks at a step's loss only when the next step is under way.
   """
   total, metrics = bar.total, None
+  compiled = {}  # by length of the instructions
   for step in range(bar.n + 1, total + 1):
-    before = metrics
-    state, metrics = compiled_step(state, batch)
+    before, length = metrics, batch['tokens'].shape[1]
+    if length not in compiled:
+      with meter.compiling():
+        compiled[length] = step_fn.lower(state, batch).compile()
+    state, metrics = compiled[length](state, batch)
     check_finite(before, step - 1)
     meter.add(metrics)
     if step < total:

@@ -21,7 +21,8 @@ class Batch(TypedDict):
     tokens: instruction, padded with 0.
     source: source picture in [0, 1]; ignored where `has_source` is False.
     target: painted answer in [0, 1].
-    valid_px: pixels that the loss may look at.
+    weight_px: what each pixel counts for in the loss; 0 where it has no right
+      answer.
     task: index into the mixture's tuple of task names.
     noise_scale: standard deviation of the noise (network units).
     one_pass_share: probability of training as a one-pass answer.
@@ -32,7 +33,7 @@ class Batch(TypedDict):
   source: Float[Array, 'b h w 3']
   has_source: Bool[Array, 'b']
   target: Float[Array, 'b h w 3']
-  valid_px: Bool[Array, 'b h w']
+  weight_px: Float[Array, 'b h w']
   task: Int[Array, 'b']
   noise_scale: Float[Array, 'b']
   one_pass_share: Float[Array, 'b']

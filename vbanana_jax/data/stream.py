@@ -1,6 +1,8 @@
-"""Batches from a mixture: step s holds examples [s * b, (s + 1) * b)."""
+"""Batches from a mixture: examples in order, short instructions together."""
 
+import bisect
 import contextlib
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +20,9 @@ from vbanana_jax.tasks import base
 from vbanana_jax.tokenizer import Tokenizer
 from vbanana_jax.types import Batch
 
+# Steps whose examples are sorted into short and long instructions.
+_SORTED_STEPS = 8
+
 
 def build_stream(
   mixture: mixture_lib.Mixture,
@@ -25,31 +30,38 @@ def build_stream(
   batch_size: int,
   seed: int,
   max_text: int,
+  text_length: int | None = None,
+  short_text_length: int | None = None,
   start_step: int = 0,
   one_pass_share: float = 0.5,
   process_index: int = 0,
   process_count: int = 1,
   threads: int = 2,
-  prefetch: int = 4,
+  prefetch: int = 2,
 ) -> Iterator[Batch]:
   """Endless iterator of numpy batches, from `start_step` on.
 
   The batch of a step is a function of (mixture, seed, step): there is no
-  iterator state to save, and resuming is starting at the step. With several
-  processes each one gets its contiguous rows of the global batch.
+  iterator state to save, and resuming is starting at the step. Step s holds
+  examples [s b, (s + 1) b), of which each of several processes gets its
+  contiguous rows. With a `short_text_length`, the examples of every eight
+  steps are sorted: those with short instructions fill the first batches.
 
   Args:
     mixture: tasks, sources and weights.
     batch_size: examples a step over all processes.
     seed: seed of wordings, colours and the order of finite sources.
-    max_text: length of the token arrays; a longer instruction is refused.
+    max_text: longest instruction in tokens; a longer one is refused.
+    text_length: length of the token arrays; only a batch with a longer
+      instruction is padded to `max_text`. `max_text` if not given.
+    short_text_length: length of the token arrays of short instructions.
     start_step: step of the first batch.
     one_pass_share: share of a vision task's examples that train as one-pass
       answers; 0 for the other tasks.
     process_index: this process's number.
     process_count: number of processes.
     threads: threads that read and pose batches.
-    prefetch: batches read ahead.
+    prefetch: batches read ahead, or groups of eight where they are sorted.
 
   Returns:
     iterator with a `close` method; errors name the source and the row.
@@ -58,25 +70,74 @@ def build_stream(
     raise UserError(
       f'batch_size {batch_size} is no multiple of {process_count} processes'
     )
+  lengths = sorted(
+    {min(n, max_text) for n in (short_text_length, text_length, max_text) if n}
+  )
+  if process_count > 1 and len(lengths) > 1:
+    raise UserError(
+      'several processes cannot agree on the length of a batch: set '
+      f'config.data.text_length to {max_text} and short_text_length to 0'
+    )
   _parse_flags_for_grain()
   local_size = batch_size // process_count
+  steps = _SORTED_STEPS if short_text_length else 1
   poser = Poser(
     mixture, seed=seed, max_text=max_text, one_pass_share=one_pass_share
   )
 
-  def read(position: int) -> Batch:
-    step, row = divmod(position, local_size)
-    return poser[step * batch_size + process_index * local_size + row]
+  def read(group: int) -> list[Batch]:
+    rows = [
+      poser[step * batch_size + process_index * local_size + row]
+      for step in range(group * steps, (group + 1) * steps)
+      for row in range(local_size)
+    ]
+    return make_batches(rows, local_size, lengths)
 
   # The end is out of reach but leaves grain room for its own arithmetic.
-  positions = grain.MapDataset.range(start_step * local_size, sys.maxsize // 2)
-  return iter(
-    positions.map(read)
-    .batch(local_size, drop_remainder=True)
-    .to_iter_dataset(
-      grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch)
-    )
+  groups = grain.MapDataset.range(start_step // steps, sys.maxsize // 2)
+  options = grain.ReadOptions(
+    num_threads=threads, prefetch_buffer_size=prefetch
   )
+  return _flatten(
+    iter(groups.map(read).to_iter_dataset(options)), start_step % steps
+  )
+
+
+def make_batches(
+  rows: Sequence[Batch], batch_size: int, lengths: Sequence[int]
+) -> list[Batch]:
+  """Rows with the shortest instructions first, cut into padded batches.
+
+  Args:
+    rows: as `Poser` makes them, a multiple of `batch_size` many.
+    batch_size: rows of a batch.
+    lengths: what a batch may be padded to, ascending. Rows that fit the same
+      of them keep their order.
+  """
+  fits = [bisect.bisect_left(lengths, count_tokens(row)) for row in rows]
+  order = np.argsort(fits, kind='stable')
+  batches = []
+  for start in range(0, len(rows), batch_size):
+    chosen = order[start : start + batch_size]
+    batch = stack_rows([rows[k] for k in chosen])
+    length = lengths[max(fits[k] for k in chosen)]
+    batches.append({**batch, 'tokens': batch['tokens'][:, :length]})
+  return batches
+
+
+def count_tokens(row: Batch) -> int:
+  """Length of a row's instruction, padding left out."""
+  return int(np.count_nonzero(row['tokens']))
+
+
+def _flatten(groups: Iterator[list[Batch]], skip: int) -> Iterator[Batch]:
+  """The batches of all groups, without the first `skip`."""
+  try:
+    yield from itertools.islice(
+      itertools.chain.from_iterable(groups), skip, None
+    )
+  finally:
+    groups.close()
 
 
 class Poser:
@@ -170,7 +231,7 @@ def make_row(
     'source': np.asarray(posed.source, np.float32),
     'has_source': np.bool_(posed.has_source),
     'target': np.asarray(posed.target, np.float32),
-    'valid_px': np.asarray(posed.valid_px, bool),
+    'weight_px': np.asarray(posed.weight_px, np.float32),
     'task': np.int32(position),
     'noise_scale': np.float32(noise_scale),
     'one_pass_share': np.float32(one_pass_share if task.vision else 0),

@@ -1,7 +1,7 @@
-"""One loss for every task: squared velocity error over valid pixels."""
+"""One loss for every task: squared velocity error, weighted by pixel."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from vbanana_jax.diffusion import paths
 
@@ -11,7 +11,7 @@ def velocity_loss(
   x: Float[Array, 'b h w c'],
   z: Float[Array, 'b h w c'],
   time: Float[Array, 'b'],
-  valid_px: Bool[Array, 'b h w'],
+  weight_px: Float[Array, 'b h w'],
 ) -> Float[Array, 'b']:
   """Mean squared error of the velocity, per example.
 
@@ -23,9 +23,10 @@ def velocity_loss(
     x: the true one.
     z: where on the path the network stood.
     time: its time.
-    valid_px: pixels that count; an example without any has loss 0.
+    weight_px: what each pixel counts for; an example of zeros has loss 0.
   """
   error = paths.velocity(prediction, z, time) - paths.velocity(x, z, time)
-  squared = jnp.where(valid_px, jnp.mean(error * error, axis=-1), 0.0)
-  count = jnp.sum(valid_px, axis=(1, 2))
-  return jnp.sum(squared, axis=(1, 2)) / jnp.maximum(count, 1)
+  squared = jnp.mean(error * error, axis=-1)
+  weighted = jnp.where(weight_px > 0, weight_px * squared, 0.0)
+  total = jnp.sum(weight_px, axis=(1, 2))
+  return jnp.sum(weighted, axis=(1, 2)) / jnp.maximum(total, 1.0)

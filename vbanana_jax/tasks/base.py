@@ -29,7 +29,8 @@ class Posed(NamedTuple):
     source: h w 3 in [0, 1]; zeros where there is none.
     has_source: whether `source` is a picture at all.
     target: h w 3 in [0, 1], the painted answer.
-    valid_px: h w; pixels that have a right answer.
+    weight_px: h w; what a pixel counts for in the loss, 0 where it has no
+      right answer.
     aux: what `decode` and `score` need; fixed shapes within a task.
   """
 
@@ -37,7 +38,7 @@ class Posed(NamedTuple):
   source: Float[np.ndarray, 'h w 3']
   has_source: bool
   target: Float[np.ndarray, 'h w 3']
-  valid_px: Bool[np.ndarray, 'h w']
+  weight_px: Float[np.ndarray, 'h w']
   aux: Aux
 
 

@@ -65,7 +65,7 @@ class Depth:
       source=example['rgb'],
       has_source=True,
       target=base.paint_on_host(_paint, depth_m),
-      valid_px=valid_px,
+      weight_px=valid_px.astype(np.float32),
       aux={'depth_m': depth_m, 'valid_px': valid_px},
     )
 

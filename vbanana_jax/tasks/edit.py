@@ -56,7 +56,7 @@ class Edit:
       source=source,
       has_source=True,
       target=edit['rgb'],
-      valid_px=np.ones(source.shape[:2], bool),
+      weight_px=np.ones(source.shape[:2], np.float32),
       aux={'source': source, 'target': edit['rgb']},
     )
 

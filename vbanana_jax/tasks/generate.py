@@ -55,7 +55,7 @@ class Generate:
       source=np.zeros_like(rgb),
       has_source=False,
       target=rgb,
-      valid_px=np.ones(rgb.shape[:2], bool),
+      weight_px=np.ones(rgb.shape[:2], np.float32),
       aux={'target': rgb},
     )
 

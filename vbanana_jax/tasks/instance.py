@@ -90,7 +90,7 @@ class Instance:
       source=example['rgb'],
       has_source=True,
       target=question.aux['palette'][ids],
-      valid_px=valid_px,
+      weight_px=valid_px * words.weigh(ids),
       aux={**question.aux, 'ids': ids, 'valid_px': valid_px},
     )
 

@@ -72,7 +72,7 @@ class Normals:
       source=example['rgb'],
       has_source=True,
       target=base.paint_on_host(_paint, normals),
-      valid_px=valid_px,
+      weight_px=valid_px.astype(np.float32),
       aux={'normals': normals, 'valid_px': valid_px},
     )
 

@@ -20,6 +20,10 @@ from vbanana_jax.tasks import base
 ROWS = 9  # palette rows: the background and up to eight entries
 BACKGROUND_SHARE = 0.5  # of prompts that state the background
 MIN_DISTANCE = 60.0  # 8-bit levels between colours of one legend
+# A one-pass answer is a mean, and a pixel decodes to its colour only where the
+# colour outweighs the background. Overlap is best if that happens from about
+# half the overlap one can reach, so colours weigh this much more in the loss.
+FOREGROUND_WEIGHT = 3.0
 READABLE_DISTANCE = 28.0  # the least that still reads, for a user's colours
 
 
@@ -202,9 +206,14 @@ def pose_legend(
     source=example['rgb'],
     has_source=True,
     target=question.aux['palette'][label],
-    valid_px=np.ones(label.shape, bool),
+    weight_px=weigh(label),
     aux={**question.aux, 'label': label},
   )
+
+
+def weigh(label: np.ndarray) -> Float[np.ndarray, 'h w']:
+  """What pixels count for in the loss: those with a colour more."""
+  return np.where(label > 0, np.float32(FOREGROUND_WEIGHT), np.float32(1.0))
 
 
 def read_legend(rgb: Float[Array, 'b h w 3'], aux: base.Arrays) -> base.Arrays:
