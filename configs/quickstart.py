@@ -13,10 +13,10 @@ TUNE = {
   'generate': 2,
   'edit': 1,
   'depth': 2,
-  'normals': 2,
+  'normals': 3,
   'semantic': 3,
-  'referring': 9,
-  'instance': 7,
+  'referring': 6,
+  'instance': 9,
 }
 
 
@@ -29,5 +29,5 @@ def get_config(arg: str = 'tune'):
     config.length = '3_360 examples'
   else:
     config.mixture.update(TUNE)
-    config.length = '24_480 examples'
+    config.length = '27_840 examples'
   return base.make_smoke(config) if 'smoke' in words else config
