@@ -1,17 +1,21 @@
 """Rate of the scenes: images a second with all labels, and CPU time an image.
 
-  python -m benchmarks.scenes [--size 64] [--output results.json]
+  python -m benchmarks.scenes [--size 64] [--run runs/quickstart/tune] \
+    [--output results.json]
 
-Host sampling and the copy to numpy are included, compilation is not.
+Host sampling and the copy to numpy are included, compilation is not. With a
+trained run, also which share of that training's CPU time the scenes took.
 """
 
 import argparse
 import json
 import os
+import pathlib
 import time
 
 import jax
 
+from vbanana_jax import logs
 from vbanana_jax.scenes import render, world
 
 
@@ -34,10 +38,24 @@ def measure(level: world.Level, size: int, number: int) -> dict[str, float]:
   }
 
 
+def measure_share(run: pathlib.Path, levels: dict) -> dict[str, float]:
+  """CPU time of the scenes within the CPU time of a training process."""
+  config = logs.load_json(run / 'run.json')['config']
+  last = logs.load_metrics(run / 'metrics.jsonl')[-1]
+  images = last['step'] * config['batch_size']
+  trained_ms = 1e3 * last['cpu_seconds'] / images
+  scene_ms = levels[config['data']['level']]['cpu_ms_per_image']
+  return {
+    'training_cpu_ms_per_image': round(trained_ms, 2),
+    'scenes_share': round(scene_ms / trained_ms, 4),
+  }
+
+
 def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--size', type=int, default=64, help='pixels a side')
   parser.add_argument('--number', type=int, default=512, help='scenes a pass')
+  parser.add_argument('--run', type=pathlib.Path, help='trained run of scenes')
   parser.add_argument('--output', help='JSON file to write')
   args = parser.parse_args()
   result = {
@@ -51,6 +69,8 @@ def main():
       for name, level in world.LEVELS.items()
     },
   }
+  if args.run:
+    result['training'] = measure_share(args.run, result['levels'])
   text = json.dumps(result, indent=2)
   print(text)
   if args.output:

@@ -68,6 +68,8 @@ def get_base() -> ConfigDict:
   config.eval.sampled_steps = 16
   config.eval.instance_steps = 8
   config.eval.gallery = 4  # examples a task in the report
+  config.eval.every = '20 percent'  # of training: score curves; '' for none
+  config.eval.watch = 48  # scenes of the exam for them
   return config
 
 
@@ -95,4 +97,5 @@ def make_smoke(config: ConfigDict) -> ConfigDict:
   config.eval.sampled_steps = 2
   config.eval.instance_steps = 2
   config.eval.gallery = 1
+  config.eval.every = ''  # it would take longer to compile than all the rest
   return config

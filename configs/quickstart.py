@@ -29,5 +29,5 @@ def get_config(arg: str = 'tune'):
     config.length = '3_360 examples'
   else:
     config.mixture.update(TUNE)
-    config.length = '27_840 examples'
+    config.length = '26_880 examples'
   return base.make_smoke(config) if 'smoke' in words else config

@@ -33,7 +33,7 @@ ROWS = (
   ('sharding', 'state', 'logs', 'report', 'stopping'),
   ('step',),
   ('checkpoint', 'evaluators', 'predict'),
-  ('weights',),
+  ('weights', 'watch'),
   ('train', 'evaluate'),
   ('results', 'answer'),
   ('cli',),

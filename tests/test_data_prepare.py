@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import stat
+import sys
 import zipfile
 
 import numpy as np
@@ -118,6 +120,133 @@ def test_a_damaged_member_is_left_out(tmp_path):
   assert 'CRC' in manifest['skipped'][0]['reason']
 
 
+def change_header(content, name, offset, value):
+  """A zip's bytes with 16 bits of one member's central header changed."""
+  start = content.rindex(name) - 46
+  assert content[start : start + 4] == b'PK\1\2'
+  at = start + offset
+  return content[:at] + value.to_bytes(2, 'little') + content[at + 2 :]
+
+
+def make_zip(path, files, compression=zipfile.ZIP_STORED):
+  with zipfile.ZipFile(path, 'w', compression) as file:
+    for name, content in files.items():
+      file.writestr(name, content)
+  return path.read_bytes()
+
+
+ENCRYPTED, UTF8, METHOD = (8, 1), (8, 0x800), (10, 77)  # (offset, value)
+
+
+@pytest.mark.parametrize('change', [ENCRYPTED, METHOD])
+def test_a_member_that_cannot_be_opened_is_left_out(change, tmp_path):
+  archive = tmp_path / 'odd.zip'
+  content = make_zip(
+    archive, {'cat/a.png': picture(9), 'cat/b.png': picture(10)}
+  )
+  archive.write_bytes(change_header(content, b'cat/a.png', *change))
+  manifest = prepare.prepare_image_folder(archive, tmp_path / 'out')
+  assert manifest['count'] == 1
+  (skipped,) = manifest['skipped']
+  assert skipped['file'] == 'cat/a.png'
+  assert 'name the folder' in skipped['reason']
+  # With nothing else in it, that is what the one line says.
+  archive.write_bytes(
+    change_header(
+      make_zip(archive, {'cat/a.png': picture(9)}), b'cat/a.png', *change
+    )
+  )
+  assert_refused(tmp_path, archive, 'cat/a.png', 'name the folder')
+
+
+def assert_refused(tmp_path, archive, *says):
+  """One line that says it all, and nothing beside the archive."""
+  with pytest.raises(UserError) as caught:
+    prepare.prepare_image_folder(archive, tmp_path / 'new')
+  message = str(caught.value)
+  assert '\n' not in message
+  for words in (archive.name, *says):
+    assert words in message
+  left = {path.name for path in tmp_path.iterdir()}
+  assert left <= {archive.name, 'out'}
+
+
+@pytest.mark.parametrize(
+  'compression', [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_damaged_compression_of_captions_is_one_line(compression, tmp_path):
+  archive = tmp_path / 'odd.zip'
+  line = b'{"file_name": "a.png", "text": "a cat"}\n' * 9
+  files = {'a.png': picture(1), 'metadata.jsonl': line}
+  content = make_zip(archive, files, compression)
+  with zipfile.ZipFile(archive) as file:
+    info = file.getinfo('metadata.jsonl')
+  start = info.header_offset + 30 + len(info.filename)
+  end = start + info.compress_size
+  for cut in (start, start + 4, end - 8):
+    damaged = content[:cut] + b'\xff' * (end - cut) + content[end:]
+    archive.write_bytes(damaged)
+    assert_refused(tmp_path, archive, 'metadata.jsonl', 'name the folder')
+
+
+def test_texts_and_names_that_are_not_utf8_are_one_line(tmp_path):
+  archive = tmp_path / 'odd.zip'
+  files = {'a.png': picture(1), 'metadata.jsonl': b'\xff'}
+  content = make_zip(archive, files)
+  assert_refused(tmp_path, archive, 'metadata.jsonl', 'UTF-8')
+  content = content.replace(b'a.png', b'\xff.png')
+  archive.write_bytes(change_header(content, b'\xff.png', *UTF8))
+  assert_refused(tmp_path, archive, 'name the folder')
+
+
+def test_a_zip_cut_short_is_one_line(tmp_path):
+  archive = tmp_path / 'odd.zip'
+  content = make_zip(archive, {'cat/a.png': picture(1)})
+  for length in (len(content) // 2, len(content) - 30, len(content) - 1):
+    archive.write_bytes(content[:length])
+    assert_refused(tmp_path, archive, 'whole zip', 'name the folder')
+
+
+def test_names_with_a_dot_are_the_same_in_zips_and_metadata(tmp_path):
+  archive = tmp_path / 'dots.zip'
+  lines = [
+    '{"file_name": "./a.png", "text": "half an emoji \\ud83d"}',
+    '{"file_name": "x/../b.png", "text": "first\u2028second"}',
+  ]
+  files = {
+    './cat/a.png': picture(1),
+    'cat/b.png': picture(2),
+    './c.png': picture(3),
+    'cat/metadata.jsonl': '\n'.join(lines),
+  }
+  make_zip(archive, files)
+  prepare.prepare_image_folder(archive, tmp_path / 'out', caption='other')
+  assert captions_of(tmp_path / 'out') == [
+    'other', 'half an emoji ?', 'first second',
+  ]  # fmt: skip
+
+
+@pytest.mark.parametrize('name', ['../a.png', 'x/../../a.png', '/a.png'])
+def test_captions_reach_no_further_than_their_folder(name, tmp_path):
+  archive = tmp_path / 'climb.zip'
+  line = json.dumps({'file_name': name, 'text': 'a cat'})
+  make_zip(archive, {'dog/a.png': picture(1), 'dog/metadata.jsonl': line})
+  assert_refused(tmp_path, archive, 'dog/metadata.jsonl line 1', 'a.png')
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='names must be Unicode')
+def test_any_name_of_a_file_can_be_written_down(tmp_path):
+  (tmp_path / 'cat').mkdir()
+  path = os.fsencode(tmp_path) + b'/cat/caf\xe9.png'
+  with open(path, 'wb') as file:
+    file.write(picture(1))
+  manifest = prepare.prepare_image_folder(
+    tmp_path / 'cat', tmp_path / 'out', caption='a cat'
+  )
+  assert manifest['count'] == 1
+  assert captions_of(tmp_path / 'out') == ['a cat']
+
+
 def test_links_in_folders_are_not_followed(pictures, tmp_path):
   secret = tmp_path / 'secret'
   secret.mkdir()
@@ -182,7 +311,7 @@ def test_clear_errors(tmp_path):
   with pytest.raises(UserError, match='no such folder'):
     prepare.prepare_image_folder(tmp_path / 'none', tmp_path / 'out')
   (tmp_path / 'file.txt').write_text('hello')
-  with pytest.raises(UserError, match='neither a folder nor a zip'):
+  with pytest.raises(UserError, match='neither a folder nor a whole zip'):
     prepare.prepare_image_folder(tmp_path / 'file.txt', tmp_path / 'out')
   (tmp_path / 'empty').mkdir()
   with pytest.raises(UserError, match='no picture to prepare'):

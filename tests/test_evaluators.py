@@ -63,6 +63,16 @@ def test_eight_devices_equal_one(source, name, tolerance):
     assert eight.metrics[name] == expected
 
 
+def test_metrics_alone_are_those_of_a_whole_run(source):
+  task = TASKS['semantic']
+  batches = make_batches(source, task, 8)
+  evaluator = evaluators.TaskEvaluator(task, paint_badly, sharding.make_mesh())
+  whole = evaluator.run(0.1, batches).metrics
+  evaluator.compile(0.1, batches[0])
+  assert evaluator.measure(0.1, batches) == whole
+  assert evaluator.measure(0.3, batches) != whole
+
+
 def test_the_truth_scores_perfectly(source):
   task = TASKS['depth']
   batches = make_batches(source, task, 16)

@@ -154,6 +154,23 @@ def test_charts_are_xml_with_a_line_a_series():
   assert 'loss < 1 & falling' in texts and 'depth & co' in texts
 
 
+def test_levels_are_dashed_across_the_chart_and_in_its_range():
+  curve = [(0, 0.2), (10, 0.4)]
+  for level in (0.05, 0.9):
+    svg = ElementTree.fromstring(
+      charts.draw_chart(charts.Chart('t', {'a': curve}, levels={'b': level}))
+    )
+    (dashed,) = (e for e in svg.iter() if e.get('stroke-dasharray'))
+    y = float(dashed.get('d').split()[1].partition('H')[0])
+    (line,) = (e for e in svg.iter() if e.tag.endswith('polyline'))
+    ys = [float(place.split(',')[1]) for place in line.get('points').split()]
+    # y points down: a high level lies above both ends of the curve.
+    assert y > max(ys) if level < 0.2 else y < min(ys)
+    assert 0 < y < float(svg.get('viewBox').split()[3])
+    assert dashed.get('stroke') != line.get('stroke')
+    assert 'b' in [e.text for e in svg.iter() if e.tag.endswith('text')]
+
+
 @pytest.mark.parametrize('log_y', [False, True])
 @pytest.mark.parametrize(
   'points', [[], [(0, 1.0)], [(0, 3.0), (5, 3.0)], [(0, 1.0), (1, 1.0001)]]

@@ -22,12 +22,14 @@ from vbanana_jax.errors import (
   UserError,
 )
 from vbanana_jax.step import make_train_step
+from vbanana_jax.tasks import TASKS
 
 STEPS = 45
 
 
 def make_config(**changes):
   config = config_lib.load_config('quickstart:pretrain,smoke').to_dict()
+  config['mixture']['depth'] = 1.0
   return {
     **config,
     'length': f'{STEPS} steps',
@@ -75,6 +77,7 @@ def start_training(workdir):
       'vbanana_jax',
       'train',
       '--config=quickstart:pretrain,smoke',
+      '--config.mixture.depth=1',
       f'--workdir={workdir}',
       f'--config.length={STEPS} steps',
       '--config.save_every=15 steps',
@@ -94,15 +97,31 @@ def wait_for_checkpoint(workdir, step, process):
     time.sleep(0.005)
 
 
-def test_sigkill_and_resume_is_bit_equal(whole_run, tmp_path):
+def test_sigkill_and_watched_resume_is_bit_equal(whole_run, tmp_path, capsys):
   process = start_training(tmp_path)
   wait_for_checkpoint(tmp_path, 15, process)
   process.send_signal(signal.SIGKILL)
   assert process.wait() == -signal.SIGKILL
   process.stderr.close()
-  train.train(make_config(), tmp_path)
+  stopped_at = checkpoint.newest_step(tmp_path)
+  scores = tmp_path / 'scores.jsonl'
+  scores.write_text('{"step": 1, "seconds": 1}\n{"step": 45, "seconds": 1}\n')
+  config = make_config()
+  config['eval'] |= {'every': '15 steps', 'watch': 8}
+  train.train(config, tmp_path)
   assert_same_state(whole_run, tmp_path)
   assert load_losses(whole_run) == load_losses(tmp_path)
+  # What was written past the checkpoint is gone, and due scores are there.
+  first, *rows = logs.load_metrics(scores)
+  assert first['step'] == 1
+  due = [step for step in (15, 30, 45) if step > stopped_at]
+  assert [row['step'] for row in rows] == due
+  names = {f'depth/{metric}' for metric in TASKS['depth'].metrics}
+  assert all(set(row) == {'step', 'seconds', *names} for row in rows)
+  last = logs.load_metrics(tmp_path / 'metrics.jsonl')[-1]
+  assert 0 < rows[-1]['seconds'] < last['seconds']
+  assert not (whole_run / 'scores.jsonl').exists()
+  assert 'step 45: depth/delta1' in capsys.readouterr().out
 
 
 def test_sigterm_saves_and_exits_with_its_own_code(whole_run, tmp_path):

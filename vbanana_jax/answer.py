@@ -28,7 +28,7 @@ class Wish:
     words: the caption, instruction or phrase.
     classes: names for semantic and instance.
     steps: sampler steps, 0 for one pass; None for the task's usual.
-    guidance: 1 is off.
+    guidance: 1 is off; only sampling knows it, and one pass does not.
     size: long edge that the network works at; None for the trained size.
     seed: of noise, colours and wording.
   """
@@ -62,7 +62,7 @@ class Answerer:
     paint = make_painter(
       self.model,
       seed=wish.seed,
-      steps=_usual_steps(task) if wish.steps is None else wish.steps,
+      steps=_count_steps(wish),
       guidance=wish.guidance,
     )
     compiled = jax.jit(paint)
@@ -110,7 +110,7 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
   """The task, its question, and the names of the question's colours.
 
   Raises:
-    UserError: for an unknown task or missing words.
+    UserError: for an unknown task, missing words, or guidance of one pass.
   """
   if wish.task not in TASKS:
     raise UserError(f'--task {wish.task}: choose of {", ".join(TASKS)}')
@@ -125,6 +125,10 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
     raise UserError('--classes names something twice')
   if wish.task == 'instance' and len(wish.classes) > 1:
     raise UserError('--task instance takes one class at a time')
+  if wish.guidance != 1.0 and not _count_steps(wish):
+    raise UserError(
+      f'--guidance needs --steps: --task {wish.task} is answered in one pass'
+    )
   task = TASKS[wish.task]
   rng = keys.make_rng(wish.seed, 'ask', wish.task)
   names: tuple[str, ...] = ()
@@ -154,5 +158,7 @@ FLAGS = {
 }
 
 
-def _usual_steps(task) -> int:
-  return 0 if task.vision else _GENERATE_STEPS
+def _count_steps(wish: Wish) -> int:
+  if wish.steps is not None:
+    return wish.steps
+  return 0 if TASKS[wish.task].vision else _GENERATE_STEPS

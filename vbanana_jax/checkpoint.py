@@ -5,19 +5,30 @@ the rest as separate items, so that evaluation reads only what it needs) and a
 manifest: plain JSON that says what the arrays are for.
 """
 
+import contextlib
 import errno
 import pathlib
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
 from vbanana_jax.errors import DiskFullError, UserError
+from vbanana_jax.logs import newest_step
 from vbanana_jax.state import TrainState
+
+try:
+  import fcntl
+except ImportError:  # Windows has no such locks
+  fcntl = None
 
 # A save needs room for itself beside the one it replaces, and some to spare.
 _SPARE = 1.5
+
+# What some network file systems say to a lock.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
 class Checkpoints:
@@ -120,14 +131,31 @@ class Checkpoints:
       ) from error
 
 
-def newest_step(workdir: str | pathlib.Path) -> int | None:
-  """Step of a workdir's newest committed checkpoint, without opening it."""
-  folder = pathlib.Path(workdir) / 'checkpoints'
-  if not folder.is_dir():
-    return None
-  # Orbax renames a checkpoint to its bare step when it is whole.
-  steps = [int(e.name) for e in folder.iterdir() if e.name.isdigit()]
-  return max(steps, default=None)
+@contextlib.contextmanager
+def hold(workdir: str | pathlib.Path) -> Iterator[None]:
+  """Keeps a second training out of a workdir; readers may come in.
+
+  The system lets go of it when the process ends, however it ends. Where
+  there are no such locks, nothing is kept out.
+
+  Raises:
+    UserError: another process trains there.
+  """
+  path = pathlib.Path(workdir, '.lock')
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with path.open('a') as file:
+    try:
+      if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise UserError(
+        f'{workdir} is being trained by another process: wait until it ends, '
+        'stop it, or choose another --workdir'
+      ) from error
+    except OSError as error:
+      if error.errno not in _NO_LOCKS:
+        raise
+    yield
 
 
 def require(workdir: str | pathlib.Path) -> None:

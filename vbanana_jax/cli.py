@@ -115,7 +115,9 @@ def build_parser() -> argparse.ArgumentParser:
   verb.add_argument(
     '--steps', type=at_least(0), help='sampler steps; 0 is one pass'
   )
-  verb.add_argument('--guidance', type=float, default=1.0, help='1 is off')
+  verb.add_argument(
+    '--guidance', type=float, default=1.0, help='of sampler steps; 1 is off'
+  )
   verb.add_argument(
     '--size', type=at_least(8), help='long edge the network works at'
   )

@@ -13,7 +13,7 @@ import numpy as np
 import tqdm
 
 from vbanana_jax import checkpoint, evaluators, logs, sharding, weights
-from vbanana_jax.data import exam, sources
+from vbanana_jax.data import build, exam, sources
 from vbanana_jax.step import make_painter
 from vbanana_jax.tasks import TASKS
 
@@ -100,7 +100,7 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
   for trial in bar:
     bar.set_postfix_str(trial.name)
     task = TASKS[trial.task]
-    batches = list(exam_batches(config, task, level, trial.limit))
+    batches = list(build.build_exam(config, task, level, trial.limit))
     paint = make_painter(model, seed=config['seed'], steps=trial.steps)
     scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
     rows += make_rows(trial, scores, constants(task, batches))
@@ -119,18 +119,6 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
     'seconds': time.perf_counter() - began,
     'gallery': gallery,
   }
-
-
-def exam_batches(config, task, level, limit) -> Iterator[dict]:
-  """The frozen exam at the config's picture size."""
-  return exam.exam_batches(
-    task,
-    level,
-    config['eval']['batch_size'],
-    limit,
-    max_text=_text_length(config, level),
-    size=config['image_size'],
-  )
 
 
 def make_constants(
@@ -157,7 +145,7 @@ def make_constants(
       range(settings['constant_scenes']),
       batch_size=settings['batch_size'],
       seed=_TRAIN_POSE_SEED,
-      max_text=_text_length(config, level),
+      max_text=build.exam_text_length(config, level),
     )
     return evaluator, evaluator.fit(batches)
 
@@ -202,12 +190,6 @@ def make_gallery(
     }
     for i in itertools.islice(_varied(batch), n)
   ]
-
-
-def _text_length(config, level) -> int:
-  """What batches are padded to: as in training, or all that the model takes."""
-  same = level == config['data']['level']
-  return config['data']['text_length'] if same else config['model']['max_text']
 
 
 def _varied(batch: dict) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""What a run writes down: progress bar, metrics.jsonl, run.json."""
+"""What a run writes down: progress bar, lines by step, run.json."""
 
 import contextlib
 import importlib.metadata
@@ -79,36 +79,59 @@ def load_json(path: pathlib.Path) -> Any:
     raise UserError(f'{path} cannot be read as JSON: {error}') from error
 
 
+def newest_step(workdir: str | pathlib.Path) -> int | None:
+  """Step of a workdir's newest committed checkpoint, without opening it."""
+  folder = pathlib.Path(workdir) / 'checkpoints'
+  if not folder.is_dir():
+    return None
+  # Orbax renames a checkpoint to its bare step when it is whole.
+  steps = [int(e.name) for e in folder.iterdir() if e.name.isdigit()]
+  return max(steps, default=None)
+
+
 def save_run(workdir: pathlib.Path, config: dict[str, Any]) -> None:
-  """Writes run.json: everything that a reader needs to repeat the run."""
-  save_json(
-    workdir / 'run.json',
-    {
-      'config': config,
-      'command': sys.argv,
-      'git': get_git_state(),
-      'versions': get_versions(),
-    },
-  )
+  """Writes run.json: everything that a reader needs to repeat the run.
+
+  Where a checkpoint is gone on from, the record of the start stays, but for
+  the config, and `resumed` gets one more of {step, command, git, versions}.
+  """
+  path = workdir / 'run.json'
+  now = {
+    'command': sys.argv,
+    'git': get_git_state(),
+    'versions': get_versions(),
+  }
+  step = newest_step(workdir)
+  if step is None:
+    save_json(path, {'config': config, **now})
+    return
+  before = load_json(path)
+  resumed = [*before.get('resumed', []), {'step': step, **now}]
+  save_json(path, {**before, 'config': config, 'resumed': resumed})
 
 
-class MetricsLog:
-  """Appends one JSON object a line to metrics.jsonl.
+class StepLog:
+  """Appends one JSON object with a 'step' a line to a file.
 
   On resume, lines past the step that training starts from are dropped: they
   are about to be written again.
+
+  Args:
+    path: metrics.jsonl or scores.jsonl of a workdir.
+    start_step: number of finished updates.
+
+  Attributes:
+    last: the last line that was there already, or {}.
   """
 
-  def __init__(self, workdir: pathlib.Path, *, start_step: int):
-    self.path = workdir / 'metrics.jsonl'
-    kept = [row for row in load_metrics(self.path) if row['step'] <= start_step]
-    self.seconds = kept[-1]['seconds'] if kept else 0.0
-    self.waited = kept[-1]['waited'] if kept else 0.0
-    self.cpu_seconds = kept[-1]['cpu_seconds'] if kept else 0.0
-    text = ''.join(json.dumps(row) + '\n' for row in kept)
-    temporary = self.path.with_name(self.path.name + '.part')
-    temporary.write_text(text)
-    temporary.replace(self.path)
+  def __init__(self, path: pathlib.Path, *, start_step: int):
+    self.path = path
+    kept = [row for row in load_metrics(path) if row['step'] <= start_step]
+    self.last: dict[str, Any] = kept[-1] if kept else {}
+    if path.exists():
+      temporary = path.with_name(path.name + '.part')
+      temporary.write_text(''.join(json.dumps(row) + '\n' for row in kept))
+      temporary.replace(path)
 
   def write(self, row: dict[str, Any]) -> None:
     """Appends one line and closes the file."""
@@ -141,10 +164,11 @@ def make_bar(total: int, initial: int, name: str) -> tqdm.tqdm:
 
 
 class Meter:
-  """Averages between log lines, and the time spent waiting for data.
+  """Averages between log lines, and where the time went.
 
   `seconds`, `cpu_seconds` (of all threads) and `waited` add up over resumes;
-  compilation is kept apart.
+  compilation is kept apart. Scoring counts as time, but does not slow down
+  the images a second.
 
   Args:
     log: where lines go.
@@ -154,7 +178,7 @@ class Meter:
 
   def __init__(
     self,
-    log: MetricsLog,
+    log: StepLog,
     task_names: list[str],
     *,
     batch_size: int,
@@ -162,13 +186,21 @@ class Meter:
     self._log = log
     self._tasks = task_names
     self._batch_size = batch_size
+    self._seconds = log.last.get('seconds', 0.0)
+    self._cpu_seconds = log.last.get('cpu_seconds', 0.0)
+    self._waited = log.last.get('waited', 0.0)
     self._compile_seconds = 0.0
     self._start()
 
   def _start(self) -> None:
     self._rows: list[dict[str, jax.Array]] = []
     self._since, self._cpu_since = time.perf_counter(), time.process_time()
-    self._waited = 0.0
+    self._scored = 0.0
+
+  @property
+  def seconds(self) -> float:
+    """Of the whole run up to now, without compilation."""
+    return self._seconds + time.perf_counter() - self._since
 
   @contextlib.contextmanager
   def waiting(self) -> Iterator[None]:
@@ -176,6 +208,18 @@ class Meter:
     began = time.perf_counter()
     yield
     self._waited += time.perf_counter() - began
+
+  @contextlib.contextmanager
+  def scoring(self, state: Any) -> Iterator[None]:
+    """Its time counts, but not in the images a second.
+
+    Args:
+      state: what the step under way makes; its own time is no scoring.
+    """
+    jax.block_until_ready(state)
+    began = time.perf_counter()
+    yield
+    self._scored += time.perf_counter() - began
 
   @contextlib.contextmanager
   def compiling(self) -> Iterator[None]:
@@ -194,17 +238,16 @@ class Meter:
   def write(self, step: int) -> str:
     """One line of metrics.jsonl; returns what a progress bar says."""
     rows = jax.device_get(self._rows)
-    seconds = time.perf_counter() - self._since
-    self._log.seconds += seconds
-    self._log.cpu_seconds += time.process_time() - self._cpu_since
-    self._log.waited += self._waited
+    before, self._seconds = self._seconds, self.seconds
+    self._cpu_seconds += time.process_time() - self._cpu_since
     mean = {
       key: float(np.mean([row[key] for row in rows]))
       for key in ('loss', 'gradient_norm')
     }
     sums = sum(row['task_loss'] for row in rows)
     counts = sum(row['task_count'] for row in rows)
-    rate = len(rows) * self._batch_size / seconds
+    trained = self._seconds - before - self._scored
+    rate = len(rows) * self._batch_size / trained
     self._log.write(
       {
         'step': step,
@@ -215,9 +258,9 @@ class Meter:
           if count
         },
         'images_per_second': rate,
-        'seconds': self._log.seconds,
-        'cpu_seconds': self._log.cpu_seconds,
-        'waited': self._log.waited,
+        'seconds': self._seconds,
+        'cpu_seconds': self._cpu_seconds,
+        'waited': self._waited,
         'compile_seconds': self._compile_seconds,
       }
     )

@@ -11,6 +11,7 @@ from vbanana_jax.report import answers, charts, page
 from vbanana_jax.tasks import TASKS
 
 PHASES = ('pretrain', 'tune')
+_ARROW = {'max': '\u2191', 'min': '\u2193'}
 
 
 def write_results(
@@ -144,7 +145,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
       'answer; @k marks answers sampled in k steps.',
       rows=rows,
       seconds={**seconds, 'evaluate': results['seconds']},
-      curves=make_curves(workdir),
+      curves=make_curves(workdir, results['rows']),
       galleries={
         trial: [
           _make_example(trial.partition('@')[0], example)
@@ -160,8 +161,20 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
   )
 
 
-def make_curves(workdir: pathlib.Path) -> list[charts.Chart]:
-  """Loss by task and speed of every phase."""
+def make_curves(
+  workdir: pathlib.Path, rows: list[dict[str, Any]]
+) -> list[charts.Chart]:
+  """Loss by task, scores by task and speed of every phase.
+
+  Args:
+    workdir: of the phases, or a phase's own.
+    rows: of results.json, for the constant answer beside a score.
+  """
+  constants = {
+    f'{row["task"]}/{row["metric"]}': row['constant']
+    for row in rows
+    if row['constant'] is not None
+  }
   curves = []
   for phase in (*PHASES, ''):
     path = workdir / phase / 'metrics.jsonl'
@@ -175,8 +188,36 @@ def make_curves(workdir: pathlib.Path) -> list[charts.Chart]:
     }
     name = phase or workdir.name
     curves.append(charts.Chart(f'{name}: loss by task', losses, log_y=True))
+    scores = path.with_name('scores.jsonl')
+    if scores.exists():
+      curves += make_score_curves(name, charts.load_curves(scores), constants)
     rate = {'images/s': series['images_per_second']}
     curves.append(charts.Chart(f'{name}: speed', rate))
+  return curves
+
+
+def make_score_curves(
+  phase: str, series: dict[str, charts.Series], constants: dict[str, float]
+) -> list[charts.Chart]:
+  """A chart for the headline metric of every task that was watched.
+
+  Args:
+    phase: what the titles begin with.
+    series: scores by 'task/metric'.
+    constants: of the best constant answer, likewise.
+  """
+  curves = []
+  for task in TASKS.values():
+    metric, better = next(iter(task.metrics.items()))
+    key = f'{task.name}/{metric}'
+    if key not in series:
+      continue
+    title = f'{phase}: {task.name} {metric} {_ARROW[better]}'
+    watched = {'first scenes of the exam': series[key]}
+    levels = {}
+    if key in constants:
+      levels = {'best constant, whole exam': constants[key]}
+    curves.append(charts.Chart(title, watched, levels=levels))
   return curves
 
 

@@ -12,7 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax import checkpoint, durations, logs, optim, sharding, weights
+from vbanana_jax import (
+  checkpoint,
+  durations,
+  logs,
+  optim,
+  sharding,
+  watch,
+  weights,
+)
 from vbanana_jax.data import build, stream
 from vbanana_jax.errors import Interrupted, NonFiniteLossError, UserError
 from vbanana_jax.state import TrainState, make_state
@@ -38,11 +46,13 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
 
   Args:
     config: see `configs/base.py`, as plain nested dicts.
-    workdir: gets run.json, metrics.jsonl and checkpoints/. If it holds a run
-      already, that run goes on; if it is complete, it is returned.
+    workdir: gets run.json, metrics.jsonl, scores.jsonl and checkpoints/. If
+      it holds a run already, that run goes on; if it is complete, it is
+      returned.
 
   Raises:
-    UserError: for a mistake in the config, or a workdir of another config.
+    UserError: for a mistake in the config, or a workdir of another config or
+      in which another process trains.
     NonFiniteLossError: the loss was not finite; the update was not applied.
     Interrupted: by a signal, after saving.
   """
@@ -53,9 +63,10 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
   optimizer = optim.build_optimizer(config['optim'], total)
   mesh = sharding.make_mesh()
   sharding.check_batch_size('config.batch_size', batch_size, mesh)
-  check_same_config(workdir, config)
 
   with contextlib.ExitStack() as stack:
+    stack.enter_context(checkpoint.hold(workdir))
+    check_same_config(workdir, config)
     checkpoints = stack.enter_context(
       checkpoint.Checkpoints(workdir, keep=config['keep_checkpoints'])
     )
@@ -93,7 +104,7 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
     )
     first = next(batches)
     meter = logs.Meter(
-      logs.MetricsLog(workdir, start_step=start),
+      logs.StepLog(workdir / 'metrics.jsonl', start_step=start),
       task_names,
       batch_size=batch_size,
     )
@@ -103,14 +114,27 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
       )
       for key in ('log_every', 'save_every')
     }
+    watches = watch.build_watches(config, mixture.tasks, model, mesh, total)
+    with meter.compiling():
+      for one in watches:
+        one.compile(state)
+    scores = logs.StepLog(workdir / 'scores.jsonl', start_step=start)
     bar = stack.enter_context(logs.make_bar(total, start, workdir.name))
     signals = stack.enter_context(StopSignals())
+
+    def score(state: TrainState, step: int) -> None:
+      due = [one for one in watches if step % one.every == 0]
+      if due:
+        with meter.scoring(state):
+          found = watch.run_all(due, state)
+        scores.write({'step': step, 'seconds': meter.seconds, **found})
+        bar.write(f'step {step}: {watch.describe(found)}')
 
     def save(state: TrainState) -> None:
       checkpoints.save(state, weights.make_manifest())
 
     return run_steps(
-      step_fn, state, first, batches, meter, bar, every, save, signals
+      step_fn, state, first, batches, meter, bar, every, score, save, signals
     )
 
 
@@ -122,10 +146,11 @@ def run_steps(
   meter: logs.Meter,
   bar: Any,
   every: dict[str, int],
+  score: Callable[[TrainState, int], None],
   save: Callable[[TrainState], None],
   signals: StopSignals,
 ) -> TrainState:
-  """The loop: step, next batch, log if due, save if due, stop if asked.
+  """The loop: step, next batch; score, log and save if due; stop if asked.
 
   A step is compiled once for each length that instructions are padded to.
   The host prepares the next batch while the devices work on this one, and
@@ -146,6 +171,8 @@ def run_steps(
         batch = next(batches)
 
     stop = signals.asked
+    if not stop:
+      score(state, step)
     must_save = step % every['save_every'] == 0 or step == total or stop
     # A log line ends where a checkpoint does: a run that goes on from there
     # finds the time it took so far in the last line.

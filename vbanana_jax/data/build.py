@@ -1,11 +1,12 @@
-"""From a config's data, mixture and loss sections to sources and a mixture."""
+"""From a config's sections to sources, a mixture, and batches of the exam."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from vbanana_jax.data import array_records, mixture, sources
+from vbanana_jax.data import array_records, exam, mixture, sources
 from vbanana_jax.errors import UserError
-from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks import TASKS, base
 
 # Edits are rendered twice, and so have a stream of scenes of their own.
 _EDIT_SEED_OFFSET = 1_000_000
@@ -59,3 +60,26 @@ def build_mixture(config: Mapping) -> mixture.Mixture:
       mixture.Entry(TASKS['generate'], frozen, data['tfds_weight'])
     )
   return mixture.Mixture(entries)
+
+
+def build_exam(
+  config: Mapping, task: base.Task, level: str, limit: int
+) -> Iterator[dict[str, Any]]:
+  """The first `limit` scenes of the frozen exam at the config's picture size.
+
+  See `exam.make_eval_batches` for what a batch holds.
+  """
+  return exam.exam_batches(
+    task,
+    level,
+    config['eval']['batch_size'],
+    limit,
+    max_text=exam_text_length(config, level),
+    size=config['image_size'],
+  )
+
+
+def exam_text_length(config: Mapping, level: str) -> int:
+  """What batches are padded to: as in training, or all that the model takes."""
+  same = level == config['data']['level']
+  return config['data']['text_length'] if same else config['model']['max_text']

@@ -16,7 +16,8 @@ class Captions:
   """Caption of each picture, looked up in this order.
 
   1. `metadata.jsonl` in the picture's folder or above: lines of
-     {"file_name": ..., "text": ...}, names relative to that file;
+     {"file_name": ..., "text": ...}, names relative to that file's folder,
+     and inside it;
   2. `name.txt` beside `name.jpg`;
   3. the name of the folder it lies in (a class), underscores as spaces;
   4. `default`, for pictures at the top.
@@ -44,7 +45,7 @@ class Captions:
 def _read_metadata(member: Member) -> dict[str, str]:
   folder = posixpath.dirname(member.name)
   captions = {}
-  for number, line in enumerate(_decode(member).splitlines(), 1):
+  for number, line in enumerate(_decode(member).split('\n'), 1):
     if not line.strip():
       continue
     try:
@@ -52,24 +53,34 @@ def _read_metadata(member: Member) -> dict[str, str]:
       name, text = fields['file_name'], fields['text']
     except (ValueError, KeyError, TypeError) as error:
       raise UserError(
-        f'{member.name} line {number}: not an object with "file_name" and '
+        f'{member.place} line {number}: not an object with "file_name" and '
         f'"text" ({error})'
       ) from error
     if not (isinstance(name, str) and isinstance(text, str)):
       raise UserError(
-        f'{member.name} line {number}: "file_name" and "text" must be text'
+        f'{member.place} line {number}: "file_name" and "text" must be text'
       )
+    name = posixpath.normpath(name)
+    if name.startswith(('/', '../')):
+      raise UserError(
+        f'{member.place} line {number}: "file_name" must be a path inside its '
+        f'own folder, not {name}'
+      )
+    # JSON may hold half of an emoji, which no UTF-8 file can.
+    text = text.encode(errors='replace').decode()
     captions[posixpath.join(folder, name)] = ' '.join(text.split())
   return captions
 
 
 def _decode(member: Member) -> str:
   if member.size > _MAX_TEXT_BYTES:
-    raise UserError(f'{member.name}: longer than {_MAX_TEXT_BYTES} bytes')
+    raise UserError(f'{member.place}: longer than {_MAX_TEXT_BYTES} bytes')
   try:
     return member.read(_MAX_TEXT_BYTES).decode('utf-8-sig')
   except UnicodeDecodeError as error:
-    raise UserError(f'{member.name}: not UTF-8 text ({error})') from error
+    raise UserError(
+      f'{member.place}: not UTF-8 text ({error}); save it as UTF-8'
+    ) from error
 
 
 def is_caption_file(name: str) -> bool:

@@ -3,21 +3,14 @@
 import dataclasses
 import os
 import pathlib
+import posixpath
 import stat
 import zipfile
-import zlib
 from collections.abc import Callable
 
 from vbanana_jax.errors import UserError
 
-# What zipfile raises for a damaged member or an unknown compression.
-_ZIP_ERRORS = (
-  EOFError,
-  NotImplementedError,
-  OSError,
-  zipfile.BadZipFile,
-  zlib.error,
-)
+_REMEDY = 'make the zip again, or unpack it and name the folder'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,13 +18,16 @@ class Member:
   """One readable file.
 
   Attributes:
-    name: path inside the folder or zip, with forward slashes.
+    name: path inside the folder or zip, with forward slashes; bytes that are
+      not UTF-8 are escaped.
+    place: what errors call it: the folder or zip, and the path inside.
     size: length in bytes, as declared.
     stamp: changes when the file does (modification time or CRC-32).
     read: the first n bytes of the file.
   """
 
   name: str
+  place: str
   size: int
   stamp: int
   read: Callable[[int], bytes] = dataclasses.field(repr=False, compare=False)
@@ -51,7 +47,7 @@ def list_members(path: str | os.PathLike) -> Listing:
   Links, and names that are absolute, climb with `..` or appear twice, are
   refused. Nothing is extracted.
 
-  Errors: UserError where `path` is neither a folder nor a zip.
+  Errors: UserError where `path` is neither a folder nor a whole zip.
   """
   path = pathlib.Path(path)
   if path.is_dir():
@@ -60,8 +56,12 @@ def list_members(path: str | os.PathLike) -> Listing:
     raise UserError(f'{path}: no such folder or zip')
   try:
     archive = zipfile.ZipFile(path)
-  except zipfile.BadZipFile as error:
-    raise UserError(f'{path}: neither a folder nor a zip') from error
+  except OSError:
+    raise
+  except Exception as error:  # zipfile raises nearly every kind
+    raise UserError(
+      f'{path}: neither a folder nor a whole zip ({error}); {_REMEDY}'
+    ) from error
   return _list_zip(archive)
 
 
@@ -78,30 +78,43 @@ def _list_folder(root: pathlib.Path) -> Listing:
         continue
       info = path.stat()
       members.append(
-        Member(relative, info.st_size, info.st_mtime_ns, _file_reader(path))
+        Member(
+          name=relative,
+          place=f'{root}/{relative}',
+          size=info.st_size,
+          stamp=info.st_mtime_ns,
+          read=_file_reader(path),
+        )
       )
   members.sort(key=lambda member: member.name)
   return Listing(tuple(members), tuple(sorted(refused)))
 
 
 def _relative(folder: str, name: str, root: pathlib.Path) -> str:
-  return pathlib.Path(folder, name).relative_to(root).as_posix()
+  relative = pathlib.Path(folder, name).relative_to(root).as_posix()
+  return os.fsencode(relative).decode('utf-8', 'backslashreplace')
 
 
 def _list_zip(archive: zipfile.ZipFile) -> Listing:
   members: dict[str, Member] = {}
   refused = []
   for info in archive.infolist():
-    if info.is_dir():
+    if info.filename.endswith('/'):
       continue
+    name = posixpath.normpath(info.filename)
     reason = _refusal(info)
-    if info.filename in members:
+    if name in members:
       reason = 'a second file of this name'
     if reason:
       refused.append((info.filename, reason))
       continue
-    members[info.filename] = Member(
-      info.filename, info.file_size, info.CRC, _zip_reader(archive, info)
+    place = f'{archive.filename}/{name}'
+    members[name] = Member(
+      name=name,
+      place=place,
+      size=info.file_size,
+      stamp=info.CRC,
+      read=_zip_reader(archive, info, place),
     )
   ordered = tuple(members[name] for name in sorted(members))
   return Listing(ordered, tuple(sorted(refused)))
@@ -116,7 +129,7 @@ def _refusal(info: zipfile.ZipInfo) -> str:
   if '..' in name.split('/'):
     return 'a name that climbs with ..'
   if info.flag_bits & 1:
-    return 'encrypted'
+    return 'encrypted; unpack the zip and name the folder'
   return ''
 
 
@@ -132,15 +145,15 @@ def _file_reader(path: pathlib.Path) -> Callable[[int], bytes]:
 
 
 def _zip_reader(
-  archive: zipfile.ZipFile, info: zipfile.ZipInfo
+  archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str
 ) -> Callable[[int], bytes]:
   def read(n: int) -> bytes:
     try:
       with archive.open(info) as file:
         return file.read(n)
-    except _ZIP_ERRORS as error:
+    except Exception as error:  # each compression raises its own kinds
       raise UserError(
-        f'{info.filename}: cannot be read from the zip ({error})'
+        f'{place}: cannot be read ({error}); {_REMEDY}'
       ) from error
 
   return read

@@ -43,7 +43,8 @@ def prepare_image_folder(
     max_bytes: leave out files longer than this.
     shard_bytes: encoded bytes in one shard, at most or one picture.
 
-  Errors: UserError where there is nothing to prepare or `out` is taken.
+  Errors: UserError where there is nothing to prepare, captions cannot be
+    read or `out` is taken.
   """
   path, out = pathlib.Path(path), pathlib.Path(out)
   listing = list_members(path)
@@ -54,10 +55,10 @@ def prepare_image_folder(
     return _existing(out, fingerprint)
   chosen = [m for m in listing.members if _suffix(m.name) in photos.SUFFIXES]
   _check_space(out, sum(member.size for member in chosen))
-
-  partial = _make_partial(out, fingerprint)
   members = {member.name: member for member in listing.members}
   texts = captions.Captions(members, caption)
+
+  partial = _make_partial(out, fingerprint)
   shards = []
   with tqdm.tqdm(total=len(chosen), unit='image', desc='prepare') as bar:
     for number, group in enumerate(_split(chosen, shard_bytes)):

@@ -25,11 +25,15 @@ _MAX_POINTS = 300
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-  """One picture of one or more curves over training steps."""
+  """One picture of one or more curves over training steps.
+
+  `levels` are dashed lines across it, to compare with.
+  """
 
   title: str
   series: dict[str, Series]
   log_y: bool = False
+  levels: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def load_curves(path: str | os.PathLike) -> dict[str, Series]:
@@ -64,7 +68,12 @@ def draw_chart(chart: Chart) -> str:
     for name, points in chart.series.items()
   }
   points = [point for line in series.values() for point in line]
-  legend, legend_height = _draw_legend(list(series))
+  levels = {
+    name: value
+    for name, value in chart.levels.items()
+    if _drawable(value, chart.log_y)
+  }
+  legend, legend_height = _draw_legend([*series, *levels])
   bottom = _TOP + _PLOT_HEIGHT
   height = bottom + 34 + legend_height
   parts = [
@@ -81,7 +90,10 @@ def draw_chart(chart: Chart) -> str:
     )
   x_ticks, x_place = _axis([x for x, _ in points], _LEFT, _WIDTH - _RIGHT)
   y_ticks, y_place = _axis(
-    [y for _, y in points], bottom, _TOP, log=chart.log_y
+    [y for _, y in points] + list(levels.values()),
+    bottom,
+    _TOP,
+    log=chart.log_y,
   )
   for tick in y_ticks:
     y = y_place(tick)
@@ -99,7 +111,13 @@ def draw_chart(chart: Chart) -> str:
     f'<text x="{_WIDTH - _RIGHT}" y="{bottom + 29}" text-anchor="end" '
     f'opacity=".7">steps</text>'
   )
-  for line, colour in zip(series.values(), _cycle(len(series))):
+  colours = _cycle(len(series) + len(levels))
+  for value, colour in zip(levels.values(), colours[len(series) :]):
+    parts.append(
+      f'<path d="M{_LEFT} {y_place(value):.1f}H{_WIDTH - _RIGHT}" '
+      f'stroke="{colour}" stroke-width="1.8" stroke-dasharray="6 4"/>'
+    )
+  for line, colour in zip(series.values(), colours):
     places = [(x_place(x), y_place(y)) for x, y in line]
     if len(places) > 1:
       path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in places)

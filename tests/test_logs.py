@@ -1,0 +1,36 @@
+"""run.json tells how a run began, and who went on with it."""
+
+import sys
+
+from vbanana_jax import logs
+
+
+def start(workdir, monkeypatch, **config):
+  monkeypatch.setattr(sys, 'argv', ['vbanana', f'--config={config}'])
+  logs.save_run(workdir, config)
+  return logs.load_json(workdir / 'run.json')
+
+
+def test_a_run_that_goes_on_keeps_the_record_of_its_start(
+  tmp_path, monkeypatch
+):
+  first = start(tmp_path, monkeypatch, seed=1, save_every=5)
+  assert 'resumed' not in first
+  (tmp_path / 'checkpoints' / '5').mkdir(parents=True)
+  start(tmp_path, monkeypatch, seed=1, save_every=6)
+  (tmp_path / 'checkpoints' / '11').mkdir()
+  last = start(tmp_path, monkeypatch, seed=1, save_every=7)
+  for key in ('command', 'git', 'versions'):
+    assert last[key] == first[key]
+  assert last['config'] == {'seed': 1, 'save_every': 7}
+  assert [entry['step'] for entry in last['resumed']] == [5, 11]
+  assert "'save_every': 6" in last['resumed'][0]['command'][1]
+  assert set(last['resumed'][0]) == {'step', 'command', 'git', 'versions'}
+
+
+def test_a_run_that_saved_nothing_starts_again(tmp_path, monkeypatch):
+  start(tmp_path, monkeypatch, seed=1)
+  (tmp_path / 'checkpoints' / '5.orbax-checkpoint-tmp').mkdir(parents=True)
+  run = start(tmp_path, monkeypatch, seed=2)
+  assert run['command'] == ['vbanana', "--config={'seed': 2}"]
+  assert 'resumed' not in run

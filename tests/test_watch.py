@@ -1,0 +1,116 @@
+"""Score curves: who is watched, what is written, how it is drawn."""
+
+import json
+import time
+
+import jax.numpy as jnp
+import pytest
+
+from vbanana_jax import config as config_lib
+from vbanana_jax import logs, results, sharding, watch, weights
+from vbanana_jax.errors import UserError
+from vbanana_jax.state import TrainState
+from vbanana_jax.tasks import TASKS
+
+
+def make_config(**eval_changes):
+  config = config_lib.load_config('quickstart:pretrain,smoke').to_dict()
+  config['mixture']['depth'] = 1.0
+  config['eval'] |= {'watch': 8, **eval_changes}
+  return config
+
+
+def build(config, tasks=('generate', 'depth', 'normals')):
+  return watch.build_watches(
+    config,
+    [TASKS[name] for name in tasks],
+    weights.build_network(config),
+    sharding.make_mesh(),
+    total_steps=50,
+  )
+
+
+def test_vision_tasks_are_watched_and_only_when_asked():
+  watches = build(make_config(every='20 percent'))
+  assert [(one.name, one.every) for one in watches] == [
+    ('depth', 10),
+    ('normals', 10),
+  ]
+  assert build(make_config(every='')) == []
+  assert build(make_config(every='0')) == []
+  assert build(make_config(every='2 steps'), ('generate', 'edit')) == []
+  with pytest.raises(UserError, match='600 steps'):
+    build(make_config(every='often'))
+  with pytest.raises(UserError, match='batch_size is 9'):
+    build(make_config(every='2 steps', batch_size=9))
+
+
+class Answers:
+  """An evaluator whose scores tell which weights it was given."""
+
+  task = TASKS['depth']
+
+  def measure(self, params, batches):
+    return dict.fromkeys(('other', *self.task.metrics), params)
+
+
+def test_averaged_weights_are_scored_and_nan_is_null():
+  state = TrainState(0, params=1.0, ema_params=2.0, opt_state=None)
+  one = watch.Watch(Answers(), [], 5)
+  found = watch.run_all([one], state)
+  assert found == {f'depth/{name}': 2.0 for name in TASKS['depth'].metrics}
+  assert watch.describe(found) == 'depth/delta1 2'
+  found = watch.run_all([one], state._replace(ema_params=float('nan')))
+  assert set(found.values()) == {None}
+  assert watch.describe(found) == 'depth/delta1 -'
+
+
+def test_scoring_counts_as_time_but_not_as_slow_training(tmp_path):
+  log = logs.StepLog(tmp_path / 'metrics.jsonl', start_step=0)
+  meter = logs.Meter(log, ['depth'], batch_size=8)
+  meter.add(
+    {
+      'loss': jnp.ones(()),
+      'gradient_norm': jnp.ones(()),
+      'task_loss': jnp.ones(1),
+      'task_count': jnp.ones(1),
+    }
+  )
+  with meter.compiling():
+    time.sleep(0.3)
+  with meter.scoring(jnp.ones(())):
+    time.sleep(0.3)
+  meter.write(1)
+  (row,) = logs.load_metrics(log.path)
+  assert 0.3 <= row['seconds'] < 0.6 <= 0.3 + row['compile_seconds']
+  assert row['images_per_second'] > 8 / 0.3
+  # A run that goes on counts from there.
+  log = logs.StepLog(log.path, start_step=1)
+  assert logs.Meter(log, ['depth'], batch_size=8).seconds >= row['seconds']
+
+
+def test_the_report_draws_the_headline_beside_its_constant(tmp_path):
+  folder = tmp_path / 'tune'
+  folder.mkdir()
+  metrics = [{'step': s, 'loss/depth': 1, 'images_per_second': 9} for s in (1,)]
+  scores = [
+    {'step': s, 'seconds': s, 'depth/delta1': s / 10, 'depth/abs_rel': 1.0}
+    for s in (1, 2)
+  ] + [{'step': 3, 'seconds': 3, 'depth/delta1': None, 'normals/mean_deg': 30}]
+  rows = [
+    {'task': 'depth', 'metric': 'delta1', 'constant': 0.4},
+    {'task': 'normals', 'metric': 'mean_deg', 'constant': None},
+  ]
+
+  def write(name, lines):
+    text = ''.join(json.dumps(line) + '\n' for line in lines)
+    (folder / name).write_text(text)
+
+  write('metrics.jsonl', metrics)
+  assert len(results.make_curves(tmp_path, rows)) == 2
+  write('scores.jsonl', scores)
+  _, depth, normals, _ = results.make_curves(tmp_path, rows)
+  assert depth.title == 'tune: depth delta1 ↑'
+  assert list(depth.series.values()) == [[(1, 0.1), (2, 0.2)]]
+  assert list(depth.levels.values()) == [0.4]
+  assert normals.title == 'tune: normals mean_deg ↓' and not normals.levels
