@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from vbanana_jax import cli
 from vbanana_jax.data import sources, tfds_scenes, tfds_source
 from vbanana_jax.errors import UserError
 
@@ -73,3 +74,11 @@ def test_no_tensorflow_is_imported(frozen):
     's[0]; assert "tensorflow" not in sys.modules'
   )
   subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_the_command_says_how_to_train_on_what_it_froze(tmp_path, capsys):
+  command = f'prepare scenes --out {tmp_path} --number 2 --size {SIZE} --seed 5'
+  assert cli.main(command.split()) == 0
+  printed = capsys.readouterr().out
+  name = printed.split('--config.data.tfds=')[1].split()[0]
+  assert len(tfds_source.TfdsSource(name, tmp_path, 'train', SIZE)) == 2

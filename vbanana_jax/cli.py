@@ -124,7 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
   verb.add_argument('--seed', type=at_least(0), default=0)
   verb.set_defaults(run=run_predict)
 
-  verb = verbs.add_parser('prepare', help='turn photographs into records')
+  verb = verbs.add_parser('prepare', help='turn pictures into records')
   kinds = verb.add_subparsers(dest='kind', required=True, metavar='KIND')
   kind = kinds.add_parser(
     'image_folder',
@@ -139,6 +139,17 @@ def build_parser() -> argparse.ArgumentParser:
     '--verify', action='store_true', help='check what is in --out already'
   )
   kind.set_defaults(run=run_prepare)
+  kind = kinds.add_parser(
+    'scenes', help='freeze scenes and their labels as a TFDS data set'
+  )
+  kind.add_argument('--out', required=True, type=pathlib.Path)
+  kind.add_argument('--level', choices=('quick', 'full'), default='quick')
+  kind.add_argument('--seed', type=at_least(0), default=0)
+  kind.add_argument('--number', type=at_least(1), default=1024)
+  kind.add_argument(
+    '--size', type=at_least(8), default=64, help='pixels a side'
+  )
+  kind.set_defaults(run=run_freeze)
   return parser
 
 
@@ -236,6 +247,20 @@ def run_prepare(args, rest) -> int:
   print(
     f'{args.out}: {manifest["count"]} pictures in '
     f'{len(manifest["shards"])} shards, {len(manifest["skipped"])} left out'
+  )
+  return 0
+
+
+def run_freeze(args, rest) -> int:
+  from vbanana_jax.data import tfds_scenes
+
+  name = tfds_scenes.freeze_scenes(
+    args.out, level=args.level, seed=args.seed, n=args.number, size=args.size
+  )
+  print(
+    f'{args.out}: {args.number} scenes. To train on their pictures, add\n'
+    f'  --config.data.tfds={name} --config.data.tfds_dir={args.out} '
+    '--config.data.tfds_weight=1'
   )
   return 0
 
