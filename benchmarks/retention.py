@@ -1,11 +1,15 @@
 """Does tuning cost the generator anything? Held-out loss on the same noise.
 
+  vbanana train --config quickstart:pretrain --workdir runs/generate \
+    --config.init_from=runs/quickstart/pretrain \
+    --config.length='26_880 examples'
   python -m benchmarks.retention --runs runs/quickstart/pretrain \
-    runs/quickstart/tune [more runs] --out benchmarks/results/retention.json
+    runs/quickstart/tune runs/generate --out benchmarks/results/retention.json
 
-Every run sees the same held-out captions, pictures, noise and times. The first
-run is what the others are compared with, in a paired bootstrap over examples;
-'empty prompt' rows are the same weights when they cannot read the caption.
+The first command goes on with generation alone for as long as the tuning.
+Every run sees the same held-out captions, pictures, noise and times. Ratios
+are of mean losses, with paired bootstrap intervals over examples: to the first
+run, and to the same weights when they are given no caption to read.
 """
 
 import argparse
@@ -31,21 +35,24 @@ def main() -> None:
   parser.add_argument('--out', type=pathlib.Path)
   args = parser.parse_args()
 
-  rows = {}
+  table, first = [], None
+  print(f'{"run":<32}{"loss":>9}{"to the first run":>28}{"to no caption":>28}')
   for run in args.runs:
-    for name, blank in ((str(run), False), (f'{run}, empty prompt', True)):
-      rows[name] = make_losses(run, args.n, blank)
-  reference = rows[str(args.runs[0])]
-  table = [
-    {'run': name, 'loss': float(row.mean()), **compare(row, reference)}
-    for name, row in rows.items()
-  ]
-  for row in table:
-    low, high = row['interval']
-    print(
-      f'{row["run"]:<48} loss {row["loss"]:.5f}  '
-      f'ratio {row["ratio"]:.4f} [{low:.4f}, {high:.4f}]'
+    losses = make_losses(run, args.n, blank=False)
+    without = make_losses(run, args.n, blank=True)
+    first = losses if first is None else first
+    row = {
+      'run': str(run),
+      'loss': float(losses.mean()),
+      'to_first': compare(losses, first),
+      'to_no_caption': compare(losses, without),
+    }
+    table.append(row)
+    ratios = ''.join(
+      f'{found["ratio"]:>12.4f} [{found["low"]:.4f}, {found["high"]:.4f}]'
+      for found in (row['to_first'], row['to_no_caption'])
     )
+    print(f'{row["run"]:<32}{row["loss"]:>9.5f}{ratios}')
   if args.out:
     versions = logs.get_versions()
     logs.save_json(args.out, {'n': args.n, 'rows': table, 'versions': versions})
@@ -71,14 +78,15 @@ def make_losses(run: pathlib.Path, n: int, blank: bool) -> np.ndarray:
   source = sources.SceneSource(
     config['data']['level'], _HELD_OUT_SEED, config['image_size']
   )
-  for batch in exam.make_eval_batches(
+  batches = exam.make_eval_batches(
     Generate(empty_share=0.0),
     source,
     range(n),
     batch_size=64,
     seed=0,
-    max_text=config['data']['text_length'],
-  ):
+    max_text=config['model']['max_text'],
+  )
+  for batch in exam.trim_prompts(batches):
     valid = batch['valid']
     for extra in ('aux', 'count', 'prompt', 'valid'):
       del batch[extra]
@@ -94,9 +102,11 @@ def compare(row: np.ndarray, reference: np.ndarray) -> dict:
   rng = keys.make_rng(0, 'retention')
   draws = rng.integers(0, len(row), (1000, len(row)))
   ratios = row[draws].mean(1) / reference[draws].mean(1)
+  low, high = np.quantile(ratios, [0.025, 0.975])
   return {
     'ratio': float(row.mean() / reference.mean()),
-    'interval': [float(x) for x in np.quantile(ratios, [0.025, 0.975])],
+    'low': float(low),
+    'high': float(high),
   }
 
 

@@ -11,7 +11,7 @@ Sets up the environment as launch/quickstart.sh does, with what the tests
 need, and runs the test suite on the CPU. Arguments go to pytest:
 
   bash launch/test.sh                            everything
-  bash launch/test.sh tests/test_keys.py -x      one file, stop at a failure
+  bash launch/test.sh tests/test_durations.py -x one file, stop at a failure
   bash launch/test.sh -k depth --durations=10    by name; the slowest ten
 END
 }

@@ -6,6 +6,8 @@ from vbanana_jax import cli
 from vbanana_jax import config as config_lib
 from vbanana_jax.errors import UserError
 
+TRAIN = ('train', '--config', 'quickstart', '--workdir', 'w')
+
 
 @pytest.mark.parametrize('name', config_lib.list_configs())
 def test_every_config_loads_and_smokes(name):
@@ -58,6 +60,8 @@ def test_mistaken_overrides_are_named(override, says):
     (['train', '--config', 'no/file.py', '--workdir', 'w'], 'no/file.py'),
     (['train', '--config', 'quickstart:tuna', '--workdir', 'w'], 'tuna'),
     (['evaluate', '--workdir', 'nowhere'], 'no checkpoint'),
+    ([*TRAIN, '--config.image_size=60'], 'patches of 8'),
+    ([*TRAIN, '--config.batch_size=0'], 'batch_size is 0'),
     (['report', '--workdir', 'nowhere'], 'results.json'),
     (['predict', 'x.jpg', '--task', 'depth'], 'quickstart.sh'),
     (['predict', 'x.jpg', '--task', 'dept'], 'choose of'),

@@ -138,6 +138,13 @@ def test_any_step_can_be_the_first_of_sorted_ones():
       assert_equal_batches(one, other)
 
 
+def test_the_last_steps_are_sorted_among_themselves():
+  options = {'text_length': 40, 'short_text_length': 6}
+  batches = list(build(start_step=6, end_step=11, **options))
+  found = np.concatenate([batch['index'] for batch in batches])
+  assert len(batches) == 5 and set(found[8:]) == set(range(32, 44))
+
+
 def test_only_a_batch_with_a_long_instruction_is_padded_further():
   lengths = [b['tokens'].shape[1] for b in take(build(text_length=12), 12)]
   assert set(lengths) == {12, 64}

@@ -250,3 +250,5 @@ def test_unknown_size_and_key_are_named():
     build(size='huge')
   with pytest.raises(UserError, match='widht'):
     build(widht=3)
+  with pytest.raises(UserError, match=r"remat is 'some'.*'dots'"):
+    build(remat='some')

@@ -21,7 +21,7 @@ def make_config(**eval_changes):
 
 
 def build(config, tasks=('generate', 'depth', 'normals')):
-  return watch.build_watches(
+  return watch.build_watch(
     config,
     [TASKS[name] for name in tasks],
     weights.build_network(config),
@@ -31,18 +31,19 @@ def build(config, tasks=('generate', 'depth', 'normals')):
 
 
 def test_vision_tasks_are_watched_and_only_when_asked():
-  watches = build(make_config(every='20 percent'))
-  assert [(one.name, one.every) for one in watches] == [
-    ('depth', 10),
-    ('normals', 10),
-  ]
-  assert build(make_config(every='')) == []
-  assert build(make_config(every='0')) == []
-  assert build(make_config(every='2 steps'), ('generate', 'edit')) == []
+  watched = build(make_config(every='20 percent'))
+  assert watched.every == 10
+  names = [evaluator.task.name for evaluator, _ in watched.exams]
+  assert names == ['depth', 'normals']
+  assert build(make_config(every='')) is None
+  assert build(make_config(every='0')) is None
+  assert build(make_config(every='2 steps'), ('generate', 'edit')) is None
   with pytest.raises(UserError, match='600 steps'):
     build(make_config(every='often'))
   with pytest.raises(UserError, match='batch_size is 9'):
     build(make_config(every='2 steps', batch_size=9))
+  with pytest.raises(UserError, match='at least one scene'):
+    build(make_config(every='2 steps', watch=0))
 
 
 class Answers:
@@ -56,11 +57,11 @@ class Answers:
 
 def test_averaged_weights_are_scored_and_nan_is_null():
   state = TrainState(0, params=1.0, ema_params=2.0, opt_state=None)
-  one = watch.Watch(Answers(), [], 5)
-  found = watch.run_all([one], state)
+  watched = watch.Watch([(Answers(), [])], 5)
+  found = watched.run(state)
   assert found == {f'depth/{name}': 2.0 for name in TASKS['depth'].metrics}
   assert watch.describe(found) == 'depth/delta1 2'
-  found = watch.run_all([one], state._replace(ema_params=float('nan')))
+  found = watched.run(state._replace(ema_params=float('nan')))
   assert set(found.values()) == {None}
   assert watch.describe(found) == 'depth/delta1 -'
 

@@ -5,6 +5,7 @@
   vbanana report    --workdir runs/a
   vbanana predict   photo.jpg --task depth
   vbanana prepare   image_folder photos.zip --out data/photos
+  vbanana prepare   scenes --out data/tfds
 
 Only this file knows flags, exit codes and folders' names; what it calls are
 plain functions of a config and paths.
@@ -64,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     '--config',
     required=True,
     metavar='NAME[:ARG]',
-    help='a config of the package (quickstart, cpu_hour), or a .py file',
+    help='quickstart, cpu_hour or photos of the package, or a .py file',
   )
   verb.add_argument('--workdir', required=True, type=pathlib.Path)
   verb.set_defaults(run=run_train)
@@ -100,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
   verb.add_argument('image', nargs='*', type=pathlib.Path)
   verb.add_argument(
     '--task',
-    help='depth, normals, semantic, instance, referring or edit',
+    help='depth, normals, semantic, instance, referring, edit or generate',
   )
   verb.add_argument(
     '--classes', help='semantic: names, split by commas; instance: one name'
@@ -279,17 +280,18 @@ def find_run(folder: pathlib.Path) -> pathlib.Path:
 
 
 def find_newest_run() -> pathlib.Path:
-  """The workdir under runs/ that was tuned last."""
+  """The workdir under runs/ that was trained last."""
   from vbanana_jax.checkpoint import newest_step
 
+  root = pathlib.Path('runs')
   runs = [
     path.parent
-    for path in pathlib.Path('runs').glob('*/tune/run.json')
+    for path in (*root.glob('*/tune/run.json'), *root.glob('*/run.json'))
     if newest_step(path.parent) is not None
   ]
   if not runs:
     raise UserError(
-      'there is no tuned run under runs/: make one with bash '
+      'there is no trained run under runs/: make one with bash '
       'launch/quickstart.sh (about a quarter of an hour), or name one with '
       '--checkpoint'
     )

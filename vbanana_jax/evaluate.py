@@ -100,7 +100,7 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
   for trial in bar:
     bar.set_postfix_str(trial.name)
     task = TASKS[trial.task]
-    batches = list(build.build_exam(config, task, level, trial.limit))
+    batches = build.build_exam(config, task, level, trial.limit)
     paint = make_painter(model, seed=config['seed'], steps=trial.steps)
     scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
     rows += make_rows(trial, scores, constants(task, batches))
@@ -145,7 +145,7 @@ def make_constants(
       range(settings['constant_scenes']),
       batch_size=settings['batch_size'],
       seed=_TRAIN_POSE_SEED,
-      max_text=build.exam_text_length(config, level),
+      max_text=config['model']['max_text'],
     )
     return evaluator, evaluator.fit(batches)
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -47,7 +48,9 @@ def get_versions() -> dict[str, str]:
 
 
 def get_git_state() -> dict[str, str]:
-  """Commit of the source tree and whether it was changed since."""
+  """Commit of the source tree and whether it was changed since, if known."""
+  if shutil.which('git') is None:
+    return {'commit': 'unknown', 'changed': 'unknown'}
 
   def git(*words: str) -> str:
     done = subprocess.run(
@@ -166,9 +169,9 @@ def make_bar(total: int, initial: int, name: str) -> tqdm.tqdm:
 class Meter:
   """Averages between log lines, and where the time went.
 
-  `seconds`, `cpu_seconds` (of all threads) and `waited` add up over resumes;
-  compilation is kept apart. Scoring counts as time, but does not slow down
-  the images a second.
+  `seconds`, `cpu_seconds` (of all threads) and `waited` add up over resumes,
+  and so does compilation, which is kept apart. Scoring counts as time, but
+  does not slow down the images a second.
 
   Args:
     log: where lines go.
@@ -189,7 +192,7 @@ class Meter:
     self._seconds = log.last.get('seconds', 0.0)
     self._cpu_seconds = log.last.get('cpu_seconds', 0.0)
     self._waited = log.last.get('waited', 0.0)
-    self._compile_seconds = 0.0
+    self._compile_seconds = log.last.get('compile_seconds', 0.0)
     self._start()
 
   def _start(self) -> None:

@@ -154,11 +154,27 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
         for trial, examples in gallery.items()
       },
       notes=answers.NOTES,
+      by_count=make_count_table(results['by_count']),
       colour_distance=distances,
       config=results['config'],
       versions=results['versions'],
     ),
   )
+
+
+def make_count_table(
+  by_count: dict[str, dict[str, dict[str, float | None]]],
+) -> dict[str, dict[str, float]]:
+  """Headline scores of every task by number of objects, NaN left out."""
+  table = {}
+  for trial, found in by_count.items():
+    metric = next(iter(TASKS[trial.partition('@')[0]].metrics))
+    table[f'{trial} {metric}'] = {
+      str(count): scores[metric]
+      for count, scores in found.items()
+      if scores[metric] is not None
+    }
+  return table
 
 
 def make_curves(

@@ -62,7 +62,7 @@ def on_own_rows(function: Callable, mesh: Mesh, *, shared: int = 0) -> Callable:
 
 def check_batch_size(key: str, batch_size: int, mesh: Mesh) -> None:
   """Raises UserError unless the devices can share the batch evenly."""
-  if batch_size % mesh.size:
+  if batch_size < 1 or batch_size % mesh.size:
     below = batch_size // mesh.size * mesh.size
     legal = [str(size) for size in (below, below + mesh.size) if size]
     raise UserError(

@@ -2,10 +2,13 @@
 
 import signal
 import sys
+import threading
 
 
 class StopSignals:
   """Context in which the first signal asks and a second one kills.
+
+  Python delivers signals to the main thread alone; elsewhere nothing asks.
 
   Attributes:
     asked: whether a signal came.
@@ -13,9 +16,11 @@ class StopSignals:
 
   def __enter__(self) -> 'StopSignals':
     self.asked = False
+    is_main = threading.current_thread() is threading.main_thread()
     self._before = {
       number: signal.signal(number, self._remember)
       for number in (signal.SIGINT, signal.SIGTERM)
+      if is_main
     }
     return self
 

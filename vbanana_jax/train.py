@@ -5,7 +5,6 @@ Read from the top: what is built, where the state comes from, the loop.
 
 import contextlib
 import pathlib
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -28,7 +27,8 @@ from vbanana_jax.step import make_train_step
 from vbanana_jax.stopping import StopSignals
 
 # Top-level keys that a run may change when it goes on. Where the weights came
-# from no longer matters once there is a checkpoint.
+# from no longer matters once there is a checkpoint; the length still does,
+# because the learning rate follows it.
 RESUME_MAY_CHANGE = (
   'log_every',
   'save_every',
@@ -42,7 +42,8 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
   """Trains from wherever `workdir` stands to the end of the config's length.
 
   On one kind of hardware and one version of the packages a run that was
-  stopped and went on is bit-equal to one that never stopped.
+  stopped and went on is bit-equal to one that never stopped (on a GPU with
+  XLA_FLAGS=--xla_gpu_deterministic_ops=true).
 
   Args:
     config: see `configs/base.py`, as plain nested dicts.
@@ -57,12 +58,16 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
     Interrupted: by a signal, after saving.
   """
   batch_size = config['batch_size']
+  mesh = sharding.make_mesh()
+  sharding.check_batch_size('config.batch_size', batch_size, mesh)
   total = durations.to_steps(config['length'], batch_size=batch_size)
+  log_every, save_every = (
+    durations.to_steps(config[key], batch_size=batch_size, total_steps=total)
+    for key in ('log_every', 'save_every')
+  )
   mixture = build.build_mixture(config)
   model = weights.build_network(config)
   optimizer = optim.build_optimizer(config['optim'], total)
-  mesh = sharding.make_mesh()
-  sharding.check_batch_size('config.batch_size', batch_size, mesh)
 
   with contextlib.ExitStack() as stack:
     stack.enter_context(checkpoint.hold(workdir))
@@ -85,108 +90,80 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
       text_length=config['data']['text_length'],
       short_text_length=config['data']['short_text_length'],
       start_step=start,
+      end_step=total,
       one_pass_share=config['loss']['one_pass_share'],
     )
     stack.callback(host_batches.close)
     batches = (sharding.put_batch(batch, mesh) for batch in host_batches)
     task_names = [task.name for task in mixture.tasks]
-    step_fn = make_train_step(
-      model,
-      optimizer,
-      seed=config['seed'],
-      num_tasks=len(task_names),
-      time_mean=config['loss']['time_mean'],
-      time_std=config['loss']['time_std'],
-      ema_decay=config['optim']['ema_decay'],
+    train_step = jax.jit(
+      make_train_step(
+        model,
+        optimizer,
+        seed=config['seed'],
+        num_tasks=len(task_names),
+        time_mean=config['loss']['time_mean'],
+        time_std=config['loss']['time_std'],
+        ema_decay=config['optim']['ema_decay'],
+      ),
+      donate_argnums=0,
+      out_shardings=sharding.make_replicated(mesh),
     )
-    step_fn = jax.jit(
-      step_fn, donate_argnums=0, out_shardings=sharding.make_replicated(mesh)
-    )
-    first = next(batches)
+    compiled_steps = {}  # by the length that instructions are padded to
+    watched = watch.build_watch(config, mixture.tasks, model, mesh, total)
+    batch, metrics = next(batches), None
+
     meter = logs.Meter(
       logs.StepLog(workdir / 'metrics.jsonl', start_step=start),
       task_names,
       batch_size=batch_size,
     )
-    every = {
-      key: durations.to_steps(
-        config[key], batch_size=batch_size, total_steps=total
-      )
-      for key in ('log_every', 'save_every')
-    }
-    watches = watch.build_watches(config, mixture.tasks, model, mesh, total)
-    with meter.compiling():
-      for one in watches:
-        one.compile(state)
     scores = logs.StepLog(workdir / 'scores.jsonl', start_step=start)
+    if watched:
+      with meter.compiling():
+        watched.compile(state)
     bar = stack.enter_context(logs.make_bar(total, start, workdir.name))
     signals = stack.enter_context(StopSignals())
 
-    def score(state: TrainState, step: int) -> None:
-      due = [one for one in watches if step % one.every == 0]
-      if due:
+    for step in range(start + 1, total + 1):
+      length = batch['tokens'].shape[1]
+      if length not in compiled_steps:
+        with meter.compiling():
+          compiled_steps[length] = train_step.lower(state, batch).compile()
+      before = metrics
+      state, metrics = compiled_steps[length](state, batch)
+      # While the devices work on this step, the host looks at the loss of the
+      # one before and prepares the batch of the next.
+      check_finite(before, step - 1)
+      meter.add(metrics)
+      is_last = step == total
+      if not is_last:
+        with meter.waiting():
+          batch = next(batches)
+
+      stop = signals.asked and not is_last
+      must_score = watched and (is_last or step % watched.every == 0)
+      must_save = is_last or stop or step % save_every == 0
+      # A log line ends where a checkpoint does: a run that goes on from there
+      # finds the time it took so far in the last line.
+      must_log = must_save or step % log_every == 0
+      if must_score or must_log:
+        check_finite(metrics, step)
+      if must_score:
         with meter.scoring(state):
-          found = watch.run_all(due, state)
+          found = watched.run(state)
         scores.write({'step': step, 'seconds': meter.seconds, **found})
         bar.write(f'step {step}: {watch.describe(found)}')
-
-    def save(state: TrainState) -> None:
-      checkpoints.save(state, weights.make_manifest())
-
-    return run_steps(
-      step_fn, state, first, batches, meter, bar, every, score, save, signals
-    )
-
-
-def run_steps(
-  step_fn: Callable,
-  state: TrainState,
-  batch: dict,
-  batches: Iterator[dict],
-  meter: logs.Meter,
-  bar: Any,
-  every: dict[str, int],
-  score: Callable[[TrainState, int], None],
-  save: Callable[[TrainState], None],
-  signals: StopSignals,
-) -> TrainState:
-  """The loop: step, next batch; score, log and save if due; stop if asked.
-
-  A step is compiled once for each length that instructions are padded to.
-  The host prepares the next batch while the devices work on this one, and
-  looks at a step's loss only when the next step is under way.
-  """
-  total, metrics = bar.total, None
-  compiled = {}  # by length of the instructions
-  for step in range(bar.n + 1, total + 1):
-    before, length = metrics, batch['tokens'].shape[1]
-    if length not in compiled:
-      with meter.compiling():
-        compiled[length] = step_fn.lower(state, batch).compile()
-    state, metrics = compiled[length](state, batch)
-    check_finite(before, step - 1)
-    meter.add(metrics)
-    if step < total:
-      with meter.waiting():
-        batch = next(batches)
-
-    stop = signals.asked
-    if not stop:
-      score(state, step)
-    must_save = step % every['save_every'] == 0 or step == total or stop
-    # A log line ends where a checkpoint does: a run that goes on from there
-    # finds the time it took so far in the last line.
-    if step % every['log_every'] == 0 or must_save:
-      check_finite(metrics, step)
-      bar.set_postfix_str(meter.write(step), refresh=False)
-    bar.update()
-    if must_save:
-      save(state)
-    if stop:
-      raise Interrupted(
-        f'saved at step {step} of {total}; the same command goes on from here'
-      )
-  return state
+      if must_log:
+        bar.set_postfix_str(meter.write(step), refresh=False)
+      bar.update()
+      if must_save:
+        checkpoints.save(state, weights.make_manifest())
+      if stop:
+        raise Interrupted(
+          f'saved at step {step} of {total}; the same command goes on from here'
+        )
+    return state
 
 
 def check_finite(metrics: dict[str, jax.Array] | None, step: int) -> None:

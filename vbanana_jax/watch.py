@@ -12,6 +12,7 @@ import jax
 
 from vbanana_jax import durations, evaluators, sharding
 from vbanana_jax.data import build
+from vbanana_jax.errors import UserError
 from vbanana_jax.state import TrainState
 from vbanana_jax.step import make_painter
 from vbanana_jax.tasks import base
@@ -20,47 +21,58 @@ _NEVER = ('', '0')
 
 
 class Watch:
-  """One task's scores of averaged weights, every so many steps.
+  """Scores of averaged weights, one pass, every so many steps.
 
   Args:
-    evaluator: of the task, asked for one-pass answers.
-    batches: the questions, padded alike.
+    exams: evaluators, each with its questions, padded alike.
     every: how often, in steps.
   """
 
   def __init__(
     self,
-    evaluator: evaluators.TaskEvaluator,
-    batches: Sequence[dict[str, Any]],
+    exams: Sequence[tuple[evaluators.TaskEvaluator, list[dict[str, Any]]]],
     every: int,
   ):
-    self.name = evaluator.task.name
     self.every = every
-    self._evaluator = evaluator
-    self._batches = batches
+    self.exams = tuple(exams)
 
   def compile(self, state: TrainState) -> None:
     """Compiles, so that `run` only runs."""
-    self._evaluator.compile(state.ema_params, self._batches[0])
+    for evaluator, batches in self.exams:
+      evaluator.compile(state.ema_params, batches[0])
 
-  def run(self, state: TrainState) -> dict[str, float]:
-    """The task's metrics by name, headline first."""
-    found = self._evaluator.measure(state.ema_params, self._batches)
-    return {name: found[name] for name in self._evaluator.task.metrics}
+  def run(self, state: TrainState) -> dict[str, float | None]:
+    """'task/metric' -> score, headline first; None where it is no number."""
+    scores = {}
+    for evaluator, batches in self.exams:
+      found = evaluator.measure(state.ema_params, batches)
+      for metric in evaluator.task.metrics:
+        value = found[metric] if math.isfinite(found[metric]) else None
+        scores[f'{evaluator.task.name}/{metric}'] = value
+    return scores
 
 
-def build_watches(
+def build_watch(
   config: Mapping[str, Any],
   tasks: Sequence[base.Task],
   model: Any,
   mesh: jax.sharding.Mesh,
   total_steps: int,
-) -> list[Watch]:
-  """A watch for every vision task of a mixture; none without `eval.every`."""
+) -> Watch | None:
+  """A watch over a mixture's vision tasks; None without any or `eval.every`.
+
+  Raises:
+    UserError: for a mistake in the config's `eval` section.
+  """
   settings = config['eval']
   tasks = [task for task in tasks if task.vision]
   if settings['every'] in _NEVER or not tasks:
-    return []
+    return None
+  if settings['watch'] < 1:
+    raise UserError(
+      f'config.eval.watch is {settings["watch"]}: score at least one scene, '
+      'or set config.eval.every=0 to score none'
+    )
   sharding.check_batch_size(
     'config.eval.batch_size', settings['batch_size'], mesh
   )
@@ -71,25 +83,16 @@ def build_watches(
   )
   paint = make_painter(model, seed=config['seed'], steps=0)
   level = config['data']['level']
-  return [
-    Watch(
-      evaluators.TaskEvaluator(task, paint, mesh),
-      list(build.build_exam(config, task, level, settings['watch'])),
-      every,
-    )
-    for task in tasks
-  ]
-
-
-def run_all(
-  watches: Sequence[Watch], state: TrainState
-) -> dict[str, float | None]:
-  """'task/metric' -> score; None where it is not a number."""
-  return {
-    f'{watch.name}/{metric}': value if math.isfinite(value) else None
-    for watch in watches
-    for metric, value in watch.run(state).items()
-  }
+  return Watch(
+    [
+      (
+        evaluators.TaskEvaluator(task, paint, mesh),
+        build.build_exam(config, task, level, settings['watch']),
+      )
+      for task in tasks
+    ],
+    every,
+  )
 
 
 def describe(scores: Mapping[str, float | None]) -> str:

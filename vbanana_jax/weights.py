@@ -12,7 +12,18 @@ from vbanana_jax.tokenizer import Tokenizer
 
 
 def build_network(config: dict[str, Any]) -> models.DiT:
-  """The network of a config, for the vocabulary that the package ships."""
+  """The network of a config, for the vocabulary that the package ships.
+
+  Raises:
+    UserError: for a mistake in the model's section, or pictures that do not
+      divide into its patches.
+  """
+  size, patch = config['image_size'], config['model']['patch']
+  if size < patch or size % patch:
+    raise UserError(
+      f'config.image_size is {size}, which does not divide into patches of '
+      f'{patch} pixels (config.model.patch)'
+    )
   return models.build_model(
     {**config['model'], 'vocab_size': Tokenizer.load().vocab_size}
   )

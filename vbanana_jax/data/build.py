@@ -1,7 +1,7 @@
 """From a config's sections to sources, a mixture, and batches of the exam."""
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from vbanana_jax.data import array_records, exam, mixture, sources
@@ -64,22 +64,18 @@ def build_mixture(config: Mapping) -> mixture.Mixture:
 
 def build_exam(
   config: Mapping, task: base.Task, level: str, limit: int
-) -> Iterator[dict[str, Any]]:
+) -> list[dict[str, Any]]:
   """The first `limit` scenes of the frozen exam at the config's picture size.
 
   See `exam.make_eval_batches` for what a batch holds.
   """
-  return exam.exam_batches(
-    task,
-    level,
-    config['eval']['batch_size'],
-    limit,
-    max_text=exam_text_length(config, level),
-    size=config['image_size'],
+  return exam.trim_prompts(
+    exam.exam_batches(
+      task,
+      level,
+      config['eval']['batch_size'],
+      limit,
+      max_text=config['model']['max_text'],
+      size=config['image_size'],
+    )
   )
-
-
-def exam_text_length(config: Mapping, level: str) -> int:
-  """What batches are padded to: as in training, or all that the model takes."""
-  same = level == config['data']['level']
-  return config['data']['text_length'] if same else config['model']['max_text']

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ def exam_batches(
     level: level of the scenes.
     batch_size: rows a batch; the last one is padded.
     limit: use only this many scenes from the start.
-    max_text: length of the token arrays.
+    max_text: length of the token arrays; a longer instruction is refused.
     size: another picture size than the frozen one (other labels, so the
       frozen digest does not apply).
   """
@@ -140,6 +140,13 @@ def make_eval_batches(
     batch['valid'] = np.arange(batch_size) < len(chosen)
     prompts = [answer.prompt for _, answer in posed]
     yield {**batch, 'prompt': prompts + prompts[-1:] * padding}
+
+
+def trim_prompts(batches: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+  """The batches, their tokens no longer than the longest instruction."""
+  batches = list(batches)
+  longest = max(int((b['tokens'] != 0).sum(1).max()) for b in batches)
+  return [{**b, 'tokens': b['tokens'][:, :longest]} for b in batches]
 
 
 def pose_row(

@@ -33,19 +33,21 @@ def build_stream(
   text_length: int | None = None,
   short_text_length: int | None = None,
   start_step: int = 0,
+  end_step: int | None = None,
   one_pass_share: float = 0.5,
   process_index: int = 0,
   process_count: int = 1,
   threads: int = 2,
   prefetch: int = 2,
 ) -> Iterator[Batch]:
-  """Endless iterator of numpy batches, from `start_step` on.
+  """Iterator of numpy batches, from `start_step` to `end_step`.
 
   The batch of a step is a function of (mixture, seed, step): there is no
   iterator state to save, and resuming is starting at the step. Step s holds
   examples [s b, (s + 1) b), of which each of several processes gets its
   contiguous rows. With a `short_text_length`, the examples of every eight
-  steps are sorted: those with short instructions fill the first batches.
+  steps (of fewer at the end) are sorted: those with short instructions fill
+  the first batches.
 
   Args:
     mixture: tasks, sources and weights.
@@ -56,6 +58,7 @@ def build_stream(
       instruction is padded to `max_text`. `max_text` if not given.
     short_text_length: length of the token arrays of short instructions.
     start_step: step of the first batch.
+    end_step: step after the last batch; endless if not given.
     one_pass_share: share of a vision task's examples that train as one-pass
       answers; 0 for the other tasks.
     process_index: this process's number.
@@ -85,16 +88,19 @@ def build_stream(
     mixture, seed=seed, max_text=max_text, one_pass_share=one_pass_share
   )
 
+  # That end is out of reach but leaves grain room for its own arithmetic.
+  end_step = sys.maxsize // 16 if end_step is None else end_step
+
   def read(group: int) -> list[Batch]:
+    last = min((group + 1) * steps, end_step)
     rows = [
       poser[step * batch_size + process_index * local_size + row]
-      for step in range(group * steps, (group + 1) * steps)
+      for step in range(group * steps, last)
       for row in range(local_size)
     ]
     return make_batches(rows, local_size, lengths)
 
-  # The end is out of reach but leaves grain room for its own arithmetic.
-  groups = grain.MapDataset.range(start_step // steps, sys.maxsize // 2)
+  groups = grain.MapDataset.range(start_step // steps, -(-end_step // steps))
   options = grain.ReadOptions(
     num_threads=threads, prefetch_buffer_size=prefetch
   )

@@ -59,7 +59,7 @@ def build_model(config: Mapping, policy: DotPolicy | None = None) -> DiT:
     policy: arithmetic; the backend's own if not given.
 
   Raises:
-    UserError: for an unknown size.
+    UserError: for an unknown size, key or rematerialisation.
   """
   fields = dict(config)
   size = fields.pop('size')
@@ -69,6 +69,11 @@ def build_model(config: Mapping, policy: DotPolicy | None = None) -> DiT:
   unknown = set(fields) - known
   if unknown:
     raise UserError(f'config.model has unknown keys: {sorted(unknown)}')
+  remat = fields.get('remat', 'none')
+  if remat not in layers.REMAT:
+    raise UserError(
+      f'config.model.remat is {remat!r}: choose of {list(layers.REMAT)}'
+    )
   return DiT(ModelConfig(**SIZES[size], **fields), policy or build_policy())
 
 

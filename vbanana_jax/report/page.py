@@ -51,6 +51,7 @@ class Report:
 
   Fields:
     seconds: wall time by phase.
+    by_count: task and metric -> number of objects -> score.
     colour_distance: task -> column -> number; mean 8-bit levels and so on.
     notes: task -> one line on how to read its pictures.
   """
@@ -62,6 +63,9 @@ class Report:
   curves: list[charts.Chart] = dataclasses.field(default_factory=list)
   galleries: dict[str, list[Example]] = dataclasses.field(default_factory=dict)
   notes: dict[str, str] = dataclasses.field(default_factory=dict)
+  by_count: dict[str, dict[str, float]] = dataclasses.field(
+    default_factory=dict
+  )
   colour_distance: dict[str, dict[str, float]] = dataclasses.field(
     default_factory=dict
   )
@@ -91,7 +95,15 @@ def make_page(report: Report) -> str:
       ),
       'curves',
     ),
-    _section('Painted colours', _colours(report.colour_distance)),
+    _section('Scores by number of objects', _numbers(report.by_count)),
+    _section(
+      'Painted colours',
+      _numbers(
+        report.colour_distance,
+        'How far painted colours lie from the nearest legal ones, in 8-bit '
+        'levels: 0 is exact, 255 is black for white.',
+      ),
+    ),
     *(
       _section(f'Task: {task}', body, 'task')
       for task, body in _galleries(report).items()
@@ -159,13 +171,13 @@ def _scores(rows: list[Row]) -> str:
   )
 
 
-def _colours(distances: dict[str, dict[str, float]]) -> str:
-  if not distances:
+def _numbers(table: dict[str, dict[str, float]], hint: str = '') -> str:
+  if not table:
     return ''
-  columns = list(dict.fromkeys(c for row in distances.values() for c in row))
+  columns = list(dict.fromkeys(c for row in table.values() for c in row))
   head = ''.join(f'<th>{html.escape(column)}' for column in columns)
   lines = []
-  for task, row in distances.items():
+  for task, row in table.items():
     cells = ''.join(
       f'<td>{row[c]:.4g}</td>' if c in row else '<td>&ndash;</td>'
       for c in columns
@@ -174,8 +186,7 @@ def _colours(distances: dict[str, dict[str, float]]) -> str:
   return (
     f'<div class="table"><table><thead><tr><th>task{head}</tr></thead>'
     f'<tbody>{"".join(lines)}</tbody></table></div>'
-    '<p class="hint">How far painted colours lie from the nearest legal '
-    'ones, in 8-bit levels: 0 is exact, 255 is black for white.</p>'
+    + (f'<p class="hint">{html.escape(hint)}</p>' if hint else '')
   )
 
 

@@ -26,7 +26,7 @@ def draw_lights(
   """Lights as in `Scene.lights`: a sun, or lamps within the room."""
   lights = np.zeros((MAX_LIGHTS, 7), np.float32)
   number = 1 + draw.below(level.max_lights)
-  if outdoor:  # a sun far away, sometimes with a weak second light
+  if outdoor:  # a sun far away
     azimuth = draw.between(-1.9, 1.9)  # 0: behind the camera
     elevation = math.radians(draw.between(30.0, 70.0))
     flat = 200.0 * math.cos(elevation)
