@@ -26,7 +26,7 @@ def get_config(arg: str = 'tune'):
   config.data.short_text_length = 16
   if 'pretrain' in words:
     config.mixture.update(PRETRAIN)
-    config.length = '3_360 examples'
+    config.length = '3_456 examples'
   else:
     config.mixture.update(TUNE)
     config.length = '26_880 examples'
