@@ -2,7 +2,9 @@
 
 Purpose: shows the whole journey at a size where it takes minutes.
 Command: bash launch/quickstart.sh
-Hardware: 2 CPU cores, 4 GB.
+Hardware: 2 CPU cores, 4 GB; eleven minutes.
+Expect: depth delta1 .80 to .88, normals 16 to 20 degrees, semantic mIoU .40 to
+  .50, referring cIoU .25 to .45, instance pmF1 .10 to .15.
 """
 
 from vbanana_jax.configs import base
