@@ -14,6 +14,7 @@ def get_config(arg: str = ''):
   words = base.parse_arg(arg, ('smoke',))
   config = base.get_base()
   config.mixture.generate = 1.0
+  config.data.short_text_length = 16
   config.data.photos_weight = 2.0
   config.length = '28_000 examples'
   return base.make_smoke(config) if 'smoke' in words else config

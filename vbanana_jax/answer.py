@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -48,6 +49,7 @@ class Answerer:
   def __init__(self, run: pathlib.Path):
     self.run = run
     self.config, self.model, self.params = weights.load_run(run)
+    self._painters: dict[tuple, Callable] = {}
 
   def answer(
     self, wish: Wish, image: pathlib.Path | None, out: pathlib.Path
@@ -59,13 +61,7 @@ class Answerer:
     """
     task, question, names = ask(wish, self.config['data']['level'])
     size = wish.size or self.config['image_size']
-    paint = make_painter(
-      self.model,
-      seed=wish.seed,
-      steps=_count_steps(wish),
-      guidance=wish.guidance,
-    )
-    compiled = jax.jit(paint)
+    compiled = self._compile(wish.seed, _count_steps(wish), wish.guidance)
 
     def paint_one(source: np.ndarray | None, prompt: str) -> np.ndarray:
       batch = self._make_batch(task, source, prompt, size)
@@ -87,6 +83,15 @@ class Answerer:
         'versions': logs.get_versions(),
       },
     )
+
+  def _compile(self, seed: int, steps: int, guidance: float) -> Callable:
+    """The painter, compiled once for each way of painting and each size."""
+    key = (seed, steps, guidance)
+    if key not in self._painters:
+      self._painters[key] = jax.jit(
+        make_painter(self.model, seed=seed, steps=steps, guidance=guidance)
+      )
+    return self._painters[key]
 
   def _make_batch(self, task, source, prompt, size) -> dict[str, Any]:
     has_source = source is not None

@@ -6,6 +6,7 @@ photo's size: half-way between two colours lies a third label or a false
 depth.
 """
 
+import functools
 import io
 import json
 import pathlib
@@ -134,8 +135,13 @@ def decode(
 ) -> dict[str, np.ndarray]:
   """`task.decode` of one picture, as numpy arrays without a batch axis."""
   batched = jax.tree.map(lambda leaf: np.asarray(leaf)[None], dict(aux))
-  decoded = jax.jit(task.decode)(painted[None], batched)
+  decoded = _decode(task, painted[None], batched)
   return {key: np.asarray(leaf)[0] for key, leaf in decoded.items()}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _decode(task, rgb, aux):
+  return task.decode(rgb, aux)
 
 
 def resize_depth(
