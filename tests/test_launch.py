@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -126,8 +127,14 @@ def test_failing_phase_stops_with_its_exit_code(tmp_path):
 def test_ctrl_c_stops_with_the_exit_code_of_the_phase(code, expected, tmp_path):
   save = f'trap "exit {code}" INT; touch "$HOME/ready"; sleep 30 & wait'
   env, log = make_environment(tmp_path, fails_on='pretrain', failure=save)
+  script = str(ROOT / 'launch' / 'quickstart.sh')
+  # What runs in the background ignores SIGINT, and hands that down to bash.
+  listening = (
+    'import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); '
+    f"os.execvp('bash', ['bash', {script!r}])"
+  )
   process = subprocess.Popen(
-    ['bash', str(ROOT / 'launch' / 'quickstart.sh')],
+    [sys.executable, '-c', listening],
     env=env,
     stdout=subprocess.DEVNULL,
     stderr=subprocess.DEVNULL,
