@@ -61,10 +61,10 @@ def get_base() -> ConfigDict:
   config.optim.ema_decay = 0.999
 
   config.eval = ConfigDict()
-  config.eval.limit = 512  # scenes of the exam
+  config.eval.limit = 512  # scenes of the exam; 0 for none
   config.eval.batch_size = 48
   config.eval.constant_scenes = 256  # training scenes to fit constants on
-  config.eval.sampled_limit = 64  # pictures of generate and edit
+  config.eval.sampled_limit = 64  # of generate and edit; 0 for none
   config.eval.sampled_steps = 16
   config.eval.instance_steps = 8
   config.eval.gallery = 4  # examples a task in the report

@@ -88,7 +88,6 @@ def test_one_task_from_two_sources_is_one_task():
     ]
   )
   assert [t.name for t in mixed.tasks] == ['generate', 'depth']
-  assert mixed.shares() == {'generate': 0.5, 'depth': 0.5}
   tasks = [mixed.task_of(index) for index in range(4)]
   assert sorted(tasks) == [0, 0, 1, 1]
 

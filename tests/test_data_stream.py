@@ -39,14 +39,14 @@ class FakeSource:
 
 
 def build(rows=None, bad_row=None, **options):
-  options = {'batch_size': 4, 'seed': 3, 'max_text': 64, **options}
+  known = {'batch_size': 4, 'seed': 3, 'max_text': 64, 'end_step': 999}
   mixed = mixture.Mixture(
     [
       mixture.Entry(Generate(empty_share=0.0), FakeSource('photos', rows), 1),
       mixture.Entry(Depth(), FakeSource('scenes', None, bad_row), 3),
     ]
   )
-  return stream.build_stream(mixed, **options)
+  return stream.build_stream(mixed, **{**known, **options})
 
 
 def take(iterator, n):

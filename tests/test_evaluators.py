@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from vbanana_jax import evaluators, sharding
+from vbanana_jax import config as config_lib
+from vbanana_jax import evaluate, evaluators, sharding
 from vbanana_jax.data import exam, sources
 from vbanana_jax.tasks import TASKS
 
@@ -99,3 +100,12 @@ def test_the_best_constant_is_fitted_a_metric(source):
     for name, direction in task.metrics.items():
       sign = 1 if direction == 'max' else -1
       assert sign * scores[name] >= sign * every[name]
+
+
+def test_nothing_is_asked_of_no_scene_or_twice():
+  config = config_lib.load_config('quickstart').to_dict()
+  names = [trial.name for trial in evaluate.make_trials(config)]
+  assert {'instance', 'instance@8', 'edit@16', 'generate@16'} < set(names)
+  config['eval'] |= {'sampled_limit': 0, 'instance_steps': 0}
+  found = [trial.name for trial in evaluate.make_trials(config)]
+  assert found == [name for name in names if '@' not in name]

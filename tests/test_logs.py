@@ -2,12 +2,13 @@
 
 import sys
 
-from vbanana_jax import logs
+from vbanana_jax import checkpoint, logs
 
 
 def start(workdir, monkeypatch, **config):
   monkeypatch.setattr(sys, 'argv', ['vbanana', f'--config={config}'])
-  logs.save_run(workdir, config)
+  step = checkpoint.newest_step(workdir) or 0
+  logs.save_run(workdir, config, start_step=step)
   return logs.load_json(workdir / 'run.json')
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax import errors
+from vbanana_jax import errors, logs
 from vbanana_jax.report import answers, charts, files, page, pictures
 
 PHOTO = np.full((8, 8, 3), 200, np.uint8)
@@ -193,10 +193,12 @@ def test_curves_skip_a_torn_line_and_name_a_bad_one(tmp_path):
     '{"step": 1, "loss": 2, "note": "x"}\n{"step": 2, "loss": 1}\n'
     '{"step": 2, "loss": 1.5}\n{"step": 3, "lo'
   )
-  assert charts.load_curves(path) == {'loss': [(1, 2), (2, 1.5)]}
+  assert charts.make_curves(logs.load_metrics(path)) == {
+    'loss': [(1, 2), (2, 1.5)]
+  }
   path.write_text('{"loss": 2}\n')
   with pytest.raises(errors.UserError, match='line 1'):
-    charts.load_curves(path)
+    logs.load_metrics(path)
 
 
 def make_report(rng, examples=2, edge=16):

@@ -155,6 +155,17 @@ def test_another_config_is_refused(whole_run):
   assert (whole_run / 'run.json').read_text() == before
 
 
+def test_numbers_out_of_range_are_named(tmp_path):
+  for key, value in (('seed', -1), ('keep_checkpoints', 0), ('batch_size', -3)):
+    with pytest.raises(UserError, match=f'config.{key} is {value}'):
+      train.train(make_config(**{key: value}), tmp_path)
+  config = make_config()
+  config['model']['patch'] = 0
+  with pytest.raises(UserError, match='patches of 0 pixels'):
+    weights.build_network(config)
+  assert not list(tmp_path.iterdir())
+
+
 def test_a_full_disk_costs_nothing(tmp_path, monkeypatch):
   usage = checkpoint.shutil.disk_usage(tmp_path)
   monkeypatch.setattr(

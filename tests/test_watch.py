@@ -107,6 +107,8 @@ def test_the_report_draws_the_headline_beside_its_constant(tmp_path):
     text = ''.join(json.dumps(line) + '\n' for line in lines)
     (folder / name).write_text(text)
 
+  write('metrics.jsonl', [])  # killed before its first line
+  assert not results.make_curves(tmp_path, rows)
   write('metrics.jsonl', metrics)
   assert len(results.make_curves(tmp_path, rows)) == 2
   write('scores.jsonl', scores)

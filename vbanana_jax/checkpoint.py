@@ -16,7 +16,6 @@ import jax
 import orbax.checkpoint as ocp
 
 from vbanana_jax.errors import DiskFullError, UserError
-from vbanana_jax.logs import newest_step
 from vbanana_jax.state import TrainState
 
 try:
@@ -156,6 +155,16 @@ def hold(workdir: str | pathlib.Path) -> Iterator[None]:
       if error.errno not in _NO_LOCKS:
         raise
     yield
+
+
+def newest_step(workdir: str | pathlib.Path) -> int | None:
+  """Step of a workdir's newest committed checkpoint, without opening it."""
+  folder = pathlib.Path(workdir) / 'checkpoints'
+  if not folder.is_dir():
+    return None
+  # Orbax renames a checkpoint to its bare step when it is whole.
+  steps = [int(e.name) for e in folder.iterdir() if e.name.isdigit()]
+  return max(steps, default=None)
 
 
 def require(workdir: str | pathlib.Path) -> None:

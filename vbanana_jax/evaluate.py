@@ -56,7 +56,8 @@ def make_trials(config: dict[str, Any]) -> list[Trial]:
     for name, task in TASKS.items()
     if not task.vision
   ]
-  return trials
+  # What is asked of no scene is left out, and nothing is asked twice.
+  return list(dict.fromkeys(trial for trial in trials if trial.limit > 0))
 
 
 def fingerprint(run: pathlib.Path) -> str:
@@ -105,7 +106,7 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
     scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
     rows += make_rows(trial, scores, constants(task, batches))
     by_count[trial.name] = {
-      count: {name: _number(value) for name, value in metrics.items()}
+      count: {name: logs.to_number(value) for name, value in metrics.items()}
       for count, metrics in scores.by_count.items()
     }
     gallery[trial.name] = make_gallery(
@@ -129,15 +130,13 @@ def make_constants(
   They are fitted on scenes of the training stream, once a task.
   """
   settings = config['eval']
+  # One for all tasks, so that its scenes are rendered once.
+  source = sources.SceneSource(
+    level, config['seed'], config['image_size'], edits=True
+  )
 
   @functools.cache
   def fit(task):
-    source = sources.SceneSource(
-      level,
-      config['seed'],
-      config['image_size'],
-      edits=task.name == 'edit',
-    )
     evaluator = evaluators.ConstantEvaluator(task, mesh)
     batches = exam.make_eval_batches(
       task,
@@ -165,9 +164,9 @@ def make_rows(
     {
       'task': trial.name,
       'metric': name,
-      'value': _number(scores.metrics[name]),
-      'interval': [_number(x) for x in scores.intervals[name]],
-      'constant': _number(constants.get(name)),
+      'value': logs.to_number(scores.metrics[name]),
+      'interval': [logs.to_number(x) for x in scores.intervals[name]],
+      'constant': logs.to_number(constants.get(name)),
       'better': task.metrics.get(name),
       'n': scores.n,
     }
@@ -196,7 +195,3 @@ def _varied(batch: dict) -> Iterator[int]:
   """Rows with objects first: an empty room shows little."""
   rows = np.flatnonzero(batch['valid'])
   yield from sorted(rows, key=lambda i: (batch['count'][i] == 0, i))
-
-
-def _number(value: float | None) -> float | None:
-  return None if value is None or not np.isfinite(value) else float(value)

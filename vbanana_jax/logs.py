@@ -74,6 +74,11 @@ def save_json(path: pathlib.Path, content: Any) -> None:
   temporary.replace(path)
 
 
+def to_number(value: float | None) -> float | None:
+  """What JSON can hold of a number: null where it is not finite."""
+  return None if value is None or not np.isfinite(value) else float(value)
+
+
 def load_json(path: pathlib.Path) -> Any:
   """Reads JSON; a broken file is a UserError that names it."""
   try:
@@ -82,21 +87,18 @@ def load_json(path: pathlib.Path) -> Any:
     raise UserError(f'{path} cannot be read as JSON: {error}') from error
 
 
-def newest_step(workdir: str | pathlib.Path) -> int | None:
-  """Step of a workdir's newest committed checkpoint, without opening it."""
-  folder = pathlib.Path(workdir) / 'checkpoints'
-  if not folder.is_dir():
-    return None
-  # Orbax renames a checkpoint to its bare step when it is whole.
-  steps = [int(e.name) for e in folder.iterdir() if e.name.isdigit()]
-  return max(steps, default=None)
-
-
-def save_run(workdir: pathlib.Path, config: dict[str, Any]) -> None:
+def save_run(
+  workdir: pathlib.Path, config: dict[str, Any], *, start_step: int
+) -> None:
   """Writes run.json: everything that a reader needs to repeat the run.
 
-  Where a checkpoint is gone on from, the record of the start stays, but for
-  the config, and `resumed` gets one more of {step, command, git, versions}.
+  Where a run goes on, the record of its start stays, but for the config, and
+  `resumed` gets one more of {step, command, git, versions}.
+
+  Args:
+    workdir: of the run.
+    config: as it is now.
+    start_step: number of finished updates; 0 where a run begins.
   """
   path = workdir / 'run.json'
   now = {
@@ -104,12 +106,11 @@ def save_run(workdir: pathlib.Path, config: dict[str, Any]) -> None:
     'git': get_git_state(),
     'versions': get_versions(),
   }
-  step = newest_step(workdir)
-  if step is None:
+  if not start_step:
     save_json(path, {'config': config, **now})
     return
   before = load_json(path)
-  resumed = [*before.get('resumed', []), {'step': step, **now}]
+  resumed = [*before.get('resumed', []), {'step': start_step, **now}]
   save_json(path, {**before, 'config': config, 'resumed': resumed})
 
 
@@ -143,15 +144,26 @@ class StepLog:
 
 
 def load_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
-  """All whole lines; a line cut short by a kill is left out."""
+  """All whole lines; a line cut short by a kill is left out.
+
+  Raises:
+    UserError: a whole line is not a JSON object with a 'step'.
+  """
   if not path.exists():
     return []
-  text = path.read_text()
-  return [
-    json.loads(line)
-    for line in text[: text.rfind('\n') + 1].split('\n')
-    if line
-  ]
+  rows = []
+  for number, line in enumerate(path.read_text().split('\n')[:-1], 1):
+    if not line:
+      continue
+    try:
+      row = json.loads(line)
+      int(row['step'])
+    except (ValueError, TypeError, KeyError) as error:
+      raise UserError(
+        f'{path}, line {number}: not an object with a step; remove the line'
+      ) from error
+    rows.append(row)
+  return rows
 
 
 def make_bar(total: int, initial: int, name: str) -> tqdm.tqdm:

@@ -8,10 +8,9 @@ import numpy as np
 from vbanana_jax import evaluate, logs, predict
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers, charts, page
-from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks import TASKS, base
 
 PHASES = ('pretrain', 'tune')
-_ARROW = {'max': '\u2191', 'min': '\u2193'}
 
 
 def write_results(
@@ -22,13 +21,14 @@ def write_results(
   Scores on another level than the run's own go into a file named after it.
   Weights that are scored already are not scored again.
   """
-  own_level = logs.load_json(run / 'run.json')['config']['data']['level']
+  config = logs.load_json(run / 'run.json')['config']
+  own_level = config['data']['level']
   level = level or own_level
   suffix = '' if level == own_level else f'_{level}'
   path = workdir / f'results{suffix}.json'
   weights = evaluate.fingerprint(run)
-  if path.exists() and logs.load_json(path).get('weights') == weights:
-    results = logs.load_json(path)
+  results = logs.load_json(path) if path.exists() else {}
+  if results.get('weights') == weights:
     print(make_table(results))
     print(f'\n{path}: scored already; remove it to score again')
     return results
@@ -41,7 +41,7 @@ def write_results(
     'weights': weights,
     'phases': phases,
     'seconds_train_eval': seconds + found['seconds'],
-    'config': logs.load_json(run / 'run.json')['config'],
+    'config': config,
     'versions': logs.get_versions(),
     'git': logs.get_git_state(),
     'prompts': {
@@ -86,7 +86,7 @@ def make_table(results: dict[str, Any]) -> str:
     )
   lines += ['', 'by number of objects:']
   for task, by_count in results['by_count'].items():
-    headline = next(iter(TASKS[task.partition('@')[0]].metrics))
+    headline = _get_headline(task)
     cells = [
       f'{count}: {_text(scores[headline])}'
       for count, scores in by_count.items()
@@ -148,8 +148,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
       curves=make_curves(workdir, results['rows']),
       galleries={
         trial: [
-          _make_example(trial.partition('@')[0], example)
-          for example in examples
+          _make_example(_get_task(trial), example) for example in examples
         ]
         for trial, examples in gallery.items()
       },
@@ -168,7 +167,7 @@ def make_count_table(
   """Headline scores of every task by number of objects, NaN left out."""
   table = {}
   for trial, found in by_count.items():
-    metric = next(iter(TASKS[trial.partition('@')[0]].metrics))
+    metric = _get_headline(trial)
     table[f'{trial} {metric}'] = {
       str(count): scores[metric]
       for count, scores in found.items()
@@ -194,9 +193,10 @@ def make_curves(
   curves = []
   for phase in (*PHASES, ''):
     path = workdir / phase / 'metrics.jsonl'
-    if not path.exists():
+    metrics = logs.load_metrics(path)
+    if not metrics:
       continue
-    series = charts.load_curves(path)
+    series = charts.make_curves(metrics)
     losses = {
       name.removeprefix('loss/'): points
       for name, points in series.items()
@@ -204,9 +204,8 @@ def make_curves(
     }
     name = phase or workdir.name
     curves.append(charts.Chart(f'{name}: loss by task', losses, log_y=True))
-    scores = path.with_name('scores.jsonl')
-    if scores.exists():
-      curves += make_score_curves(name, charts.load_curves(scores), constants)
+    scores = logs.load_metrics(path.with_name('scores.jsonl'))
+    curves += make_score_curves(name, charts.make_curves(scores), constants)
     rate = {'images/s': series['images_per_second']}
     curves.append(charts.Chart(f'{name}: speed', rate))
   return curves
@@ -228,7 +227,7 @@ def make_score_curves(
     key = f'{task.name}/{metric}'
     if key not in series:
       continue
-    title = f'{phase}: {task.name} {metric} {_ARROW[better]}'
+    title = f'{phase}: {task.name} {metric} {page.ARROW[better]}'
     watched = {'first scenes of the exam': series[key]}
     levels = {}
     if key in constants:
@@ -267,15 +266,24 @@ def load_gallery(
   return gallery
 
 
-def _make_example(name: str, example: dict[str, Any]) -> page.Example:
-  task, aux = TASKS[name], example['aux']
+def _make_example(task: base.Task, example: dict[str, Any]) -> page.Example:
+  aux = example['aux']
   prediction = truth = None
   if task.vision:
     prediction = predict.decode(task, example['painted'], aux)
     truth = predict.decode(task, example['target'], aux)
   return answers.make_example(
-    name, **example, prediction=prediction, truth=truth
+    task.name, **example, prediction=prediction, truth=truth
   )
+
+
+def _get_task(trial: str) -> base.Task:
+  """The task of a trial's name, as `evaluate.Trial` makes it."""
+  return TASKS[trial.partition('@')[0]]
+
+
+def _get_headline(trial: str) -> str:
+  return next(iter(_get_task(trial).metrics))
 
 
 def _text(value: float | None) -> str:

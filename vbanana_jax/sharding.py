@@ -63,7 +63,7 @@ def on_own_rows(function: Callable, mesh: Mesh, *, shared: int = 0) -> Callable:
 def check_batch_size(key: str, batch_size: int, mesh: Mesh) -> None:
   """Raises UserError unless the devices can share the batch evenly."""
   if batch_size < 1 or batch_size % mesh.size:
-    below = batch_size // mesh.size * mesh.size
+    below = max(0, batch_size) // mesh.size * mesh.size
     legal = [str(size) for size in (below, below + mesh.size) if size]
     raise UserError(
       f'{key} is {batch_size}, which {mesh.size} devices cannot share; '

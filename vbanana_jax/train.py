@@ -57,6 +57,9 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
     NonFiniteLossError: the loss was not finite; the update was not applied.
     Interrupted: by a signal, after saving.
   """
+  for key, least in (('seed', 0), ('keep_checkpoints', 1)):
+    if config[key] < least:
+      raise UserError(f'config.{key} is {config[key]}, less than {least}')
   batch_size = config['batch_size']
   mesh = sharding.make_mesh()
   sharding.check_batch_size('config.batch_size', batch_size, mesh)
@@ -80,7 +83,7 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
     if start >= total:
       print(f'{workdir}: trained already, {start} of {total} steps')
       return state
-    logs.save_run(workdir, config)
+    logs.save_run(workdir, config, start_step=start)
 
     host_batches = stream.build_stream(
       mixture,
@@ -219,7 +222,7 @@ def start_state(
   if not config['init_from']:
     return state
   params = weights.load_averaged(
-    pathlib.Path(config['init_from']), model, config['image_size']
+    pathlib.Path(config['init_from']).expanduser(), model, config['image_size']
   )
   return state._replace(
     params=params, ema_params=jax.tree.map(jnp.copy, params)

@@ -4,13 +4,12 @@ Nothing is chosen by these scores and nothing random is drawn, so a run that
 is watched ends in the same weights as one that is not.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 
-from vbanana_jax import durations, evaluators, sharding
+from vbanana_jax import durations, evaluators, logs, sharding
 from vbanana_jax.data import build
 from vbanana_jax.errors import UserError
 from vbanana_jax.state import TrainState
@@ -47,8 +46,8 @@ class Watch:
     for evaluator, batches in self.exams:
       found = evaluator.measure(state.ema_params, batches)
       for metric in evaluator.task.metrics:
-        value = found[metric] if math.isfinite(found[metric]) else None
-        scores[f'{evaluator.task.name}/{metric}'] = value
+        name = f'{evaluator.task.name}/{metric}'
+        scores[name] = logs.to_number(found[metric])
     return scores
 
 

@@ -19,7 +19,7 @@ def build_network(config: dict[str, Any]) -> models.DiT:
       divide into its patches.
   """
   size, patch = config['image_size'], config['model']['patch']
-  if size < patch or size % patch:
+  if patch < 1 or size < patch or size % patch:
     raise UserError(
       f'config.image_size is {size}, which does not divide into patches of '
       f'{patch} pixels (config.model.patch)'

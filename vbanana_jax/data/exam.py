@@ -145,7 +145,7 @@ def make_eval_batches(
 def trim_prompts(batches: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
   """The batches, their tokens no longer than the longest instruction."""
   batches = list(batches)
-  longest = max(int((b['tokens'] != 0).sum(1).max()) for b in batches)
+  longest = max(map(stream.count_tokens, batches))
   return [{**b, 'tokens': b['tokens'][:, :longest]} for b in batches]
 
 

@@ -2,7 +2,6 @@
 
 import bisect
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -55,6 +54,7 @@ class Mixture:
       raise UserError('the mixture is empty; give a task a weight above 0')
     counts = integer_weights([entry.weight for entry in self.entries])
     self.tasks = tuple(dict.fromkeys(e.task for e in self.entries))
+    self._task_of_entry = [self.tasks.index(e.task) for e in self.entries]
     self.schedule = even_schedule(counts)
     self._places = [
       [t for t, e in enumerate(self.schedule) if self._same_source(e, k)]
@@ -74,18 +74,7 @@ class Mixture:
 
   def task_of(self, index: int) -> int:
     """Position in `tasks` of the task of global example `index`."""
-    return self._task_position[self.schedule[index % len(self.schedule)]]
-
-  @functools.cached_property
-  def _task_position(self) -> tuple[int, ...]:
-    return tuple(self.tasks.index(entry.task) for entry in self.entries)
-
-  def shares(self) -> dict[str, float]:
-    """Realised share of each task name over one cycle."""
-    shares = dict.fromkeys((task.name for task in self.tasks), 0.0)
-    for entry in self.schedule:
-      shares[self.entries[entry].task.name] += 1 / len(self.schedule)
-    return shares
+    return self._task_of_entry[self.schedule[index % len(self.schedule)]]
 
 
 def integer_weights(weights: Sequence[float]) -> tuple[int, ...]:

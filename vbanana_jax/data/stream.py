@@ -3,7 +3,6 @@
 import bisect
 import contextlib
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ from absl import flags
 from vbanana_jax import keys
 from vbanana_jax.data import mixture as mixture_lib
 from vbanana_jax.data import sources
-from vbanana_jax.diffusion import paths
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import base
 from vbanana_jax.tokenizer import Tokenizer
@@ -33,7 +31,7 @@ def build_stream(
   text_length: int | None = None,
   short_text_length: int | None = None,
   start_step: int = 0,
-  end_step: int | None = None,
+  end_step: int,
   one_pass_share: float = 0.5,
   process_index: int = 0,
   process_count: int = 1,
@@ -58,7 +56,7 @@ def build_stream(
       instruction is padded to `max_text`. `max_text` if not given.
     short_text_length: length of the token arrays of short instructions.
     start_step: step of the first batch.
-    end_step: step after the last batch; endless if not given.
+    end_step: step after the last batch.
     one_pass_share: share of a vision task's examples that train as one-pass
       answers; 0 for the other tasks.
     process_index: this process's number.
@@ -87,9 +85,6 @@ def build_stream(
   poser = Poser(
     mixture, seed=seed, max_text=max_text, one_pass_share=one_pass_share
   )
-
-  # That end is out of reach but leaves grain room for its own arithmetic.
-  end_step = sys.maxsize // 16 if end_step is None else end_step
 
   def read(group: int) -> list[Batch]:
     last = min((group + 1) * steps, end_step)
@@ -120,7 +115,7 @@ def make_batches(
     lengths: what a batch may be padded to, ascending. Rows that fit the same
       of them keep their order.
   """
-  fits = [bisect.bisect_left(lengths, count_tokens(row)) for row in rows]
+  fits = [bisect.bisect_left(lengths, n) for n in map(count_tokens, rows)]
   order = np.argsort(fits, kind='stable')
   batches = []
   for start in range(0, len(rows), batch_size):
@@ -131,9 +126,9 @@ def make_batches(
   return batches
 
 
-def count_tokens(row: Batch) -> int:
-  """Length of a row's instruction, padding left out."""
-  return int(np.count_nonzero(row['tokens']))
+def count_tokens(batch: Batch) -> int:
+  """Length of a row's instruction, or of the longest one of a batch."""
+  return int(np.count_nonzero(batch['tokens'], axis=-1).max())
 
 
 def _flatten(groups: Iterator[list[Batch]], skip: int) -> Iterator[Batch]:
@@ -228,10 +223,6 @@ def make_row(
   one_pass_share: float,
 ) -> Batch:
   """One unbatched row; float32 colours, the task's noise and one-pass share."""
-  height, width, _ = posed.target.shape
-  noise_scale = task.noise_scale
-  if noise_scale is None:
-    noise_scale = paths.noise_scale_for(max(height, width))
   return {
     'tokens': tokens,
     'source': np.asarray(posed.source, np.float32),
@@ -239,7 +230,7 @@ def make_row(
     'target': np.asarray(posed.target, np.float32),
     'weight_px': np.asarray(posed.weight_px, np.float32),
     'task': np.int32(position),
-    'noise_scale': np.float32(noise_scale),
+    'noise_scale': np.float32(base.get_noise_scale(task, posed.target)),
     'one_pass_share': np.float32(one_pass_share if task.vision else 0),
     'index': np.int64(index),
   }

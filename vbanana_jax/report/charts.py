@@ -6,12 +6,9 @@ phone, so that letters are not shrunk there and the page may let it grow.
 
 import dataclasses
 import html
-import json
 import math
-import os
-import pathlib
-
-from vbanana_jax import errors
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 Series = list[tuple[float, float]]  # (step, value), by rising step
 
@@ -36,28 +33,17 @@ class Chart:
   levels: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-def load_curves(path: str | os.PathLike) -> dict[str, Series]:
+def make_curves(rows: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
   """Curves of a `metrics.jsonl`: every number of every line, by its key.
 
-  A run that was killed may leave a last line without its end: it is not read.
   Where a resumed run wrote a step twice, the later line counts.
-
-  Raises:
-    UserError: a whole line is not a JSON object with a 'step'.
   """
-  text = pathlib.Path(path).read_text()
   curves: dict[str, dict[float, float]] = {}
-  for number, line in enumerate(text[: text.rfind('\n') + 1].splitlines(), 1):
-    try:
-      record = dict(json.loads(line))
-      step = record.pop('step')
-    except (ValueError, TypeError, KeyError) as error:
-      raise errors.UserError(
-        f'{path}, line {number}: not an object with a step; remove the line'
-      ) from error
-    for key, value in record.items():
-      if isinstance(value, int | float) and not isinstance(value, bool):
-        curves.setdefault(key, {})[step] = value
+  for row in rows:
+    for key, value in row.items():
+      is_number = isinstance(value, int | float) and not isinstance(value, bool)
+      if is_number and key != 'step':
+        curves.setdefault(key, {})[row['step']] = value
   return {key: sorted(points.items()) for key, points in curves.items()}
 
 

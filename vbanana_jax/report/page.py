@@ -17,7 +17,7 @@ from PIL import Image
 from vbanana_jax.report import charts, files, style
 
 MAX_BYTES = 6_000_000
-_ARROW = {'max': '&uarr;', 'min': '&darr;', None: ''}
+ARROW = {'max': '\u2191', 'min': '\u2193', None: ''}
 _SIGN = {'max': 1.0, 'min': -1.0, None: 1.0}
 
 
@@ -153,7 +153,7 @@ def _scores(rows: list[Row]) -> str:
       if row.interval
       else ''
     )
-    arrow = _ARROW[row.better]
+    arrow = ARROW[row.better]
     constant = '&ndash;' if row.constant is None else f'{row.constant:.4g}'
     lines.append(
       f'<tr><td>{html.escape(row.task)}</td>'

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
 from vbanana_jax import errors
+from vbanana_jax.diffusion import paths
 
 Aux = dict[str, np.ndarray]  # host; stacked to a leading b for the device
 Example = Mapping[str, Any]  # keys: rgb, depth_m, normals, semantic, ...
@@ -97,6 +98,13 @@ def get_level(example: Example) -> str:
   """Name of the example's level; pictures from elsewhere are 'full'."""
   level = example.get('level')
   return 'full' if level is None else level.name
+
+
+def get_noise_scale(task: Task, picture: Float[np.ndarray, 'h w 3']) -> float:
+  """The task's own noise, or what the rule says for a picture's size."""
+  if task.noise_scale is not None:
+    return task.noise_scale
+  return paths.noise_scale_for(max(picture.shape[:2]))
 
 
 def check_needs(task: Task, example: Example) -> None:
