@@ -1,4 +1,4 @@
-"""Semantic and referring metrics against stored results; invariances."""
+"""Semantic and referring metrics against stored results and recomputations."""
 
 import functools
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from forms import assert_same_in_all_forms
 
 from vbanana_jax.metrics import segmentation
 
@@ -17,7 +18,9 @@ WANT = json.loads((ORACLES / 'referring.json').read_text())
 semantic_of = jax.jit(
   functools.partial(segmentation.semantic_states, num_classes=19)
 )
-referring_of = jax.jit(segmentation.referring_states)
+referring_of = jax.jit(
+  segmentation.referring_states, static_argnames='min_pixels'
+)
 
 
 def summed(states):
@@ -51,19 +54,47 @@ def test_no_class_sent_to_class_0_gains_false_positives():
   np.testing.assert_allclose(iou, SEMANTIC['iou_void_as_class0'], rtol=1e-12)
 
 
-def test_semantic_batch_split_and_invalid_rows():
-  pred = SEMANTIC['pred']
-  whole = semantic_golden(pred)
-  a, b = semantic_golden(pred, slice(1)), semantic_golden(pred, slice(1, None))
-  gt, pred = SEMANTIC['gt'].astype(np.int32), pred.astype(np.int32)
-  rows = np.asarray([0, 1, 2, 3, 3, 0])
-  valid = np.arange(6) < 4
-  padded = summed(
-    semantic_of(pred[rows], gt[rows], where=gt[rows] != 255, valid=valid)
-  )
-  for key, value in whole.items():
-    np.testing.assert_array_equal(a[key] + b[key], value)
-    np.testing.assert_array_equal(padded[key], value)
+@pytest.mark.parametrize('void', [255, 0])
+def test_confusion_equals_cityscapes(void):
+  gt = SEMANTIC['gt'].astype(np.int32)
+  pred = np.where(SEMANTIC['pred'] == 255, void, SEMANTIC['pred'])
+  matrix = segmentation.confusion(
+    pred.astype(np.int32), gt, num_classes=19, where=gt != 255
+  ).sum(0)
+  want = SEMANTIC['confusion_void_as_class0' if void == 0 else 'confusion']
+  np.testing.assert_array_equal(matrix[:19, : want.shape[1]], want)
+  assert matrix.sum() == want.sum()
+
+
+@pytest.mark.parametrize('seed', [0, 1, 2])
+def test_semantic_equals_a_recomputation(seed):
+  rng = np.random.default_rng(seed)
+  # Ids below 0 and beyond the table, and classes that are never met.
+  truth = rng.integers(-1, 17, (4, 48, 64), dtype=np.int32)
+  noise = rng.integers(-2, 21, truth.shape, dtype=np.int32)
+  prediction = np.where(rng.random(truth.shape) < 0.5, truth, noise)
+  where = rng.random(truth.shape) < 0.8
+  states = summed(semantic_of(prediction, truth, where=where))
+  iou = []
+  for k in range(19):
+    p, g = (prediction == k) & where, (truth == k) & where
+    iou.append((p & g).sum() / (p | g).sum())
+  np.testing.assert_allclose(segmentation.class_iou(states), iou, rtol=1e-12)
+  got = segmentation.summarize_semantic(states)
+  assert got['miou'] == pytest.approx(np.mean(iou), rel=1e-12)
+
+
+def test_semantic_same_in_all_forms():
+  rng = np.random.default_rng(0)
+  prediction, truth = rng.integers(-1, 6, (2, 4, 6, 8), dtype=np.int32)
+
+  def states_fn(prediction, truth, where, valid):
+    return segmentation.semantic_states(
+      prediction, truth, num_classes=5, where=where, valid=valid
+    )
+
+  where = rng.random(truth.shape) < 0.8
+  assert_same_in_all_forms(states_fn, (prediction, truth, where))
 
 
 def test_background_is_no_class_but_costs_false_positives():
@@ -95,11 +126,84 @@ def test_referring_equals_the_oracle():
   assert got['giou'] == pytest.approx(WANT['mean_iou'], rel=1e-7)
   for t in (0.5, 0.6, 0.7, 0.8, 0.9):
     assert got[f'precision_{t}'] == pytest.approx(WANT[f'precision@{t}'])
-  # The oracle calls row 7, whose mask is all "ignore", a target.
-  rest = {key: np.delete(value, 7, 0) for key, value in states.items()}
-  got = segmentation.summarize_referring(summed(rest))
-  want = WANT['gres_min_area_1']['n_acc']
-  assert got['no_target_accuracy'] == pytest.approx(want)
+
+
+@pytest.mark.parametrize('floor', [1, 50])
+def test_no_target_rules_equal_the_oracle(floor):
+  gt = REFERRING['gt']
+  # Row 7, whose mask is all "ignore", denotes something by the annotation.
+  states = referring_of(
+    REFERRING['pred'] == 1,
+    gt == 1,
+    where=gt != 255,
+    no_target=(gt == 0).all((1, 2)),
+    min_pixels=floor,
+  )
+  got = segmentation.summarize_referring(summed(states))
+  want = WANT[f'gres_min_area_{floor}']
+  assert got['ciou'] == pytest.approx(want['ciou'], rel=1e-12)
+  assert got['giou'] == pytest.approx(want['giou'], rel=1e-7)
+  assert got['no_target_accuracy'] == pytest.approx(want['n_acc'], rel=1e-12)
+  assert got['target_accuracy'] == pytest.approx(want['t_acc'], rel=1e-12)
+
+
+def draw_masks(seed, shape=(16, 32, 40)):
+  """Boxes, some missing on one side or both, and ignored pixels."""
+  rng = np.random.default_rng(seed)
+  masks = np.zeros((2, *shape), bool)
+  for i in range(shape[0]):
+    y, x = rng.integers(0, shape[1] // 2), rng.integers(0, shape[2] // 2)
+    h, w = rng.integers(1, shape[1] // 2), rng.integers(1, shape[2] // 2)
+    for mask in masks:
+      dy, dx = rng.integers(0, 3, 2)
+      if rng.random() > 0.3:
+        mask[i, y + dy : y + dy + h, x + dx : x + dx + w] = True
+  return *masks, rng.random(shape) < 0.9
+
+
+@pytest.mark.parametrize('seed', [0, 1, 2])
+def test_referring_equals_a_recomputation(seed):
+  pred, truth, where = draw_masks(seed)
+  none = ~(truth.any((1, 2)))
+  floor = 50
+  states = referring_of(
+    pred, truth, where=where, no_target=none, min_pixels=floor
+  )
+  ious, inside, around, right, answered = [], 0, 0, 0, 0
+  for p, g, kept in zip(pred, truth, where):
+    silent = p.sum() < floor
+    intersection, union = (p & g & kept).sum(), ((p | g) & kept).sum()
+    if not g.any():
+      ious.append(float(silent))
+      around += 0 if silent else union
+      right += silent
+      continue
+    answered += not silent
+    # With all of both masks ignored there is nothing to get wrong.
+    iou = intersection / union if union else 1.0
+    ious.append(0.0 if silent and union else iou)
+    inside += 0 if silent else intersection
+    around += union
+  ious = np.asarray(ious)
+  got = segmentation.summarize_referring(summed(states))
+  assert got['giou'] == pytest.approx(ious.mean(), rel=1e-6)
+  assert got['ciou'] == pytest.approx(inside / around, rel=1e-12)
+  assert got['no_target_accuracy'] == pytest.approx(right / none.sum())
+  assert got['target_accuracy'] == pytest.approx(answered / (~none).sum())
+  for t in (0.5, 0.7, 0.9):
+    hits = ious >= t
+    assert got[f'precision_{t}'] == pytest.approx(hits.mean())
+    hits = hits[~none]
+    assert got[f'target_precision_{t}'] == pytest.approx(hits.mean())
+
+
+def test_referring_same_in_all_forms():
+  def states_fn(pred, truth, where, valid):
+    return segmentation.referring_states(
+      pred, truth, where=where, valid=valid, min_pixels=4
+    )
+
+  assert_same_in_all_forms(states_fn, draw_masks(3, (4, 8, 8)))
 
 
 def test_referring_perfect_empty_and_invalid():

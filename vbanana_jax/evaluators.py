@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from vbanana_jax import keys, sharding
+from vbanana_jax.metrics import bootstrap
 from vbanana_jax.tasks import base
 
-_RESAMPLES = 200
 # What the compiled functions read of an evaluation batch.
 _DEVICE_KEYS = (
   'tokens',
@@ -125,29 +125,16 @@ def make_scores(
   painted: np.ndarray,
 ) -> Scores:
   """Metrics, intervals and break-down of per-example states `[n, ...]`."""
-  wide = {name: _widen(state) for name, state in states.items()}
+  wide = {name: bootstrap.widen(state) for name, state in states.items()}
   n = len(counts)
-  rng = keys.make_rng(0, 'bootstrap', task.name)
-  weights = rng.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
-  resampled = {
-    name: np.tensordot(weights, state, 1) for name, state in wide.items()
-  }
-  draws = [
-    task.summarize({name: state[i] for name, state in resampled.items()})
-    for i in range(_RESAMPLES)
-  ]
   metrics = _summarize(task, wide, np.ones(n, bool))
   return Scores(
     task=task.name,
     n=n,
     metrics=metrics,
-    intervals={
-      name: tuple(
-        float(x)
-        for x in np.nanquantile([draw[name] for draw in draws], [0.025, 0.975])
-      )
-      for name in metrics
-    },
+    intervals=bootstrap.make_intervals(
+      states, task.summarize, keys.make_rng(0, 'bootstrap', task.name)
+    ),
     by_count={
       int(count): _summarize(task, wide, counts == count)
       for count in np.unique(counts)
@@ -224,9 +211,4 @@ def _summarize(task, states, chosen) -> dict[str, float]:
 
 
 def _sum(states: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  return {name: _widen(state).sum(0) for name, state in states.items()}
-
-
-def _widen(state: np.ndarray) -> np.ndarray:
-  """float64 or int64: sums over a data set outgrow the device's types."""
-  return state.astype(np.int64 if state.dtype.kind in 'iub' else np.float64)
+  return {name: bootstrap.widen(state).sum(0) for name, state in states.items()}

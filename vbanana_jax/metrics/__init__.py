@@ -6,6 +6,32 @@ Add them over examples, batches and hosts in float64 or int64, then give the
 sums to the `summarize_*` function of the same file.
 """
 
-from vbanana_jax.metrics import depth, images, instances, normals, segmentation
+from vbanana_jax.metrics import (
+  alignment,
+  bootstrap,
+  coco,
+  crops,
+  depth,
+  generation,
+  images,
+  instances,
+  normals,
+  panoptic,
+  segmentation,
+  sums,
+)
 
-__all__ = ['depth', 'images', 'instances', 'normals', 'segmentation']
+__all__ = [
+  'alignment',
+  'bootstrap',
+  'coco',
+  'crops',
+  'depth',
+  'generation',
+  'images',
+  'instances',
+  'normals',
+  'panoptic',
+  'segmentation',
+  'sums',
+]

@@ -1,4 +1,4 @@
-"""Instance masks: optimal matching and positive micro F1 (SA-Co)."""
+"""Instance masks: one optimal matching, and the SA-Co family of scores."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,15 @@ from jaxtyping import Array, Bool, Int
 # IoU thresholds .50, .55, ... .95 in twentieths: compared in exact integers.
 TWENTIETHS = tuple(range(10, 20))
 EPSILON = 1e-4
+_IMAGE_EPSILON = 1e-6
+# Results at all thresholds (their mean), at .5 and at .75.
+_ROWS = (('', slice(None)), ('_0.5', slice(0, 1)), ('_0.75', slice(5, 6)))
+# Pixels of one step over large masks: bounds the memory of their one-hot ids.
+_CHUNK = 2**14
 
 
 def _match(intersection, union):
-  """Pairs of maximal total IoU: TP at each threshold, [10] for [k k]."""
+  """Pairs of maximal total IoU: TP at each threshold, [10] for [p k]."""
   iou = intersection / jnp.maximum(union, 1)
   rows, columns = optax.assignment.hungarian_algorithm(-iou)
   intersection = intersection[rows, columns][:, None]
@@ -25,24 +30,36 @@ def _match(intersection, union):
 
 
 def _states(intersection, prediction_area, truth_area, valid):
-  """States from overlaps [b k k] and areas [b k]; an empty mask is padding."""
-  union = prediction_area[:, :, None] + truth_area[:, None, :] - intersection
-  valid = jnp.broadcast_to(jnp.asarray(valid), intersection.shape[:1])[:, None]
-  tp = jnp.where(valid, jax.vmap(_match)(intersection, union), 0)
+  """Counts from [b a p k], [b p] and [b a k]; an empty mask is padding."""
+  union = prediction_area[:, None, :, None] + truth_area[:, :, None, :]
+  union -= intersection
+  valid = jnp.broadcast_to(jnp.asarray(valid), intersection.shape[:1])
+  tp = jax.vmap(jax.vmap(_match))(intersection, union)
 
   def number(area):
-    present = (area > 0) & valid
-    return jnp.sum(present, axis=-1, keepdims=True, dtype=jnp.int32)
+    return jnp.sum(area > 0, axis=-1, dtype=jnp.int32)
 
-  predicted, true = number(prediction_area), number(truth_area)
   return {
+    'items': valid.astype(jnp.int32),
+    'tp': jnp.where(valid[:, None, None], tp, 0),
+    'predicted': jnp.where(valid, number(prediction_area), 0),
+    'true': jnp.where(valid[:, None], number(truth_area), 0),
+  }
+
+
+def _only_annotator(states):
+  """tp, fp, fn and positive_fp [b 10] where there is one annotator."""
+  tp, true = states['tp'][:, 0], states['true'][:, 0]
+  fp = states['predicted'][:, None] - tp
+  return {
+    'items': states['items'],
     'tp': tp,
-    'fp': predicted - tp,
-    'fn': true - tp,
+    'fp': fp,
+    'fn': true[:, None] - tp,
     # Only these spoil the positive micro F1.
-    'positive_fp': jnp.where(true > 0, predicted - tp, 0),
-    'predicted': predicted[:, 0],
-    'true': true[:, 0],
+    'positive_fp': jnp.where(true[:, None] > 0, fp, 0),
+    'predicted': states['predicted'],
+    'true': true,
   }
 
 
@@ -75,34 +92,167 @@ def instance_states(
 
   joint = jax.vmap(overlaps)(listed(prediction), listed(truth))
   states = _states(
-    joint[:, 1:, 1:], joint.sum(2)[:, 1:], joint.sum(1)[:, 1:], valid
+    joint[:, None, 1:, 1:],
+    joint.sum(2)[:, 1:],
+    joint.sum(1)[:, None, 1:],
+    valid,
   )
   beyond = counted & ((prediction >= size) | (truth >= size))
   overflow = jnp.any(beyond, axis=(-2, -1)) & valid
-  return {**states, 'overflow': overflow.astype(jnp.int32)}
+  return {**_only_annotator(states), 'overflow': overflow.astype(jnp.int32)}
 
 
 def instance_mask_states(
-  prediction: Bool[ArrayLike, 'b k h w'],
+  prediction: Bool[ArrayLike, 'b p h w'],
   truth: Bool[ArrayLike, 'b k h w'],
   *,
   valid: Bool[ArrayLike, 'b'] | bool = True,
 ) -> dict[str, Array]:
   """As `instance_states`, for masks that may overlap; empty ones are padding.
 
-  Both sides have the same k. Exact below 2^24 pixels.
+  Exact below 2^24 pixels.
   """
   prediction = jnp.asarray(prediction, jnp.float32)
   truth = jnp.asarray(truth, jnp.float32)
   intersection = jnp.einsum(
-    'bphw,bqhw->bpq', prediction, truth, precision=jax.lax.Precision.HIGHEST
+    'bphw,bkhw->bpk', prediction, truth, precision=jax.lax.Precision.HIGHEST
   )
-  return _states(
-    intersection.astype(jnp.int32),
+  states = _states(
+    intersection.astype(jnp.int32)[:, None],
     prediction.sum(axis=(-2, -1)).astype(jnp.int32),
-    truth.sum(axis=(-2, -1)).astype(jnp.int32),
+    truth.sum(axis=(-2, -1)).astype(jnp.int32)[:, None],
     valid,
   )
+  return _only_annotator(states)
+
+
+def _count_ids(ids, masks, size):
+  """Pixels of every id [size], and under every mask [size m]; -1 is none.
+
+  A matrix product of zeros and ones, a few pixels at a time: each partial
+  sum is exact in float32, whatever precision the device multiplies in.
+  """
+  ids, masks = ids.reshape(-1), masks.reshape(masks.shape[0], -1)
+  step = min(_CHUNK, ids.shape[0])
+  steps = -(-ids.shape[0] // step)
+  more = steps * step - ids.shape[0]
+  ids = jnp.pad(ids, (0, more), constant_values=-1)
+  masks = jnp.pad(masks, ((0, 0), (0, more)))
+
+  def count(i):
+    some_ids = jax.lax.dynamic_slice_in_dim(ids, i * step, step)
+    some_masks = jax.lax.dynamic_slice_in_dim(masks, i * step, step, axis=1)
+    one_hot = jax.nn.one_hot(some_ids, size, dtype=jnp.float32)
+    joint = jnp.einsum('pi,mp->im', one_hot, some_masks.astype(jnp.float32))
+    return one_hot.sum(0).astype(jnp.int32), joint.astype(jnp.int32)
+
+  area, joint = jax.lax.map(count, jnp.arange(steps))
+  return area.sum(0), joint.sum(0)
+
+
+def saco_states(
+  prediction: Int[ArrayLike, 'b h w'],
+  masks: Bool[ArrayLike, 'b a k h w'],
+  crowd: Bool[ArrayLike, 'b a k'],
+  *,
+  max_predictions: int,
+  where: Bool[ArrayLike, 'b h w'] | bool = True,
+  valid: Bool[ArrayLike, 'b'] | bool = True,
+) -> dict[str, Array]:
+  """Matches an id map with the masks of each of `a` annotators.
+
+  Masks may overlap; empty ones are padding, and so is an annotator who
+  repeats another. Crowd masks are not matched and not missed, but what is
+  predicted on them is still a false positive. Ids above `max_predictions`
+  are left out of the match and their example is counted in `overflow`. tp is
+  [b a 10], true [b a]; `choose_annotators` makes states that can be summed.
+
+  Source: SA-Co evaluation (SAM 3), `cgf1_eval`: one pair of picture and
+  phrase is an item; iscrowd is its ignore flag.
+  """
+  prediction, masks = jnp.asarray(prediction), jnp.asarray(masks)
+  counted = jnp.broadcast_to(jnp.asarray(where), prediction.shape)
+  size = max_predictions + 1
+  listed = (prediction > 0) & (prediction < size)
+  ids = jnp.where(counted, jnp.where(listed, prediction, 0), -1)
+  b, a, k, h, w = masks.shape
+  area, joint = jax.vmap(lambda ids, masks: _count_ids(ids, masks, size))(
+    ids, masks.reshape(b, a * k, h, w)
+  )
+  overlap = joint.reshape(b, size, a, k).swapaxes(1, 2)
+  overlap = jnp.where(crowd[:, :, None], 0, overlap)
+  beyond = jnp.any(counted & (prediction >= size), axis=(-2, -1)) & valid
+  return {
+    **_states(overlap[:, :, 1:], area[:, 1:], overlap.sum(2), valid),
+    'overflow': beyond.astype(jnp.int32),
+  }
+
+
+def choose_annotators(
+  states: Mapping[str, ArrayLike],
+) -> dict[str, np.ndarray]:
+  """Each item's best annotator, in float64 on the host: states to sum.
+
+  The one of the highest F1 (mean over thresholds), of equal ones the first;
+  one who agrees that there is nothing beats all. Also takes the states of
+  `instance_states` and `instance_mask_states`, of one annotator. Choosing
+  needs float64, as scores of annotators may differ by 1e-9.
+
+  Returns:
+    [b 10] by threshold: tp, fp, fn, positive_fp, answered_f1 (F1 of items
+    with both truth and prediction); [b]: items, predicted, true, and the
+    item counts image_tp, image_tn, image_fp, image_fn.
+
+  Source: SA-Co/Gold, `cgf1_eval`: the best of three annotators.
+  """
+  predicted = np.asarray(states['predicted'])
+  tp = np.asarray(states['tp']).reshape(len(predicted), -1, len(TWENTIETHS))
+  true = np.asarray(states['true']).reshape(len(predicted), -1)
+  precision = tp / (predicted[:, None, None] + EPSILON)
+  recall = tp / (true[:, :, None] + EPSILON)
+  f1 = _f1(precision, recall, EPSILON)
+  agreed = (true == 0) & (predicted[:, None] == 0)
+  best = np.argmax(np.where(agreed, 2.0, f1.mean(-1)), axis=1)
+  rows = np.arange(len(best))
+  tp, true, f1 = tp[rows, best], true[rows, best], f1[rows, best]
+  fp = predicted[:, None] - tp
+  items = np.asarray(states['items'])
+  wanted, answered = true > 0, predicted > 0
+  return {
+    'items': items,
+    'tp': tp,
+    'fp': fp,
+    'fn': true[:, None] - tp,
+    'positive_fp': np.where(wanted[:, None], fp, 0),
+    'answered_f1': np.where((wanted & answered)[:, None], f1, 0.0),
+    'predicted': predicted,
+    'true': true,
+    'image_tp': items * (wanted & answered),
+    'image_tn': items * (~wanted & ~answered),
+    'image_fp': items * (~wanted & answered),
+    'image_fn': items * (wanted & ~answered),
+  }
+
+
+def _f1(precision, recall, epsilon):
+  return 2 * precision * recall / (precision + recall + epsilon)
+
+
+def _totals(states, false_positives):
+  """Precision, recall and F1 [10] from summed counts."""
+  tp = np.asarray(states['tp'], np.float64)
+  precision = tp / (tp + states[false_positives] + EPSILON)
+  recall = tp / (tp + states['fn'] + EPSILON)
+  return precision, recall, _f1(precision, recall, EPSILON)
+
+
+def _spread(tables):
+  """Mean over thresholds, and the values at .5 and .75, by name."""
+  return {
+    name + row: float(np.mean(table[chosen]))
+    for name, table in tables.items()
+    for row, chosen in _ROWS
+  }
 
 
 def summarize_instances(states: Mapping[str, ArrayLike]) -> dict[str, float]:
@@ -111,13 +261,50 @@ def summarize_instances(states: Mapping[str, ArrayLike]) -> dict[str, float]:
   False positives on examples without a true instance do not count here. nan
   where no example has a true instance.
   """
-  names = ('pmf1', 'pmf1_0.5', 'pmf1_0.75')
-  counts = {name: float(states[name]) for name in ('predicted', 'true')}
+  *_, f1 = _totals(states, 'positive_fp')
   if not states['true']:
-    return {**dict.fromkeys(names, float('nan')), **counts}
-  tp = np.asarray(states['tp'], np.float64)
-  recall = tp / (tp + states['fn'] + EPSILON)
-  precision = tp / (tp + states['positive_fp'] + EPSILON)
-  f1 = 2 * precision * recall / (precision + recall + EPSILON)
-  scores = (f1.mean(), f1[0], f1[5])
-  return {**{n: float(s) for n, s in zip(names, scores)}, **counts}
+    f1 = np.full_like(f1, np.nan)
+  counts = {name: float(states[name]) for name in ('predicted', 'true')}
+  return {**_spread({'pmf1': f1}), **counts}
+
+
+def summarize_saco(states: Mapping[str, ArrayLike]) -> dict[str, float]:
+  """The SA-Co family from summed `choose_annotators`; shares, not percents.
+
+  Means over thresholds, and at one with _0.5 and _0.75: precision, recall,
+  f1, positive_precision, pmf1 (positive micro F1), positive_macro_f1, and
+  cgf1 = pmf1 * il_mcc. Of whole items: il_precision, il_recall, il_f1,
+  il_fpr, il_mcc. Counts: items, predicted, true. positive_*, pmf1 and cgf1
+  are nan where no item has a true instance; positive_macro_f1, a mean over
+  items with both truth and prediction, also where none has.
+
+  Source: SA-Co evaluation (SAM 3), `cgf1_eval`.
+  """
+  tp, tn, fp, fn = (
+    float(states[f'image_{name}']) for name in ('tp', 'tn', 'fp', 'fn')
+  )
+  il_precision = tp / (tp + fp + _IMAGE_EPSILON)
+  il_recall = tp / (tp + fn + _IMAGE_EPSILON)
+  scale = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+  il_mcc = float((tp * tn - fp * fn) / (scale + _IMAGE_EPSILON))
+  precision, recall, f1 = _totals(states, 'fp')
+  positive_precision, _, pmf1 = _totals(states, 'positive_fp')
+  answered_f1 = np.asarray(states['answered_f1'], np.float64)
+  positive = {
+    'positive_precision': positive_precision,
+    'pmf1': pmf1,
+    'positive_macro_f1': answered_f1 / tp if tp else pmf1 * np.nan,
+    'cgf1': pmf1 * il_mcc,
+  }
+  if not states['true']:
+    positive = {name: table * np.nan for name, table in positive.items()}
+  return {
+    **_spread({'precision': precision, 'recall': recall, 'f1': f1}),
+    **_spread(positive),
+    'il_precision': il_precision,
+    'il_recall': il_recall,
+    'il_f1': _f1(il_precision, il_recall, _IMAGE_EPSILON),
+    'il_fpr': fp / (fp + tn + _IMAGE_EPSILON),
+    'il_mcc': il_mcc,
+    **{name: float(states[name]) for name in ('items', 'predicted', 'true')},
+  }

@@ -26,39 +26,56 @@ def entries_to_classes(
   return jnp.where(listed, classes, -1)
 
 
+def confusion(
+  prediction: Int[ArrayLike, 'b h w'],
+  truth: Int[ArrayLike, 'b h w'],
+  *,
+  num_classes: int,
+  where: Bool[ArrayLike, '... h w'] | bool = True,
+  valid: Bool[ArrayLike, 'b'] | bool = True,
+) -> Int[Array, 'b {num_classes}+1 {num_classes}+1']:
+  """Pixels of each true (row) and predicted (column) class id, an example.
+
+  Ids outside 0..num_classes-1 are "no class", the last row and column. Pixels
+  to ignore altogether are left out by `where`.
+  """
+  counted = jnp.asarray(where) & jnp.asarray(valid)[..., None, None]
+  counted = jnp.broadcast_to(counted, truth.shape).astype(jnp.int32)
+
+  def listed(ids):
+    return jnp.where((ids >= 0) & (ids < num_classes), ids, num_classes)
+
+  def count_pairs(truth, prediction, counted):
+    matrix = jnp.zeros((num_classes + 1, num_classes + 1), jnp.int32)
+    return matrix.at[truth, prediction].add(counted)
+
+  return jax.vmap(count_pairs)(listed(truth), listed(prediction), counted)
+
+
 def semantic_states(
   prediction: Int[ArrayLike, 'b h w'],
   truth: Int[ArrayLike, 'b h w'],
   *,
   num_classes: int,
-  where: Bool[ArrayLike, 'b h w'] | bool = True,
+  where: Bool[ArrayLike, '... h w'] | bool = True,
   valid: Bool[ArrayLike, 'b'] | bool = True,
 ) -> dict[str, Array]:
   """Intersections and unions an example and class id.
 
-  Ids outside 0..num_classes-1 are "no class": where the truth is one, any
-  predicted class is a false positive; where the prediction is one, the true
-  class is missed. Pixels to ignore altogether are left out by `where`.
+  Where the truth is "no class" (see `confusion`), any predicted class is a
+  false positive; where the prediction is, the true class is missed.
 
   Source: the Cityscapes evaluation (one matrix for the data set).
   """
-  counted = jnp.broadcast_to(jnp.asarray(where), truth.shape)
-  counted &= jnp.asarray(valid)[..., None, None]
-
-  def areas(ids, kept):
-    # Class `num_classes` collects what is not counted.
-    listed = kept & (ids >= 0) & (ids < num_classes)
-    index = jnp.where(listed, ids, num_classes)
-    return jnp.zeros(num_classes + 1, jnp.int32).at[index].add(1)[:-1]
-
-  areas = jax.vmap(areas)
-  correct = counted & (prediction == truth)
-  intersection = areas(truth, correct)
-  truth_area = areas(truth, counted)
-  union = truth_area + areas(prediction, counted) - intersection
+  matrix = confusion(
+    prediction, truth, num_classes=num_classes, where=where, valid=valid
+  )
+  intersection = jnp.diagonal(matrix, axis1=1, axis2=2)[:, :-1]
+  truth_area = matrix.sum(axis=2)[:, :-1]
+  prediction_area = matrix.sum(axis=1)[:, :-1]
   return {
     'intersection': intersection,
-    'union': union,
+    'union': truth_area + prediction_area - intersection,
     'truth_area': truth_area,
   }
 
@@ -92,59 +109,88 @@ def referring_states(
   prediction: Bool[ArrayLike, '*b h w'],
   truth: Bool[ArrayLike, '*b h w'],
   *,
+  no_target: Bool[ArrayLike, '*b'] | None = None,
+  min_pixels: int = 1,
   where: Bool[ArrayLike, '... h w'] | bool = True,
   valid: Bool[ArrayLike, '...'] | bool = True,
 ) -> dict[str, Array]:
   """Overlap of one mask a phrase; both empty is an IoU of 1.
 
   Leading axes may be more than one (phrases of an example): sum over them.
+  Pixels to ignore are left out of overlaps by `where`.
 
-  Source: cIoU and gIoU of LISA, precision and no-target accuracy of ReLA.
+  Args:
+    prediction: masks of the phrases.
+    truth: true masks.
+    no_target: phrases that denote nothing. Where None, those whose true mask
+      has no pixel left by `where`.
+    min_pixels: a prediction of fewer pixels, ignored ones among them, says
+      that there is no target. It gets an IoU of 1 and adds nothing to the
+      union where that is right, else an IoU of 0 and its full union.
+    where: pixels that count.
+    valid: phrases that count.
+
+  Source: cIoU and gIoU of LISA; no-target rules of gRefCOCO (ReLA).
   """
   prediction = jnp.asarray(prediction, bool)
   truth = jnp.asarray(truth, bool)
-  valid = jnp.asarray(valid)
-  counted = jnp.asarray(where) & valid[..., None, None]
+  counted = jnp.asarray(where)
 
   def area(mask):
-    return jnp.sum(mask & counted, axis=(-2, -1), dtype=jnp.int32)
+    return jnp.sum(mask, axis=(-2, -1), dtype=jnp.int32)
 
-  intersection = area(prediction & truth)
-  union = area(prediction | truth)
-  no_target = valid & (area(truth) == 0)
-  both_empty = valid & (union == 0)
-  iou = jnp.where(both_empty, 1.0, intersection / jnp.maximum(union, 1))
+  intersection = area(prediction & truth & counted)
+  union = area((prediction | truth) & counted)
+  valid = jnp.broadcast_to(jnp.asarray(valid), union.shape)
+  if no_target is None:
+    no_target = area(truth & counted) == 0
+  silent = area(prediction) < min_pixels
+  right_silence = silent & no_target
+  intersection = jnp.where(valid & ~no_target & ~silent, intersection, 0)
+  union = jnp.where(valid & ~right_silence, union, 0)
+  # With no pixel left on either side there is nothing to get wrong.
+  agreed = valid & (union == 0)
+  target = valid & ~jnp.asarray(no_target)
   states = {
-    'phrases': jnp.broadcast_to(valid, union.shape).astype(jnp.int32),
+    'phrases': valid,
     'intersection': intersection,
     'union': union,
-    'iou': iou,
-    'no_target': no_target.astype(jnp.int32),
-    'no_target_empty': both_empty.astype(jnp.int32),
+    'no_target': valid & no_target,
+    'no_target_empty': valid & right_silence,
+    'target': target,
+    'target_answered': target & ~silent,
   }
   for tenths in _TENTHS:
     hit = (10 * intersection >= tenths * union) & valid
-    states[f'iou_0.{tenths}'] = hit.astype(jnp.int32)
-  return states
+    states[f'iou_0.{tenths}'] = hit
+    states[f'target_iou_0.{tenths}'] = hit & target
+  return {
+    'iou': jnp.where(agreed, 1.0, intersection / jnp.maximum(union, 1)),
+    **{name: state.astype(jnp.int32) for name, state in states.items()},
+  }
 
 
 def summarize_referring(states: Mapping[str, ArrayLike]) -> dict[str, float]:
-  """ciou, giou, precision_0.5 .. 0.9 and no_target_accuracy, all in [0, 1].
+  """ciou, giou, precision_0.5 .. 0.9 and accuracies, all in [0, 1].
 
-  cIoU = total intersection / total union; gIoU = mean IoU over phrases. nan
-  where nothing was counted.
+  cIoU = total intersection / total union; gIoU = mean IoU over phrases.
+  precision_* is over all phrases, target_precision_* over those that denote
+  something. no_target_accuracy (N-acc) is the share of phrases without a
+  target that were answered so, target_accuracy (T-acc) that of phrases with
+  one that were answered with a mask. nan where nothing was counted.
   """
 
   def share(part, whole):
     whole = float(states[whole])
     return float(states[part]) / whole if whole else float('nan')
 
-  return {
+  scores = {
     'ciou': share('intersection', 'union'),
     'giou': share('iou', 'phrases'),
-    **{
-      f'precision_0.{tenths}': share(f'iou_0.{tenths}', 'phrases')
-      for tenths in _TENTHS
-    },
     'no_target_accuracy': share('no_target_empty', 'no_target'),
+    'target_accuracy': share('target_answered', 'target'),
   }
+  for t in (f'0.{tenths}' for tenths in _TENTHS):
+    scores[f'precision_{t}'] = share(f'iou_{t}', 'phrases')
+    scores[f'target_precision_{t}'] = share(f'target_iou_{t}', 'target')
+  return scores

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from vbanana_jax import errors
 from vbanana_jax.diffusion import paths
+from vbanana_jax.metrics.sums import sum_pixels
 
 Aux = dict[str, np.ndarray]  # host; stacked to a leading b for the device
 Example = Mapping[str, Any]  # keys: rgb, depth_m, normals, semantic, ...
@@ -135,7 +136,7 @@ def make_distance_states(
 ) -> Arrays:
   """Sums of how far painted colours lie from legal ones, in 8-bit levels."""
   return {
-    'colour_distance': 255.0 * jnp.where(where, distance, 0.0).sum((1, 2)),
+    'colour_distance': 255.0 * sum_pixels(jnp.where(where, distance, 0.0)),
     'pixels': where.sum((1, 2)).astype(jnp.int32),
   }
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax.metrics import images as metric
+from vbanana_jax.metrics import generation as metric
 from vbanana_jax.scenes import language, referring
 from vbanana_jax.tasks import base
 
