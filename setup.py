@@ -46,11 +46,17 @@ setuptools.setup(
     'tqdm',
   ],
   extras_require={
+    # Container files of some benchmarks (MATLAB's).
+    'benchmarks': ['h5py', 'scipy'],
     'test': [
       'beartype',
+      'h5py',
+      # Equality with others' code, where they are the reference.
+      'hilbertmap',
       'ipykernel',
       'nbclient',
       'nbformat',
+      'pycocotools',
       'pytest',
       'ruff',
       'scipy',
