@@ -1,14 +1,23 @@
 """Normals codec: directions have the paper's colours; cycles; odd inputs."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from forms import assert_same_in_all_forms
 
 from vbanana_jax.codecs import normals
 
 encode = jax.jit(normals.encode)
 decode = jax.jit(normals.decode)
 residual = jax.jit(normals.residual)
+confidence = jax.jit(normals.confidence)
+
+
+def random_unit(rng, *shape):
+  vectors = rng.standard_normal((*shape, 3))
+  return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def test_directions_have_the_colours_of_the_paper():
@@ -21,8 +30,7 @@ def test_directions_have_the_colours_of_the_paper():
 
 
 def test_cycle_and_unit_length():
-  vectors = np.random.default_rng(0).standard_normal((4, 5, 3))
-  unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+  unit = random_unit(np.random.default_rng(), 4, 5)
   rgb = encode(unit)
   np.testing.assert_allclose(decode(rgb), unit, atol=1e-6)
   np.testing.assert_allclose(residual(rgb), 0, atol=1e-6)
@@ -32,10 +40,71 @@ def test_cycle_and_unit_length():
   np.testing.assert_allclose(residual(faded), 0.2, atol=1e-6)
 
 
-def test_zero_vector_is_grey_and_gradients_are_finite():
+def test_any_colour_is_read_as_in_float64():
+  rgb = np.random.default_rng().uniform(-0.5, 1.5, (4, 5, 3))
+  rgb = rgb.astype(np.float32)
+  vectors = (2 * rgb.astype(np.float64) - 1) * [-1, 1, 1]
+  length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+  np.testing.assert_allclose(decode(rgb), vectors / length, atol=2e-6)
+  want = np.abs(length[..., 0] - 1) / 2
+  np.testing.assert_allclose(residual(rgb), want, atol=1e-6)
+
+
+def test_eight_bits_cost_less_than_half_a_degree():
+  unit = random_unit(np.random.default_rng(), 2000)
+  rgb = np.round(np.asarray(encode(unit)) * 255) / np.float32(255)
+  cosine = np.clip((decode(rgb) * unit).sum(-1), -1, 1)
+  assert np.rad2deg(np.arccos(cosine)).max() < 0.5
+
+
+def test_colours_without_a_direction_follow_the_stated_rules():
   grey = encode(jnp.zeros(3))
   np.testing.assert_array_equal(grey, [0.5] * 3)
   np.testing.assert_array_equal(decode(grey), [0] * 3)
-  assert residual(grey) == 0.5
-  assert np.isfinite(jax.jit(jax.jacrev(normals.decode))(grey)).all()
-  assert np.isfinite(jax.jit(jax.grad(normals.residual))(grey)).all()
+  assert residual(grey) == 0.5 and confidence(grey) == 0
+  odd = jnp.asarray([[jnp.nan, 0, 1], [0, jnp.inf, 0], [1, 0, -1e20]])
+  np.testing.assert_array_equal(encode(odd[:2]), [[0.5] * 3] * 2)
+  np.testing.assert_array_equal(decode(odd), jnp.zeros((3, 3)))
+  assert np.isinf(residual(odd)).all()
+  np.testing.assert_array_equal(confidence(odd), 0)
+  # The grey of 8 bits has a faint direction, and is not trusted.
+  faint = jnp.full((3, 3), 128 / 255)
+  np.testing.assert_allclose(jnp.linalg.norm(decode(faint), axis=-1), 1, 1e-6)
+  assert np.all(confidence(faint) < 0.02)
+
+
+def test_gradients_are_finite():
+  rgb = jnp.asarray([[0.5] * 3, [0, 0, 0], [1, 0.5, 0.5], [jnp.nan, 0, 1]])
+  slope = jax.jit(jax.vmap(jax.jacrev(normals.decode)))(rgb)
+  assert np.isfinite(slope).all()
+  for f in (normals.residual, normals.confidence):
+    assert np.isfinite(jax.jit(jax.vmap(jax.grad(f)))(rgb)).all()
+  slope = jax.vmap(jax.jacfwd(normals.encode))
+  assert np.isfinite(slope(jnp.asarray([[0.0] * 3, [jnp.nan] * 3]))).all()
+
+
+def test_confidence_is_calibrated_on_fresh_noise(monkeypatch):
+  monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+  from benchmarks import confidence as measure
+
+  _, right, said = measure.collect('normals', 12345, 40, 96)
+  assert 0.75 < right.mean() < 0.95
+  found = measure.calibration(said, right)
+  assert found['expected_calibration_error'] < 0.03
+  for mean_said, mean_right, share in found['bins']:
+    assert share < 0.01 or abs(mean_said - mean_right) < 0.15
+
+
+def test_same_in_every_form():
+  rgb = np.random.default_rng(0).uniform(-0.2, 1.2, (2, 100, 3))
+
+  def states(rgb, valid):
+    found = {
+      'decoded': normals.decode(rgb),
+      'residual': normals.residual(rgb)[..., None],
+      'confidence': normals.confidence(rgb)[..., None],
+    }
+    valid = valid[:, None, None]
+    return {key: jnp.where(valid, x, 0.0) for key, x in found.items()}
+
+  assert_same_in_all_forms(states, (rgb.astype(np.float32),), rtol=2e-6)

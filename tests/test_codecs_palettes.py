@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from forms import assert_same_in_all_forms
 
-from vbanana_jax.codecs import palettes
+from vbanana_jax.codecs import css, palettes
 from vbanana_jax.errors import UserError
 
 GOLDEN = np.load(Path(__file__).parent / 'oracles' / 'semantic.npz')
 decode_nearest = jax.jit(palettes.decode_nearest)
+confidence = jax.jit(palettes.confidence)
 
 
 def least_gap(colours):
@@ -44,7 +46,50 @@ def test_notations_of_the_paper():
   assert parse(' "Gray"') == palettes.NAMED['grey']
 
 
-@pytest.mark.parametrize('text', ['', 'mauve', '#12345', '(1, 2)', '(1,2,256)'])
+def test_names_of_css_are_read_and_ours_win():
+  parse = palettes.parse_colour
+  own = {name.replace(' ', '') for name in palettes.NAMED}
+  assert len(css.COLOURS) == 141  # and seven more with "gray"
+  for name, colour in css.COLOURS.items():
+    if name not in own:
+      assert parse(name) == colour
+  assert parse('orange') == palettes.NAMED['orange'] != css.COLOURS['orange']
+  assert parse('SpringGreen') == palettes.NAMED['spring green']
+  assert parse('light sky-blue') == css.COLOURS['lightskyblue']
+  assert parse('LightSlateGray') == (119, 136, 153)
+  assert parse('rebecca purple') == (102, 51, 153)
+
+
+def test_names_of_css_are_those_of_matplotlib():
+  colors = pytest.importorskip(
+    'matplotlib.colors', reason='compared where matplotlib is installed'
+  )
+  assert len(colors.CSS4_COLORS) == 148
+  for name, code in colors.CSS4_COLORS.items():
+    want = palettes.parse_colour(code)
+    assert css.COLOURS[name.replace('gray', 'grey')] == want
+
+
+def test_phrases_of_prompts_are_read():
+  parse = palettes.parse_colour
+  assert parse('light purple') == (192, 128, 192)
+  assert parse('pale light-purple') == (224, 192, 224)
+  assert parse('dark teal') == (0, 64, 64)
+  assert parse('pure yellow') == parse('solid yellow') == (255, 255, 0)
+  assert parse('white color') == parse('white colour') == (255, 255, 255)
+  assert parse('light grey') == css.COLOURS['lightgrey']
+  assert parse('dark gray') == css.COLOURS['darkgrey']
+  assert parse('light green') == palettes.NAMED['light green']
+  assert parse('#0f8') == (0, 255, 136)
+
+
+@pytest.mark.parametrize(
+  'text',
+  [
+    '', 'mauve', '#12345', '(1, 2)', '(1,2,256)', 'light', 'light mauve',
+    'colour', 'purple light', 'the red',
+  ],
+)  # fmt: skip
 def test_unreadable_colours_are_named(text):
   with pytest.raises(UserError, match='colour'):
     palettes.parse_colour(text)
@@ -72,21 +117,97 @@ def test_farthest_point_palette():
     8, np.random.default_rng(3), avoid=[white]
   )
   assert again == draws[3]
+
+
+def test_palettes_of_any_size_begin_with_the_shorter_ones():
+  long = palettes.farthest_point_palette(400)
+  assert long[:125] == palettes.farthest_point_palette(125)
+  assert len(set(long)) == 400
+  # The next grid halves the step: 32 levels, 31 before 255.
+  assert least_gap(long[:125]) >= 63 and least_gap(long) >= 31
+  avoid = [(0, 0, 0), (17, 34, 51)]
+  drawn = palettes.farthest_point_palette(
+    150, np.random.default_rng(), avoid=avoid
+  )
+  assert len({*drawn, *avoid}) == 152
   with pytest.raises(ValueError, match='distinct'):
-    palettes.farthest_point_palette(126)
+    palettes.farthest_point_palette(256**3 + 1)
 
 
-def test_nearest_equals_the_oracle():
-  rgb, palette = GOLDEN['rgb'].astype(int), GOLDEN['palette'].astype(int)
+def test_nearest_equals_the_oracle_in_every_form():
+  rgb = (GOLDEN['rgb'][:2018] / np.float32(255)).reshape(2, -1, 3)
+  palette = GOLDEN['palette'] / np.float32(255)
+
+  def states(rgb, valid):
+    index, distance = palettes.decode_nearest(rgb, palette)
+    found = {
+      'index': index,
+      'distance': distance,
+      'confidence': palettes.confidence(rgb, palette),
+    }
+    valid = valid[:, None]
+    return {key: jnp.where(valid, x, 0) for key, x in found.items()}
+
+  assert_same_in_all_forms(states, (rgb,), atol=2e-6)
+  index, distance = decode_nearest(GOLDEN['rgb'] / np.float32(255), palette)
+  # Ties included: 8-bit colours are compared in whole numbers.
+  np.testing.assert_array_equal(index, GOLDEN['nearest'])
+  want = np.sqrt(GOLDEN['nearest_d2'])
+  np.testing.assert_allclose(distance * 255, want, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize('entries', [5, 100])
+def test_8_bit_ties_go_to_the_lowest_index(entries):
+  # Few levels, so that every palette has many pixels between two colours.
+  rng = np.random.default_rng()
+  levels = np.asarray([0, 32, 64, 96, 128, 160, 192, 224])
+  rgb, palette = rng.choice(levels, (4000, 3)), rng.choice(levels, (entries, 3))
+  squared = np.square(rgb[:, None] - palette).sum(-1)
+  assert np.mean((squared == squared.min(-1)[:, None]).sum(-1) > 1) > 0.02
   index, distance = decode_nearest(
     rgb / np.float32(255), palette / np.float32(255)
   )
-  squared = np.square(rgb[:, None] - palette).sum(-1)
-  best = np.sort(squared, axis=-1)
-  tie = best[:, 0] == best[:, 1]
-  np.testing.assert_array_equal(index[~tie], GOLDEN['nearest'][~tie])
-  want = np.sqrt(GOLDEN['nearest_d2'])
-  np.testing.assert_allclose(distance * 255, want, rtol=1e-5, atol=1e-4)
+  np.testing.assert_array_equal(index, squared.argmin(-1))
+  np.testing.assert_allclose(
+    distance * 255, np.sqrt(squared.min(-1)), rtol=1e-5, atol=1e-4
+  )
+
+
+def test_any_colours_are_read_as_in_float64():
+  rng = np.random.default_rng()
+  rgb = rng.uniform(-0.5, 1.5, (4000, 3)).astype(np.float32)
+  palette = rng.random((5, 3)).astype(np.float32)
+  gap = np.linalg.norm(rgb[:, None].astype(np.float64) - palette, axis=-1)
+  index, distance = decode_nearest(rgb, palette)
+  np.testing.assert_allclose(distance, gap.min(-1), rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(
+    gap[np.arange(4000), index], gap.min(-1), rtol=1e-4
+  )
+
+
+def test_void_and_radius_give_no_entry():
+  black, grey = jnp.zeros(3), jnp.full(3, 0.5)
+  rgb = jnp.asarray(
+    [[1, 0, 0], [0.3, 0, 0], [0.5, 0, 0], [0.5, 0.9, 0], [jnp.nan, 0, 0]]
+  )
+  palette = jnp.eye(3)
+  index, distance = decode_nearest(rgb, palette, void=black)
+  # The pixel halfway to void is still red.
+  np.testing.assert_array_equal(index, [0, -1, 0, 1, -1])
+  np.testing.assert_allclose(distance[1:3], [0.3, 0.5], rtol=1e-6)
+  index, distance = decode_nearest(rgb, palette, radius=0.5)
+  np.testing.assert_array_equal(index, [0, -1, 0, -1, -1])
+  np.testing.assert_allclose(distance[1], 0.7, rtol=1e-6)
+  index, _ = decode_nearest(rgb, palette, void=grey, radius=0.45)
+  np.testing.assert_array_equal(index, [0, -1, -1, -1, -1])
+  index, _ = decode_nearest(rgb, palette)
+  np.testing.assert_array_equal(index[:4], [0, 0, 0, 1])
+  # An entry of the void's own colour comes before it.
+  index, _ = decode_nearest(rgb, jnp.zeros((1, 3)), void=black)
+  np.testing.assert_array_equal(index[:4], 0)
+  nothing = jnp.zeros(3, bool)
+  index, _ = decode_nearest(rgb, palette, nothing, void=black)
+  np.testing.assert_array_equal(index[:4], -1)
 
 
 def test_invalid_entries_are_never_chosen_and_palettes_are_per_example():
@@ -100,6 +221,40 @@ def test_invalid_entries_are_never_chosen_and_palettes_are_per_example():
   assert np.all(index == 0) and np.all(np.isinf(distance))
 
 
-def test_distance_has_finite_gradients():
-  slope = jax.grad(lambda rgb: decode_nearest(rgb, jnp.eye(3))[1])
-  assert np.isfinite(slope(jnp.asarray([1.0, 0, 0]))).all()
+def test_gradients_are_finite_and_right():
+  rgb = jnp.asarray([[1.0, 0, 0], [0.5, 0, 0], [jnp.nan, 0, 0]])
+
+  def slopes(f, *args):
+    return jax.vmap(jax.grad(lambda rgb: f(rgb, *args)))(rgb)
+
+  found = slopes(lambda *args: decode_nearest(*args)[1], jnp.eye(3))
+  np.testing.assert_allclose(found, [[0] * 3, [-1, 0, 0], [0] * 3])
+  assert np.isfinite(slopes(confidence, jnp.eye(3))).all()
+  assert np.isfinite(slopes(confidence, jnp.eye(3), jnp.zeros(3, bool))).all()
+
+
+def test_confidence_is_low_between_colours_and_far_from_all():
+  palette = jnp.asarray([[1.0, 0, 0], [0, 0, 1], [0, 0.9, 0]])
+  valid = jnp.asarray([True, True, False])
+  share = jnp.linspace(0, 0.5, 9)[:, None]
+  said = confidence(
+    (1 - share) * palette[0] + share * palette[1], palette, valid
+  )
+  assert np.all(np.diff(said) <= 0) and said[0] > 0.99 > 0.6 > said[-1]
+  # An entry that is not valid makes no pixel doubtful.
+  said = confidence(jnp.asarray([[0.5, 0.45, 0]]), palette)
+  assert said < 0.5 < confidence(jnp.asarray([[0.5, 0.45, 0]]), palette, valid)
+  assert confidence(palette, palette, jnp.zeros(3, bool)).max() == 0
+  assert confidence(palette.at[0, 0].set(jnp.nan), palette)[0] == 0
+
+
+def test_confidence_is_calibrated_on_fresh_noise(monkeypatch):
+  monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+  from benchmarks import confidence as measure
+
+  _, right, said = measure.collect('palettes', 12345, 60, 96)
+  assert 0.93 < right.mean() < 0.99
+  found = measure.calibration(said, right)
+  assert found['expected_calibration_error'] < 0.02
+  for mean_said, mean_right, share in found['bins']:
+    assert share < 0.01 or abs(mean_said - mean_right) < 0.15

@@ -1,4 +1,4 @@
-"""Named colours, their notations in instructions, and nearest-colour reading.
+"""Named colours, their notations in instructions, and palettes far apart.
 
 Colours as data are tuples of levels 0..255; colours in arrays are RGB in
 [0, 1].
@@ -7,12 +7,25 @@ Colours as data are tuples of levels 0..255; colours in arrays are RGB in
 import re
 from collections.abc import Iterable
 
-import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int
 
+from vbanana_jax.codecs import css
+from vbanana_jax.codecs.nearest import confidence, decode_nearest, evidence
 from vbanana_jax.errors import UserError
+
+__all__ = [
+  'BACKGROUNDS',
+  'NAMED',
+  'NOTATIONS',
+  'Colour',
+  'confidence',
+  'decode_nearest',
+  'evidence',
+  'farthest_point_palette',
+  'format_colour',
+  'parse_colour',
+  'to_rgb',
+]
 
 Colour = tuple[int, int, int]
 
@@ -50,7 +63,15 @@ NAMED: dict[str, Colour] = {
 BACKGROUNDS = ('black', 'white', 'grey')
 NOTATIONS = ('name', 'hex', 'tuple', 'angle')
 
-_LEVELS = (0, 64, 128, 192, 255)
+_COARSEST = 64  # levels between two grid colours of a drawn palette
+_SHADES = {
+  'light': 'white', 'pale': 'white', 'dark': 'black', 'deep': 'black',
+  'pure': None, 'solid': None, 'bright': None, 'vivid': None,
+}  # fmt: skip
+_BY_NAME = {
+  **css.COLOURS,
+  **{name.replace(' ', ''): colour for name, colour in NAMED.items()},
+}
 _TRIPLE = re.compile(
   r'(?:rgb)?\s*[(<]\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*[)>]', re.IGNORECASE
 )
@@ -84,14 +105,20 @@ def format_colour(colour: Colour, notation: str) -> str:
 
 
 def parse_colour(text: str) -> Colour:
-  """Reads any notation of `format_colour`, and 'RGB(r, g, b)'.
+  """Reads a colour as people write it in a prompt.
+
+  Any notation of `format_colour`, 'RGB(r, g, b)', '#rgb', the names of
+  `NAMED` and of CSS (`NAMED` wins, spaces and hyphens do not matter), before
+  a name 'light' or 'pale' (halfway to white), 'dark' or 'deep' (halfway to
+  black), 'pure', 'solid', 'bright' or 'vivid' (no change), and 'colour'
+  after it.
 
   Raises UserError for anything else, or a level above 255.
+  Source: the prompts of Vision Banana, figures 2 to 4 ('light purple').
   """
   word = ' '.join(text.strip().strip('"\'').lower().split())
-  word = word.replace('gray', 'grey')
-  if word in NAMED:
-    return NAMED[word]
+  if re.fullmatch(r'#[0-9a-f]{3}', word):
+    word = '#' + ''.join(2 * digit for digit in word[1:])
   if re.fullmatch(r'#[0-9a-f]{6}', word):
     return int(word[1:3], 16), int(word[3:5], 16), int(word[5:7], 16)
   triple = _TRIPLE.fullmatch(word)
@@ -99,10 +126,29 @@ def parse_colour(text: str) -> Colour:
     r, g, b = (int(level) for level in triple.groups())
     if max(r, g, b) <= 255:
       return r, g, b
+  word = re.sub(r' colou?r$', '', word.replace('gray', 'grey'))
+  colour = _read_name(word.replace('-', ' ').split())
+  if colour is not None:
+    return colour
   raise UserError(
-    f'colour {text!r}: write a name ({", ".join(NAMED)}), #rrggbb, '
-    '(r, g, b) or <r, g, b> with levels 0 to 255'
+    f'colour {text!r}: write a name ({", ".join(NAMED)}, any of CSS, or '
+    '"light" or "dark" and a name), #rrggbb, (r, g, b) or <r, g, b> with '
+    'levels 0 to 255'
   )
+
+
+def _read_name(words: list[str]) -> Colour | None:
+  """Colour of 'sky blue', 'dark sky blue'; None for what is no colour."""
+  name = ''.join(words)
+  if name in _BY_NAME:
+    return _BY_NAME[name]
+  if len(words) < 2 or words[0] not in _SHADES:
+    return None
+  colour, towards = _read_name(words[1:]), _SHADES[words[0]]
+  if colour is None or towards is None:
+    return colour
+  (r, g, b), (x, y, z) = colour, NAMED[towards]
+  return (r + x + 1) // 2, (g + y + 1) // 2, (b + z + 1) // 2
 
 
 def farthest_point_palette(
@@ -114,59 +160,50 @@ def farthest_point_palette(
 ) -> list[Colour]:
   """Picks n colours of the grid {0, 64, 128, 192, 255}^3, far apart.
 
+  Once the 125 colours of that grid are taken, its step is halved, and so on:
+  a longer palette begins with the shorter one. Time grows with the square of
+  n; 2000 colours take under a second.
+
   Args:
-    n: how many; at most 125 less the avoided ones.
+    n: how many; raises ValueError beyond the 16.7 million 8-bit colours.
     rng: draws each colour among those at least `spread` levels from all
       chosen ones while there are any; without it each colour is the farthest
       one, so the palette is fixed.
     avoid: colours taken already (the background).
     spread: levels (0..255, Euclidean).
   """
-  axes = np.meshgrid(_LEVELS, _LEVELS, _LEVELS, indexing='ij')
-  grid = np.stack(axes, axis=-1).reshape(-1, 3)
-  distance = np.full(len(grid), np.inf)
-  for colour in avoid:
-    gap = np.linalg.norm(grid - np.asarray(colour), axis=-1)
-    distance = np.minimum(distance, gap)
   chosen: list[Colour] = []
+  taken = list(avoid)
+  if n + len(taken) > 256**3:
+    raise ValueError(f'there are no {n} distinct colours')
+  step = _COARSEST
+  grid, distance = _make_grid(step, taken)
   for _ in range(n):
     best = int(distance.argmax())
-    if distance[best] == 0:
-      raise ValueError(f'the grid has no {n} distinct colours left')
+    while distance[best] == 0:
+      step //= 2
+      grid, distance = _make_grid(step, taken)
+      best = int(distance.argmax())
     if rng is not None:
       free = np.flatnonzero(distance >= spread)
       best = int(rng.choice(free)) if len(free) else best
     r, g, b = (int(level) for level in grid[best])
     chosen.append((r, g, b))
-    gap = np.linalg.norm(grid - grid[best], axis=-1)
-    distance = np.minimum(distance, gap)
+    taken.append((r, g, b))
+    distance = np.minimum(distance, _gap(grid, grid[best]))
   return chosen
 
 
-def decode_nearest(
-  rgb: Float[ArrayLike, '... 3'],
-  palette: Float[ArrayLike, 'q 3'],
-  palette_valid: Bool[ArrayLike, 'q'] | None = None,
-) -> tuple[Int[Array, '...'], Float[Array, '...']]:
-  """Reads each pixel as the nearest valid palette colour.
+def _make_grid(step: int, taken: list[Colour]) -> tuple[np.ndarray, np.ndarray]:
+  """Colours every `step` levels [q 3], and their distance to those taken."""
+  levels = sorted({*range(0, 256, step), 255})
+  axes = np.meshgrid(levels, levels, levels, indexing='ij')
+  grid = np.stack(axes, axis=-1).reshape(-1, 3)
+  distance = np.full(len(grid), np.inf)
+  for colour in taken:
+    distance = np.minimum(distance, _gap(grid, np.asarray(colour)))
+  return grid, distance
 
-  Returns the index (the lowest of equally near ones; 0 where no entry is
-  valid) and the distance in RGB [0, 1] units (inf there). One palette for all
-  of `rgb`; `jax.vmap` gives every example its own.
 
-  Source: Vision Banana, section 2.1 (semantic decoding).
-  """
-  rgb = jnp.asarray(rgb, jnp.float32)
-  index = jnp.zeros(rgb.shape[:-1], jnp.int32)
-  nearest = jnp.full(rgb.shape[:-1], jnp.inf)
-  # Unrolled over the palette: one fused pass, nothing of size h w q 3.
-  for q in range(palette.shape[0]):
-    squared = jnp.sum(jnp.square(rgb - palette[q]), axis=-1)
-    if palette_valid is not None:
-      squared = jnp.where(palette_valid[q], squared, jnp.inf)
-    nearer = squared < nearest
-    index = jnp.where(nearer, q, index)
-    nearest = jnp.where(nearer, squared, nearest)
-  exact = nearest <= 0.0
-  distance = jnp.sqrt(jnp.where(exact, 1.0, nearest))
-  return index, jnp.where(exact, 0.0, distance)
+def _gap(grid: np.ndarray, colour: np.ndarray) -> np.ndarray:
+  return np.linalg.norm(grid - colour, axis=-1)

@@ -1,0 +1,122 @@
+"""Synthetic answers of the codecs, and what may happen to them on the way.
+
+A picture is cut into cells by random seeds; each cell is a slanted surface of
+its own depth, normal and label, so that edges, ramps and flat parts all occur.
+Damage is done to colours in [0, 1] and always ends in 8-bit levels.
+"""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+NEAR_M, FAR_M = 0.1, 80.0
+
+
+def make_cells(rng: np.random.Generator, size: int) -> np.ndarray:
+  """Cell numbers int32[size size]: nearest of 6 to 40 seeds."""
+  seeds = rng.uniform(0, size, (int(rng.integers(6, 41)), 2))
+  y, x = np.mgrid[:size, :size] + 0.5
+  gap = (y[..., None] - seeds[:, 0]) ** 2 + (x[..., None] - seeds[:, 1]) ** 2
+  return gap.argmin(-1).astype(np.int32)
+
+
+def make_depth(rng: np.random.Generator, size: int) -> np.ndarray:
+  """Depth in metres float32[size size], log-uniform between NEAR_M and FAR_M.
+
+  Along a cell the depth changes by up to a factor of two over the picture.
+  """
+  cells = make_cells(rng, size)
+  count = cells.max() + 1
+  low, high = np.log(NEAR_M), np.log(FAR_M)
+  slope_y, slope_x = rng.uniform(-0.7, 0.7, (2, count))
+  y, x = np.mgrid[:size, :size] / size - 0.5
+  log_m = rng.uniform(low, high, count)[cells]
+  log_m += slope_y[cells] * y + slope_x[cells] * x
+  return np.exp(np.clip(log_m, low, high)).astype(np.float32)
+
+
+def make_normals(rng: np.random.Generator, size: int) -> np.ndarray:
+  """Unit normals float32[size size 3] to the viewer, a bent plane a cell."""
+  cells = make_cells(rng, size)
+  plane = rng.standard_normal((cells.max() + 1, 3))
+  plane[:, 2] = np.abs(plane[:, 2])
+  plane /= np.linalg.norm(plane, axis=-1, keepdims=True)
+  y, x = np.mgrid[:size, :size] / size - 0.5
+  bend = rng.uniform(0, 1.5, cells.max() + 1)[cells]
+  normals = plane[cells]
+  normals[..., 0] += bend * x
+  normals[..., 1] -= bend * y
+  length = np.linalg.norm(normals, axis=-1, keepdims=True)
+  return (normals / np.maximum(length, 1e-6)).astype(np.float32)
+
+
+def make_labels(rng: np.random.Generator, size: int, count: int) -> np.ndarray:
+  """Labels int32[size size] below `count`."""
+  cells = make_cells(rng, size)
+  return rng.integers(0, count, cells.max() + 1).astype(np.int32)[cells]
+
+
+def round_levels(rgb: np.ndarray) -> np.ndarray:
+  """To the nearest 8-bit colour, float32 in [0, 1]."""
+  return np.round(np.clip(rgb, 0, 1) * 255).astype(np.float32) / 255
+
+
+def add_gaussian(rgb, rng: np.random.Generator, levels: float) -> np.ndarray:
+  """Independent noise of a standard deviation in 8-bit levels."""
+  noise = rng.standard_normal(rgb.shape, np.float32)
+  return round_levels(rgb + noise * (levels / 255))
+
+
+def pass_jpeg(rgb, quality: int) -> np.ndarray:
+  """Through a JPEG file (Pillow; colour at half resolution)."""
+  file = io.BytesIO()
+  levels = np.round(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+  Image.fromarray(levels).save(file, 'JPEG', quality=quality)
+  file.seek(0)
+  return np.asarray(Image.open(file), np.float32) / 255
+
+
+def blur(rgb, pixels: float) -> np.ndarray:
+  """Gaussian blur of a standard deviation in pixels, edges repeated."""
+  reach = max(1, int(np.ceil(3 * pixels)))
+  window = np.exp(-0.5 * (np.arange(-reach, reach + 1) / pixels) ** 2)
+  window = (window / window.sum()).astype(np.float32)
+  for axis in (0, 1):
+    width = [(0, 0)] * rgb.ndim
+    width[axis] = (reach, reach)
+    padded = np.pad(rgb, width, mode='edge')
+    span = rgb.shape[axis]
+    rgb = sum(
+      weight * np.take(padded, range(k, k + span), axis)
+      for k, weight in enumerate(window)
+    )
+  return round_levels(rgb)
+
+
+# One damage at a time, by name: the rows of the tables.
+DAMAGES: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+  '8-bit rounding': lambda rgb, rng: round_levels(rgb),
+  'Gaussian, 4 levels': lambda rgb, rng: add_gaussian(rgb, rng, 4),
+  'Gaussian, 8 levels': lambda rgb, rng: add_gaussian(rgb, rng, 8),
+  'Gaussian, 16 levels': lambda rgb, rng: add_gaussian(rgb, rng, 16),
+  'JPEG, quality 95': lambda rgb, rng: pass_jpeg(rgb, 95),
+  'JPEG, quality 75': lambda rgb, rng: pass_jpeg(rgb, 75),
+  'JPEG, quality 50': lambda rgb, rng: pass_jpeg(rgb, 50),
+  'blur, 1 pixel': lambda rgb, rng: blur(rgb, 1.0),
+}
+
+
+def damage(rgb, rng: np.random.Generator) -> np.ndarray:
+  """A random mix: what the confidences are calibrated on.
+
+  Gaussian noise of 0 to 16 levels; for every second picture blur of 0.3 to
+  1.5 pixels before it; for every second one JPEG of quality 50 to 95 after.
+  """
+  if rng.random() < 0.5:
+    rgb = blur(rgb, rng.uniform(0.3, 1.5))
+  rgb = add_gaussian(rgb, rng, rng.uniform(0, 16))
+  if rng.random() < 0.5:
+    rgb = pass_jpeg(rgb, int(rng.integers(50, 96)))
+  return rgb

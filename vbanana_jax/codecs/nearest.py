@@ -1,0 +1,168 @@
+"""Pixels read as the nearest colour of a palette, and how sure that is."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int
+
+# Weights of 1, margin and distance in the log odds of `confidence`. Fitted by
+# `python -m benchmarks.confidence`.
+CONFIDENCE = (0.3327, 0.05442, -0.01245)
+
+_UNROLL = 32  # entries compared in one fused pass; more are looped
+_DIAGONAL = 3.0**0.5  # of the cube of colours
+_WHOLE = 2.0**-9  # levels: nearer to a whole 8-bit level counts as on it
+
+
+def _to_levels(rgb):
+  """RGB in levels 0..255; exactly whole where they were 8-bit colours."""
+  levels = jax.lax.stop_gradient(jnp.asarray(rgb, jnp.float32)) * 255.0
+  whole = jnp.round(levels)
+  return jnp.where(jnp.abs(levels - whole) < _WHOLE, whole, levels)
+
+
+def decode_nearest(
+  rgb: Float[ArrayLike, '... 3'],
+  palette: Float[ArrayLike, 'q 3'],
+  palette_valid: Bool[ArrayLike, 'q'] | None = None,
+  *,
+  void: Float[ArrayLike, '3'] | None = None,
+  radius: float | Float[ArrayLike, ''] | None = None,
+) -> tuple[Int[Array, '...'], Float[Array, '...']]:
+  """Reads each pixel as the nearest valid palette colour.
+
+  Returns the index and the distance to that colour in RGB [0, 1] units. Of
+  equally near colours the lowest index counts; between 8-bit colours that is
+  decided in whole numbers, without rounding. Without `void` and `radius` a
+  pixel always gets an index: 0, with distance inf, where no entry is valid
+  or a channel is NaN. One palette for all of `rgb`; `jax.vmap` gives every
+  example its own.
+
+  Args:
+    rgb: in [0, 1]; out of range is allowed.
+    palette: colours in [0, 1].
+    palette_valid: False for entries that are never chosen.
+    void: colour of what belongs to no entry. A pixel nearer to it than to
+      every entry gets index -1, and its distance is the one to `void`; so
+      does one with a channel that is NaN, with distance inf.
+    radius: pixels farther than this (RGB [0, 1] units) from every entry get
+      index -1; their distance is kept.
+
+  Source: Vision Banana, section 2.1 (semantic decoding); void and radius
+  are ours.
+  """
+  rgb = jnp.asarray(rgb, jnp.float32)
+  palette = jnp.asarray(palette, jnp.float32)
+  entries = palette.shape[0]
+  if palette_valid is None:
+    palette_valid = jnp.ones(entries, bool)
+  numbers = jnp.arange(entries, dtype=jnp.int32)
+  # Void comes last, so that it loses every tie.
+  if void is not None:
+    palette = jnp.concatenate([palette, jnp.asarray(void, jnp.float32)[None]])
+    palette_valid = jnp.append(palette_valid, True)
+    numbers = jnp.append(numbers, -1)
+  channels = jnp.moveaxis(_to_levels(rgb), -1, 0)
+
+  def visit(best, candidate):
+    index, nearest = best
+    number, colour, valid = candidate
+    squared = sum(jnp.square(channels[i] - colour[i]) for i in range(3))
+    nearer = valid & (squared < nearest)
+    return (
+      jnp.where(nearer, number, index),
+      jnp.where(nearer, squared, nearest),
+    ), None
+
+  start = (
+    jnp.full(rgb.shape[:-1], 0 if void is None else -1, jnp.int32),
+    jnp.full(rgb.shape[:-1], jnp.inf),
+  )
+  (index, nearest), _ = jax.lax.scan(
+    visit,
+    start,
+    (numbers, _to_levels(palette), palette_valid),
+    unroll=min(_UNROLL, len(palette)),
+  )
+  # A gradient goes to the colour that was chosen, not through the search.
+  found = jnp.isfinite(nearest)
+  inexact = found & (nearest > 0.0)
+  gap = jnp.where(inexact[..., None], rgb - palette[index], 0.0)
+  distance = _root(jnp.sum(jnp.square(gap), axis=-1))
+  distance = jnp.where(found, distance, jnp.inf)
+  if radius is not None:
+    index = jnp.where(distance <= radius, index, -1)
+  return index, distance
+
+
+def evidence(
+  rgb: Float[ArrayLike, '... 3'],
+  palette: Float[ArrayLike, 'q 3'],
+  palette_valid: Bool[ArrayLike, 'q'] | None = None,
+) -> tuple[Float[Array, '...'], Float[Array, '...']]:
+  """What the confidence weighs: margin and distance, in 8-bit levels.
+
+  Distance is that to the nearest valid colour, inf where there is none or a
+  channel is NaN; margin is how much farther the second nearest is (at most
+  442, the diagonal of the cube; 0 where there is no nearest).
+  """
+  rgb = jnp.asarray(rgb, jnp.float32)
+  palette = jnp.asarray(palette, jnp.float32)
+  if palette_valid is None:
+    palette_valid = jnp.ones(palette.shape[0], bool)
+  usable = jnp.all(jnp.isfinite(rgb), axis=-1)
+  channels = jnp.moveaxis(jnp.where(usable[..., None], rgb, 0.0), -1, 0)
+
+  def visit(two, candidate):
+    nearest, second = two
+    colour, valid = candidate
+    squared = sum(jnp.square(channels[i] - colour[i]) for i in range(3))
+    squared = jnp.where(usable & valid, squared, jnp.inf)
+    second = jnp.minimum(second, jnp.maximum(nearest, squared))
+    return (jnp.minimum(nearest, squared), second), None
+
+  none = jnp.full(rgb.shape[:-1], jnp.inf)
+  (nearest, second), _ = jax.lax.scan(
+    visit,
+    (none, none),
+    (palette, palette_valid),
+    unroll=min(_UNROLL, len(palette)),
+  )
+  found = jnp.isfinite(nearest)
+  nearest = jnp.where(found, nearest, 0.0)
+  # Nothing is farther than the diagonal; a lone colour has no second.
+  second = jnp.where(found, jnp.minimum(second, jnp.square(_DIAGONAL)), 0.0)
+  distance, farther = 255.0 * _root(nearest), 255.0 * _root(second)
+  margin = jnp.maximum(farther - distance, 0.0)
+  return margin, jnp.where(found, distance, jnp.inf)
+
+
+def confidence(
+  rgb: Float[ArrayLike, '... 3'],
+  palette: Float[ArrayLike, 'q 3'],
+  palette_valid: Bool[ArrayLike, 'q'] | None = None,
+) -> Float[Array, '...']:
+  """Probability that the nearest colour is the one that was meant.
+
+  Pixels halfway between two colours, or far from all, are doubtful; without a
+  valid entry, and where a channel is NaN, it is 0. With a void candidate,
+  make it an entry.
+
+  Calibrated on paintings of 2 to 20 colours under mixed Gaussian noise, blur
+  and JPEG (`benchmarks/paintings.py`); see `depth.confidence` for what that
+  means.
+
+  Source: ours.
+  """
+  margin, distance = evidence(rgb, palette, palette_valid)
+  found = jnp.isfinite(distance)
+  constant, of_margin, of_distance = CONFIDENCE
+  odds = constant + of_margin * margin
+  odds += of_distance * jnp.where(found, distance, 0.0)
+  return jnp.where(found, jax.nn.sigmoid(odds), 0.0)
+
+
+def _root(squared):
+  """Square root whose slope at 0 is 0."""
+  zero = squared <= 0.0
+  return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
