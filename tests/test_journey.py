@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import painted
 import pytest
 from PIL import Image
 
@@ -78,3 +79,24 @@ def test_predict_paints_from_words(workdir, tmp_path):
   assert cli.main([*argv, '--out', str(tmp_path), '--steps', '2']) == 0
   with Image.open(tmp_path / 'painted_generate.png') as picture:
     assert picture.size == (32, 32)
+
+
+def test_a_run_answers_a_benchmark_and_is_scored(workdir, tmp_path, capsys):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark('normals', data)
+  asked = f'--protocol {protocol.name} --data {data}'
+  paint = f'predict {asked} --checkpoint {workdir} --out {out} --passes 2'
+  assert cli.main(paint.split()) == 0
+  pictures = sorted(path.name for path in out.iterdir())
+  assert pictures == sorted(
+    f'test-{name}{turn}.png' for name in painted.NAMES for turn in ('', '@1')
+  )
+  first = (out / pictures[0]).stat().st_mtime_ns
+  assert cli.main(paint.split()) == 0  # nothing is painted twice
+  assert (out / pictures[0]).stat().st_mtime_ns == first
+  score = f'evaluate --predictions {out} {asked} --passes 2 --partial'
+  assert cli.main(score.split()) == 0
+  found = json.loads((out / f'scores_{protocol.title}.json').read_text())
+  assert found['n'] == 2 and found['passes'] == 2
+  assert 0 < found['metrics']['mean_deg']['value'] < 180
+  assert 'first pass' in capsys.readouterr().out

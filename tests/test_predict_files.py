@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax import errors, predict
+from vbanana_jax import errors, predict, resizing
 from vbanana_jax.codecs import depth as depth_codec
 from vbanana_jax.codecs import normals as normals_codec
 from vbanana_jax.report import pictures
@@ -148,7 +148,7 @@ def test_labels_follow_the_palette(tmp_path, task_name, words, names):
   value = np.load(paths['values'])
   assert value.dtype == np.int32
   np.testing.assert_array_equal(
-    value, predict.resize_labels(labels, (HEIGHT, WIDTH))
+    value, resizing.resize_labels(labels, (HEIGHT, WIDTH))
   )
   assert set(np.unique(value)) == set(np.unique(labels))
   legend = json.loads(paths['json'].read_text())['legend']
@@ -160,9 +160,9 @@ def test_labels_follow_the_palette(tmp_path, task_name, words, names):
 
 def test_labels_are_resized_exactly():
   labels = np.arange(6, dtype=np.int32).reshape(2, 3)
-  big = predict.resize_labels(labels, (4, 6))
+  big = resizing.resize_labels(labels, (4, 6))
   np.testing.assert_array_equal(big, np.kron(labels, np.ones((2, 2), int)))
-  np.testing.assert_array_equal(predict.resize_labels(big, (2, 3)), labels)
+  np.testing.assert_array_equal(resizing.resize_labels(big, (2, 3)), labels)
 
 
 def test_edit_has_the_photo_s_size_and_generation_needs_no_photo(tmp_path):

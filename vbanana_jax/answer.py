@@ -7,17 +7,26 @@ from typing import Any
 
 import jax
 import numpy as np
+import tqdm
 
 from vbanana_jax import keys, logs, models, predict, weights
-from vbanana_jax.data import photos
-from vbanana_jax.diffusion import paths
+from vbanana_jax.data import photos, protocols, questions
 from vbanana_jax.errors import UserError
+from vbanana_jax.report import files, pictures
 from vbanana_jax.step import make_painter
 from vbanana_jax.tasks import TASKS
-from vbanana_jax.tasks.base import Question
+from vbanana_jax.tasks.base import Question, get_noise_scale
 from vbanana_jax.tokenizer import Tokenizer
 
 _GENERATE_STEPS = 25
+# What a task is told beside the picture; the others need no words.
+_FLAGS = {
+  'generate': '--prompt',
+  'edit': '--prompt',
+  'referring': '--prompt',
+  'semantic': '--classes',
+  'instance': '--classes',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +72,12 @@ class Answerer:
     size = wish.size or self.config['image_size']
     compiled = self._compile(wish.seed, _count_steps(wish), wish.guidance)
 
-    def paint_one(source: np.ndarray | None, prompt: str) -> np.ndarray:
+    def paint(source: np.ndarray | None, prompt: str) -> np.ndarray:
       batch = self._make_batch(task, source, prompt, size)
       return np.asarray(compiled(self.params, batch))[0]
 
     return predict.predict(
-      paint_one,
+      paint,
       task,
       None if image is None else photos.open_photo(image),
       question,
@@ -83,6 +92,48 @@ class Answerer:
         'versions': logs.get_versions(),
       },
     )
+
+  def answer_protocol(
+    self,
+    protocol: protocols.Protocol,
+    data: pathlib.Path,
+    out: pathlib.Path,
+    *,
+    passes: int | None = None,
+    size: int | None = None,
+  ) -> int:
+    """Paints every question of a benchmark; how many pictures there are.
+
+    Pictures that are there already are kept, so that a painting that was
+    stopped goes on.
+
+    Raises:
+      UserError: another benchmark in `data`, or a prompt too long for the
+        network.
+    """
+    reader = questions.open_reader(protocol, data)
+    passes = passes or protocol.passes
+    wanted = list(questions.make_questions(protocol, reader, passes))
+    task = TASKS[protocol.task]
+    for question in tqdm.tqdm(wanted, desc=protocol.title, unit='picture'):
+      if (out / question.file).exists():
+        continue
+      compiled = self._compile(
+        protocol.seeds[0] + question.repeat, protocol.sampler['steps'], 1.0
+      )
+      photo = reader.load_image(question.item)
+      grid = predict.make_grid(
+        *photo.shape[:2],
+        size=size or self.config['image_size'],
+        patch=self.model.config.patch,
+      )
+      source = predict.shrink_photo(photo, grid)
+      batch = self._make_batch(task, source, question.asked.prompt, size)
+      painted = np.asarray(compiled(self.params, batch))[0]
+      files.write_atomic(
+        out / question.file, files.to_png(pictures.to_u8(painted))
+      )
+    return len(wanted)
 
   def _compile(self, seed: int, steps: int, guidance: float) -> Callable:
     """The painter, compiled once for each way of painting and each size."""
@@ -100,7 +151,7 @@ class Answerer:
         size, size, size=size, patch=self.model.config.patch
       )
       source = np.zeros((*grid, 3), np.float32)
-    scale = task.noise_scale or paths.noise_scale_for(max(source.shape[:2]))
+    scale = get_noise_scale(task, source)
     tokens = Tokenizer.load().encode(prompt, self.config['model']['max_text'])
     return {
       'tokens': tokens[None],
@@ -119,9 +170,9 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
   """
   if wish.task not in TASKS:
     raise UserError(f'--task {wish.task}: choose of {", ".join(TASKS)}')
+  takes = _FLAGS.get(wish.task)
   given = {'--prompt': wish.words, '--classes': wish.classes}
   for flag, value in given.items():
-    takes = FLAGS.get(wish.task)
     if flag == takes and not value and wish.task != 'instance':
       raise UserError(f'--task {wish.task} needs {flag}')
     if flag != takes and value:
@@ -151,16 +202,6 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
   elif wish.task == 'instance':
     words = {'thing': wish.classes[0]} if wish.classes else {}
   return task, task.ask(rng, level=level, **words), names
-
-
-# What a task is told beside the picture; the others need no words.
-FLAGS = {
-  'generate': '--prompt',
-  'edit': '--prompt',
-  'referring': '--prompt',
-  'semantic': '--classes',
-  'instance': '--classes',
-}
 
 
 def _count_steps(wish: Wish) -> int:

@@ -59,6 +59,10 @@ class TaskEvaluator:
     task: what to ask.
     paint: from `step.make_painter`.
     mesh: devices to spread the batches over.
+
+  Attributes:
+    evaluate: the compiled function (params, batch on the devices) -> painted
+      pictures and per-example states.
   """
 
   def __init__(self, task: base.Task, paint: Callable, mesh: jax.sharding.Mesh):
@@ -75,14 +79,14 @@ class TaskEvaluator:
       return rgb, score_rows(rgb, batch['aux'], batch['valid'])
 
     everywhere = sharding.make_replicated(mesh)
-    self._evaluate = jax.jit(
+    self.evaluate = jax.jit(
       evaluate, out_shardings=(sharding.make_split(mesh), everywhere)
     )
 
   def compile(self, params: Any, batch: dict) -> None:
     """Compiles for batches of one shape, so that nothing later does."""
     on_device = put_eval_batch(batch, self._mesh)
-    self._evaluate = self._evaluate.lower(params, on_device).compile()
+    self.evaluate = self.evaluate.lower(params, on_device).compile()
 
   def run(self, params: Any, batches: Iterable[dict]) -> Scores:
     """Scores `params` on padded batches; the same on every process."""
@@ -97,7 +101,7 @@ class TaskEvaluator:
     """Per-example states, objects per scene, and the first batch painted."""
     parts, valid, counts, painted = [], [], [], None
     for batch in batches:
-      rgb, states = self._evaluate(params, put_eval_batch(batch, self._mesh))
+      rgb, states = self.evaluate(params, put_eval_batch(batch, self._mesh))
       painted = rgb if painted is None else painted
       # Fetched at once: two programs under way that gather from all devices
       # may starve each other of a small machine's threads.

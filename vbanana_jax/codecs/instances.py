@@ -1,14 +1,13 @@
 """Instances as colours: a canonical palette and a decoder for free colours."""
 
-from typing import NamedTuple
+import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from vbanana_jax.codecs import palettes
+from vbanana_jax.codecs import components, palettes, regions
 
 # The twelve pure hues in order, given to instances from left to right.
 # Neighbours in the order are neighbours in colour, so that an undecided blend
@@ -32,27 +31,6 @@ CANONICAL: tuple[palettes.Colour, ...] = tuple(
   )
 )
 
-_BINS = 32
-
-
-class Regions(NamedTuple):
-  """Decoded instances of one picture.
-
-  ids: 0 for background, 1..count otherwise (most votes first).
-  count: number of instances.
-  overflow: more colours were found than `max_instances`.
-  """
-
-  ids: Int[Array, 'h w']
-  count: Int[Array, '']
-  overflow: Bool[Array, '']
-
-
-def left_to_right(instance: np.ndarray) -> list[int]:
-  """Ids above 0 of an instance map [h w], by their mean column (host)."""
-  ids = [int(i) for i in np.unique(instance) if i > 0]
-  return sorted(ids, key=lambda i: (np.nonzero(instance == i)[1].mean(), i))
-
 
 def canonical_palette(background: Float[ArrayLike, '3']) -> Float[Array, 'q 3']:
   """Background, then the canonical colours: RGB in [0, 1], index = id."""
@@ -61,106 +39,107 @@ def canonical_palette(background: Float[ArrayLike, '3']) -> Float[Array, 'q 3']:
   return jnp.concatenate([background[None], colours])
 
 
-def decode_canonical(
-  rgb: Float[ArrayLike, '... 3'], background: Float[ArrayLike, '3']
-) -> Int[Array, '...']:
-  """Reads instance ids painted in canonical colours; 0 is background.
-
-  A background equal to a canonical colour hides that instance: draw
-  backgrounds away from `CANONICAL`.
-  """
-  return palettes.decode_nearest(rgb, canonical_palette(background))[0]
-
-
-def _neighbours(image, combine, start):
-  """3x3 window reduction over h w of an [h w c] image, edges padded."""
+def _window(image, combine, start):
+  """3x3 window reduction over h w of an [h w 3] image, edges padded."""
   padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)), mode='edge')
   return jax.lax.reduce_window(
     padded, start, combine, (3, 3, 1), (1, 1, 1), 'VALID'
   )
 
 
-def _flat_pixels(rgb, tolerance):
-  """True where the box-blurred 3x3 neighbourhood hardly varies."""
-  blurred = _neighbours(rgb, jax.lax.add, 0.0) / 9.0
-  high = _neighbours(blurred, jax.lax.max, -jnp.inf)
-  low = _neighbours(blurred, jax.lax.min, jnp.inf)
-  return jnp.all(high - low < tolerance, axis=-1)
+def _gap(a, b):
+  return jnp.sqrt(jnp.sum(jnp.square(a - b), -1))
 
 
-def _votes(rgb, voter):
-  """Votes of the pixels for each of 32^3 colour bins, summed over 3x3x3."""
-  cell = jnp.clip((rgb * _BINS).astype(jnp.int32), 0, _BINS - 1)
-  shape = (_BINS, _BINS, _BINS)
-  votes = jnp.zeros(shape, jnp.int32)
-  r, g, b = cell[..., 0], cell[..., 1], cell[..., 2]
-  votes = votes.at[r, g, b].add(voter.astype(jnp.int32))
-  return jax.lax.reduce_window(
-    votes, 0, jax.lax.add, (3, 3, 3), (1, 1, 1), 'SAME'
+def find_flat(levels, on, low_limit, high_limit, factor):
+  smooth = _window(levels, jax.lax.add, 0.0) / 9.0
+  high = _window(smooth, jax.lax.max, -jnp.inf)
+  low = _window(smooth, jax.lax.min, jnp.inf)
+  span = jnp.max(high - low, -1)
+  bins = jnp.where(on, 256, span.astype(jnp.int32))
+  counts = jnp.zeros(256, jnp.int32).at[bins.ravel()].add(1, mode='drop')
+  total = jnp.cumsum(counts)
+  median = jnp.argmax(2 * total >= total[-1]) + .5
+  limit = jnp.clip(factor * median, low_limit, high_limit)
+  return smooth, span < limit
+
+
+def grow(levels, part, colour, limit, max_steps):
+  """Unknown (part -1) pixels adopt the neighbour's part with nearest carried
+  colour within limit."""
+  offsets = components.NEIGHBOURS[8]
+  planes = tuple(levels[..., c] for c in range(3))
+
+  def step(state):
+    part, carried, _, count = state
+    best = jnp.full(part.shape, limit**2, jnp.float32)
+    new, held = part, carried
+    for offset in offsets:
+      there = components.shift(part, offset, -1)
+      theirs = tuple(components.shift(c, offset, 0.0) for c in carried)
+      gap = sum(jnp.square(a - b) for a, b in zip(planes, theirs))
+      better = (part < 0) & (there >= 0) & (gap <= best)
+      best = jnp.where(better, gap, best)
+      new = jnp.where(better, there, new)
+      held = tuple(jnp.where(better, a, b) for a, b in zip(theirs, held))
+    return new, held, jnp.any(new != part), count + 1
+
+  def unfinished(state):
+    return state[2] & (state[3] < max_steps)
+
+  carried = tuple(colour[..., c] for c in range(3))
+  part, carried, _, _ = jax.lax.while_loop(
+    unfinished, step, (part, carried, jnp.asarray(True), 0)
   )
+  return part, jnp.stack(carried, -1)
 
 
 def decode_regions(
   rgb: Float[ArrayLike, 'h w 3'],
   background: Float[ArrayLike, '3'],
   *,
-  max_instances: int,
-  tolerance: float = 14 / 255,
-  flat_tolerance: float = 30 / 255,
-  min_area: float = 2e-4,
-  min_pixels: int = 4,
-) -> Regions:
-  """Groups the pixels of one picture by colour, whatever the colours are.
-
-  Only locally flat pixels vote: anti-aliased borders would otherwise form
-  colours of their own. The colours with most votes become instances one by
-  one, each taking `2 * tolerance` around it out of the vote; then every pixel
-  joins the nearest of the instances and the background. Equal colours are one
-  instance, however far apart.
-
-  Args:
-    rgb: in [0, 1].
-    background: its colour.
-    max_instances: static bound; see `Regions.overflow`.
-    tolerance: a pixel this near to the background is background, RGB [0, 1].
-    flat_tolerance: range below which a neighbourhood is flat, RGB [0, 1].
-    min_area: smaller instances, as a share of the picture, are dropped.
-    min_pixels: and so are those of fewer pixels, or of fewer votes.
-
-  Source: Vision Banana, appendix A, steps 1 and 3, with votes for its seeds.
-  """
-  rgb = jnp.asarray(rgb, jnp.float32)
-  background = jnp.asarray(background, jnp.float32)
-  to_background = jnp.linalg.norm(rgb - background, axis=-1)
-  on_background = to_background < tolerance
-  # Noise around the background must not become an instance of its own.
-  far = to_background >= 2 * tolerance
-  voter = _flat_pixels(rgb, flat_tolerance) & far
-  votes = _votes(rgb, voter)
-  centres = (jnp.arange(_BINS) + 0.5) / _BINS
-  grid = jnp.stack(jnp.meshgrid(centres, centres, centres, indexing='ij'), -1)
-  floor = max(min_pixels, min_area * rgb.shape[0] * rgb.shape[1])
-
-  def mean_shift(colour):
-    near = voter & (jnp.linalg.norm(rgb - colour, axis=-1) < 2 * tolerance)
-    total = jnp.sum(rgb * near[..., None], axis=(0, 1))
-    return jnp.where(near.any(), total / jnp.maximum(near.sum(), 1), colour)
-
-  def take_mode(votes, _):
-    best = jnp.argmax(votes)
-    found = votes.ravel()[best] >= floor
-    colour = mean_shift(mean_shift(grid.reshape(-1, 3)[best]))
-    near = jnp.linalg.norm(grid - colour, axis=-1) < 2 * tolerance
-    # The bin itself always leaves, lest a drifting mean return to it for ever.
-    votes = jnp.where(near, 0, votes).ravel().at[best].set(0)
-    return votes.reshape(grid.shape[:-1]), (colour, found)
-
-  votes, (colours, found) = jax.lax.scan(take_mode, votes, length=max_instances)
-  palette = jnp.concatenate([background[None], colours])
-  valid = jnp.concatenate([jnp.ones((1,), bool), found])
-  index, _ = palettes.decode_nearest(rgb, palette, valid)
-  index = jnp.where(on_background, 0, index)
-  area = jnp.zeros(max_instances + 1, jnp.int32).at[index].add(1)
-  kept = (area >= floor).at[0].set(False)
-  ids = jnp.where(kept, jnp.cumsum(kept), 0).astype(jnp.int32)
-  return Regions(ids=ids[index], count=ids.max(), overflow=votes.max() >= floor)
+  tau: float = 14.0,
+  flat: float = 30.0,
+  low_flat: float = 12.0, factor=2.5,
+  near: float = 40.0,
+  min_share: float = 2e-4,
+  min_inner_share: float = 0.1,
+  gamma: float = 3.0,
+  merge_tau: float = 20.0,
+  max_instances: int = 64,
+  max_parts: int = 256,
+  max_steps: int = 64,
+) -> regions.Regions:
+  levels = 255 * jnp.clip(jnp.asarray(rgb, jnp.float32), 0, 1)
+  background = 255 * jnp.asarray(background, jnp.float32)
+  h, w = levels.shape[:2]
+  n = h * w
+  min_area_px = max(math.ceil(min_share * n - 1e-6), 1)
+  on = _gap(levels, background) < tau
+  mean = jnp.sum(levels * on[..., None], (0, 1)) / jnp.maximum(on.sum(), 1)
+  paper = jnp.where(on.any(), mean, background)
+  smooth, is_flat = find_flat(levels, on, low_flat, flat, factor)
+  on = _gap(smooth, paper) < tau
+  labels, converged = components.label_components(is_flat & ~on)
+  area = components.count_pixels(labels)
+  inner = components.count_pixels(labels, regions.find_inner(labels))
+  kept = (area >= max(min_area_px // 4, 1)) & (inner >= min_inner_share * area)
+  cores, overflow = regions.make_parts(
+    jnp.round(smooth).astype(jnp.int32), labels, kept,
+    min_area_px=max(min_area_px // 4, 1), max_parts=max_parts,
+  )
+  cores = regions.merge_parts(cores, merge_tau, gamma)
+  part = jnp.where(on & is_flat, max_parts, jnp.where(cores.part < max_parts, cores.part, -1))
+  part, carried = grow(levels, part, smooth, near, max_steps)
+  part, carried = grow(levels, part, carried, jnp.inf, max_steps)
+  part = jnp.where(part < 0, max_parts, part)
+  labels = jnp.where(part < max_parts, part, n)
+  kept = components.count_pixels(labels) >= min_area_px
+  parts, _ = regions.make_parts(
+    jnp.round(levels).astype(jnp.int32), labels, kept,
+    min_area_px=min_area_px, max_parts=max_parts,
+  )
+  return regions.make_regions(
+    levels, paper, parts, max_instances=max_instances, overflow=overflow,
+    converged=converged, own=_gap(levels, carried),
+  )

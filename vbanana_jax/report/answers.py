@@ -5,7 +5,7 @@ is the background and k the k-th entry of the palette. Pictures have none:
 their colours are the answer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,16 @@ import numpy as np
 from vbanana_jax.report import page, pictures
 
 GALLERY_EDGE = 192  # pixels; labels need room for thin outlines
+
+
+# What the .npy file of an answer holds.
+UNITS = {
+  'depth': 'float32 metres along the optical axis; inf is sky',
+  'normals': 'float32 unit vectors: x right, y up, z to the viewer',
+  'semantic': 'int32: 0 is the background, k the k-th name of the legend',
+  'instance': 'int32: 0 is the background, k the k-th instance',
+  'referring': 'int32: 0 is the background, k the k-th phrase',
+}
 
 
 class Look(NamedTuple):
@@ -108,6 +118,32 @@ def get_palette(aux: dict[str, np.ndarray]) -> np.ndarray:
   palette_u8 = pictures.to_u8(np.asarray(aux['palette']))
   exists = np.asarray(aux.get('palette_valid', np.ones(len(palette_u8), bool)))
   return palette_u8[1:][exists[1:]]
+
+
+def draw(
+  task_name: str,
+  value: np.ndarray,
+  photo_u8: pictures.Picture,
+  palette_u8: np.ndarray,
+  names: Sequence[str],
+) -> pictures.Picture:
+  """One answer to look at, with its metre scale or its legend's names.
+
+  Args:
+    task_name: key in `LOOKS`.
+    value: decoded, at the photo's size.
+    photo_u8: what is shown through labels.
+    palette_u8: [q 3], the colours of labels 1, 2, ...
+    names: of those labels; fewer leave the others out of the legend.
+  """
+  scale = pictures.depth_range_m(value) if task_name == 'depth' else None
+  picture = LOOKS[task_name].draw(value, photo_u8, palette_u8, scale)
+  if task_name == 'depth':
+    return pictures.with_scale(picture, scale)
+  if task_name == 'referring' and len(palette_u8) == 1:
+    palette_u8 = np.array([pictures.HIGHLIGHT])
+  entries = [(n, tuple(c)) for n, c in zip(names, palette_u8.tolist())]
+  return pictures.with_legend(picture, entries)
 
 
 def make_example(

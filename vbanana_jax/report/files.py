@@ -1,8 +1,12 @@
 """Files that are either whole or not there."""
 
+import io
 import os
 import pathlib
 import tempfile
+
+import numpy as np
+from PIL import Image
 
 from vbanana_jax import errors
 
@@ -33,6 +37,27 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> pathlib.Path:
       f'cannot write {path}: {error.strerror}; choose another place'
     ) from error
   return path
+
+
+def to_png(picture_u8: np.ndarray) -> bytes:
+  """uint8 [h w 3] as the bytes of a PNG file."""
+  buffer = io.BytesIO()
+  Image.fromarray(picture_u8).save(buffer, 'PNG')
+  return buffer.getvalue()
+
+
+def to_npy(value: np.ndarray) -> bytes:
+  """An array as the bytes of a .npy file."""
+  buffer = io.BytesIO()
+  np.save(buffer, value, allow_pickle=False)
+  return buffer.getvalue()
+
+
+def to_npz(arrays: dict[str, np.ndarray]) -> bytes:
+  """Arrays by name as the bytes of a compressed .npz file."""
+  buffer = io.BytesIO()
+  np.savez_compressed(buffer, **arrays)
+  return buffer.getvalue()
 
 
 def _umask() -> int:

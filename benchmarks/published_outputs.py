@@ -1,0 +1,124 @@
+"""Decodes pictures that another generator published, and checks the decoding.
+
+  python -m benchmarks.published_outputs --data FOLDER \
+    [--output results.json] [--drawings docs/figures]
+
+FOLDER holds prompts.json, {"pairs": [{"task", "input", "output", "prompt"}]},
+and the pictures that it names. Depth is compared with the hilbertmap package
+where that is installed. Drawings are made of the decoded numbers alone.
+"""
+
+import argparse
+import json
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from vbanana_jax import decode, logs, resizing
+from vbanana_jax.codecs import depth, palettes
+from vbanana_jax.data import photos
+from vbanana_jax.errors import UserError
+from vbanana_jax.report import answers
+from vbanana_jax.tasks import prompts
+
+_WIDTH = 400  # of drawings, pixels
+_CANVAS = 90  # grey level that labels are drawn over
+
+
+def compare_depth(painted_u8: np.ndarray) -> dict[str, float]:
+  """Our depth beside hilbertmap's, pixel by pixel."""
+  import hilbertmap
+
+  rgb = painted_u8.astype(np.float64) / 255
+  with np.errstate(divide='ignore'):
+    theirs = hilbertmap.rgb_to_depth(rgb)
+  ours = np.asarray(depth.decode(rgb.astype(np.float32)), np.float64)
+  finite = np.isfinite(theirs) & (theirs > 0)
+  off = np.abs(ours - theirs)[finite] / theirs[finite]
+  agree = np.isfinite(ours) == np.isfinite(theirs)
+  # A colour as near to another edge: the two may take either.
+  return {
+    'pixels': int(theirs.size),
+    'pixels off by more than 0.1 %': int((off > 1e-3).sum()),
+    'largest relative difference of the others': float(
+      off[off <= 1e-3].max(initial=0)
+    ),
+    'pixels where only one is infinite': int((~agree).sum()),
+  }
+
+
+def examine(folder: pathlib.Path, pair: dict) -> tuple[dict, np.ndarray]:
+  """Facts of one published picture, and our drawing of it."""
+  reading = prompts.read_prompt(pair['task'], pair['prompt'])
+  painted_u8 = photos.open_photo(folder / pair['output'])
+  facts = {}
+  # Once with each instance decoder; the last one is drawn.
+  decoders = ('paper', 'regions') if pair['task'] == 'instance' else ('paper',)
+  for name in decoders:
+    settings = decode.Settings(speck_share=decode.SPECK_SHARE, decoder=name)
+    found = decode.decode(reading, painted_u8, settings)
+    facts = {**facts, **found.facts}
+    if len(decoders) > 1:
+      facts[f'instances, decoder {name}'] = found.facts['instances']
+  for key in ('colours', 'area_px', 'decoder', 'instances'):
+    facts.pop(key, None)
+  if pair['task'] == 'depth':
+    facts['against hilbertmap'] = compare_depth(painted_u8)
+  return {'painted_size': list(painted_u8.shape[:2]), **facts}, draw(
+    reading, found.value
+  )
+
+
+def draw(reading: prompts.Reading, value: np.ndarray) -> np.ndarray:
+  """The numbers, over plain grey."""
+  shape = (round(_WIDTH * value.shape[0] / value.shape[1]), _WIDTH)
+  canvas = np.full((*shape, 3), _CANVAS, np.uint8)
+  small = resizing.resize_nearest(value, shape)
+  count = int(small.max()) if small.dtype.kind == 'i' else 0
+  colours = [colour for _, colour in reading.entries]
+  if reading.task == 'instance':
+    colours = palettes.farthest_point_palette(count, avoid=[(0, 0, 0)])
+  return answers.draw(
+    reading.task,
+    small,
+    canvas,
+    np.array(colours, np.uint8).reshape(-1, 3),
+    [name for name, _ in reading.entries],
+  )
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+  )
+  parser.add_argument('--data', required=True, type=pathlib.Path)
+  parser.add_argument('--output', type=pathlib.Path)
+  parser.add_argument('--drawings', type=pathlib.Path)
+  args = parser.parse_args()
+  results = {}
+  for pair in logs.load_json(args.data / 'prompts.json')['pairs']:
+    try:
+      facts, drawing = examine(args.data, pair)
+    except UserError as error:
+      raise SystemExit(f'published_outputs: {error}') from error
+    name = f'{pathlib.Path(pair["output"]).stem}_{pair["task"]}'
+    results[name] = {'prompt': pair['prompt'], **facts}
+    if args.drawings:
+      args.drawings.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(drawing).save(args.drawings / f'{name}.png')
+  text = json.dumps(
+    {
+      'command': 'python -m benchmarks.published_outputs --data FOLDER',
+      'versions': logs.get_versions(),
+      'results': results,
+    },
+    indent=2,
+  )
+  print(text)
+  if args.output:
+    args.output.write_text(text + '\n')
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,138 @@
+"""`vbanana decode`: the pictures of any generator, read from the prompt."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vbanana_jax import cli
+from vbanana_jax.codecs import colormaps, depth, normals
+
+H, W = 40, 60
+BOXES = ((slice(4, 20), slice(5, 25)), (slice(15, 36), slice(32, 56)))
+LEGEND = '{"cat": "red", "exit sign": #0000ff, "background": <125, 0, 125>}'
+
+
+def save(path, rgb):
+  Image.fromarray(np.rint(255 * np.asarray(rgb)).astype(np.uint8)).save(path)
+  return str(path)
+
+
+def run(tmp_path, *argv):
+  out = tmp_path / 'out'
+  code = cli.main(['decode', *argv, '--out', str(out)])
+  found = sorted(out.iterdir()) if out.exists() else []
+  assert code == 0, found
+  stem = next(path.stem for path in found if path.suffix == '.json')
+  assert [path.name for path in found] == sorted(
+    f'{stem}{end}' for end in ('.json', '.npy', '.png', '_confidence.npy')
+  )
+  facts = json.loads((out / f'{stem}.json').read_text())
+  value = np.load(out / f'{stem}.npy')
+  confidence = np.load(out / f'{stem}_confidence.npy')
+  assert confidence.shape == value.shape[:2]
+  assert (confidence >= 0).all() and (confidence <= 1).all()
+  return value, confidence, facts
+
+
+def test_depth_of_the_walk_and_of_another_map(tmp_path, capsys):
+  metres = np.geomspace(0.5, 30, H * W).reshape(H, W)
+  image = save(tmp_path / 'd.png', depth.encode(metres))
+  value, _, facts = run(tmp_path, image, '--task', 'depth')
+  np.testing.assert_allclose(value, metres, rtol=0.01)
+  spread = facts['depth_m percentiles']
+  assert spread['50'] == pytest.approx(np.median(metres), rel=0.01)
+  assert 'percentiles' in capsys.readouterr().out  # printed too
+
+  ends = {'near_m': 0.0, 'far_m': 10.0}
+  metres = np.linspace(0, 10, H * W).reshape(H, W)
+  image = save(tmp_path / 'd.png', colormaps.encode(metres, 'plasma', **ends))
+  prompt = 'Depth map in the plasma colormap.'
+  argv = [image, '--task', 'depth', '--prompt', prompt]
+  value, _, facts = run(tmp_path, *argv, '--near-m', '0', '--far-m', '10')
+  np.testing.assert_allclose(value, metres, atol=0.05)
+  assert facts['colormap'] == 'plasma'
+  assert cli.main(['decode', *argv]) == 2
+  assert '--near-m' in capsys.readouterr().err
+
+
+def test_normals_at_the_size_of_the_photo(tmp_path):
+  image = save(
+    tmp_path / 'n.png', normals.encode(np.full((H, W, 3), (0.0, 1.0, 0.0)))
+  )
+  photo = save(tmp_path / 'photo.png', np.zeros((31, 47, 3)))
+  value, _, facts = run(tmp_path, image, '--task', 'normals', '--photo', photo)
+  np.testing.assert_allclose(value - (0, 1, 0), 0, atol=0.01)
+  assert facts['median painted length'] == pytest.approx(1, abs=0.01)
+  assert facts['size'] == [31, 47] and facts['painted_size'] == [H, W]
+
+
+@pytest.mark.parametrize('task', ['semantic', 'referring'])
+def test_labels_of_the_legend_without_specks(task, tmp_path):
+  rgb = np.full((100, 100, 3), (125, 0, 125)) / 255
+  rgb[10:40, 10:40], rgb[50:90, 50:90] = (1, 0, 0), (0, 0.02, 0.98)
+  rgb[5, 80] = (1, 0, 0)  # a speck
+  image = save(tmp_path / 's.png', rgb)
+  argv = [image, '--task', task, '--prompt', LEGEND]
+  value, confidence, facts = run(tmp_path, *argv)
+  wanted = np.zeros((100, 100), int)
+  wanted[10:40, 10:40], wanted[50:90, 50:90] = 1, 2
+  np.testing.assert_array_equal(value, wanted)
+  assert facts['legend'] == {'cat': [255, 0, 0], 'exit sign': [0, 0, 255]}
+  assert facts['share of pixels']['cat'] == 0.09
+  assert confidence[20, 20] > 0.9
+  assert run(tmp_path, *argv, '--keep-specks')[0][5, 80] == 1
+
+
+@pytest.mark.parametrize('decoder', ['paper', 'regions'])
+def test_instances_are_counted(decoder, tmp_path):
+  rgb = np.full((H, W, 3), (1.0, 1.0, 1.0))
+  for box, colour in zip(BOXES, ((0.9, 0.1, 0.1), (0.1, 0.3, 0.9))):
+    rgb[box] = colour
+  image = save(tmp_path / 'i.png', rgb)
+  prompt = 'Each ball is colored differently. The background is white.'
+  value, _, facts = run(
+    tmp_path, image, '--task', 'instance', '--prompt', prompt,
+    '--decoder', decoder,
+  )  # fmt: skip
+  assert facts['instances'] == value.max() == 2
+  assert all(len(np.unique(value[box])) == 1 for box in BOXES)
+  assert (value > 0).sum() == sum(value[box].size for box in BOXES)
+
+
+def fails(tmp_path, capsys, *argv):
+  out = tmp_path / 'out'
+  assert cli.main(['decode', *argv, '--out', str(out)]) == 2
+  error = capsys.readouterr().err
+  assert error.count('\n') == 1 and error.startswith('vbanana: ')
+  assert not out.exists()
+  return error
+
+
+def test_mistakes_are_one_line_and_write_nothing(tmp_path, capsys):
+  image = save(tmp_path / 'x.png', np.zeros((H, W, 3)))
+  for task in ('semantic', 'referring'):
+    argv = [image, '--task', task]
+    assert 'no legend' in fails(tmp_path, capsys, *argv)
+    prompt = ['--prompt', 'The cat is red. The dog is rgb(250, 4, 0).']
+    assert 'told apart' in fails(tmp_path, capsys, *argv, *prompt)
+  gone = str(tmp_path / 'gone.png')
+  assert 'no such file' in fails(tmp_path, capsys, gone, '--task', 'depth')
+  cut = tmp_path / 'cut.png'
+  cut.write_bytes((tmp_path / 'x.png').read_bytes()[:-30])
+  argv = [str(cut), '--task', 'depth']
+  assert 'cut.png: damaged' in fails(tmp_path, capsys, *argv)
+  twice = [image, str(tmp_path / 'x.jpg'), '--task', 'depth']
+  assert 'same name' in fails(tmp_path, capsys, *twice)
+
+
+@pytest.mark.parametrize('decoder', ['paper', 'regions'])
+@pytest.mark.parametrize('n', [20, 100])
+def test_far_too_many_regions_are_refused(n, decoder, tmp_path, capsys):
+  """400 are more than the decoder holds, 10,000 are too small to be any."""
+  tiles = np.random.default_rng(0).integers(40, 256, (n, n, 3)) / 255
+  scale = 300 // n
+  image = save(tmp_path / 'many.png', tiles.repeat(scale, 0).repeat(scale, 1))
+  argv = [image, '--task', 'instance', '--decoder', decoder]
+  assert 'is it an instance picture' in fails(tmp_path, capsys, *argv)

@@ -1,0 +1,152 @@
+"""Any generator's pictures under a protocol: right answers score right."""
+
+import json
+
+import numpy as np
+import painted
+import pytest
+
+from vbanana_jax import cli, grading
+from vbanana_jax.data import protocols
+from vbanana_jax.errors import UserError
+from vbanana_jax.grading import scores
+
+PERFECT = {
+  'depth': {'delta1': 1.0, 'abs_rel': 0.0, 'aligned_median_delta1': 1.0},
+  'normals': {'mean_deg': 0.0},
+  'semantic': {'miou': 1.0},
+  'referring': {'ciou': 1.0, 'giou': 1.0},
+  'instance': {'pmf1': 0.99985},
+}
+SLACK = {'abs_rel': 0.01, 'mean_deg': 0.6, 'pmf1': 1e-4}
+
+
+@pytest.fixture(scope='module', params=list(painted.PROTOCOLS))
+def answered(request, tmp_path_factory):
+  """A benchmark of each task with right answers of another size."""
+  root = tmp_path_factory.mktemp(request.param)
+  protocol = painted.write_benchmark(request.param, root / 'data')
+  painted.paint(protocol, root / 'data', root / 'out')
+  return protocol, root / 'data', root / 'out'
+
+
+def test_right_answers_of_another_size_are_right(answered):
+  protocol, data, out = answered
+  found = grading.grade(protocol, data, out, partial=True).results
+  for name, value in PERFECT[protocol.task].items():
+    got = found['metrics'][name]['value']
+    assert got == pytest.approx(value, abs=SLACK.get(name, 1e-6)), name
+    low, high = found['metrics'][name]['interval']
+    assert low - 1e-9 <= got <= high + 1e-9
+  assert (found['protocol'], found['version']) == (protocol.name, 1)
+  assert found['n'] == 2 and set(protocol.headline) <= set(found['metrics'])
+
+
+def test_part_of_a_split_is_refused_unless_asked_for(answered):
+  protocol, data, out = answered
+  if protocol.count is None:
+    return  # how many there should be is not known
+  with pytest.raises(UserError, match=f'{protocol.count} examples'):
+    grading.grade(protocol, data, out)
+  assert not grading.grade(protocol, data, out, partial=True).results[
+    'complete'
+  ]
+
+
+def test_the_command_scores_compares_and_reports(tmp_path, capsys):
+  data, good, bad = (tmp_path / name for name in ('data', 'good', 'bad'))
+  protocol = painted.write_benchmark('depth', data)
+  painted.paint(protocol, data, good)
+  painted.paint(protocol, data, bad, spoil=np.zeros_like)
+  argv = ['--protocol', protocol.name, '--data', str(data), '--partial']
+  for out in (bad, good):
+    command = ['evaluate', '--predictions', str(out), *argv]
+    assert cli.main(command) == 0
+  path = bad / f'scores_{protocol.title}.json'
+  assert cli.main([*command, '--against', str(path)]) == 0
+  printed = capsys.readouterr().out
+  assert 'PART OF THE SPLIT' in printed and protocol.known_difference in printed
+  assert '+1' in printed.partition('difference, this minus the other')[2]
+
+  assert cli.main(['report', '--protocols', str(good)]) == 0
+  table = capsys.readouterr().out
+  assert 'ibims1_depth' in table and str(good) in table
+  assert 'not measured here' in table and '0.934' in table  # the paper's
+
+  other = json.loads(path.read_text())
+  path.write_text(json.dumps({**other, 'version': 2}))
+  assert cli.main([*command, '--against', str(path)]) == 2
+  assert 'version is 1 here and 2 there' in capsys.readouterr().err
+
+
+def test_saco_is_the_mean_of_seven_subsets(tmp_path):
+  metrics = {'pmf1': {'value': 0.0, 'interval': [0.0, 0.1]}}
+  for k, title in enumerate(
+    t for t in protocols.list_protocols() if t.startswith('saco')
+  ):
+    metrics['pmf1']['value'] = k / 10
+    result = {
+      'protocol': title.removesuffix('_v1'),
+      'n': 3,
+      'complete': True,
+      'headline': ['pmf1'],
+      'metrics': metrics,
+    }
+    (tmp_path / f'scores_{title}.json').write_text(json.dumps(result))
+  *_, mean = found = scores.find_results([tmp_path])
+  assert len(found) == 8 and mean['protocol'] == 'saco_gold_instance'
+  assert mean['metrics']['pmf1']['value'] == pytest.approx(0.3)
+  assert mean['n'] == 21
+  (tmp_path / f'scores_{title}.json').unlink()
+  assert len(scores.find_results([tmp_path])) == 6
+
+
+def test_scores_load_as_saved(answered, tmp_path):
+  grade = grading.grade(*answered, partial=True)
+  scores.save_scores(grade, tmp_path / 'scores_x.json')
+  results, states = scores.load_scores(tmp_path / 'scores_x.json')
+  assert results == json.loads(json.dumps(grade.results))
+  for name, state in grade.states.items():
+    np.testing.assert_array_equal(states[name], state)
+  same = grading.compare(grade, results, states)
+  assert all(value == (0.0, (0.0, 0.0)) for value in same.values())
+
+
+def test_a_vote_outvotes_one_spoiled_pass(tmp_path):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark('semantic', data)
+  painted.paint(protocol, data, out, spoil=lambda rgb: rgb[:, ::-1])
+  for repeat in (1, 2):
+    painted.paint(protocol, data, out, repeat=repeat)
+  found = grading.grade(protocol, data, out, passes=3, partial=True).results
+  assert found['passes'] == 3
+  assert found['metrics']['miou']['value'] == 1.0
+  assert found['single_pass']['miou']['value'] < 0.9
+  single = grading.grade(protocol, data, out, partial=True).results
+  assert single['metrics'] == found['single_pass']
+  assert single['single_pass'] is None
+
+
+@pytest.mark.parametrize(
+  'spoil, says',
+  [
+    (lambda out: [p.unlink() for p in out.iterdir()], 'answers no example'),
+    (lambda out: _shorten(out / 'a_1.png'), 'a_1.png: damaged picture'),
+    (lambda out: (out / 'a_1.JPG').write_bytes(b''), 'answers the same'),
+  ],
+)
+def test_wrong_predictions_are_one_line(spoil, says, tmp_path, capsys):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark('depth', data)
+  painted.paint(protocol, data, out, scale=1)
+  spoil(out)
+  before = sorted(out.iterdir())
+  argv = ['evaluate', '--predictions', str(out), '--data', str(data)]
+  assert cli.main([*argv, '--protocol', protocol.title, '--partial']) == 2
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert error.startswith('vbanana: ') and says in error
+  assert sorted(out.iterdir()) == before
+
+
+def _shorten(path):
+  path.write_bytes(path.read_bytes()[:-40])

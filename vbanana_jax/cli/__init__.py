@@ -1,0 +1,84 @@
+"""The `vbanana` command: one verb a job, one file a verb.
+
+  vbanana train     --config quickstart:tune --workdir runs/a/tune
+  vbanana evaluate  --workdir runs/a
+  vbanana report    --workdir runs/a
+  vbanana predict   photo.jpg --task depth
+  vbanana decode    painted.png --task depth
+  vbanana prompts   --protocol nyuv2_depth --data data/nyuv2 --out questions
+  vbanana doctor    nyuv2 data/nyuv2
+  vbanana prepare   image_folder photos.zip --out data/photos
+
+Only this folder knows flags, exit codes and folders' names; what it calls are
+plain functions of a config and paths.
+"""
+
+import argparse
+import errno
+import os
+import pathlib
+import sys
+
+from vbanana_jax.cli import (
+  decode,
+  doctor,
+  evaluate,
+  predict,
+  prepare,
+  prompts,
+  report,
+  train,
+)
+from vbanana_jax.errors import DiskFullError, Interrupted, UserError
+
+_VERBS = (train, evaluate, report, predict, decode, prompts, doctor, prepare)
+_CACHE = pathlib.Path('~/.cache/vbanana_jax/xla')
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Runs one verb; a user's mistake is one line and an exit code."""
+  parser = build_parser()
+  args, rest = parser.parse_known_args(argv)
+  if rest and args.verb != 'train':
+    parser.error(f'unknown arguments: {" ".join(rest)}')
+  try:
+    use_compilation_cache()
+    return args.run(args, rest) or 0
+  except UserError as error:
+    print(f'vbanana: {error}', file=sys.stderr)
+    return error.exit_code
+  except OSError as error:
+    print(f'vbanana: {error}', file=sys.stderr)
+    is_full = error.errno == errno.ENOSPC
+    return (DiskFullError if is_full else UserError).exit_code
+  except KeyboardInterrupt:
+    print('vbanana: interrupted', file=sys.stderr)
+    return Interrupted.exit_code
+
+
+def build_parser() -> argparse.ArgumentParser:
+  """All verbs with their flags."""
+  parser = argparse.ArgumentParser(
+    prog='vbanana',
+    description='An image generator, lightly tuned, as a vision generalist.',
+    epilog='First time? Run: bash launch/quickstart.sh',
+  )
+  verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
+  for verb in _VERBS:
+    verb.add_verb(verbs)
+  return parser
+
+
+def use_compilation_cache() -> None:
+  """Keeps compiled programs between runs, where the home can be written."""
+  import jax
+
+  folder = pathlib.Path(
+    os.environ.get('JAX_COMPILATION_CACHE_DIR', _CACHE)
+  ).expanduser()
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError:
+    return
+  jax.config.update('jax_compilation_cache_dir', str(folder))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 1.0)

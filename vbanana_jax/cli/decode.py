@@ -1,0 +1,85 @@
+"""`vbanana decode`: pictures that anything painted, back to numbers."""
+
+import pathlib
+
+from vbanana_jax.cli import flags
+from vbanana_jax.errors import UserError
+
+
+def add_verb(verbs) -> None:
+  """Adds `decode`."""
+  verb = verbs.add_parser(
+    'decode',
+    help='read pictures that any generator painted',
+    description='Reads depth, normals, labels, masks or instances out of '
+    'painted pictures, whoever painted them. Writes NAME_TASK.npy (values), '
+    'NAME_TASK_confidence.npy, NAME_TASK.png to look at and NAME_TASK.json.',
+    epilog='Examples: vbanana decode depth.png --task depth;  vbanana decode '
+    'masks.png --task semantic --prompt \'{"cat": "red", "dog": #0000ff}\'',
+  )
+  verb.add_argument('image', nargs='+', type=pathlib.Path)
+  verb.add_argument('--task', required=True, choices=TASKS)
+  verb.add_argument(
+    '--prompt',
+    default='',
+    help='what the generator was told: the legend, the background, the '
+    'colour map are read from it',
+  )
+  verb.add_argument(
+    '--photo',
+    type=pathlib.Path,
+    help='what was painted about: values are brought to its size',
+  )
+  verb.add_argument('--out', type=pathlib.Path, default=pathlib.Path('decoded'))
+  verb.add_argument(
+    '--near-m', type=float, help='nearest depth of an alternate colour map'
+  )
+  verb.add_argument('--far-m', type=float, help='farthest depth of it')
+  verb.add_argument(
+    '--void-radius',
+    type=float,
+    help='8-bit levels: colours farther from the legend have no label',
+  )
+  verb.add_argument(
+    '--keep-specks',
+    action='store_true',
+    help='of masks and classes, which are dropped below 2e-4 of the picture',
+  )
+  verb.add_argument(
+    '--decoder',
+    choices=('paper', 'regions'),
+    default='regions',
+    help='of instances: the appendix of the paper, or our own (default)',
+  )
+  verb.add_argument('--max-instances', type=flags.at_least(1), default=64)
+  verb.set_defaults(run=run_decode)
+
+
+TASKS = ('depth', 'normals', 'semantic', 'instance', 'referring')
+
+
+def run_decode(args, rest) -> int:
+  from vbanana_jax import decode
+  from vbanana_jax.tasks import prompts
+
+  flags.check_names(args.image)
+  if args.photo and len(args.image) > 1:
+    raise UserError('--photo belongs to one picture: decode them one by one')
+  reading = prompts.read_prompt(args.task, args.prompt)
+  ends = {'near_m': args.near_m, 'far_m': args.far_m}
+  settings = decode.Settings(
+    void_radius=args.void_radius,
+    speck_share=0.0 if args.keep_specks else decode.SPECK_SHARE,
+    decoder=args.decoder,
+    constants=(('max_instances', args.max_instances),),
+    **{name: end for name, end in ends.items() if end is not None},
+  )
+  for image in args.image:
+    facts, paths = decode.decode_file(
+      reading, image, args.out, settings, args.photo
+    )
+    for path in paths:
+      print(path)
+    for name, fact in facts.items():
+      print(f'  {name}: {flags.to_text(fact)}')
+  return 0

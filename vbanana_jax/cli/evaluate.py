@@ -1,0 +1,86 @@
+"""`vbanana evaluate`: the exam, or anything's pictures on a benchmark."""
+
+import pathlib
+
+from vbanana_jax.cli import flags, runs
+from vbanana_jax.errors import UserError
+
+
+def add_verb(verbs) -> None:
+  """Adds `evaluate`."""
+  verb = verbs.add_parser(
+    'evaluate',
+    help="score a run on the frozen exam, or any generator's pictures",
+    description='With --workdir: scores a run with its averaged weights on '
+    'the frozen exam, prints the table and writes results.json. With '
+    '--predictions: scores a folder of painted pictures, of any size, on a '
+    'benchmark under a protocol, and writes scores_PROTOCOL.json into it.',
+    epilog='Example: vbanana evaluate --predictions painted --protocol '
+    'nyuv2_depth --data data/nyuv2',
+  )
+  verb.add_argument(
+    '--workdir',
+    type=pathlib.Path,
+    help='a trained folder, or one with a trained tune/ in it',
+  )
+  verb.add_argument('--level', choices=('quick', 'full'), help='of the exam')
+  verb.add_argument(
+    '--predictions',
+    type=pathlib.Path,
+    help='folder of painted pictures, named as vbanana prompts says',
+  )
+  flags.add_protocol(verb, required=False)
+  verb.add_argument(
+    '--partial',
+    action='store_true',
+    help='score the examples that are there; the result is marked as partial',
+  )
+  verb.add_argument(
+    '--against',
+    type=pathlib.Path,
+    metavar='SCORES',
+    help='a scores_*.json of other predictions: prints the differences',
+  )
+  verb.set_defaults(run=run_evaluate)
+
+
+def run_evaluate(args, rest) -> int:
+  benchmark = ('predictions', 'protocol', 'data')
+  given = [name for name in benchmark if getattr(args, name) is not None]
+  if args.workdir and not given:
+    from vbanana_jax import results
+
+    run = runs.find_run(args.workdir)
+    results.write_results(args.workdir, run, args.level)
+    return 0
+  if args.workdir or len(given) < len(benchmark):
+    raise UserError(
+      'evaluate needs either --workdir, or all of --predictions, --protocol '
+      'and --data; to score a run on a benchmark, let it paint first: vbanana '
+      'predict --protocol'
+    )
+  return _grade(args)
+
+
+def _grade(args) -> int:
+  from vbanana_jax import grading
+  from vbanana_jax.data import protocols
+  from vbanana_jax.grading import scores
+
+  protocol = protocols.load_protocol(args.protocol)
+  other = args.against and scores.load_scores(args.against)
+  grade = grading.grade(
+    protocol,
+    args.data,
+    args.predictions,
+    passes=args.passes,
+    partial=args.partial,
+  )
+  path = args.predictions / f'{scores.PREFIX}{protocol.title}.json'
+  comparison = other and grading.compare(grade, *other)
+  scores.save_scores(grade, path)
+  print(scores.make_table(grade.results))
+  if comparison:
+    print('\n' + scores.make_comparison(comparison))
+  print(f'\n{path}')
+  return 0

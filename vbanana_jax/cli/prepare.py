@@ -1,0 +1,68 @@
+"""`vbanana prepare`."""
+
+import pathlib
+
+from vbanana_jax.cli import flags
+from vbanana_jax.errors import UserError
+
+
+def add_verb(verbs) -> None:
+  """Adds `prepare` and its kinds."""
+  verb = verbs.add_parser('prepare', help='turn pictures into records')
+  kinds = verb.add_subparsers(dest='kind', required=True, metavar='KIND')
+  kind = kinds.add_parser(
+    'image_folder',
+    help='a folder or zip: class folders, name.txt or metadata.jsonl',
+  )
+  kind.add_argument('path', type=pathlib.Path, nargs='?')
+  kind.add_argument('--out', required=True, type=pathlib.Path)
+  kind.add_argument(
+    '--caption', help='of pictures that neither folder nor file describes'
+  )
+  kind.add_argument(
+    '--verify', action='store_true', help='check what is in --out already'
+  )
+  kind.set_defaults(run=run_prepare)
+  kind = kinds.add_parser(
+    'scenes', help='freeze scenes and their labels as a TFDS data set'
+  )
+  kind.add_argument('--out', required=True, type=pathlib.Path)
+  kind.add_argument('--level', choices=('quick', 'full'), default='quick')
+  kind.add_argument('--seed', type=flags.at_least(0), default=0)
+  kind.add_argument('--number', type=flags.at_least(1), default=1024)
+  kind.add_argument(
+    '--size', type=flags.at_least(8), default=64, help='pixels a side'
+  )
+  kind.set_defaults(run=run_freeze)
+
+
+def run_prepare(args, rest) -> int:
+  from vbanana_jax.data import array_records, prepare
+
+  if args.verify:
+    manifest = array_records.check_shards(args.out)
+  elif args.path is None:
+    raise UserError('prepare image_folder needs the folder or zip to read')
+  else:
+    manifest = prepare.prepare_image_folder(
+      args.path, args.out, caption=args.caption
+    )
+  print(
+    f'{args.out}: {manifest["count"]} pictures in '
+    f'{len(manifest["shards"])} shards, {len(manifest["skipped"])} left out'
+  )
+  return 0
+
+
+def run_freeze(args, rest) -> int:
+  from vbanana_jax.data import tfds_scenes
+
+  name = tfds_scenes.freeze_scenes(
+    args.out, level=args.level, seed=args.seed, n=args.number, size=args.size
+  )
+  print(
+    f'{args.out}: {args.number} scenes. To train on their pictures, add\n'
+    f'  --config.data.tfds={name} --config.data.tfds_dir={args.out} '
+    '--config.data.tfds_weight=1'
+  )
+  return 0

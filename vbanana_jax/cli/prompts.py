@@ -1,0 +1,36 @@
+"""`vbanana prompts`: what a protocol asks, for any generator to answer."""
+
+import pathlib
+
+from vbanana_jax.cli import flags
+
+
+def add_verb(verbs) -> None:
+  """Adds `prompts`."""
+  verb = verbs.add_parser(
+    'prompts',
+    help='write the questions of a benchmark for another generator',
+    description='Writes prompts.jsonl: one line a picture to paint, with the '
+    'photograph, the prompt, and the file name that vbanana evaluate '
+    '--predictions looks for. Photographs that live inside a container file '
+    'are written into images/.',
+    epilog='Example: vbanana prompts --protocol nyuv2_depth --data data/nyuv2 '
+    '--out questions',
+  )
+  flags.add_protocol(verb)
+  verb.add_argument(
+    '--out', type=pathlib.Path, default=pathlib.Path('questions')
+  )
+  verb.set_defaults(run=run_prompts)
+
+
+def run_prompts(args, rest) -> int:
+  from vbanana_jax.data import protocols, questions
+
+  protocol = protocols.load_protocol(args.protocol)
+  reader = questions.open_reader(protocol, args.data)
+  n = questions.save_questions(
+    protocol, reader, args.out, args.passes or protocol.passes
+  )
+  print(f'{args.out / "prompts.jsonl"}: {n} pictures to paint')
+  return 0

@@ -1,0 +1,49 @@
+"""`vbanana report`: the page of a run, or the table of the benchmarks."""
+
+import pathlib
+
+from vbanana_jax.errors import UserError
+
+
+def add_verb(verbs) -> None:
+  """Adds `report`."""
+  verb = verbs.add_parser(
+    'report',
+    help='write report.html of a scored run, or print the benchmark table',
+    description='With --workdir: writes report.html. With --protocols: prints '
+    'what was scored under each protocol beside the numbers that the paper '
+    'and its rivals published, with the known differences.',
+    epilog='Example: vbanana report --protocols painted',
+  )
+  verb.add_argument('--workdir', type=pathlib.Path)
+  verb.add_argument(
+    '--protocols',
+    type=pathlib.Path,
+    nargs='*',
+    metavar='SCORES',
+    help='scores_*.json files, or folders that hold some; none prints the '
+    'published numbers alone',
+  )
+  verb.add_argument(
+    '--markdown', action='store_true', help='the table of --protocols, for docs'
+  )
+  verb.set_defaults(run=run_report)
+
+
+def run_report(args, rest) -> int:
+  if (args.workdir is None) == (args.protocols is None):
+    raise UserError('report needs either --workdir or --protocols')
+  if args.workdir:
+    from vbanana_jax import results
+
+    print(results.write_report(args.workdir))
+    return 0
+  from vbanana_jax.grading import scores
+  from vbanana_jax.report import published
+
+  make_table = published.make_protocol_table
+  if args.markdown:
+    make_table = published.make_protocol_markdown
+  ours = scores.find_results(args.protocols)
+  print(make_table(published.load_published(), ours))
+  return 0

@@ -1,0 +1,171 @@
+"""What a protocol asks: the instruction of every example, for any generator.
+
+Pass 0 asks in the protocol's own words and colours. Each further pass deals
+the colours anew, so that a generator that mixes up colours and names does so
+in another way each time, and a vote can tell.
+"""
+
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from vbanana_jax import keys
+from vbanana_jax.codecs import palettes
+from vbanana_jax.data.protocols import Protocol
+from vbanana_jax.data.readers import Item, Reader
+from vbanana_jax.errors import UserError
+from vbanana_jax.tasks import prompts, words
+
+
+class Asked(NamedTuple):
+  """An instruction and what a decoder must know to read its answer."""
+
+  prompt: str
+  reading: prompts.Reading
+
+
+class Question(NamedTuple):
+  """One picture to paint.
+
+  Attributes:
+    file: name of the painted picture; a suffix of .jpg or .webp does as well.
+    item: the example.
+    repeat: the pass, from 0.
+    asked: its instruction.
+  """
+
+  file: str
+  item: Item
+  repeat: int
+  asked: Asked
+
+
+def ask(protocol: Protocol, item: Item, repeat: int = 0) -> Asked:
+  """The instruction of one example in pass `repeat`; the same at any time.
+
+  Errors: UserError for an example whose phrase cannot be put into the prompt.
+  """
+  phrase = (item.phrase or '').strip()
+  if '{phrase}' in protocol.prompt and not phrase:
+    raise UserError(f'{protocol.title}: example {item.id} has no phrase')
+  ground = tuple(protocol.background or (0, 0, 0))
+  classes = protocol.classes or []
+  colours = _deal([tuple(colour) for _, colour in classes], protocol, repeat)
+  names = [name.replace('{phrase}', phrase) for name, _ in classes]
+  legend = words.Legend(
+    tuple((name, _write(colour)) for name, colour in zip(names, colours)),
+    _write(ground),
+    stated=True,
+  )
+  # Not str.format: a phrase may hold braces.
+  prompt = protocol.prompt
+  for field, text in (
+    ('{legend}', legend.write_mapping()),
+    ('{colour}', legend.entries[0][1].text if classes else ''),
+    ('{background}', legend.background.text),
+    ('{phrase}', phrase),
+  ):
+    prompt = prompt.replace(field, text)
+  colormap = None
+  if protocol.task == 'depth':
+    colormap = prompts.read_prompt('depth', prompt).colormap
+  return Asked(
+    prompt,
+    prompts.Reading(
+      protocol.task,
+      entries=tuple(zip(names, colours)),
+      background=ground,
+      background_stated=True,
+      thing=phrase if protocol.task == 'instance' else None,
+      colormap=colormap,
+    ),
+  )
+
+
+def make_questions(
+  protocol: Protocol, reader: Reader, passes: int
+) -> Iterator[Question]:
+  """Every picture that the protocol wants painted, in order."""
+  for item in reader.items:
+    for repeat in range(passes):
+      name = name_painted(item, repeat)
+      yield Question(f'{name}.png', item, repeat, ask(protocol, item, repeat))
+
+
+def name_painted(item: Item, repeat: int) -> str:
+  """Name of a painted picture without its suffix: `ID`, then `ID@1` ..."""
+  return f'{item.id}@{repeat}' if repeat else item.id
+
+
+def save_questions(
+  protocol: Protocol, reader: Reader, out: pathlib.Path, passes: int
+) -> int:
+  """Writes prompts.jsonl, and photographs that have no file; how many lines.
+
+  `image` in a line is the path of the photograph.
+  """
+  out.mkdir(parents=True, exist_ok=True)
+  lines = []
+  for question in make_questions(protocol, reader, passes):
+    item = question.item
+    image = reader.root / item.image
+    if not item.image:
+      image = out / 'images' / f'{item.id}.png'
+      if not image.exists():
+        image.parent.mkdir(exist_ok=True)
+        Image.fromarray(reader.load_image(item)).save(image)
+    line = {
+      'file': question.file,
+      'id': item.id,
+      'image': str(image),
+      'prompt': question.asked.prompt,
+      'task': protocol.task,
+      'protocol': protocol.title,
+    }
+    lines.append(json.dumps(line, ensure_ascii=False) + '\n')
+  # Last, so that a file of prompts is always whole.
+  (out / 'prompts.jsonl').write_text(''.join(lines), encoding='utf-8')
+  return len(lines)
+
+
+def open_reader(protocol: Protocol, root: pathlib.Path) -> Reader:
+  """The protocol's benchmark in a folder; UserError where it is not one."""
+  if not root.is_dir():
+    raise UserError(f'--data {root}: no such folder')
+  return protocol.open(root)
+
+
+def _deal(
+  colours: list[palettes.Colour], protocol: Protocol, repeat: int
+) -> list[palettes.Colour]:
+  """The protocol's colours, dealt anew in every pass but the first.
+
+  A legend of several keeps its colours, which are far apart, and changes who
+  gets which; a single colour is drawn from the named ones that are far from
+  the background.
+  """
+  if not repeat or not colours:
+    return colours
+  rng = keys.make_rng(protocol.seeds[0], protocol.title, repeat)
+  if len(colours) > 1:
+    return [colours[i] for i in rng.permutation(len(colours))]
+  ground = protocol.background or (0, 0, 0)
+  far = [
+    colour
+    for colour in palettes.NAMED.values()
+    if np.linalg.norm(np.subtract(colour, ground)) >= 200
+    and colour != colours[0]
+  ]
+  return [words.choose(rng, far)]
+
+
+def _write(colour: palettes.Colour) -> words.Colour:
+  """By name where it has one that needs no guessing, else as <r, g, b>."""
+  for name, named in palettes.NAMED.items():
+    if named == colour and ' ' not in name:
+      return words.Colour(name, colour)
+  return words.Colour(palettes.format_colour(colour, 'angle'), colour)

@@ -1,0 +1,135 @@
+"""Scores on disk: JSON to read and, beside it, states to compare with."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from vbanana_jax import logs
+from vbanana_jax.errors import UserError
+from vbanana_jax.grading.folder import Grade
+from vbanana_jax.report import files
+
+PREFIX = 'scores_'
+_SACO_SUBSETS = 7
+
+
+def save_scores(grade: Grade, path: pathlib.Path) -> None:
+  """Writes the results as JSON, and the states as .npz of the same name."""
+  with_states = path.with_suffix('.npz')
+  files.write_atomic(with_states, files.to_npz(grade.states))
+  logs.save_json(path, grade.results)
+
+
+def load_scores(
+  path: pathlib.Path,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+  """Inverse of `save_scores`; UserError for a file of another kind."""
+  results = load_results(path)
+  with_states = path.with_suffix('.npz')
+  try:
+    with np.load(with_states, allow_pickle=False) as arrays:
+      return results, dict(arrays)
+  except (OSError, ValueError) as error:
+    raise UserError(
+      f'{with_states}: cannot be read ({error}); it is written beside '
+      f'{path.name} and needed to compare'
+    ) from error
+
+
+def load_results(path: pathlib.Path) -> dict[str, Any]:
+  """The JSON alone."""
+  results = logs.load_json(path)
+  if not isinstance(results, dict) or 'protocol' not in results:
+    raise UserError(
+      f'{path}: not scores under a protocol: vbanana evaluate --predictions '
+      'writes such a file'
+    )
+  return results
+
+
+def find_results(places: list[pathlib.Path]) -> list[dict[str, Any]]:
+  """All scores under some folders, and the files named themselves."""
+  found = []
+  for place in places:
+    if not place.exists():
+      raise UserError(f'{place}: no such file or folder')
+    paths = [place] if place.is_file() else place.rglob(f'{PREFIX}*.json')
+    found += [load_results(path) for path in sorted(paths)]
+  return [*found, *_make_saco_mean(found)]
+
+
+def _make_saco_mean(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+  """SA-Co/Gold as it is published: the plain mean over its seven subsets.
+
+  Empty unless each subset has exactly one result. No interval: the subsets
+  are scored apart.
+  """
+  subsets = [r for r in found if r['protocol'].startswith('saco_gold_')]
+  names = {result['protocol'] for result in subsets}
+  if len(subsets) != _SACO_SUBSETS or len(names) != _SACO_SUBSETS:
+    return []
+  values = {
+    name: [result['metrics'][name]['value'] for result in subsets]
+    for name in subsets[0]['headline']
+  }
+  metrics = {
+    name: {'value': None if None in x else float(np.mean(x)), 'interval': None}
+    for name, x in values.items()
+  }
+  return [
+    {
+      **subsets[0],
+      'protocol': 'saco_gold_instance',
+      'n': sum(result['n'] for result in subsets),
+      'complete': all(result['complete'] for result in subsets),
+      'metrics': metrics,
+      'single_pass': None,
+    }
+  ]
+
+
+def make_table(results: dict[str, Any]) -> str:
+  """What a person reads after an evaluation: headline first."""
+  whole = 'whole split' if results['complete'] else 'PART OF THE SPLIT'
+  lines = [
+    f'{results["protocol"]} version {results["version"]}: {results["n"]} '
+    f'examples ({whole}), {results["predictions"]}',
+    '',
+    f'{"metric":<24}{"score":>10}{"95 % interval":>24}'
+    + (f'{"first pass":>12}' if results['single_pass'] else ''),
+  ]
+  headline = results['headline']
+  names = [*headline, *(n for n in results['metrics'] if n not in headline)]
+  for name in names:
+    found = results['metrics'][name]
+    low, high = found['interval']
+    line = (
+      f'{name:<24}{to_text(found["value"]):>10}'
+      f'{to_text(low) + " to " + to_text(high):>24}'
+    )
+    if results['single_pass']:
+      line += f'{to_text(results["single_pass"][name]["value"]):>12}'
+    lines.append(line)
+    if name == headline[-1]:
+      lines.append('')
+  if not results['reader_verified']:
+    lines += ['', "The reader's layout was never checked on the real files."]
+  return '\n'.join([*lines, '', results['known_difference']])
+
+
+def make_comparison(
+  differences: dict[str, tuple[float, tuple[float, float]]],
+) -> str:
+  """Differences with intervals, one a line."""
+  lines = ['difference, this minus the other, on the same examples:']
+  for name, (difference, (low, high)) in differences.items():
+    lines.append(
+      f'{name:<24}{difference:>+10.4g}{f"{low:+.4g} to {high:+.4g}":>24}'
+    )
+  return '\n'.join(lines)
+
+
+def to_text(value: float | None) -> str:
+  """Four digits, or a dash where there is no value."""
+  return '-' if value is None else f'{value:.4g}'

@@ -1,0 +1,73 @@
+"""Decoded values brought to another size; never the colours they came from.
+
+Half-way between two colours lies a third label or a false depth.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped, UInt8
+from PIL import Image
+
+
+def resize_depth(
+  depth_m: Float[np.ndarray, 'h w'], shape: tuple[int, int]
+) -> Float[np.ndarray, 'oh ow']:
+  """Bilinear among finite metres; sky where the nearest pixel is sky."""
+  finite = np.isfinite(depth_m)
+  total = _bilinear(np.where(finite, depth_m, 0.0), shape)
+  weight = _bilinear(finite, shape)
+  nearest = resize_labels(finite.astype(np.int32), shape) > 0
+  resized = total / np.where(nearest, np.maximum(weight, 1e-6), 1.0)
+  return np.where(nearest, resized, np.inf).astype(np.float32)
+
+
+def resize_normals(
+  normals: Float[np.ndarray, 'h w 3'], shape: tuple[int, int]
+) -> Float[np.ndarray, 'oh ow 3']:
+  """Bilinear, then unit length again."""
+  smooth = np.stack([_bilinear(normals[..., i], shape) for i in range(3)], -1)
+  length = np.linalg.norm(smooth, axis=-1, keepdims=True)
+  return (smooth / np.maximum(length, 1e-6)).astype(np.float32)
+
+
+def resize_labels(
+  labels: Int[np.ndarray, 'h w'], shape: tuple[int, int]
+) -> Int[np.ndarray, 'oh ow']:
+  """Nearest: a label between two labels is a third one."""
+  return resize_nearest(labels, shape).astype(np.int32)
+
+
+def resize_nearest(
+  values: Shaped[np.ndarray, 'h w *c'], shape: tuple[int, int]
+) -> Shaped[np.ndarray, 'oh ow *c']:
+  """The value whose pixel holds each new pixel's centre; nothing is mixed."""
+  rows = _nearest(values.shape[0], shape[0])
+  columns = _nearest(values.shape[1], shape[1])
+  return np.ascontiguousarray(values[rows][:, columns])
+
+
+def resize_picture(
+  picture_u8: UInt8[np.ndarray, 'h w 3'], shape: tuple[int, int]
+) -> UInt8[np.ndarray, 'oh ow 3']:
+  """Bicubic, anti-aliased: for photographs and pictures to look at."""
+  image = Image.fromarray(picture_u8)
+  return np.asarray(image.resize(shape[::-1], Image.Resampling.BICUBIC))
+
+
+# How each task's values grow smoothly.
+RESIZE = {
+  'depth': resize_depth,
+  'normals': resize_normals,
+  'semantic': resize_labels,
+  'instance': resize_labels,
+  'referring': resize_labels,
+}
+
+
+def _nearest(old: int, new: int):
+  return ((np.arange(new) + 0.5) * old / new).astype(int)
+
+
+def _bilinear(values, shape):
+  plane = Image.fromarray(np.asarray(values, np.float32))
+  resized = plane.resize(shape[::-1], Image.Resampling.BILINEAR)
+  return np.asarray(resized, np.float32)

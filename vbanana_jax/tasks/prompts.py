@@ -1,0 +1,136 @@
+"""Reads instructions: what a decoder must know to read the painted answer."""
+
+import dataclasses
+import itertools
+import re
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vbanana_jax import errors
+from vbanana_jax.codecs import palettes
+from vbanana_jax.tasks import legends, words
+
+COLORMAPS = ('rainbow', 'grayscale', 'viridis', 'plasma', 'inferno')
+
+# Within a sentence; a dot within a word or after 'St' does not end one.
+_NAME = r'((?:[^.]|\.(?!\s)|(?<=\b(?-i:[A-Z][a-z]))\.(?=\s)){1,200}?)'
+# How instances of a thing are asked for; the first form that fits wins.
+_THINGS = tuple(
+  re.compile(form.replace('{}', _NAME), re.IGNORECASE)
+  for form in (
+    r'\beach {} in (?:its own|an? (?:different|unique))\b',
+    r'\beach {}(?: instance)? (?:gets|has) ',
+    r'\beach {}(?: instance)? is (?:colou?red|represented|rendered|shown)\b',
+    r'\bthe {} instances are\b',
+    r'\ball (?:the )?{}, colou?r\b',
+    r'\bmasks (?:for|of) (?:the )?{} (?:from|in)\b',
+  )
+)
+_UNREADABLE_MAP = re.compile(
+  r'\b(turbo|jet|magma|cividis|spectral) (?:colou?r ?map|(?:colou?r )?palette)'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+  """What an instruction says about how its answer is painted.
+
+  Attributes:
+    task: as given.
+    entries: (name, colour) in order; semantic and referring only. Names are
+      without a leading 'the'.
+    background: colour of all else; black where it is not stated.
+    background_stated: whether the instruction names it.
+    thing: what instances are asked for; None where no known form says it.
+    colormap: one of `COLORMAPS`; depth only.
+  """
+
+  task: str
+  entries: tuple[tuple[str, palettes.Colour], ...] = ()
+  background: palettes.Colour = (0, 0, 0)
+  background_stated: bool = False
+  thing: str | None = None
+  colormap: str | None = None
+
+  def make_palette(
+    self,
+  ) -> tuple[Float[np.ndarray, 'q 3'], Bool[np.ndarray, 'q']]:
+    """Colours in [0, 1], background first, and which rows exist: all."""
+    colours = [self.background, *(colour for _, colour in self.entries)]
+    return palettes.to_rgb(colours), np.ones(len(colours), bool)
+
+
+def read_prompt(task: str, prompt: str) -> Reading:
+  """Reads what a decoder of `task` needs from any instruction.
+
+  Args:
+    task: 'semantic', 'referring', 'instance', 'depth' or 'normals'.
+    prompt: JSON-like mappings and English sentences; colours by name, #rrggbb,
+      (r, g, b), <r, g, b> or RGB(r, g, b).
+
+  Raises:
+    UserError: for a semantic or referring instruction without a legend,
+      colours nearer than 28 levels to each other, a level above 255, or a
+      colour map that cannot be read.
+
+  Source: Vision Banana, figures 2, 3 and 4 and sections 2.4 and 2.5.
+  """
+  match task:
+    case 'semantic' | 'referring':
+      reading = _read_legend(task, prompt)
+      if not reading.entries:
+        raise errors.UserError(
+          f'prompt: no legend found for {task}: give each name a colour, as '
+          'in {"cat": "red", "exit sign": #8000ff} or The cat is red.'
+        )
+      _check_apart(reading)
+      return reading
+    case 'instance':
+      found = (form.search(prompt) for form in _THINGS)
+      thing = next((f[1].translate(legends.QUOTES) for f in found if f), None)
+      legend = _read_legend(task, prompt)
+      return dataclasses.replace(legend, entries=(), thing=thing)
+    case 'depth':
+      return Reading(task, colormap=_read_colormap(prompt.lower()))
+    case 'normals':
+      return Reading(task)
+  raise errors.UserError(
+    f'task {task!r} has no prompts to read: choose semantic, referring, '
+    'instance, depth or normals'
+  )
+
+
+def _read_legend(task: str, prompt: str) -> Reading:
+  legend = legends.read_legend(prompt)
+  grounds = [colour for name, colour in legend if name == legends.BACKGROUND]
+  return Reading(
+    task,
+    entries=tuple(row for row in legend if row[0] != legends.BACKGROUND),
+    background=grounds[-1] if grounds else (0, 0, 0),
+    background_stated=bool(grounds),
+  )
+
+
+def _check_apart(reading: Reading) -> None:
+  ground = 'background' if reading.background_stated else 'unstated background'
+  named = ((ground, reading.background), *reading.entries)
+  for (name, colour), (other, near) in itertools.combinations(named, 2):
+    gap = float(np.linalg.norm(np.subtract(colour, near)))
+    if gap < words.READABLE_DISTANCE:
+      raise errors.UserError(
+        f'prompt: {name} {colour} and {other} {near} cannot be told apart: '
+        f'keep colours {words.READABLE_DISTANCE:.0f} levels or more apart'
+      )
+
+
+def _read_colormap(prompt: str) -> str:
+  text = re.sub(r'gr[ae]y[ -]?scale', 'grayscale', prompt)
+  named = [name for name in COLORMAPS if re.search(rf'\b{name}\b', text)]
+  foreign = _UNREADABLE_MAP.search(text)
+  if foreign and not named:
+    raise errors.UserError(
+      f'prompt: depth in {foreign[1]} colours cannot be read: ask for one of '
+      f'{", ".join(COLORMAPS)}'
+    )
+  return named[0] if named else COLORMAPS[0]
