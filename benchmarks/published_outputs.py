@@ -15,7 +15,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from vbanana_jax import decode, logs, resizing
+from vbanana_jax import decode, logs, provenance, resizing
 from vbanana_jax.codecs import depth, palettes
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
@@ -110,7 +110,7 @@ def main() -> None:
   text = json.dumps(
     {
       'command': 'python -m benchmarks.published_outputs --data FOLDER',
-      'versions': logs.get_versions(),
+      'versions': provenance.get_versions(),
       'results': results,
     },
     indent=2,

@@ -18,7 +18,7 @@ import pathlib
 import jax
 import numpy as np
 
-from vbanana_jax import keys, logs, sharding, weights
+from vbanana_jax import keys, logs, provenance, sharding, weights
 from vbanana_jax.data import exam, sources
 from vbanana_jax.step import make_example_losses
 from vbanana_jax.tasks.generate import Generate
@@ -54,14 +54,14 @@ def main() -> None:
     )
     print(f'{row["run"]:<32}{row["loss"]:>9.5f}{ratios}')
   if args.out:
-    versions = logs.get_versions()
+    versions = provenance.get_versions()
     logs.save_json(args.out, {'n': args.n, 'rows': table, 'versions': versions})
 
 
 def make_losses(run: pathlib.Path, n: int, blank: bool) -> np.ndarray:
   """Loss of every held-out example, `[n]`, with averaged weights."""
   config, model, params = weights.load_run(run)
-  mesh = sharding.make_mesh()
+  mesh = sharding.build_mesh()
 
   @jax.jit
   def losses(params, batch):

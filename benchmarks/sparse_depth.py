@@ -19,7 +19,7 @@ import zipfile
 
 import numpy as np
 
-from vbanana_jax import answer, logs
+from vbanana_jax import answer, logs, provenance
 from vbanana_jax.metrics import depth as metric
 from vbanana_jax.tasks import TASKS
 
@@ -99,7 +99,7 @@ def main() -> None:
         'points': int(sum(map(len, true_m))),
         'rows': rows,
         'median_ratio': float(median_ratio),
-        'versions': logs.get_versions(),
+        'versions': provenance.get_versions(),
       },
     )
 

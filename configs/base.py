@@ -12,11 +12,21 @@ def get_base() -> ConfigDict:
   config.seed = 0
   config.image_size = 64
   config.batch_size = 48
+  config.accumulate = 1  # parts that a step takes one after the other
   config.length = '1000 steps'
   config.log_every = '10 steps'
   config.save_every = '100 steps'
-  config.keep_checkpoints = 2
+  config.keep_checkpoints = 2  # the newest
+  config.keep_every = ''  # and for good those of every '10_000 steps', say
   config.init_from = ''  # workdir whose averaged weights to start from
+
+  # Devices: their product is all there are; one may be -1, for the rest. Rows
+  # of a batch are split over replica and fsdp, weights as `sharding` says.
+  config.mesh = ConfigDict()
+  config.mesh.replica = 1
+  config.mesh.fsdp = -1
+  config.mesh.tensor = 1
+  config.sharding = 'fsdp'  # a key of sharding.PRESETS: dp, fsdp, fsdp_tp
 
   config.model = ConfigDict()
   config.model.size = 'nano'  # a key of models.SIZES
@@ -34,6 +44,8 @@ def get_base() -> ConfigDict:
   config.data.tfds_dir = ''
   config.data.tfds_split = 'train'
   config.data.tfds_weight = 0.0
+  # Of each of them, before a run fails: '20 records' or '0.1 percent'.
+  config.data.bad_records = '0.1 percent'
 
   config.mixture = ConfigDict()  # task -> weight; 0 leaves it out
   config.mixture.generate = 0.0

@@ -1,7 +1,8 @@
-# Shared set-up, sourced by quickstart.sh, test.sh and .ci/run.
+# shellcheck shell=bash
+# Shared set-up, sourced by the other scripts here and by .ci/run.
 #
 #   setup_env        finds or makes the environment and installs the package
-#   setup_env test   the same, with what the tests need
+#   setup_env EXTRA  the same, with an extra of setup.py: test, tpu or cuda
 #
 # Afterwards `python` and `vbanana` are those of the environment. It is the
 # active one (venv, uv or a conda environment other than base) or else .venv
@@ -17,6 +18,25 @@ say() { printf '%s\n' "$*" >&2; }
 die() {
   say "error: $*"
   exit 1
+}
+
+# One line and the exit code of a wrong command line.
+refuse() {
+  say "error: $*"
+  exit 2
+}
+
+# Prints a command so that a shell reads it back as the same words.
+quoted() {
+  local word words=''
+  for word; do
+    case "$word" in
+      *\'*) word="$(printf '%q' "$word")" ;;
+      *[!A-Za-z0-9_./:=@%,+-]* | '') word="'$word'" ;;
+    esac
+    words+="${words:+ }$word"
+  done
+  printf '%s' "$words"
 }
 
 is_new_enough() {
@@ -74,10 +94,10 @@ setup_env() {
     die "the environment $environment has no Python >= 3.11; deactivate it" \
       'and run this again.'
 
-  # An installation with [test] serves a plain one too.
+  # An installation with any extra serves a plain one too.
   stamp="$environment/.vbanana_jax_installed"
   want="$(cd "$ROOT" && { pwd; cat setup.py constraints.txt; } | cksum)"
-  if grep -qsxF -e "$want [$extra]" -e "$want [test]" "$stamp"; then
+  if grep -qsF -e "$want [${extra:+$extra]}" "$stamp"; then
     return
   fi
   python -m pip --version >/dev/null 2>&1 ||

@@ -8,9 +8,38 @@ os.environ['XLA_FLAGS'] = (
 )
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
+import pytest
 from jaxtyping import install_import_hook
 
 CHECKED = ('codecs', 'metrics', 'diffusion')
 install_import_hook(
   [f'vbanana_jax.{name}' for name in CHECKED], 'beartype.beartype'
 )
+
+
+@pytest.fixture(scope='session')
+def trainings(tmp_path_factory):
+  """Starts trainings in processes of their own; see `trainings.Trainings`."""
+  from trainings import Trainings
+
+  trainings = Trainings(tmp_path_factory.mktemp('trainings'))
+  yield trainings
+  trainings.close()
+
+
+@pytest.fixture(scope='session')
+def whole_run(trainings, tmp_path_factory):
+  """A workdir trained without interruption; tests only read it."""
+  workdir = tmp_path_factory.mktemp('whole')
+  code, error = trainings.run(workdir)
+  assert code == 0, error
+  return workdir
+
+
+@pytest.fixture(scope='session')
+def stopped_run(trainings, tmp_path_factory):
+  """A workdir stopped by SIGTERM in step 5, and its last line on stderr."""
+  workdir = tmp_path_factory.mktemp('stopped')
+  code, error = trainings.run(workdir, fault='get_signal SIGTERM 5')
+  assert code == 75, error
+  return workdir, error.splitlines()[-1]

@@ -50,7 +50,7 @@ def assert_same_in_all_forms(
     states = states_fn(*(x[None] for x in args[1:]), valid=args[0][None])
     return {name: state[0] for name, state in states.items()}
 
-  mesh = sharding.make_mesh()
+  mesh = sharding.build_mesh()
   assert mesh.size == 8
   padded = _pad((everyone, *arrays), rows + 8 - rows % 8)
   spread = jax.device_put(padded, sharding.make_split(mesh))

@@ -18,7 +18,7 @@ MAX_LINES = 350
 
 ROWS = (
   ('errors',),
-  ('types', 'keys', 'durations', 'config', 'resizing'),
+  ('types', 'keys', 'durations', 'config', 'resizing', 'processes'),
   (
     'codecs',
     'metrics',
@@ -30,12 +30,20 @@ ROWS = (
   ),
   ('tasks',),
   ('data',),
-  ('sharding', 'state', 'logs', 'report', 'stopping'),
-  ('step',),
+  (
+    'sharding',
+    'state',
+    'logs',
+    'report',
+    'stopping',
+    'lock',
+    'inventory',
+  ),
+  ('step', 'provenance'),
   ('checkpoint', 'evaluators', 'predict', 'decode'),
-  ('weights', 'watch', 'grading'),
+  ('weights', 'watch', 'grading', 'resume'),
   ('train', 'evaluate'),
-  ('results', 'answer', 'doctor'),
+  ('results', 'answer', 'doctor', 'plan'),
   ('cli',),
   ('__main__',),
 )
@@ -63,11 +71,13 @@ PACKAGES = {
   'absl': 'absl-py',
   'jaxlib': 'jax',
   'orbax': 'orbax-checkpoint',
+  'yaml': 'pyyaml',
 }
 
 # The library, and what only the tests import.
 OURS = {
-  'benchmarks', 'byte_files', 'conftest', 'forms', 'painted', 'phrase_reader',
+  'benchmarks', 'byte_files', 'conftest', 'faults', 'forms', 'painted',
+  'phrase_reader', 'shells', 'test_resume', 'trainings', 'two_processes',
   'vbanana_jax',
 }  # fmt: skip
 

@@ -1,19 +1,22 @@
-"""A workdir is trained by one process at a time, and read by any."""
+"""One process trains in a workdir; whole checkpoints count, others do not."""
 
 import errno
 import signal
 import subprocess
 import sys
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from vbanana_jax import checkpoint
-from vbanana_jax.errors import UserError
+from vbanana_jax import checkpoint, inventory, lock
+from vbanana_jax.errors import DamagedError, UserError
+from vbanana_jax.state import TrainState
 
 HOLDER = """
 import sys
-from vbanana_jax import checkpoint
-with checkpoint.hold(sys.argv[1]):
+from vbanana_jax import lock
+with lock.hold(sys.argv[1]):
   print('held', flush=True)
   sys.stdin.read()
 """
@@ -30,21 +33,21 @@ def test_a_second_training_is_kept_out_until_the_first_is_killed(tmp_path):
   with process:
     assert process.stdout.readline() == 'held\n'
     with pytest.raises(UserError, match=r'run is being trained .* --workdir'):
-      with checkpoint.hold(workdir):
+      with lock.hold(workdir):
         pass
     with checkpoint.Checkpoints(workdir) as checkpoints:
       assert checkpoints.latest_step() is None
     process.send_signal(signal.SIGKILL)
   assert process.returncode == -signal.SIGKILL
-  with checkpoint.hold(workdir):
+  with lock.hold(workdir):
     pass
 
 
 def test_a_workdir_is_free_again_after_a_failure(tmp_path):
   with pytest.raises(ZeroDivisionError):
-    with checkpoint.hold(tmp_path):
+    with lock.hold(tmp_path):
       raise ZeroDivisionError
-  with checkpoint.hold(tmp_path):
+  with lock.hold(tmp_path):
     pass
 
 
@@ -52,9 +55,103 @@ def test_file_systems_without_locks_can_be_trained_on(tmp_path, monkeypatch):
   def refuse(file, flags):
     raise OSError(errno.ENOSYS, 'Function not implemented')
 
-  monkeypatch.setattr(checkpoint.fcntl, 'flock', refuse)
-  with checkpoint.hold(tmp_path):
+  monkeypatch.setattr(lock.fcntl, 'flock', refuse)
+  with lock.hold(tmp_path):
     pass
-  monkeypatch.setattr(checkpoint, 'fcntl', None)
-  with checkpoint.hold(tmp_path):
+  monkeypatch.setattr(lock, 'fcntl', None)
+  with lock.hold(tmp_path):
     pass
+
+
+def make_state(step):
+  params = {'block': {'kernel': jnp.full((2, 3), step)}, 'scale': jnp.ones(4)}
+  return TrainState(jnp.int32(step), params, params, ({'momentum': params},))
+
+
+def save(workdir, *steps, **options):
+  with checkpoint.Checkpoints(workdir, **options) as checkpoints:
+    for step in steps:
+      checkpoints.save(make_state(step), {'step': step})
+  return workdir / 'checkpoints'
+
+
+def list_names(folder):
+  return sorted(path.name for path in folder.iterdir())
+
+
+def lose_file(folder):
+  path = next((folder / 'params' / 'd').iterdir())
+  path.unlink()
+  return path.name
+
+
+def test_the_newest_are_kept_and_some_for_good(tmp_path):
+  folder = save(tmp_path, *range(1, 8), keep=2, keep_every=3)
+  assert list_names(folder) == ['3', '6', '7']
+  folder = save(tmp_path, 8, keep=2, keep_every=3)  # and after a resume
+  assert list_names(folder) == ['3', '6', '7', '8']
+  folder = save(tmp_path, 9, keep=1)
+  assert list_names(folder) == ['9']
+
+
+def test_every_file_of_a_committed_checkpoint_is_listed(tmp_path):
+  folder = save(tmp_path, 1, keep=1) / '1'
+  assert inventory.find_damage(folder) is None
+  for item in ('params', 'ema_params', 'rest', 'manifest'):
+    for path in (folder / item).rglob('*'):
+      if path.is_file():
+        path.rename(folder / 'gone')
+        name = path.relative_to(folder).as_posix()
+        assert inventory.find_damage(folder) == f'{name} is missing'
+        (folder / 'gone').rename(path)
+  (folder / inventory.LIST).write_text('{')
+  assert inventory.find_damage(folder) == 'files.json is damaged'
+
+
+def test_readers_refuse_what_is_damaged_and_touch_nothing(tmp_path):
+  folder = save(tmp_path, 1, 2, keep=2)
+  (folder / '3.orbax-checkpoint-tmp').mkdir()  # being written
+  name = lose_file(folder / '2')
+  with checkpoint.Checkpoints(tmp_path) as checkpoints:
+    with pytest.raises(
+      DamagedError, match=f'/2 cannot be read .*{name} is mis'
+    ):
+      checkpoints.restore_ema(make_state(0).params)
+  assert list_names(folder) == ['1', '2', '3.orbax-checkpoint-tmp']
+  assert DamagedError.exit_code == 5
+
+
+def test_training_goes_on_from_the_newest_whole_one(tmp_path, capsys):
+  folder = save(tmp_path, 1, 2, 3, keep=3)
+  (folder / '4.orbax-checkpoint-tmp').mkdir()  # of a save that was killed
+  lose_file(folder / '2')
+  lose_file(folder / '3')
+  with checkpoint.Checkpoints(tmp_path, keep=3) as checkpoints:
+    state = checkpoints.restore(make_state(0))
+    assert checkpoints.load_manifest() == {'step': 1}
+    checkpoints.save(make_state(3), {})
+  assert int(state.step) == 1
+  np.testing.assert_array_equal(
+    state.opt_state[0]['momentum']['block']['kernel'], np.ones((2, 3))
+  )
+  assert len(capsys.readouterr().err.splitlines()) == 2
+  assert list_names(folder) == ['1', '2.damaged1', '3', '3.damaged1']
+
+
+def test_without_a_whole_one_nothing_is_touched(tmp_path):
+  folder = save(tmp_path, 1, 2, keep=2)
+  lose_file(folder / '1')
+  lose_file(folder / '2')
+  with pytest.raises(DamagedError, match=r'/2 cannot be read .* from a copy'):
+    checkpoint.Checkpoints(tmp_path, keep=2)
+  assert list_names(folder) == ['1', '2']
+
+
+def test_another_model_is_refused_by_name(tmp_path):
+  save(tmp_path, 1, keep=1)
+  other = make_state(0).params | {'scale': jnp.ones(5)}
+  with checkpoint.Checkpoints(tmp_path) as checkpoints:
+    with pytest.raises(
+      UserError, match=r'scale has the shape \(4,\) there and \(5,\) here'
+    ):
+      checkpoints.restore_ema(other)

@@ -7,6 +7,10 @@ from vbanana_jax import config as config_lib
 from vbanana_jax.errors import UserError
 
 TRAIN = ('train', '--config', 'quickstart', '--workdir', 'w')
+TWO = ('--coordinator=localhost:1', '--processes=2')
+SCORE = (
+  'evaluate', '--predictions', 'p', '--protocol', 'nyuv2_depth', '--data', 'd'
+)  # fmt: skip
 
 
 @pytest.mark.parametrize('name', config_lib.list_configs())
@@ -62,6 +66,10 @@ def test_mistaken_overrides_are_named(override, says):
     (['evaluate', '--workdir', 'nowhere'], 'no checkpoint'),
     ([*TRAIN, '--config.image_size=60'], 'patches of 8'),
     ([*TRAIN, '--config.batch_size=0'], 'batch_size is 0'),
+    ([*TRAIN, '--processes=2', '--process-id=0'], 'all of --coordinator'),
+    ([*TRAIN, '--distributed', '--coordinator=a:1'], 'either --distributed'),
+    ([*TRAIN, *TWO, '--process-id=2'], 'the last one is 1'),
+    ([*SCORE, '--distributed'], 'takes one process'),
     (['report', '--workdir', 'nowhere'], 'results.json'),
     (['predict', 'x.jpg', '--task', 'depth'], 'quickstart.sh'),
     (['predict', 'x.jpg', '--task', 'dept'], 'choose of'),

@@ -3,10 +3,12 @@
 import itertools
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
+from vbanana_jax import processes
 from vbanana_jax.data import mixture, stream
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks.depth import Depth
@@ -38,11 +40,13 @@ class FakeSource:
     }
 
 
-def build(rows=None, bad_row=None, **options):
+def build(pictures=None, bad_row=None, **options):
   known = {'batch_size': 4, 'seed': 3, 'max_text': 64, 'end_step': 999}
   mixed = mixture.Mixture(
     [
-      mixture.Entry(Generate(empty_share=0.0), FakeSource('photos', rows), 1),
+      mixture.Entry(
+        Generate(empty_share=0.0), FakeSource('photos', pictures), 1
+      ),
       mixture.Entry(Depth(), FakeSource('scenes', None, bad_row), 3),
     ]
   )
@@ -92,18 +96,24 @@ def test_any_step_can_be_the_first():
       assert_equal_batches(one, other)
 
 
-@pytest.mark.parametrize('process_count', [2, 4])
-def test_processes_share_the_global_batch(process_count):
-  whole = take(build(start_step=2), 2)
-  parts = [
-    take(build(start_step=2, process_index=p, process_count=process_count), 2)
-    for p in range(process_count)
-  ]
+@pytest.mark.parametrize(
+  'options', [{}, {'text_length': 12}, {'short_text_length': 6}]
+)
+@pytest.mark.parametrize('shares', [[[0, 1], [2, 3]], [[1], [0, 3], [2]]])
+def test_processes_share_the_global_batch(shares, options):
+  whole = take(build(start_step=3, **options), 9)
+  parts = [take(build(start_step=3, rows=s, **options), 9) for s in shares]
   for step, batch in enumerate(whole):
-    joined = {
-      key: np.concatenate([part[step][key] for part in parts]) for key in batch
-    }
-    assert_equal_batches(batch, joined)
+    for rows, part in zip(shares, parts):
+      own = {key: leaf[rows] for key, leaf in batch.items()}
+      assert_equal_batches(own, part[step])
+
+
+def test_only_lengths_make_a_process_read_what_others_train_on():
+  # What cannot be read is row 3 of the first batch.
+  take(build(bad_row=2, rows=[0, 1, 2]), 3)
+  with pytest.raises(UserError, match='unlucky'):
+    take(build(bad_row=2, rows=[0, 1, 2], text_length=12), 3)
 
 
 def test_short_instructions_share_batches():
@@ -150,18 +160,13 @@ def test_only_a_batch_with_a_long_instruction_is_padded_further():
   assert set(lengths) == {12, 64}
 
 
-def test_processes_cannot_sort():
-  with pytest.raises(UserError, match='short_text_length to 0'):
-    build(process_count=2, short_text_length=6)
-
-
 def test_threads_change_nothing():
   for one, other in zip(take(build(threads=1), 3), take(build(threads=8), 3)):
     assert_equal_batches(one, other)
 
 
 def test_finite_sources_are_shuffled_anew_every_epoch():
-  batches = take(build(rows=6), 12)
+  batches = take(build(pictures=6), 12)
   levels = [
     round(float(target[0, 0, 0] * 100))
     for batch in batches
@@ -177,11 +182,6 @@ def test_bad_rows_are_named():
     take(build(bad_row=13), 20)
 
 
-def test_uneven_processes_are_refused():
-  with pytest.raises(UserError, match='no multiple'):
-    build(process_count=3)
-
-
 def test_works_where_nobody_parsed_absl_flags():
   # In a notebook grain would stop with UnparsedFlagAccessError.
   code = (
@@ -192,3 +192,37 @@ def test_works_where_nobody_parsed_absl_flags():
     'assert flags.FLAGS.is_parsed()'
   )
   subprocess.run([sys.executable, '-c', code], check=True)
+
+
+class StuckSource(FakeSource):
+  """A source on a disk that answers when `free` is set."""
+
+  free = threading.Event()
+
+  def locate(self, index):
+    return f'photos-00003 record {index}'
+
+  def __getitem__(self, index):
+    if index == 5:
+      assert self.free.wait(60)
+    return super().__getitem__(index)
+
+
+def test_a_batch_that_does_not_come_is_named_again_and_again(monkeypatch):
+  told = []
+
+  def listen(line):
+    told.append(line)
+    if len(told) == 2:
+      StuckSource.free.set()
+
+  monkeypatch.setattr(processes, 'say', listen)
+  mixed = mixture.Mixture([mixture.Entry(Generate(), StuckSource('photos'), 1)])
+  batches = stream.build_stream(
+    mixed, batch_size=4, seed=0, max_text=64, end_step=3, patience=0.2
+  )
+  assert len(list(batches)) == 3
+  assert len(told) == 2
+  for line in told:
+    assert line.startswith('waiting for data for ')
+    assert "example 5 of source 'photos', photos-00003 record 5, for" in line

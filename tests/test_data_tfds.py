@@ -1,5 +1,6 @@
 """Frozen scenes as a TFDS data set: exact labels, and no TensorFlow."""
 
+import shutil
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from vbanana_jax import cli
-from vbanana_jax.data import sources, tfds_scenes, tfds_source
+from vbanana_jax.data import bad_records, sources, tfds_scenes, tfds_source
 from vbanana_jax.errors import UserError
 
 SIZE = 16
@@ -64,6 +65,31 @@ def test_clear_errors(frozen):
     tfds_source.TfdsSource('no_such_set', data_dir, 'train', 8)
   with pytest.raises(UserError, match="split 'night'"):
     tfds_source.TfdsSource(name, data_dir, 'night', 8)
+
+
+def test_bad_records_and_missing_files(frozen, tmp_path):
+  name, good_dir = frozen
+  data_dir = shutil.copytree(good_dir, tmp_path / 'tfds')
+  (path,) = data_dir.rglob('*.array_record*')
+  content = bytearray(path.read_bytes())
+  content[400] ^= 4  # in the first record: they begin after 64 bytes
+  path.write_bytes(content)
+  plain = tfds_source.TfdsSource(name, data_dir, 'train', SIZE)
+  log = bad_records.BadRecordLog(tmp_path)
+  source = bad_records.ReplacingSource(
+    plain, allowed='1 records', seed=5, max_text=160, log=log
+  )
+  found = [source[k]['index'] for k in range(5)]
+  (bad,) = log.load(plain.name)
+  assert [k for k in range(5) if found[k] != k] == [bad]
+  with pytest.raises(bad_records.BadRecordError) as caught:
+    plain[bad]
+  assert f'{path} record {bad}: ' in str(caught.value)
+  path.unlink()
+  ((reason, count),) = tfds_source.TfdsSource(
+    name, data_dir, 'train', SIZE
+  ).lost
+  assert reason == f'{path}: file missing' and count == 5
 
 
 def test_no_tensorflow_is_imported(frozen):

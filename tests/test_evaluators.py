@@ -1,7 +1,6 @@
 """The same pictures give the same scores, however they are cut up."""
 
 import jax
-import numpy as np
 import pytest
 
 from vbanana_jax import config as config_lib
@@ -32,7 +31,7 @@ def paint_badly(params, batch):
 
 @pytest.mark.parametrize('name', ['depth', 'semantic'])
 def test_batching_and_padding_change_nothing(source, name):
-  task, mesh = TASKS[name], sharding.make_mesh()
+  task, mesh = TASKS[name], sharding.build_mesh()
   evaluator = evaluators.TaskEvaluator(task, paint_badly, mesh)
   one, other = (
     evaluator.run(0.1, make_batches(source, task, batch_size))
@@ -50,14 +49,12 @@ def test_batching_and_padding_change_nothing(source, name):
 def test_eight_devices_equal_one(source, name, tolerance):
   task = TASKS[name]
   batches = make_batches(source, task, 16)
-  one_device = jax.sharding.Mesh(
-    np.array(jax.devices()[:1]),
-    ('data',),
-    axis_types=(jax.sharding.AxisType.Auto,),
-  )
+  one_device = sharding.build_mesh(devices=jax.devices()[:1])
+  # The same rows on two of them, which is what `tensor` means.
+  eight_devices = sharding.build_mesh({'replica': 2, 'fsdp': -1, 'tensor': 2})
   one, eight = (
     evaluators.TaskEvaluator(task, paint_badly, mesh).run(0.1, batches)
-    for mesh in (one_device, sharding.make_mesh())
+    for mesh in (one_device, eight_devices)
   )
   for name in task.metrics:
     expected = pytest.approx(one.metrics[name], rel=tolerance, abs=0)
@@ -67,7 +64,7 @@ def test_eight_devices_equal_one(source, name, tolerance):
 def test_metrics_alone_are_those_of_a_whole_run(source):
   task = TASKS['semantic']
   batches = make_batches(source, task, 8)
-  evaluator = evaluators.TaskEvaluator(task, paint_badly, sharding.make_mesh())
+  evaluator = evaluators.TaskEvaluator(task, paint_badly, sharding.build_mesh())
   whole = evaluator.run(0.1, batches).metrics
   evaluator.compile(0.1, batches[0])
   assert evaluator.measure(0.1, batches) == whole
@@ -79,7 +76,7 @@ def test_the_truth_scores_perfectly(source):
   batches = make_batches(source, task, 16)
   targets = iter([batch['target'] for batch in batches])
   evaluator = evaluators.TaskEvaluator(
-    task, lambda params, batch: params, sharding.make_mesh()
+    task, lambda params, batch: params, sharding.build_mesh()
   )
   scores = evaluator.run(next(targets), batches)
   assert scores.metrics['delta1'] == 1.0
@@ -91,7 +88,7 @@ def test_the_truth_scores_perfectly(source):
 def test_the_best_constant_is_fitted_a_metric(source):
   task = TASKS['depth']
   batches = make_batches(source, task, 16)
-  evaluator = evaluators.ConstantEvaluator(task, sharding.make_mesh())
+  evaluator = evaluators.ConstantEvaluator(task, sharding.build_mesh())
   constants = evaluator.fit(batches)
   assert set(constants) == set(task.metrics)
   scores = evaluator.run(constants, batches)

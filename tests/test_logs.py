@@ -2,13 +2,16 @@
 
 import sys
 
-from vbanana_jax import checkpoint, logs
+from vbanana_jax import checkpoint, logs, provenance, sharding
 
 
 def start(workdir, monkeypatch, **config):
   monkeypatch.setattr(sys, 'argv', ['vbanana', f'--config={config}'])
   step = checkpoint.newest_step(workdir) or 0
-  logs.save_run(workdir, config, start_step=step)
+  monkeypatch.setattr(provenance.build, 'describe_data', lambda config: {})
+  provenance.save_run(
+    workdir, config, sharding.build_mesh(), start_step=step
+  )
   return logs.load_json(workdir / 'run.json')
 
 
@@ -26,7 +29,9 @@ def test_a_run_that_goes_on_keeps_the_record_of_its_start(
   assert last['config'] == {'seed': 1, 'save_every': 7}
   assert [entry['step'] for entry in last['resumed']] == [5, 11]
   assert "'save_every': 6" in last['resumed'][0]['command'][1]
-  assert set(last['resumed'][0]) == {'step', 'command', 'git', 'versions'}
+  assert set(last['resumed'][0]) == {
+    'step', 'command', 'git', 'versions', 'topology'
+  }  # fmt: skip
 
 
 def test_a_run_that_saved_nothing_starts_again(tmp_path, monkeypatch):

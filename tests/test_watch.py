@@ -25,7 +25,7 @@ def build(config, tasks=('generate', 'depth', 'normals')):
     config,
     [TASKS[name] for name in tasks],
     weights.build_network(config),
-    sharding.make_mesh(),
+    sharding.build_mesh(),
     total_steps=50,
   )
 

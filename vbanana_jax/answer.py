@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import tqdm
 
-from vbanana_jax import keys, logs, models, predict, weights
+from vbanana_jax import keys, models, predict, provenance, weights
 from vbanana_jax.data import photos, protocols, questions
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import files, pictures
@@ -89,7 +89,7 @@ class Answerer:
       about={
         'checkpoint': str(self.run),
         'parameters': models.count_parameters(self.params),
-        'versions': logs.get_versions(),
+        'versions': provenance.get_versions(),
       },
     )
 

@@ -1,33 +1,46 @@
 """Saving and restoring: the only importer of orbax.
 
 A checkpoint holds the arrays of a `TrainState` (weights, averaged weights and
-the rest as separate items, so that evaluation reads only what it needs) and a
-manifest: plain JSON that says what the arrays are for.
+the rest as separate items, so that evaluation reads only what it needs), a
+manifest (plain JSON that says what the arrays are for) and a list of its files.
 """
 
 import contextlib
 import errno
+import logging
+import os
 import pathlib
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from flax import traverse_util
+from jax.experimental import multihost_utils
 
-from vbanana_jax.errors import DiskFullError, UserError
+from vbanana_jax import inventory
+from vbanana_jax.errors import (
+  DamagedError,
+  DiskFullError,
+  SaveError,
+  UserError,
+)
 from vbanana_jax.state import TrainState
-
-try:
-  import fcntl
-except ImportError:  # Windows has no such locks
-  fcntl = None
 
 # A save needs room for itself beside the one it replaces, and some to spare.
 _SPARE = 1.5
 
-# What some network file systems say to a lock.
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+# Of a disk, or of the share of it that a user may take.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+# Orbax raises what fails here, and logs it too, with the traces of its threads.
+logging.getLogger('absl').addFilter(
+  lambda record: (
+    record.levelno < logging.ERROR or 'orbax' not in record.pathname
+  )
+)
 
 
 class Checkpoints:
@@ -35,15 +48,43 @@ class Checkpoints:
 
   Args:
     workdir: of the run; they go into its folder `checkpoints`.
-    keep: how many of the newest are kept.
+    keep: how many of the newest are kept; None only reads. What a save that
+      was cut short left behind is deleted, and damaged checkpoints make way
+      for the newest whole one.
+    keep_every: those of steps that it divides are kept as well, for good.
+
+  Raises:
+    DamagedError: `keep` is given and none of the checkpoints is whole.
   """
 
-  def __init__(self, workdir: str | pathlib.Path, *, keep: int = 2):
+  def __init__(
+    self,
+    workdir: str | pathlib.Path,
+    *,
+    keep: int | None = None,
+    keep_every: int | None = None,
+  ):
     self.path = pathlib.Path(workdir).absolute() / 'checkpoints'
-    self._manager = ocp.CheckpointManager(
-      self.path,
-      options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
-    )
+    self._saving: int | None = None
+    writes = keep is not None
+    if writes:
+      self._make_way()
+    policies = ocp.checkpoint_managers
+    kept = [policies.LatestN(keep)]
+    if keep_every:
+      kept.append(policies.EveryNSteps(keep_every))
+    with _named_failures(self.path):
+      self._manager = ocp.CheckpointManager(
+        self.path,
+        options=ocp.CheckpointManagerOptions(
+          preservation_policy=policies.AnyPreservationPolicy(kept),
+          create=writes,
+          cleanup_tmp_directories=writes,
+          async_options=ocp.options.AsyncOptions(
+            post_finalization_callback=self._list_files
+          ),
+        ),
+      )
 
   def __enter__(self) -> 'Checkpoints':
     return self
@@ -62,6 +103,7 @@ class Checkpoints:
 
     Raises:
       DiskFullError: there is no room; checkpoints already there stay good.
+      SaveError: this one or the one before it could not be written.
     """
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     free = shutil.disk_usage(self.path).free
@@ -70,101 +112,141 @@ class Checkpoints:
         f'{self.path} has {free / 1e6:.0f} MB free and a checkpoint takes '
         f'{size / 1e6:.0f} MB: make room and run the same command again'
       )
-    items = {
-      'params': state.params,
-      'ema_params': state.ema_params,
-      'rest': {'step': state.step, 'opt_state': state.opt_state},
-    }
-    with _NamedFailures(self.path):
+    with _named_failures(self.path):
+      self._manager.wait_until_finished()
+      self._saving = int(state.step)
       self._manager.save(
-        int(state.step),
+        self._saving,
         args=ocp.args.Composite(
           manifest=ocp.args.JsonSave(manifest),
-          **{k: ocp.args.StandardSave(v) for k, v in items.items()},
+          **{k: ocp.args.PyTreeSave(v) for k, v in _to_items(state).items()},
         ),
       )
 
   def close(self) -> None:
     """Returns when everything started is on disk."""
-    with _NamedFailures(self.path):
-      self._manager.wait_until_finished()
-    self._manager.close()
+    with _named_failures(self.path):
+      try:
+        self._manager.wait_until_finished()
+      finally:
+        self._manager.close()
 
   def restore(self, abstract: TrainState) -> TrainState:
     """The newest state, with the shapes and shardings of `abstract`."""
-    items = {
-      'params': abstract.params,
-      'ema_params': abstract.ema_params,
-      'rest': {'step': abstract.step, 'opt_state': abstract.opt_state},
-    }
-    restored = self._restore(items)
+    self._check_fit(abstract.params)
+    items = _to_items(abstract)
+    restored = self._restore(
+      **{name: _ask_for(tree) for name, tree in items.items()}
+    )
     return TrainState(
       params=restored['params'],
       ema_params=restored['ema_params'],
       **restored['rest'],
     )
 
-  def restore_ema(self, abstract_params: Any) -> Any:
-    """The newest averaged weights alone."""
-    return self._restore({'ema_params': abstract_params})['ema_params']
+  def restore_ema(self, abstract_params: Any, *, partial: bool = False) -> Any:
+    """The newest averaged weights alone; with `partial`, those asked for."""
+    if not partial:
+      self._check_fit(abstract_params)
+    return self._restore(ema_params=_ask_for(abstract_params, partial=partial))[
+      'ema_params'
+    ]
 
   def load_manifest(self) -> dict[str, Any]:
     """What the newest checkpoint says of itself."""
-    return self._manager.restore(
-      self.latest_step(),
-      args=ocp.args.Composite(manifest=ocp.args.JsonRestore()),
-    )['manifest']
+    return self._restore(manifest=ocp.args.JsonRestore())['manifest']
 
-  def _restore(self, items: dict[str, Any]) -> dict[str, Any]:
-    step = self.latest_step()
-    try:
-      return self._manager.restore(
-        step,
-        args=ocp.args.Composite(
-          **{k: ocp.args.StandardRestore(v) for k, v in items.items()}
-        ),
+  def load_shapes(self) -> dict[str, tuple[int, ...]]:
+    """Shapes of the newest weights by name."""
+    folder = self._find_newest()
+    handler = ocp.PyTreeCheckpointHandler()
+    with _named_damage(folder):
+      stored = handler.metadata(
+        self._manager.directory / folder.name / 'params'
       )
-    except ValueError as error:
-      raise UserError(
-        f'{self.path}/{step} does not fit this model: {error}'
-      ) from error
+    return _get_shapes(stored.tree)
+
+  def _check_fit(self, params: Any) -> None:
+    """Raises UserError unless weights have the names and shapes of `params`."""
+    there = self.load_shapes()
+    here = _get_shapes(params)
+    for name in sorted(there.keys() | here.keys()):
+      if there.get(name) != here.get(name):
+        raise UserError(
+          f'{self._find_newest()} does not fit this model: {name} has the '
+          f'shape {there.get(name)} there and {here.get(name)} here'
+        )
+
+  def _restore(self, **items: ocp.args.CheckpointArgs) -> Any:
+    folder = self._find_newest()
+    with _named_damage(folder):
+      return self._manager.restore(
+        int(folder.name), args=ocp.args.Composite(**items)
+      )
+
+  def _find_newest(self) -> pathlib.Path:
+    """Folder of the newest checkpoint; DamagedError if a file is amiss."""
+    folder = self.path / str(self.latest_step())
+    damage = inventory.find_damage(folder)
+    if damage:
+      raise _build_damaged(folder, damage)
+    return folder
+
+  def _list_files(self) -> None:
+    # Orbax calls this, on the first process, between the last file and the
+    # renaming that commits them.
+    for folder in self.path.glob(f'{self._saving}.*'):
+      if 'tmp' in folder.suffix:
+        inventory.save_list(folder)
+
+  def _make_way(self) -> None:
+    """Renames damaged checkpoints that are newer than the newest whole one."""
+    if jax.process_index() == 0:
+      damaged = {}
+      for step in sorted(list_steps(self.path), reverse=True):
+        folder = self.path / str(step)
+        damage = inventory.find_damage(folder)
+        if not damage:
+          _move_aside(damaged, step)
+          break
+        damaged[folder] = damage
+      else:
+        for folder, damage in damaged.items():  # there is no whole one
+          raise _build_damaged(folder, damage)
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices('damaged checkpoints are aside')
 
 
-@contextlib.contextmanager
-def hold(workdir: str | pathlib.Path) -> Iterator[None]:
-  """Keeps a second training out of a workdir; readers may come in.
+def _get_shapes(params: Any) -> dict[str, tuple[int, ...]]:
+  named = traverse_util.flatten_dict(params, sep='/')
+  return {name: tuple(leaf.shape) for name, leaf in named.items()}
 
-  The system lets go of it when the process ends, however it ends. Where
-  there are no such locks, nothing is kept out.
 
-  Raises:
-    UserError: another process trains there.
-  """
-  path = pathlib.Path(workdir, '.lock')
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with path.open('a') as file:
-    try:
-      if fcntl:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      raise UserError(
-        f'{workdir} is being trained by another process: wait until it ends, '
-        'stop it, or choose another --workdir'
-      ) from error
-    except OSError as error:
-      if error.errno not in _NO_LOCKS:
-        raise
-    yield
+def _to_items(state: TrainState) -> dict[str, Any]:
+  return {
+    'params': state.params,
+    'ema_params': state.ema_params,
+    'rest': {'step': state.step, 'opt_state': state.opt_state},
+  }
+
+
+def _ask_for(tree: Any, *, partial: bool = False) -> ocp.args.PyTreeRestore:
+  """Arrays with the types and shardings that the leaves of `tree` have."""
+  types = ocp.checkpoint_utils.construct_restore_args(tree)
+  return ocp.args.PyTreeRestore(tree, types, partial_restore=partial)
+
+
+def list_steps(folder: pathlib.Path) -> list[int]:
+  """Steps of the committed checkpoints of a folder `checkpoints`."""
+  if not folder.is_dir():
+    return []
+  # Orbax renames a checkpoint to its bare step when it is whole.
+  return [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()]
 
 
 def newest_step(workdir: str | pathlib.Path) -> int | None:
   """Step of a workdir's newest committed checkpoint, without opening it."""
-  folder = pathlib.Path(workdir) / 'checkpoints'
-  if not folder.is_dir():
-    return None
-  # Orbax renames a checkpoint to its bare step when it is whole.
-  steps = [int(e.name) for e in folder.iterdir() if e.name.isdigit()]
-  return max(steps, default=None)
+  return max(list_steps(pathlib.Path(workdir) / 'checkpoints'), default=None)
 
 
 def require(workdir: str | pathlib.Path) -> None:
@@ -176,19 +258,45 @@ def require(workdir: str | pathlib.Path) -> None:
     )
 
 
-class _NamedFailures:
-  """Turns a full disk into one clear line."""
+def _move_aside(damaged: dict[pathlib.Path, str], step: int) -> None:
+  for folder, damage in damaged.items():
+    aside = inventory.move_aside(folder)
+    print(
+      f'vbanana: {folder} is damaged ({damage}): it is now {aside.name}, and '
+      f'training goes on from step {step}',
+      file=sys.stderr,
+    )
 
-  def __init__(self, path: pathlib.Path):
-    self._path = path
 
-  def __enter__(self) -> None:
-    return None
+def _build_damaged(folder: pathlib.Path, damage: str) -> DamagedError:
+  return DamagedError(
+    f'{folder} cannot be read ({damage}): bring it back from a copy, or move '
+    'it away and the checkpoint before it counts, if there is one'
+  )
 
-  def __exit__(self, kind, error, trace) -> None:
-    full = 'No space left on device' in str(error)
-    if full or getattr(error, 'errno', None) == errno.ENOSPC:
+
+@contextlib.contextmanager
+def _named_damage(folder: pathlib.Path) -> Iterator[None]:
+  """Names the checkpoint that cannot be read, in one line."""
+  try:
+    yield
+  except Exception as error:  # its readers raise nearly every kind
+    raise _build_damaged(folder, str(error).partition('\n')[0]) from error
+
+
+@contextlib.contextmanager
+def _named_failures(path: pathlib.Path) -> Iterator[None]:
+  """Turns a full disk, and whatever else forbids writing, into one line."""
+  try:
+    yield
+  except (OSError, ValueError) as error:
+    number, text = getattr(error, 'errno', None), str(error)
+    if number in _FULL or any(os.strerror(full) in text for full in _FULL):
       raise DiskFullError(
-        f'the disk of {self._path} is full: make room and run the same '
-        'command again; it goes on from the last whole checkpoint'
+        f'the disk of {path} is full: make room and run the same command '
+        'again; it goes on from the last whole checkpoint'
       ) from error
+    raise SaveError(
+      f'{path} cannot be written ({text.partition(chr(10))[0]}): mend that and '
+      'run the same command again; it goes on from the last whole checkpoint'
+    ) from error

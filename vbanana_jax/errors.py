@@ -13,13 +13,34 @@ class NonFiniteLossError(UserError):
   exit_code = 3
 
 
-class DiskFullError(UserError):
-  """A checkpoint could not be written for want of space."""
+class SaveError(UserError):
+  """A checkpoint could not be written; the ones before it stay good."""
 
   exit_code = 4
 
 
+class DiskFullError(SaveError):
+  """A checkpoint could not be written for want of space."""
+
+
+class DamagedError(UserError):
+  """A file of a checkpoint is missing or cut short."""
+
+  exit_code = 5
+
+
 class Interrupted(UserError):
-  """Ctrl-C or SIGTERM during training; everything up to then is saved."""
+  """Ctrl-C during training; everything up to then is saved."""
 
   exit_code = 130
+
+
+class Preempted(Interrupted):
+  """SIGTERM during training; everything up to then is saved.
+
+  75 is what sendmail's list of exit codes (sysexits.h) calls a temporary
+  failure: try again. A process that SIGTERM killed before it could save shows
+  143 in a shell, so that a script can tell the two apart.
+  """
+
+  exit_code = 75

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from vbanana_jax import checkpoint, evaluators, logs, sharding, weights
+from vbanana_jax import (
+  checkpoint,
+  evaluators,
+  logs,
+  processes,
+  provenance,
+  sharding,
+  weights,
+)
 from vbanana_jax.data import build, exam, sources
 from vbanana_jax.step import make_painter
 from vbanana_jax.tasks import TASKS
@@ -68,7 +76,7 @@ def fingerprint(run: pathlib.Path) -> str:
   losses = hashlib.sha256((run / 'metrics.jsonl').read_bytes()).hexdigest()
   return (
     f'{losses[:16]} at step {checkpoint.newest_step(run)}, '
-    f'scored at {logs.get_git_state()["commit"]}'
+    f'scored at {provenance.get_git_state()["commit"]}'
   )
 
 
@@ -86,7 +94,7 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
   began = time.perf_counter()
   config, model, params = weights.load_run(run)
   level = level or config['data']['level']
-  mesh = sharding.make_mesh()
+  mesh = sharding.build_mesh()
   settings = config['eval']
   sharding.check_batch_size(
     'config.eval.batch_size', settings['batch_size'], mesh
@@ -97,7 +105,13 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
   rows, by_count, gallery = [], {}, {}
   trials = make_trials(config)
   constants = make_constants(config, mesh, level)
-  bar = tqdm.tqdm(trials, desc='evaluate', unit='task', mininterval=0.5)
+  bar = tqdm.tqdm(
+    trials,
+    desc='evaluate',
+    unit='task',
+    mininterval=0.5,
+    disable=not processes.is_first(),
+  )
   for trial in bar:
     bar.set_postfix_str(trial.name)
     task = TASKS[trial.task]

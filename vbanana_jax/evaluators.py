@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vbanana_jax import keys, sharding
@@ -18,7 +17,7 @@ from vbanana_jax.metrics import bootstrap
 from vbanana_jax.tasks import base
 
 # What the compiled functions read of an evaluation batch.
-_DEVICE_KEYS = (
+DEVICE_KEYS = (
   'tokens',
   'source',
   'has_source',
@@ -52,6 +51,20 @@ class Scores:
   painted: np.ndarray
 
 
+def one_by_one(function: Callable) -> Callable:
+  """`function` of rows, computed for one after the other.
+
+  For how many rows it is compiled no longer decides the order of its sums, so
+  a row has the same scores, to the last bit, on any number of devices.
+  """
+
+  def alone(row):
+    states = function(*jax.tree.map(lambda x: x[None], row))
+    return jax.tree.map(lambda x: x[0], states)
+
+  return lambda *rows: jax.lax.map(alone, rows)
+
+
 class TaskEvaluator:
   """Scores one task's answers; compiled once, for any number of weights.
 
@@ -72,7 +85,7 @@ class TaskEvaluator:
     def decode_and_score(rgb, aux, valid):
       return task.score(task.decode(rgb, aux), aux, valid)
 
-    score_rows = sharding.on_own_rows(decode_and_score, mesh)
+    score_rows = sharding.on_own_rows(one_by_one(decode_and_score), mesh)
 
     def evaluate(params, batch):
       rgb = paint(params, batch)
@@ -82,6 +95,7 @@ class TaskEvaluator:
     self.evaluate = jax.jit(
       evaluate, out_shardings=(sharding.make_split(mesh), everywhere)
     )
+    self._gather = jax.jit(lambda rgb: rgb, out_shardings=everywhere)
 
   def compile(self, params: Any, batch: dict) -> None:
     """Compiles for batches of one shape, so that nothing later does."""
@@ -102,10 +116,11 @@ class TaskEvaluator:
     parts, valid, counts, painted = [], [], [], None
     for batch in batches:
       rgb, states = self.evaluate(params, put_eval_batch(batch, self._mesh))
-      painted = rgb if painted is None else painted
       # Fetched at once: two programs under way that gather from all devices
       # may starve each other of a small machine's threads.
       parts.append(jax.device_get(states))
+      if painted is None:
+        painted = jax.device_get(self._gather(rgb))
       valid.append(batch['valid'])
       counts.append(batch['count'])
     valid = np.concatenate(valid)
@@ -114,12 +129,17 @@ class TaskEvaluator:
       for name in parts[0]
     }
     counts = np.concatenate(counts)[valid]
-    return states, counts, np.asarray(painted)
+    return states, counts, painted
 
 
 def put_eval_batch(batch: dict, mesh: jax.sharding.Mesh) -> dict:
-  """The arrays that the compiled functions read, on the devices."""
-  return sharding.put_batch({key: batch[key] for key in _DEVICE_KEYS}, mesh)
+  """The arrays that the compiled functions read, on the devices.
+
+  Of several processes each puts its own rows of the same batch there.
+  """
+  own = sharding.find_own_rows(len(batch['valid']), mesh)
+  read = {key: batch[key] for key in DEVICE_KEYS}
+  return sharding.put_batch(jax.tree.map(lambda x: x[own], read), mesh)
 
 
 def make_scores(
@@ -162,10 +182,17 @@ class ConstantEvaluator:
     self._mesh = mesh
 
     def score(candidate, aux, valid):
-      prediction = task.constant_prediction(candidate, aux)
-      return task.score(prediction, aux, valid)
+      @one_by_one
+      def score_rows(aux, valid):
+        prediction = task.constant_prediction(candidate, aux)
+        return task.score(prediction, aux, valid)
 
-    self._score = jax.jit(sharding.on_own_rows(score, mesh, shared=1))
+      return score_rows(aux, valid)
+
+    self._score = jax.jit(
+      sharding.on_own_rows(score, mesh, shared=1),
+      out_shardings=sharding.make_replicated(mesh),
+    )
 
   def fit(self, batches: Iterable[dict]) -> dict[str, Any]:
     """The best candidate for each metric on training examples."""
@@ -195,11 +222,10 @@ class ConstantEvaluator:
     for batch in batches:
       on_device = put_eval_batch(batch, self._mesh)
       for part, candidate in zip(parts, candidates):
-        part.append(
-          self._score(
-            jnp.asarray(candidate), on_device['aux'], on_device['valid']
-          )
+        states = self._score(
+          np.asarray(candidate), on_device['aux'], on_device['valid']
         )
+        part.append(jax.device_get(states))
     return [
       self.task.summarize(
         _sum(

@@ -1,13 +1,11 @@
-"""What a run writes down: progress bar, lines by step, run.json."""
+"""What a run writes down: progress bar, lines by step, JSON.
+
+Of several processes the first one alone writes.
+"""
 
 import contextlib
-import importlib.metadata
 import json
-import os
 import pathlib
-import platform
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,57 +15,14 @@ import jax
 import numpy as np
 import tqdm
 
+from vbanana_jax import processes
 from vbanana_jax.errors import UserError
-
-PACKAGES = (
-  'vbanana-jax',
-  'jax',
-  'jaxlib',
-  'flax',
-  'optax',
-  'orbax-checkpoint',
-  'grain',
-  'numpy',
-)
-
-
-def get_versions() -> dict[str, str]:
-  """Python, platform, device and package versions."""
-  versions = {
-    'python': platform.python_version(),
-    'platform': f'{platform.system()} {platform.machine()}',
-    'device': f'{jax.device_count()} x {jax.devices()[0].device_kind}',
-    'cores': str(os.cpu_count()),
-  }
-  for package in PACKAGES:
-    try:
-      versions[package] = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-      versions[package] = 'not installed'
-  return versions
-
-
-def get_git_state() -> dict[str, str]:
-  """Commit of the source tree and whether it was changed since, if known."""
-  if shutil.which('git') is None:
-    return {'commit': 'unknown', 'changed': 'unknown'}
-
-  def git(*words: str) -> str:
-    done = subprocess.run(
-      ['git', '-C', str(pathlib.Path(__file__).parent), *words],
-      capture_output=True,
-      text=True,
-    )
-    return done.stdout.strip() if done.returncode == 0 else ''
-
-  return {
-    'commit': git('rev-parse', 'HEAD') or 'unknown',
-    'changed': 'yes' if git('status', '--porcelain') else 'no',
-  }
 
 
 def save_json(path: pathlib.Path, content: Any) -> None:
   """Writes JSON beside `path` and renames it there."""
+  if not processes.is_first():
+    return
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(path.name + '.part')
   temporary.write_text(json.dumps(content, indent=2, sort_keys=False) + '\n')
@@ -85,33 +40,6 @@ def load_json(path: pathlib.Path) -> Any:
     return json.loads(path.read_text())
   except (OSError, ValueError) as error:
     raise UserError(f'{path} cannot be read as JSON: {error}') from error
-
-
-def save_run(
-  workdir: pathlib.Path, config: dict[str, Any], *, start_step: int
-) -> None:
-  """Writes run.json: everything that a reader needs to repeat the run.
-
-  Where a run goes on, the record of its start stays, but for the config, and
-  `resumed` gets one more of {step, command, git, versions}.
-
-  Args:
-    workdir: of the run.
-    config: as it is now.
-    start_step: number of finished updates; 0 where a run begins.
-  """
-  path = workdir / 'run.json'
-  now = {
-    'command': sys.argv,
-    'git': get_git_state(),
-    'versions': get_versions(),
-  }
-  if not start_step:
-    save_json(path, {'config': config, **now})
-    return
-  before = load_json(path)
-  resumed = [*before.get('resumed', []), {'step': start_step, **now}]
-  save_json(path, {**before, 'config': config, 'resumed': resumed})
 
 
 class StepLog:
@@ -132,13 +60,15 @@ class StepLog:
     self.path = path
     kept = [row for row in load_metrics(path) if row['step'] <= start_step]
     self.last: dict[str, Any] = kept[-1] if kept else {}
-    if path.exists():
+    if path.exists() and processes.is_first():
       temporary = path.with_name(path.name + '.part')
       temporary.write_text(''.join(json.dumps(row) + '\n' for row in kept))
       temporary.replace(path)
 
   def write(self, row: dict[str, Any]) -> None:
     """Appends one line and closes the file."""
+    if not processes.is_first():
+      return
     with self.path.open('a') as file:
       file.write(json.dumps(row) + '\n')
 
@@ -175,6 +105,7 @@ def make_bar(total: int, initial: int, name: str) -> tqdm.tqdm:
     unit='step',
     dynamic_ncols=True,
     mininterval=0.5 if sys.stderr.isatty() else 20.0,
+    disable=not processes.is_first(),
   )
 
 
@@ -239,6 +170,7 @@ class Meter:
   @contextlib.contextmanager
   def compiling(self) -> Iterator[None]:
     """Its time counts as compilation, and not as training."""
+    processes.say('compiling')
     began, cpu_began = time.perf_counter(), time.process_time()
     yield
     seconds = time.perf_counter() - began

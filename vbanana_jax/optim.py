@@ -75,6 +75,22 @@ def muon_dimensions(params):
   return jax.tree_util.tree_map_with_path(dimensions, params)
 
 
+def find_stacks(config: Mapping, params):
+  """Which leaves the optimizer takes matrix by matrix, as a tree of bools."""
+  if config['name'] != 'muon':
+    return jax.tree.map(lambda _: False, params)
+  return jax.tree.map(
+    lambda dimensions, _: dimensions is not None,
+    muon_dimensions(params),
+    params,
+    is_leaf=_is_dimensions,
+  )
+
+
+def _is_dimensions(x) -> bool:
+  return x is None or isinstance(x, contrib.MuonDimensionNumbers)
+
+
 def make_ema_decay(decay: float, step: jax.Array) -> jax.Array:
   """EMA decay with a ramp, so that a short run forgets its initial weights."""
   return jnp.minimum(decay, (1.0 + step) / (10.0 + step))

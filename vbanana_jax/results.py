@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from vbanana_jax import evaluate, logs, predict
+from vbanana_jax import evaluate, logs, predict, processes, provenance
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers, charts, page
 from vbanana_jax.tasks import TASKS, base
@@ -29,8 +29,8 @@ def write_results(
   weights = evaluate.fingerprint(run)
   results = logs.load_json(path) if path.exists() else {}
   if results.get('weights') == weights:
-    print(make_table(results))
-    print(f'\n{path}: scored already; remove it to score again')
+    processes.print_once(make_table(results))
+    processes.print_once(f'\n{path}: scored already; remove it to score again')
     return results
   found = evaluate.evaluate(run, level)
   gallery = found.pop('gallery')
@@ -42,16 +42,17 @@ def write_results(
     'phases': phases,
     'seconds_train_eval': seconds + found['seconds'],
     'config': config,
-    'versions': logs.get_versions(),
-    'git': logs.get_git_state(),
+    'versions': provenance.get_versions(),
+    'git': provenance.get_git_state(),
     'prompts': {
       trial: [example['prompt'] for example in examples]
       for trial, examples in gallery.items()
     },
   }
-  save_gallery(workdir / f'gallery{suffix}.npz', gallery)
+  if processes.is_first():
+    save_gallery(workdir / f'gallery{suffix}.npz', gallery)
   logs.save_json(path, results)
-  print(make_table(results))
+  processes.print_once(make_table(results))
   return results
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vbanana_jax import keys
+from vbanana_jax import keys, models
 
 
 class TrainState(NamedTuple):
@@ -24,6 +24,23 @@ class TrainState(NamedTuple):
 
 def make_params(model, *, size: int, seed: int) -> Any:
   """Fresh weights; `size` is the side of the pictures they are traced with."""
+  return models.unbox(_make_named_params(model, size=size, seed=seed))
+
+
+def make_logical_axes(model, *, size: int) -> Any:
+  """Logical names of the axes of all weights, as `make_shardings` reads them.
+
+  Nothing is computed.
+
+  Returns:
+    a tree like that of `make_params`, each leaf a PartitionSpec of names.
+  """
+  return models.get_axes(
+    jax.eval_shape(lambda: _make_named_params(model, size=size, seed=0))
+  )
+
+
+def _make_named_params(model, *, size: int, seed: int) -> Any:
   picture = jnp.zeros((1, size, size, 3))
   return model.init(
     keys.make_key(seed, 'init'),

@@ -67,11 +67,15 @@ def make_train_step(
   time_mean: float,
   time_std: float,
   ema_decay: float,
+  accumulate: int = 1,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
   """The function `(state, batch) -> (state, metrics)` to be jitted.
 
   A step whose loss or gradient is not finite returns the state unchanged;
-  the caller sees it in `metrics['loss']` and stops.
+  the caller sees it in `metrics['loss']` and stops. With `accumulate`, the
+  gradient of a batch is summed over so many parts of it, one after the other;
+  the memory for activations is that of one part, and the update is the same
+  to rounding.
 
   Metrics:
     loss: mean over the batch.
@@ -80,7 +84,7 @@ def make_train_step(
     task_count: `[num_tasks]`, number of examples.
   """
 
-  def train_step(state, batch):
+  def take_gradient(params, batch):
     def mean_loss(params):
       per_example = make_example_losses(
         model,
@@ -92,9 +96,24 @@ def make_train_step(
       )
       return jnp.mean(per_example), per_example
 
-    (loss, per_example), gradients = jax.value_and_grad(
-      mean_loss, has_aux=True
-    )(state.params)
+    return jax.value_and_grad(mean_loss, has_aux=True)(params)
+
+  def take_gradient_in_parts(params, batch):
+    def add(total, part):
+      (_, per_example), gradients = take_gradient(params, part)
+      return jax.tree.map(jnp.add, total, gradients), per_example
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    total, per_example = jax.lax.scan(
+      add, zeros, split_batch(batch, accumulate)
+    )
+    gradients = jax.tree.map(lambda x: x / accumulate, total)
+    per_example = per_example.T.reshape(-1)  # back in the batch's order
+    return (jnp.mean(per_example), per_example), gradients
+
+  def train_step(state, batch):
+    take = take_gradient if accumulate == 1 else take_gradient_in_parts
+    (loss, per_example), gradients = take(state.params, batch)
     norm = optax.tree.norm(gradients)
 
     def update(state):
@@ -117,6 +136,17 @@ def make_train_step(
     }
 
   return train_step
+
+
+def split_batch(batch: dict, parts: int) -> dict:
+  """Every `parts`-th row of a batch together: leaves `[parts, b / parts, ...]`.
+
+  Neighbouring rows live on one device; taking every k-th leaves each device
+  its share of every part.
+  """
+  return jax.tree.map(
+    lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch
+  )
 
 
 def make_painter(

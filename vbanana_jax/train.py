@@ -14,28 +14,21 @@ import numpy as np
 from vbanana_jax import (
   checkpoint,
   durations,
+  lock,
   logs,
   optim,
+  processes,
+  provenance,
+  resume,
   sharding,
   watch,
   weights,
 )
 from vbanana_jax.data import build, stream
-from vbanana_jax.errors import Interrupted, NonFiniteLossError, UserError
-from vbanana_jax.state import TrainState, make_state
+from vbanana_jax.errors import NonFiniteLossError, UserError
+from vbanana_jax.state import TrainState, make_logical_axes, make_state
 from vbanana_jax.step import make_train_step
 from vbanana_jax.stopping import StopSignals
-
-# Top-level keys that a run may change when it goes on. Where the weights came
-# from no longer matters once there is a checkpoint; the length still does,
-# because the learning rate follows it.
-RESUME_MAY_CHANGE = (
-  'log_every',
-  'save_every',
-  'keep_checkpoints',
-  'eval',
-  'init_from',
-)
 
 
 def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
@@ -55,35 +48,46 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
     UserError: for a mistake in the config, or a workdir of another config or
       in which another process trains.
     NonFiniteLossError: the loss was not finite; the update was not applied.
-    Interrupted: by a signal, after saving.
+    Interrupted: by Ctrl-C, after saving; by SIGTERM, Preempted.
   """
-  for key, least in (('seed', 0), ('keep_checkpoints', 1)):
+  for key, least in (('seed', 0), ('keep_checkpoints', 1), ('accumulate', 1)):
     if config[key] < least:
       raise UserError(f'config.{key} is {config[key]}, less than {least}')
   batch_size = config['batch_size']
-  mesh = sharding.make_mesh()
-  sharding.check_batch_size('config.batch_size', batch_size, mesh)
+  mesh = sharding.build_mesh(config['mesh'])
+  sharding.check_batch_size(
+    'config.batch_size', batch_size, mesh, config['accumulate']
+  )
   total = durations.to_steps(config['length'], batch_size=batch_size)
   log_every, save_every = (
     durations.to_steps(config[key], batch_size=batch_size, total_steps=total)
     for key in ('log_every', 'save_every')
   )
-  mixture = build.build_mixture(config)
-  model = weights.build_network(config)
+  keep_every = find_keep_every(config, total, save_every)
+  model = weights.build_network(config, mesh)
   optimizer = optim.build_optimizer(config['optim'], total)
+  processes.say('building mixture')
+  mixture = build.build_mixture(
+    config, workdir, process_index=jax.process_index()
+  )
 
   with contextlib.ExitStack() as stack:
-    stack.enter_context(checkpoint.hold(workdir))
-    check_same_config(workdir, config)
+    stack.enter_context(lock.hold(workdir))
+    resume.check_same(workdir, config)
     checkpoints = stack.enter_context(
-      checkpoint.Checkpoints(workdir, keep=config['keep_checkpoints'])
+      checkpoint.Checkpoints(
+        workdir, keep=config['keep_checkpoints'], keep_every=keep_every
+      )
     )
+    processes.say('making or restoring weights')
     state = start_state(config, model, optimizer, mesh, checkpoints)
     start = int(state.step)
     if start >= total:
-      print(f'{workdir}: trained already, {start} of {total} steps')
+      processes.print_once(
+        f'{workdir}: trained already, {start} of {total} steps'
+      )
       return state
-    logs.save_run(workdir, config, start_step=start)
+    provenance.save_run(workdir, config, mesh, start_step=start)
 
     host_batches = stream.build_stream(
       mixture,
@@ -95,25 +99,17 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
       start_step=start,
       end_step=total,
       one_pass_share=config['loss']['one_pass_share'],
+      rows=sharding.find_own_rows(batch_size, mesh),
     )
     stack.callback(host_batches.close)
     batches = (sharding.put_batch(batch, mesh) for batch in host_batches)
     task_names = [task.name for task in mixture.tasks]
-    train_step = jax.jit(
-      make_train_step(
-        model,
-        optimizer,
-        seed=config['seed'],
-        num_tasks=len(task_names),
-        time_mean=config['loss']['time_mean'],
-        time_std=config['loss']['time_std'],
-        ema_decay=config['optim']['ema_decay'],
-      ),
-      donate_argnums=0,
-      out_shardings=sharding.make_replicated(mesh),
+    train_step = jit_train_step(
+      config, model, optimizer, mesh, state, len(task_names)
     )
     compiled_steps = {}  # by the length that instructions are padded to
     watched = watch.build_watch(config, mixture.tasks, model, mesh, total)
+    processes.say('first batch')
     batch, metrics = next(batches), None
 
     meter = logs.Meter(
@@ -133,8 +129,11 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
       if length not in compiled_steps:
         with meter.compiling():
           compiled_steps[length] = train_step.lower(state, batch).compile()
+      if step == start + 1:
+        processes.say(f'step {step} of {total}')
       before = metrics
-      state, metrics = compiled_steps[length](state, batch)
+      with jax.transfer_guard('disallow'):  # nothing goes to and fro unasked
+        state, metrics = compiled_steps[length](state, batch)
       # While the devices work on this step, the host looks at the loss of the
       # one before and prepares the batch of the next.
       check_finite(before, step - 1)
@@ -144,7 +143,7 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
         with meter.waiting():
           batch = next(batches)
 
-      stop = signals.asked and not is_last
+      stop = None if is_last else signals.asked(step)
       must_score = watched and (is_last or step % watched.every == 0)
       must_save = is_last or stop or step % save_every == 0
       # A log line ends where a checkpoint does: a run that goes on from there
@@ -156,14 +155,14 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
         with meter.scoring(state):
           found = watched.run(state)
         scores.write({'step': step, 'seconds': meter.seconds, **found})
-        bar.write(f'step {step}: {watch.describe(found)}')
+        processes.print_once(f'step {step}: {watch.describe(found)}')
       if must_log:
         bar.set_postfix_str(meter.write(step), refresh=False)
       bar.update()
       if must_save:
         checkpoints.save(state, weights.make_manifest())
       if stop:
-        raise Interrupted(
+        raise stop(
           f'saved at step {step} of {total}; the same command goes on from here'
         )
     return state
@@ -183,21 +182,73 @@ def check_finite(metrics: dict[str, jax.Array] | None, step: int) -> None:
     )
 
 
-def check_same_config(workdir: pathlib.Path, config: dict[str, Any]) -> None:
-  """Refuses to go on with a run of another config."""
-  if checkpoint.newest_step(workdir) is None:
-    return
-  before = logs.load_json(workdir / 'run.json')['config']
-  differences = [
-    f'{key} was {before.get(key)}, is {config.get(key)}'
-    for key in sorted(config.keys() | before.keys())
-    if key not in RESUME_MAY_CHANGE and config.get(key) != before.get(key)
-  ]
-  if differences:
+def find_keep_every(
+  config: dict[str, Any], total: int, save_every: int
+) -> int | None:
+  """Steps between checkpoints that stay for good; None if none do."""
+  if not config['keep_every']:
+    return None
+  keep_every = durations.to_steps(
+    config['keep_every'], batch_size=config['batch_size'], total_steps=total
+  )
+  if keep_every % save_every:
     raise UserError(
-      f'{workdir} holds a run of another config ({"; ".join(differences)}): '
-      'choose another --workdir, or repeat the command of its run.json'
+      f'config.keep_every is {keep_every} steps, no multiple of '
+      f'config.save_every, {save_every} steps: nothing is saved then'
     )
+  return keep_every
+
+
+def jit_train_step(
+  config: dict[str, Any],
+  model,
+  optimizer,
+  mesh,
+  state: TrainState,
+  num_tasks: int,
+):
+  """The step as it runs, to be compiled for `state` and a batch.
+
+  Args:
+    config: see `configs/base.py`.
+    model: from `weights.build_network`.
+    optimizer: from `optim.build_optimizer`.
+    mesh: from `sharding.build_mesh`.
+    state: arrays, or shapes with their shardings; it is donated.
+    num_tasks: of the mixture.
+  """
+  places = jax.tree.map(lambda x: x.sharding, state)
+  stacks = optim.find_stacks(config['optim'], state.params)
+  optimizer = sharding.share_matrices(optimizer, stacks, places.params)
+  return jax.jit(
+    make_train_step(
+      model,
+      optimizer,
+      seed=config['seed'],
+      num_tasks=num_tasks,
+      time_mean=config['loss']['time_mean'],
+      time_std=config['loss']['time_std'],
+      ema_decay=config['optim']['ema_decay'],
+      accumulate=config['accumulate'],
+    ),
+    donate_argnums=0,
+    in_shardings=(places, sharding.make_split(mesh)),
+    out_shardings=(places, sharding.make_replicated(mesh)),
+  )
+
+
+def make_abstract_state(
+  config: dict[str, Any], model, optimizer, mesh
+) -> TrainState:
+  """Shapes, types and shardings of a config's state."""
+  size = config['image_size']
+  abstract = jax.eval_shape(
+    lambda: make_state(model, optimizer, size=size, seed=config['seed'])
+  )
+  places = sharding.make_shardings(
+    abstract, make_logical_axes(model, size=size), mesh, config['sharding']
+  )
+  return sharding.make_abstract(abstract, places)
 
 
 def start_state(
@@ -208,22 +259,24 @@ def start_state(
   checkpoints: checkpoint.Checkpoints,
 ) -> TrainState:
   """The workdir's own state, else weights of `init_from`, else fresh ones."""
+  abstract = make_abstract_state(config, model, optimizer, mesh)
+  if checkpoints.latest_step() is not None:
+    weights.check_tokenizer(checkpoints)
+    return checkpoints.restore(abstract)
 
   def make() -> TrainState:
     return make_state(
       model, optimizer, size=config['image_size'], seed=config['seed']
     )
 
-  if checkpoints.latest_step() is not None:
-    weights.check_tokenizer(checkpoints)
-    abstract = sharding.make_abstract(jax.eval_shape(make), mesh)
-    return checkpoints.restore(abstract)
-  state = jax.jit(make, out_shardings=sharding.make_replicated(mesh))()
+  places = jax.tree.map(lambda x: x.sharding, abstract)
+  state = jax.jit(make, out_shardings=places)()
   if not config['init_from']:
     return state
-  params = weights.load_averaged(
-    pathlib.Path(config['init_from']).expanduser(), model, config['image_size']
+  params, report = weights.load_matching(
+    pathlib.Path(config['init_from']).expanduser(), state.params
   )
+  processes.print_once(report)
   return state._replace(
     params=params, ema_params=jax.tree.map(jnp.copy, params)
   )

@@ -1,6 +1,7 @@
 """The `vbanana` command: one verb a job, one file a verb.
 
   vbanana train     --config quickstart:tune --workdir runs/a/tune
+  vbanana plan      --config quickstart --topology v5e-16
   vbanana evaluate  --workdir runs/a
   vbanana report    --workdir runs/a
   vbanana predict   photo.jpg --task depth
@@ -21,8 +22,10 @@ import sys
 
 from vbanana_jax.cli import (
   decode,
+  distributed,
   doctor,
   evaluate,
+  plan,
   predict,
   prepare,
   prompts,
@@ -31,7 +34,18 @@ from vbanana_jax.cli import (
 )
 from vbanana_jax.errors import DiskFullError, Interrupted, UserError
 
-_VERBS = (train, evaluate, report, predict, decode, prompts, doctor, prepare)
+_VERBS = (
+  train,
+  plan,
+  evaluate,
+  report,
+  predict,
+  decode,
+  prompts,
+  doctor,
+  prepare,
+)
+_TAKE_CONFIG_KEYS = ('train', 'plan')
 _CACHE = pathlib.Path('~/.cache/vbanana_jax/xla')
 
 
@@ -39,21 +53,27 @@ def main(argv: list[str] | None = None) -> int:
   """Runs one verb; a user's mistake is one line and an exit code."""
   parser = build_parser()
   args, rest = parser.parse_known_args(argv)
-  if rest and args.verb != 'train':
+  if rest and args.verb not in _TAKE_CONFIG_KEYS:
     parser.error(f'unknown arguments: {" ".join(rest)}')
   try:
     use_compilation_cache()
     return args.run(args, rest) or 0
-  except UserError as error:
+  except Interrupted as error:  # several processes stop together
     print(f'vbanana: {error}', file=sys.stderr)
     return error.exit_code
-  except OSError as error:
+  except UserError as error:
     print(f'vbanana: {error}', file=sys.stderr)
+    exit_code = error.exit_code
+  except OSError as error:
     is_full = error.errno == errno.ENOSPC
-    return (DiskFullError if is_full else UserError).exit_code
+    remedy = ': make room and run the same command again' * is_full
+    print(f'vbanana: {error}{remedy}', file=sys.stderr)
+    exit_code = (DiskFullError if is_full else UserError).exit_code
   except KeyboardInterrupt:
     print('vbanana: interrupted', file=sys.stderr)
-    return Interrupted.exit_code
+    exit_code = Interrupted.exit_code
+  distributed.leave(exit_code)
+  return exit_code
 
 
 def build_parser() -> argparse.ArgumentParser:

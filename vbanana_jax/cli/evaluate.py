@@ -2,7 +2,7 @@
 
 import pathlib
 
-from vbanana_jax.cli import flags, runs
+from vbanana_jax.cli import distributed, flags, runs
 from vbanana_jax.errors import UserError
 
 
@@ -41,6 +41,7 @@ def add_verb(verbs) -> None:
     metavar='SCORES',
     help='a scores_*.json of other predictions: prints the differences',
   )
+  distributed.add_flags(verb)
   verb.set_defaults(run=run_evaluate)
 
 
@@ -48,6 +49,7 @@ def run_evaluate(args, rest) -> int:
   benchmark = ('predictions', 'protocol', 'data')
   given = [name for name in benchmark if getattr(args, name) is not None]
   if args.workdir and not given:
+    distributed.start(args)
     from vbanana_jax import results
 
     run = runs.find_run(args.workdir)
@@ -59,6 +61,7 @@ def run_evaluate(args, rest) -> int:
       'and --data; to score a run on a benchmark, let it paint first: vbanana '
       'predict --protocol'
     )
+  distributed.refuse(args, 'evaluate --predictions')
   return _grade(args)
 
 

@@ -20,6 +20,11 @@ def add_verb(verbs) -> None:
     '--caption', help='of pictures that neither folder nor file describes'
   )
   kind.add_argument(
+    '--max-text',
+    type=flags.at_least(1),
+    help='longest caption in tokens: what config.model.max_text will be (160)',
+  )
+  kind.add_argument(
     '--verify', action='store_true', help='check what is in --out already'
   )
   kind.set_defaults(run=run_prepare)
@@ -45,7 +50,10 @@ def run_prepare(args, rest) -> int:
     raise UserError('prepare image_folder needs the folder or zip to read')
   else:
     manifest = prepare.prepare_image_folder(
-      args.path, args.out, caption=args.caption
+      args.path,
+      args.out,
+      caption=args.caption,
+      max_text=args.max_text or prepare.MAX_TEXT,
     )
   print(
     f'{args.out}: {manifest["count"]} pictures in '

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from vbanana_jax.cli import distributed
 from vbanana_jax.config import apply_overrides, load_config
 
 
@@ -22,10 +23,12 @@ def add_verb(verbs) -> None:
     help='quickstart, cpu_hour or photos of the package, or a .py file',
   )
   verb.add_argument('--workdir', required=True, type=pathlib.Path)
+  distributed.add_flags(verb)
   verb.set_defaults(run=run_train)
 
 
 def run_train(args, overrides: list[str]) -> int:
+  distributed.start(args)
   from vbanana_jax import train
 
   config = load_config(args.config)

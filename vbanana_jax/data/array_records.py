@@ -1,7 +1,8 @@
 """Prepared photographs: ArrayRecord shards, their manifest and their source.
 
 A record is a 4-byte length (little endian), that many bytes of JSON (caption,
-file, height, width), and the picture's encoded bytes as they came.
+file, height, width), and the picture's encoded bytes as they came. The format
+keeps a checksum of every record and checks it when the record is read.
 """
 
 import dataclasses
@@ -10,16 +11,22 @@ import json
 import os
 import pathlib
 import struct
+from collections.abc import Sequence
 
 import grain
 import numpy as np
 from array_record.python import array_record_module
 
 from vbanana_jax.data import photos, sources
+from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
 
 SCHEMA_VERSION = 1
 MANIFEST = 'manifest.json'
+_NAMED = 5  # bad records that one error names
+# What the reader raises: damage is a RuntimeError, a file that was replaced
+# by a shorter one an IndexError, one of another writer a ValueError.
+_READ_ERRORS = (RuntimeError, IndexError, ValueError, OSError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,25 +49,77 @@ def pack_photo(photo: Photo) -> bytes:
 
 
 def unpack_photo(record: bytes) -> Photo:
-  """Photograph of a record."""
-  (length,) = struct.unpack_from('<I', record)
-  fields = json.loads(record[4 : 4 + length])
-  return Photo(encoded=record[4 + length :], **fields)
+  """Photograph of a record; UserError where the bytes are not one."""
+  try:
+    (length,) = struct.unpack_from('<I', record)
+    header, encoded = record[4 : 4 + length], record[4 + length :]
+    photo = Photo(encoded=encoded, **json.loads(header))
+  except (struct.error, ValueError, TypeError) as error:
+    raise UserError(f'not the record of a photograph ({error})') from error
+  if not (isinstance(photo.caption, str) and isinstance(photo.file, str)):
+    raise UserError('not the record of a photograph (no caption or no name)')
+  return photo
 
 
-def write_shard(path: pathlib.Path, records: list[bytes]) -> str:
-  """Write records for random access, atomically; returns the SHA-256."""
+def write_shard(path: pathlib.Path, records: Sequence[bytes]) -> str:
+  """Write records for random access, atomically; returns the SHA-256.
+
+  Errors: UserError where the file cannot be written, or does not hold the
+    records when it is read again.
+  """
   partial = path.with_name(path.name + '.partial')
-  # Groups of one record: larger groups read 15 to 30 times slower at random.
-  writer = array_record_module.ArrayRecordWriter(
-    str(partial), 'group_size:1,uncompressed'
-  )
-  for record in records:
-    writer.write(record)
-  writer.close()
+  try:
+    # Groups of one record: larger groups read 15 to 30 times slower.
+    writer = array_record_module.ArrayRecordWriter(
+      str(partial), 'group_size:1,uncompressed'
+    )
+    for record in records:
+      writer.write(record)
+    writer.close()
+    shard = ShardFile(str(partial), len(records))
+    written = grain.sources.ArrayRecordDataSource([shard])
+    for k, record in enumerate(records):
+      if _read_bytes(written, k) != record:
+        raise UserError(f'record {k} is not what was written')
+  except (RuntimeError, UserError) as error:
+    raise UserError(
+      f'{partial}: cannot be written and read again ({error}); make room or '
+      'choose another disk, and start again'
+    ) from error
   digest = hash_file(partial)
   os.replace(partial, path)
   return digest
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardFile:
+  """What grain wants to know of a shard, so that it need not open all."""
+
+  filename: str
+  take: int
+  skip: int = 0
+
+  @property
+  def examples_in_shard(self) -> int:
+    return self.take
+
+
+def locate_record(files: Sequence[ShardFile], index: int) -> str:
+  """File and record that row `index` of all files is."""
+  for file in files:
+    if index < file.take:
+      return f'{file.filename} record {file.skip + index}'
+    index -= file.take
+  raise IndexError(f'{index} rows behind the last file')
+
+
+def _read_bytes(
+  records: grain.sources.ArrayRecordDataSource, index: int
+) -> bytes:
+  try:
+    return records[index]
+  except _READ_ERRORS as error:
+    raise UserError(f'cannot be read ({error})') from error
 
 
 def hash_file(path: pathlib.Path) -> str:
@@ -80,10 +139,16 @@ def load_manifest(folder: str | os.PathLike) -> dict:
       f'{folder}: not a prepared folder (no {MANIFEST}); make one with '
       '`vbanana prepare image_folder PATH`'
     )
-  manifest = json.loads(path.read_text(encoding='utf-8'))
-  if manifest.get('schema_version') != SCHEMA_VERSION:
+  try:
+    manifest = json.loads(path.read_text(encoding='utf-8'))
+    version = manifest['schema_version']
+  except (OSError, ValueError, TypeError, KeyError) as error:
     raise UserError(
-      f'{path}: schema {manifest.get("schema_version")}, this version reads '
+      f'{path}: damaged ({error}); prepare the pictures again'
+    ) from error
+  if version != SCHEMA_VERSION:
+    raise UserError(
+      f'{path}: schema {version}, this version reads '
       f'{SCHEMA_VERSION}; prepare the pictures again'
     )
   return manifest
@@ -92,16 +157,37 @@ def load_manifest(folder: str | os.PathLike) -> dict:
 def check_shards(folder: str | os.PathLike) -> dict:
   """Compare every shard with the manifest, which is returned.
 
-  Errors: UserError naming the first shard that is missing or differs.
+  Errors: UserError naming the shards that are missing or differ, and their
+    bad records.
   """
   manifest = load_manifest(folder)
+  faults = []
   for shard in manifest['shards']:
     path = pathlib.Path(folder, shard['file'])
     if not path.is_file():
-      raise UserError(f'{path}: shard missing; prepare the pictures again')
-    if hash_file(path) != shard['sha256']:
-      raise UserError(f'{path}: shard damaged; prepare the pictures again')
+      faults.append(f'{path}: shard missing')
+    elif hash_file(path) != shard['sha256']:
+      faults.append(f'{path}: shard damaged, {_describe_damage(path, shard)}')
+  if faults:
+    raise UserError('; '.join([*faults, 'prepare the pictures again']))
   return manifest
+
+
+def _describe_damage(path: pathlib.Path, shard: dict) -> str:
+  records = grain.sources.ArrayRecordDataSource(
+    [ShardFile(str(path), shard['count'])]
+  )
+  bad = []
+  for k in range(len(records)):
+    try:
+      photo = unpack_photo(_read_bytes(records, k))
+      photos.open_photo(photo.encoded)
+    except UserError:
+      bad.append(str(k))
+  if not bad:
+    return 'but every record can be read'
+  names = ', '.join(bad[:_NAMED]) + (', ...' if len(bad) > _NAMED else '')
+  return f'{len(bad)} of {len(records)} records cannot be read ({names})'
 
 
 class PhotoSource:
@@ -110,6 +196,13 @@ class PhotoSource:
   Args:
     folder: what `vbanana prepare image_folder` wrote.
     size: height and width that pictures are cropped and resized to.
+
+  Attributes:
+    lost: of each shard that is missing or has another length than it was
+      prepared with, what is wrong and how many records it holds.
+
+  Errors: UserError where there is no such folder; from reading a row,
+    BadRecordError.
   """
 
   endless = False
@@ -118,24 +211,45 @@ class PhotoSource:
     manifest = load_manifest(folder)
     self.name = manifest['name']
     self.height, self.width = (size, size) if isinstance(size, int) else size
-    paths = [str(pathlib.Path(folder, s['file'])) for s in manifest['shards']]
-    self._records = grain.sources.ArrayRecordDataSource(paths)
-    if len(self._records) != manifest['count']:
-      raise UserError(
-        f'{folder}: {len(self._records)} records, the manifest says '
-        f'{manifest["count"]}; check it with `vbanana prepare image_folder '
-        f'--out {folder} --verify`'
-      )
+    shards = manifest['shards']
+    self._shards = [
+      ShardFile(str(pathlib.Path(folder, shard['file'])), shard['count'])
+      for shard in shards
+    ]
+    self.lost = tuple(
+      (reason, file.take)
+      for file, shard in zip(self._shards, shards)
+      if (reason := _find_loss(file.filename, shard['bytes']))
+    )
+    self._records = grain.sources.ArrayRecordDataSource(self._shards)
 
   def __len__(self) -> int:
     return len(self._records)
 
+  def locate(self, index: int) -> str:
+    """Shard and record of a row."""
+    return locate_record(self._shards, index)
+
   def __getitem__(self, index: int) -> sources.Example:
-    photo = unpack_photo(self._records[index])
-    rgb_u8 = photos.open_photo(photo.encoded, name=photo.file)
+    if not 0 <= index < len(self):
+      raise IndexError(f'row {index} of {len(self)}')
+    try:
+      photo = unpack_photo(_read_bytes(self._records, index))
+      rgb_u8 = photos.open_photo(photo.encoded, name=photo.file)
+    except UserError as error:
+      raise BadRecordError(f'{self.locate(index)}: {error}') from error
     fitted = photos.fit_photo(rgb_u8, self.height, self.width)
     return {
       'index': int(index),
       'rgb': fitted.astype(np.float32) / 255,
       'caption': photo.caption,
     }
+
+
+def _find_loss(path: str, size: int) -> str:
+  """What is wrong with a shard at first sight, or ''."""
+  try:
+    found = os.stat(path).st_size
+  except OSError as error:
+    return f'{path}: shard missing ({error.strerror})'
+  return '' if found == size else f'{path}: {found} bytes, prepared with {size}'

@@ -4,22 +4,41 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from vbanana_jax.data import array_records, exam, mixture, sources
+from vbanana_jax.data import (
+  array_records,
+  bad_records,
+  exam,
+  mixture,
+  sources,
+)
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, base
+from vbanana_jax.tokenizer import Tokenizer
 
 # Edits are rendered twice, and so have a stream of scenes of their own.
 _EDIT_SEED_OFFSET = 1_000_000
 
 
-def build_mixture(config: Mapping) -> mixture.Mixture:
+def build_mixture(
+  config: Mapping,
+  workdir: pathlib.Path | None = None,
+  *,
+  process_index: int = 0,
+) -> mixture.Mixture:
   """The training mixture of a config.
 
   Scenes serve every task of `config.mixture`; photographs and TFDS sets join
-  as further sources of `generate`, each at its own weight.
+  as further sources of `generate`, each at its own weight. Their bad records
+  are replaced.
+
+  Args:
+    config: see `configs/base.py`.
+    workdir: of the run; gets a list of the bad records.
+    process_index: this process's number.
 
   Raises:
-    UserError: for an unknown task, or a weight without a source.
+    UserError: for an unknown task, a weight without a source, or a source
+      with more bad records than the config allows.
   """
   unknown = set(config['mixture']) - set(TASKS)
   if unknown:
@@ -35,6 +54,17 @@ def build_mixture(config: Mapping) -> mixture.Mixture:
     mixture.Entry(TASKS[name], edits if name == 'edit' else scenes, weight)
     for name, weight in config['mixture'].items()
   ]
+  log = bad_records.BadRecordLog(workdir, process_index)
+
+  def replace_bad(source: bad_records.FiniteSource) -> sources.Source:
+    return bad_records.ReplacingSource(
+      source,
+      allowed=data['bad_records'],
+      seed=seed,
+      max_text=config['model']['max_text'],
+      log=log,
+    )
+
   if data['photos_weight'] > 0:
     if not data['photos']:
       raise UserError(
@@ -44,7 +74,9 @@ def build_mixture(config: Mapping) -> mixture.Mixture:
     folder = pathlib.Path(data['photos']).expanduser()
     photos = array_records.PhotoSource(folder, size)
     entries.append(
-      mixture.Entry(TASKS['generate'], photos, data['photos_weight'])
+      mixture.Entry(
+        TASKS['generate'], replace_bad(photos), data['photos_weight']
+      )
     )
   if data['tfds_weight'] > 0:
     if not data['tfds']:
@@ -57,9 +89,32 @@ def build_mixture(config: Mapping) -> mixture.Mixture:
       data['tfds'], data['tfds_dir'], data['tfds_split'], size=size
     )
     entries.append(
-      mixture.Entry(TASKS['generate'], frozen, data['tfds_weight'])
+      mixture.Entry(TASKS['generate'], replace_bad(frozen), data['tfds_weight'])
     )
   return mixture.Mixture(entries)
+
+
+def describe_data(config: Mapping) -> dict[str, Any]:
+  """What a run trains on: equal descriptions give the same examples."""
+  data = config['data']
+  found = {
+    'tokenizer': Tokenizer.load().hash,
+    'scenes': {
+      'level': data['level'],
+      'seed': config['seed'],
+      'edit_seed': config['seed'] + _EDIT_SEED_OFFSET,
+    },
+  }
+  if data['photos_weight'] > 0:
+    folder = pathlib.Path(data['photos']).expanduser()
+    manifest = array_records.hash_file(folder / array_records.MANIFEST)
+    found['photos'] = {'folder': data['photos'], 'manifest': manifest}
+  if data['tfds_weight'] > 0:
+    from vbanana_jax.data import tfds_source  # takes seconds to import
+
+    manifest = tfds_source.hash_manifest(data['tfds'], data['tfds_dir'])
+    found['tfds'] = {'name': data['tfds'], 'manifest': manifest}
+  return found
 
 
 def build_exam(

@@ -54,7 +54,7 @@ def open_photo(
           f'{max_pixels} in all are taken; make it smaller first'
         )
       return _to_rgb(image)
-  except UserError:
+  except (UserError, MemoryError):  # want of memory is no fault of the file
     raise
   except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
     raise UserError(

@@ -13,8 +13,10 @@ import tqdm
 from vbanana_jax.data import array_records, captions, photos
 from vbanana_jax.data.folders import Listing, Member, list_members
 from vbanana_jax.errors import DiskFullError, UserError
+from vbanana_jax.tokenizer import Tokenizer
 
 SHARD_BYTES = 128 * 2**20
+MAX_TEXT = 160  # tokens, as model.max_text of the base config
 
 
 def prepare_image_folder(
@@ -25,14 +27,16 @@ def prepare_image_folder(
   caption: str | None = None,
   max_pixels: int = photos.MAX_PIXELS,
   max_bytes: int = photos.MAX_BYTES,
+  max_text: int = MAX_TEXT,
   shard_bytes: int = SHARD_BYTES,
 ) -> dict:
   """Write the pictures under `path` as shards in `out`; returns the manifest.
 
-  Every picture is decoded once; what cannot be read is left out and listed
-  in the manifest with the reason. Captions: see `captions.Captions`. `out`
-  appears only when it is whole. Stopped and started again, finished shards
-  are kept; on a finished `out` of the same input nothing is done.
+  Every picture is decoded once and every shard read again; what cannot be
+  used is left out and listed in the manifest with the reason. Captions: see
+  `captions.Captions`. `out` appears only when it is whole. Stopped and started
+  again, finished shards are kept if they are as they were; on a finished `out`
+  of the same input nothing is done.
 
   Args:
     path: folder or zip; a zip is read in place.
@@ -41,6 +45,7 @@ def prepare_image_folder(
     caption: caption of pictures that nothing else describes.
     max_pixels: leave out pictures with more pixels.
     max_bytes: leave out files longer than this.
+    max_text: leave out pictures whose caption has more tokens.
     shard_bytes: encoded bytes in one shard, at most or one picture.
 
   Errors: UserError where there is nothing to prepare, captions cannot be
@@ -48,7 +53,11 @@ def prepare_image_folder(
   """
   path, out = pathlib.Path(path), pathlib.Path(out)
   listing = list_members(path)
-  limits = {'max_pixels': max_pixels, 'max_bytes': max_bytes}
+  limits = {
+    'max_pixels': max_pixels,
+    'max_bytes': max_bytes,
+    'max_text': max_text,
+  }
   options = {**limits, 'caption': caption, 'shard_bytes': shard_bytes}
   fingerprint = _fingerprint(listing, options)
   if out.exists():
@@ -100,7 +109,9 @@ def _prepare_shard(
   path = folder / f'shard-{number:05d}.array_record'
   journal_path = path.with_suffix('.json')
   if journal_path.is_file():
-    return json.loads(journal_path.read_text(encoding='utf-8'))
+    journal = json.loads(journal_path.read_text(encoding='utf-8'))
+    if _is_whole(path, journal['sha256']):
+      return journal
   records, skipped = [], []
   for member in members:
     try:
@@ -121,14 +132,29 @@ def _prepare_shard(
   return journal
 
 
+def _is_whole(path: pathlib.Path, sha256: str | None) -> bool:
+  """Whether a shard is as it was written; None stands for no shard."""
+  if sha256 is None or not path.is_file():
+    return sha256 is None
+  return array_records.hash_file(path) == sha256
+
+
 def _make_record(
-  member: Member, caption: str | None, *, max_pixels: int, max_bytes: int
+  member: Member,
+  caption: str | None,
+  *,
+  max_pixels: int,
+  max_bytes: int,
+  max_text: int,
 ) -> bytes:
   if caption is None:
     raise UserError(
       'no caption: give a metadata.jsonl, a name.txt, a class folder or '
       '--caption'
     )
+  tokens = Tokenizer.load().count(caption)
+  if tokens > max_text:
+    raise UserError(f'its caption has {tokens} tokens, at most {max_text} fit')
   # What a zip declares may be false; one byte over the cap tells.
   encoded = member.read(max_bytes + 1)
   rgb_u8 = photos.open_photo(

@@ -10,9 +10,9 @@ import grain
 import numpy as np
 from absl import flags
 
-from vbanana_jax import keys
+from vbanana_jax import keys, processes
 from vbanana_jax.data import mixture as mixture_lib
-from vbanana_jax.data import sources
+from vbanana_jax.data import sources, watchdog
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import base
 from vbanana_jax.tokenizer import Tokenizer
@@ -33,23 +33,27 @@ def build_stream(
   start_step: int = 0,
   end_step: int,
   one_pass_share: float = 0.5,
-  process_index: int = 0,
-  process_count: int = 1,
+  rows: Sequence[int] | None = None,
   threads: int = 2,
   prefetch: int = 2,
+  patience: float = watchdog.PATIENCE,
 ) -> Iterator[Batch]:
   """Iterator of numpy batches, from `start_step` to `end_step`.
 
   The batch of a step is a function of (mixture, seed, step): there is no
   iterator state to save, and resuming is starting at the step. Step s holds
-  examples [s b, (s + 1) b), of which each of several processes gets its
-  contiguous rows. With a `short_text_length`, the examples of every eight
-  steps (of fewer at the end) are sorted: those with short instructions fill
-  the first batches.
+  examples [s b, (s + 1) b). With a `short_text_length`, the examples of every
+  eight steps (of fewer at the end) are sorted: those with short instructions
+  fill the first batches.
+
+  Of several processes each gets its `rows` of these batches, however many
+  they are. It makes no others where all arrays of tokens have one length;
+  else that length, and the order, depend on all instructions of a batch, and
+  every process makes all examples.
 
   Args:
     mixture: tasks, sources and weights.
-    batch_size: examples a step over all processes.
+    batch_size: examples a step, of all processes together.
     seed: seed of wordings, colours and the order of finite sources.
     max_text: longest instruction in tokens; a longer one is refused.
     text_length: length of the token arrays; only a batch with a longer
@@ -59,53 +63,62 @@ def build_stream(
     end_step: step after the last batch.
     one_pass_share: share of a vision task's examples that train as one-pass
       answers; 0 for the other tasks.
-    process_index: this process's number.
-    process_count: number of processes.
+    rows: which rows of every batch this process gets, ascending; all of them
+      if not given.
     threads: threads that read and pose batches.
     prefetch: batches read ahead, or groups of eight where they are sorted.
+    patience: seconds that a batch may take until a line says what it is that
+      takes so long.
 
   Returns:
     iterator with a `close` method; errors name the source and the row.
   """
-  if batch_size % process_count:
-    raise UserError(
-      f'batch_size {batch_size} is no multiple of {process_count} processes'
-    )
   lengths = sorted(
     {min(n, max_text) for n in (short_text_length, text_length, max_text) if n}
   )
-  if process_count > 1 and len(lengths) > 1:
-    raise UserError(
-      'several processes cannot agree on the length of a batch: set '
-      f'config.data.text_length to {max_text} and short_text_length to 0'
+  own = range(batch_size) if rows is None else rows
+  made = own if len(lengths) == 1 else range(batch_size)
+  kept = [bisect.bisect_left(made, row) for row in own]
+  if len(made) > len(own) and processes.is_first():
+    processes.say(
+      f'each process makes all {batch_size} examples of a step and not its '
+      f'{len(own)} alone: config.data.text_length={max_text} and '
+      'short_text_length=0, from the first step on, would spare that'
     )
   _parse_flags_for_grain()
-  local_size = batch_size // process_count
   steps = _SORTED_STEPS if short_text_length else 1
+  dog = watchdog.Watchdog(patience)
   poser = Poser(
-    mixture, seed=seed, max_text=max_text, one_pass_share=one_pass_share
+    mixture,
+    seed=seed,
+    max_text=max_text,
+    one_pass_share=one_pass_share,
+    dog=dog,
   )
 
   def read(group: int) -> list[Batch]:
     last = min((group + 1) * steps, end_step)
-    rows = [
-      poser[step * batch_size + process_index * local_size + row]
+    posed = [
+      poser[step * batch_size + row]
       for step in range(group * steps, last)
-      for row in range(local_size)
+      for row in made
     ]
-    return make_batches(rows, local_size, lengths)
+    return make_batches(posed, len(made), lengths, kept)
 
   groups = grain.MapDataset.range(start_step // steps, -(-end_step // steps))
   options = grain.ReadOptions(
     num_threads=threads, prefetch_buffer_size=prefetch
   )
   return _flatten(
-    iter(groups.map(read).to_iter_dataset(options)), start_step % steps
+    iter(groups.map(read).to_iter_dataset(options)), start_step % steps, dog
   )
 
 
 def make_batches(
-  rows: Sequence[Batch], batch_size: int, lengths: Sequence[int]
+  rows: Sequence[Batch],
+  batch_size: int,
+  lengths: Sequence[int],
+  kept: Sequence[int],
 ) -> list[Batch]:
   """Rows with the shortest instructions first, cut into padded batches.
 
@@ -114,13 +127,14 @@ def make_batches(
     batch_size: rows of a batch.
     lengths: what a batch may be padded to, ascending. Rows that fit the same
       of them keep their order.
+    kept: which rows of every batch are returned.
   """
   fits = [bisect.bisect_left(lengths, n) for n in map(count_tokens, rows)]
   order = np.argsort(fits, kind='stable')
   batches = []
   for start in range(0, len(rows), batch_size):
     chosen = order[start : start + batch_size]
-    batch = stack_rows([rows[k] for k in chosen])
+    batch = stack_rows([rows[k] for k in chosen[kept]])
     length = lengths[max(fits[k] for k in chosen)]
     batches.append({**batch, 'tokens': batch['tokens'][:, :length]})
   return batches
@@ -131,11 +145,13 @@ def count_tokens(batch: Batch) -> int:
   return int(np.count_nonzero(batch['tokens'], axis=-1).max())
 
 
-def _flatten(groups: Iterator[list[Batch]], skip: int) -> Iterator[Batch]:
+def _flatten(
+  groups: Iterator[list[Batch]], skip: int, dog: watchdog.Watchdog
+) -> Iterator[Batch]:
   """The batches of all groups, without the first `skip`."""
   try:
     yield from itertools.islice(
-      itertools.chain.from_iterable(groups), skip, None
+      itertools.chain.from_iterable(dog.watch(groups)), skip, None
     )
   finally:
     groups.close()
@@ -151,7 +167,9 @@ class Poser:
     seed: int,
     max_text: int,
     one_pass_share: float = 0.5,
+    dog: watchdog.Watchdog | None = None,
   ):
+    self.dog = dog or watchdog.Watchdog()
     self.mixture = mixture
     self.seed = seed
     self.max_text = max_text
@@ -160,17 +178,19 @@ class Poser:
     readers = {}  # one order a source, whichever entries share it
     for entry in mixture.entries:
       if id(entry.source) not in readers:
-        readers[id(entry.source)] = _build_reader(entry.source, seed)
+        source = self.dog.track(entry.source)
+        readers[id(entry.source)] = _build_reader(source, seed)
     self.readers = [readers[id(entry.source)] for entry in mixture.entries]
 
   def __getitem__(self, index: int) -> Batch:
     place = self.mixture.place(index)
     entry = self.mixture.entries[place.entry]
-    example = read_example(
-      self.readers[place.entry], place.row, entry.source.name
-    )
-    rng = keys.make_rng(self.seed, 'pose', index)
-    posed = pose_example(entry.task, example, rng, entry.source.name)
+    with self.dog.making(index, entry.source.name):
+      example = read_example(
+        self.readers[place.entry], place.row, entry.source.name
+      )
+      rng = keys.make_rng(self.seed, 'pose', index)
+      posed = pose_example(entry.task, example, rng, entry.source.name)
     return make_row(
       entry.task,
       posed,

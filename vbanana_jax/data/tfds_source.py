@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vbanana_jax.data import photos, sources
+from vbanana_jax.data import array_records, photos, sources
+from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
 
 LABELS = ('depth_m', 'normals', 'semantic', 'instance')
@@ -27,7 +28,12 @@ class TfdsSource:
     labels: dense labels to read, out of `LABELS`; their pixels must already
       have the wanted size, because labels are never resampled.
 
-  Errors: UserError where the data, its split or a feature is missing.
+  Attributes:
+    lost: of each file of the split that is missing, that and how many records
+      it holds.
+
+  Errors: UserError where the data, its split or a feature is missing; from
+    reading a row, BadRecordError.
   """
 
   endless = False
@@ -69,19 +75,38 @@ class TfdsSource:
       self._rows = builder.as_data_source(split=split, decoders=decoders)
     except (ValueError, NotImplementedError) as error:
       raise UserError(f'TFDS {name!r}, split {split!r}: {error}') from error
+    self._files = builder.info.splits[split].file_instructions
+    self.lost = tuple(
+      (f'{file.filename}: file missing', file.take)
+      for file in self._files
+      if not os.path.isfile(file.filename)
+    )
 
   def __len__(self) -> int:
     return len(self._rows)
 
+  def locate(self, index: int) -> str:
+    """File and record of a row."""
+    return array_records.locate_record(self._files, index)
+
   def __getitem__(self, index: int) -> sources.Example:
-    row = self._rows[index]
-    rgb_u8 = photos.open_photo(row[self._image], name=f'{self.name}[{index}]')
+    if not 0 <= index < len(self):
+      raise IndexError(f'row {index} of {len(self)}')
+    try:
+      row = self._rows[index]
+      rgb_u8 = photos.open_photo(row[self._image], name=self._image)
+      caption = self._caption(row)
+      labels = {key: np.asarray(row[key]) for key in self._labels}
+    except MemoryError:
+      raise
+    except Exception as error:  # every format and feature raises its own kinds
+      raise BadRecordError(f'{self.locate(index)}: {error}') from error
     fitted = photos.fit_photo(rgb_u8, self.height, self.width)
     return {
       'index': int(index),
       'rgb': fitted.astype(np.float32) / 255,
-      'caption': self._caption(row),
-      **{key: np.asarray(row[key]) for key in self._labels},
+      'caption': caption,
+      **labels,
     }
 
   def _caption(self, row: dict[str, Any]) -> str | None:
@@ -92,6 +117,14 @@ class TfdsSource:
       return feature.int2str(int(row[self._text])).replace('_', ' ')
     value = row[self._text]
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def hash_manifest(name: str, data_dir: str | os.PathLike) -> str:
+  """SHA-256 of what a prepared set says of its version, splits and shards."""
+  builder = _load_builder(name, pathlib.Path(data_dir).expanduser())
+  return array_records.hash_file(
+    pathlib.Path(builder.data_dir, 'dataset_info.json')
+  )
 
 
 def _load_builder(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tqdm
 
-from vbanana_jax import decode, keys, logs, resizing
+from vbanana_jax import decode, keys, provenance, resizing
 from vbanana_jax.data import photos, protocols, questions, readers
 from vbanana_jax.errors import UserError
 from vbanana_jax.grading import tasks
@@ -93,8 +93,8 @@ def grade(
       'single_pass': _summarize(protocol, single)[0] if voted else None,
       'known_difference': protocol.known_difference,
       'date': datetime.date.today().isoformat(),
-      'versions': logs.get_versions(),
-      'git': logs.get_git_state(),
+      'versions': provenance.get_versions(),
+      'git': provenance.get_git_state(),
     },
     states,
   )

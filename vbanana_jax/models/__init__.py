@@ -7,9 +7,11 @@ The rest of the library sees `build_model(config)` and calls
 import dataclasses
 from collections.abc import Mapping
 
+import flax.linen as nn
 import jax
 
 from vbanana_jax.errors import UserError
+from vbanana_jax.models import layers
 from vbanana_jax.models.dit import DiT, ModelConfig, TextMemory
 from vbanana_jax.models.numerics import DotPolicy, build_policy
 
@@ -23,7 +25,9 @@ __all__ = [
   'build_policy',
   'count_parameters',
   'from_network',
+  'get_axes',
   'to_network',
+  'unbox',
 ]
 
 # width, depth, heads, bottleneck, text width, text depth, text heads
@@ -50,13 +54,18 @@ SIZES = {
 }
 
 
-def build_model(config: Mapping, policy: DotPolicy | None = None) -> DiT:
+def build_model(
+  config: Mapping,
+  policy: DotPolicy | None = None,
+  place: layers.Place = layers.leave,
+) -> DiT:
   """The network of a config's `model` section.
 
   Args:
     config: `size` (a key of `SIZES`), `patch`, `vocab_size`, `max_text`,
       `remat`.
     policy: arithmetic; the backend's own if not given.
+    place: from `sharding.build_place`.
 
   Raises:
     UserError: for an unknown size, key or rematerialisation.
@@ -74,7 +83,23 @@ def build_model(config: Mapping, policy: DotPolicy | None = None) -> DiT:
     raise UserError(
       f'config.model.remat is {remat!r}: choose of {list(layers.REMAT)}'
     )
-  return DiT(ModelConfig(**SIZES[size], **fields), policy or build_policy())
+  return DiT(
+    ModelConfig(**SIZES[size], **fields), policy or build_policy(), place
+  )
+
+
+def unbox(variables):
+  """Plain arrays of what `model.init` makes, without the names of axes."""
+  return nn.unbox(variables)
+
+
+def get_axes(variables):
+  """Logical names of the axes of what `model.init` makes.
+
+  Returns:
+    a tree like the unboxed one, each leaf a PartitionSpec of names.
+  """
+  return nn.get_partition_spec(variables)
 
 
 def to_network(rgb: jax.Array) -> jax.Array:

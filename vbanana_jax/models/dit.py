@@ -71,18 +71,20 @@ class Block(nn.Module):
 
   heads: int
   policy: numerics.DotPolicy
+  place: layers.Place
 
   @nn.compact
   def __call__(self, x, text_keys, text_values, modulation, mask, tables):
     b, n, d = x.shape
     e = d // self.heads
-    bias = self.param('modulation_bias', _gates_open, (6, d))
+    gates_open = layers.named(_gates_open, 'modulation', 'vector')
+    bias = self.param('modulation_bias', gates_open, (6, d))
     shift1, scale1, gate1, shift2, scale2, gate2 = jnp.moveaxis(
       (modulation + bias).astype(x.dtype)[:, :, None], 1, 0
     )  #                                                       6 x [b 1 d]
 
     def project(name, x):
-      y = layers.Dense(d, self.policy, name=name)(x)
+      y = layers.Dense(d, self.policy, ('embed', 'heads'), name=name)(x)
       return y.reshape(b, n, self.heads, e)
 
     y = layers.rms_norm(x) * (1 + scale1) + shift1  #            b n d
@@ -91,12 +93,13 @@ class Block(nn.Module):
     q, k = layers.rotate(q, tables), layers.rotate(k, tables)
     k = jnp.concatenate([text_keys, k], axis=1)  #               b l+n k e
     v = jnp.concatenate([text_values, project('v', y)], axis=1)
-    y = layers.attend(q, k, v, mask)  #                          b n d
-    x = x + gate1 * layers.Dense(d, self.policy, name='out')(y)
+    y = layers.attend(q, k, v, mask, self.policy)  #             b n d
+    out = layers.Dense(d, self.policy, ('heads', 'embed'), name='out')
+    x = x + gate1 * out(y)
 
     y = layers.rms_norm(x) * (1 + scale2) + shift2
     x = x + gate2 * layers.SwiGLU(self.policy, name='mlp')(y)
-    return x, None
+    return self.place(x), None
 
 
 def _gates_open(key, shape, dtype=jnp.float32):
@@ -105,13 +108,21 @@ def _gates_open(key, shape, dtype=jnp.float32):
 
 
 class DiT(nn.Module):
-  """See the module's docstring. Pictures are in network units, [-1, 1]."""
+  """See the module's docstring. Pictures are in network units, [-1, 1].
+
+  Attributes:
+    config: shape.
+    policy: arithmetic.
+    place: says where the devices keep activations `[b, ...]`.
+  """
 
   config: ModelConfig
   policy: numerics.DotPolicy
+  place: layers.Place = layers.leave
 
   def setup(self):
     c, policy = self.config, self.policy
+    named, dense = layers.named, layers.Dense
     self.text = text.TextStack(
       vocab_size=c.vocab_size,
       width=c.text_width,
@@ -119,26 +130,34 @@ class DiT(nn.Module):
       heads=c.text_heads,
       policy=policy,
       remat=c.remat,
+      place=self.place,
     )
-    init = nn.initializers.lecun_normal(batch_axis=(0,))
+    init = named(
+      nn.initializers.lecun_normal(batch_axis=(0,)), 'layers', 'embed', 'heads'
+    )
     shape = (c.depth, c.text_width, c.width)
     self.text_key = self.param('text_key', init, shape)
     self.text_value = self.param('text_value', init, shape)
     self.text_key_norm = self.param(
-      'text_key_norm', nn.initializers.ones, (c.depth, c.width // c.heads)
+      'text_key_norm',
+      named(nn.initializers.ones, 'layers', 'vector'),
+      (c.depth, c.width // c.heads),
     )
-    self.canvas_in = layers.Dense(c.bottleneck, policy)
-    self.canvas_out = layers.Dense(c.width, policy)
-    self.source_in = layers.Dense(c.bottleneck, policy)
-    self.source_out = layers.Dense(c.width, policy)
-    self.no_source = self.param(
-      'no_source', nn.initializers.normal(0.02), (c.width,)
-    )
-    self.position = layers.Dense(c.width, policy)
-    self.time_in = layers.Dense(c.width, policy, use_bias=True)
-    self.time_out = layers.Dense(c.width, policy, use_bias=True)
-    zeros = nn.initializers.zeros
-    self.modulation = layers.Dense(6 * c.width, policy, kernel_init=zeros)
+    narrow, wide = ('patch', 'bottleneck'), ('bottleneck', 'embed')
+    self.canvas_in = dense(c.bottleneck, policy, narrow)
+    self.canvas_out = dense(c.width, policy, wide)
+    self.source_in = dense(c.bottleneck, policy, narrow)
+    self.source_out = dense(c.width, policy, wide)
+    small = nn.initializers.normal(0.02)
+    self.no_source = self.param('no_source', named(small, 'vector'), (c.width,))
+    self.position = dense(c.width, policy, ('features', 'embed'))
+    self.time_in = dense(c.width, policy, ('features', 'mlp'), use_bias=True)
+    self.time_out = dense(c.width, policy, ('mlp', 'embed'), use_bias=True)
+    fresh = {
+      'axes': ('embed', 'modulation'),
+      'kernel_init': nn.initializers.zeros,
+    }
+    self.modulation = dense(6 * c.width, policy, **fresh)
     self.blocks = layers.apply_blocks(
       Block,
       c.depth,
@@ -147,10 +166,11 @@ class DiT(nn.Module):
       remat=c.remat,
       heads=c.heads,
       policy=policy,
+      place=self.place,
     )
-    self.head_modulation = layers.Dense(2 * c.width, policy, kernel_init=zeros)
+    self.head_modulation = dense(2 * c.width, policy, **fresh)
     self.head = self.param(
-      'head', nn.initializers.normal(0.02), (c.width, 3 * c.patch**2)
+      'head', named(small, 'embed', 'patch'), (c.width, 3 * c.patch**2)
     )
 
   def __call__(self, canvas, time, tokens, source, has_source):
@@ -201,7 +221,7 @@ class DiT(nn.Module):
     seen = jnp.where(has_source[:, None, None], seen, self.no_source)
     x = self.canvas_out(self.canvas_in(patchify(canvas, c.patch)))
     x = x + seen + self.position(_place_features(grid))  #       b n d
-    x = x.astype(self.policy.activations)
+    x = self.place(x.astype(self.policy.activations))
 
     clock = nn.silu(self.time_in(_time_features(time)))
     clock = nn.silu(self.time_out(clock))  #                     b d

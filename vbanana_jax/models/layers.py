@@ -10,7 +10,15 @@ import numpy as np
 
 from vbanana_jax.models import numerics
 
+# Tells the compiler where activations live; see `sharding.build_place`.
+Place = Callable[[jax.Array], jax.Array]
+
 _HIDDEN_MULTIPLE = 64
+
+
+def leave(x: jax.Array) -> jax.Array:
+  """The `Place` of one device: `x` as it is."""
+  return x
 
 
 def hidden_width(width: int) -> int:
@@ -18,22 +26,37 @@ def hidden_width(width: int) -> int:
   return -(-8 * width // 3 // _HIDDEN_MULTIPLE) * _HIDDEN_MULTIPLE
 
 
+def named(init: Callable[..., Any], *names: str) -> Callable[..., Any]:
+  """An initializer whose array knows the logical names of its axes.
+
+  `vbanana_jax.sharding` decides which of them are split over which devices.
+  """
+  return nn.with_logical_partitioning(init, names)
+
+
 class Dense(nn.Module):
-  """`x [..., i] -> [..., features]`, by `numerics.dot`."""
+  """`x [..., i] -> [..., features]`, by `numerics.dot`.
+
+  `axes` are the logical names of the kernel's two.
+  """
 
   features: int
   policy: numerics.DotPolicy
+  axes: tuple[str, str]
   use_bias: bool = False
   kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
 
   @nn.compact
   def __call__(self, x):
     kernel = self.param(
-      'kernel', self.kernel_init, (x.shape[-1], self.features)
+      'kernel',
+      named(self.kernel_init, *self.axes),
+      (x.shape[-1], self.features),
     )
     y = numerics.dot(x, kernel, self.policy.operands)
     if self.use_bias:
-      y += self.param('bias', nn.initializers.zeros, (self.features,))
+      zeros = named(nn.initializers.zeros, 'vector')
+      y += self.param('bias', zeros, (self.features,))
     return y.astype(self.policy.activations)
 
 
@@ -49,7 +72,8 @@ class RMSNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    gain = self.param('scale', nn.initializers.ones, (x.shape[-1],))
+    ones = named(nn.initializers.ones, 'vector')
+    gain = self.param('scale', ones, (x.shape[-1],))
     return (rms_norm(x) * gain).astype(x.dtype)
 
 
@@ -61,9 +85,10 @@ class SwiGLU(nn.Module):
   @nn.compact
   def __call__(self, x):
     width, hidden = x.shape[-1], hidden_width(x.shape[-1])
-    gate = Dense(hidden, self.policy, name='gate')(x)
-    up = Dense(hidden, self.policy, name='up')(x)
-    return Dense(width, self.policy, name='down')(nn.silu(gate) * up)
+    wide, narrow = ('embed', 'mlp'), ('mlp', 'embed')
+    gate = Dense(hidden, self.policy, wide, name='gate')(x)
+    up = Dense(hidden, self.policy, wide, name='up')(x)
+    return Dense(width, self.policy, narrow, name='down')(nn.silu(gate) * up)
 
 
 def rotary_tables(
@@ -108,7 +133,11 @@ def rotate(x: jax.Array, tables: tuple[np.ndarray, np.ndarray]) -> jax.Array:
 
 
 def attend(
-  q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array
+  q: jax.Array,
+  k: jax.Array,
+  v: jax.Array,
+  mask: jax.Array,
+  policy: numerics.DotPolicy,
 ) -> jax.Array:
   """Bidirectional attention with a float32 softmax.
 
@@ -117,12 +146,13 @@ def attend(
     k: `[b, m, k, e]`, likewise.
     v: `[b, m, k, e]`.
     mask: `[b, m]`, True where a key may be seen.
+    policy: says whether this is for an accelerator.
 
   Returns:
     `[b, n, k * e]`.
   """
   b, n, heads, e = q.shape
-  if jax.default_backend() == 'cpu':
+  if not policy.accelerator:
     return _attend_plainly(q, k, v, mask).reshape(b, n, heads * e)
   mask = jnp.broadcast_to(mask[:, None, None, :], (b, heads, n, k.shape[1]))
   out = jax.nn.dot_product_attention(q, k, v, mask=mask)
@@ -154,6 +184,7 @@ def apply_blocks(
   per_block: int,
   shared: int,
   remat: str,
+  policy: numerics.DotPolicy,
   **kwargs,
 ) -> nn.Module:
   """`depth` blocks as one module with one stacked parameter tree.
@@ -162,13 +193,14 @@ def apply_blocks(
   depth); on a CPU they are unrolled, because a scan costs 1.6x a step there.
 
   Args:
-    block: called as `block(**kwargs)(x, *per_block_inputs, *shared_inputs)`
-      and returning `(x, None)`.
+    block: called as `block(policy=policy, **kwargs)(x, *per_block_inputs,
+      *shared_inputs)` and returning `(x, None)`.
     depth: number of blocks.
     per_block: how many inputs carry a leading block axis.
     shared: how many inputs are the same for every block.
     remat: 'none', or 'full' to keep only each block's input for the backward
       pass, or 'dots' to keep the results of matrix products.
+    policy: says whether this is for an accelerator; passed to `block`.
     **kwargs: passed to `block`.
   """
   block = REMAT[remat](block)
@@ -178,9 +210,10 @@ def apply_blocks(
     split_rngs={'params': True},
     in_axes=(0,) * per_block + (nn.broadcast,) * shared,
     length=depth,
-    unroll=depth if jax.default_backend() == 'cpu' else 1,
+    unroll=1 if policy.accelerator else depth,
+    metadata_params={nn.PARTITION_NAME: 'layers'},
   )
-  return stack(**kwargs)
+  return stack(policy=policy, **kwargs)
 
 
 REMAT = {

@@ -26,10 +26,13 @@ class DotPolicy:
   Attributes:
     operands: what the two sides of a matrix product are rounded to.
     activations: what is kept between products.
+    accelerator: blocks are scanned and attention is the library's; otherwise
+      both are written as a CPU likes them.
   """
 
   operands: str = 'float32'
   activations: str = 'float32'
+  accelerator: bool = False
 
 
 def build_policy(backend: str | None = None) -> DotPolicy:
@@ -40,7 +43,7 @@ def build_policy(backend: str | None = None) -> DotPolicy:
   """
   backend = backend or jax.default_backend()
   if backend != 'cpu':
-    return DotPolicy(operands='bfloat16', activations='bfloat16')
+    return DotPolicy('bfloat16', 'bfloat16', accelerator=True)
   return DotPolicy(operands='bfloat16' if _cpu_has_bf16() else 'float32')
 
 

@@ -26,7 +26,9 @@ class Neighbours(nn.Module):
   def __call__(self, x, mask):
     l, d = x.shape[1:]
     kernel = self.param(
-      'weights', nn.initializers.normal(_REACH**-0.5), (2 * _REACH + 1, d)
+      'weights',
+      layers.named(nn.initializers.normal(_REACH**-0.5), 'reach', 'vector'),
+      (2 * _REACH + 1, d),
     )
     x = jnp.where(mask[..., None], x, 0.0)
     x = jnp.pad(x, ((0, 0), (_REACH, _REACH), (0, 0)))
@@ -39,6 +41,7 @@ class TextBlock(nn.Module):
 
   heads: int
   policy: numerics.DotPolicy
+  place: layers.Place
 
   @nn.compact
   def __call__(self, x, mask):
@@ -47,7 +50,7 @@ class TextBlock(nn.Module):
     tables = layers.rotary_tables(np.arange(l)[:, None], e)
 
     def project(name, x):
-      y = layers.Dense(d, self.policy, name=name)(x)
+      y = layers.Dense(d, self.policy, ('embed', 'heads'), name=name)(x)
       return y.reshape(b, l, self.heads, e)
 
     y = layers.RMSNorm(name='neighbours_norm')(x)  #      b l d
@@ -57,11 +60,11 @@ class TextBlock(nn.Module):
     q = layers.RMSNorm(name='q_norm')(project('q', y))  # b l k e
     k = layers.RMSNorm(name='k_norm')(project('k', y))  # b l k e
     q, k = layers.rotate(q, tables), layers.rotate(k, tables)
-    y = layers.attend(q, k, project('v', y), mask)  #     b l d
-    x = x + layers.Dense(d, self.policy, name='out')(y)
+    y = layers.attend(q, k, project('v', y), mask, self.policy)  # b l d
+    x = x + layers.Dense(d, self.policy, ('heads', 'embed'), name='out')(y)
     y = layers.RMSNorm(name='mlp_norm')(x)
     x = x + layers.SwiGLU(self.policy, name='mlp')(y)
-    return x, None
+    return self.place(x), None
 
 
 class TextStack(nn.Module):
@@ -77,13 +80,17 @@ class TextStack(nn.Module):
   heads: int
   policy: numerics.DotPolicy
   remat: str = 'none'
+  place: layers.Place = layers.leave
 
   @nn.compact
   def __call__(self, tokens):
+    normal = nn.initializers.normal(1.0)
     table = self.param(
-      'embedding', nn.initializers.normal(1.0), (self.vocab_size, self.width)
+      'embedding',
+      layers.named(normal, 'vocab', 'vector'),  # rows are looked up: whole
+      (self.vocab_size, self.width),
     )
-    start = self.param('start', nn.initializers.normal(1.0), (self.width,))
+    start = self.param('start', layers.named(normal, 'vector'), (self.width,))
     b = tokens.shape[0]
     x = jnp.concatenate(
       [jnp.broadcast_to(start, (b, 1, self.width)), table[tokens]], axis=1
@@ -97,6 +104,7 @@ class TextStack(nn.Module):
       remat=self.remat,
       heads=self.heads,
       policy=self.policy,
+      place=self.place,
       name='blocks',
-    )(x, mask)
+    )(self.place(x), mask)
     return layers.RMSNorm(name='norm')(x), mask

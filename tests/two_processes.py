@@ -1,0 +1,150 @@
+"""Two processes that train, evaluate and stop together, then one fails.
+
+`python tests/two_processes.py FOLDER`: FOLDER/resumed holds a run of one
+process that was stopped; FOLDER/fresh becomes a run of two. What each process
+found goes to FOLDER/0.json and FOLDER/1.json, and prints to 0.log and 1.log.
+"""
+
+import importlib
+import json
+import os
+import pathlib
+import socket
+import sys
+import warnings
+
+import faults
+import trainings
+
+EXAM_SCENES = 11
+# Their float sums came out in another order on another number of devices.
+EXAMINED = ('normals', 'semantic')
+
+
+def paint_the_source(params, batch):
+  """The same answer wherever it is painted."""
+  return batch['source']
+
+
+def examine() -> dict[str, dict]:
+  """Scores of fixed pictures, with all digits, and of the best constant."""
+  from vbanana_jax import evaluators, sharding
+  from vbanana_jax.data import exam, sources
+  from vbanana_jax.tasks import TASKS
+
+  found = {}
+  mesh = sharding.build_mesh()
+  source = sources.SceneSource('quick', 5, 32, even_counts=True)
+  for name in EXAMINED:
+    task = TASKS[name]
+    batches = list(
+      exam.make_eval_batches(
+        task, source, range(EXAM_SCENES), batch_size=8, seed=0, max_text=64
+      )
+    )
+    evaluator = evaluators.TaskEvaluator(task, paint_the_source, mesh)
+    scores = evaluator.run(0.0, batches)
+    constant = evaluators.ConstantEvaluator(task, mesh)
+    found[name] = {
+      'n': scores.n,
+      'metrics': scores.metrics,
+      'intervals': scores.intervals,
+      'painted': scores.painted.astype('f8').sum(),
+      'constant': constant.run(constant.fit(batches), batches),
+    }
+  return json.loads(json.dumps(found))
+
+
+def compile_once() -> None:
+  """Trainings after the first use its compiled step."""
+  from vbanana_jax import train
+
+  jit, steps = train.jit_train_step, []
+
+  class Step:
+    def __init__(self, *args):
+      self.jitted, self.compiled = jit(*args), {}
+
+    def lower(self, state, batch):
+      self.inputs = state, batch
+      return self
+
+    def compile(self):
+      length = self.inputs[1]['tokens'].shape
+      if length not in self.compiled:
+        self.compiled[length] = self.jitted.lower(*self.inputs).compile()
+      return self.compiled[length]
+
+  def share(*args):
+    if not steps:
+      steps.append(Step(*args))
+    return steps[0]
+
+  train.jit_train_step = share
+
+
+def run(number: int, folder: pathlib.Path, port: int) -> None:
+  """All that one of the processes does."""
+  from jax.experimental import multihost_utils
+
+  from vbanana_jax import cli
+
+  own = folder / f'{number}'
+  own.mkdir()
+  faults.record_ids(own)
+  compile_once()
+
+  def train(workdir, *args):
+    workdir = f'--workdir={folder / workdir}'
+    return cli.main(['train', workdir, *trainings.ARGS, *args])
+
+  found = {}
+  found['resumed'] = train(
+    'resumed',
+    '--config.eval.every=6 steps',
+    '--config.eval.watch=8',
+    f'--coordinator=localhost:{port}',
+    '--processes=2',
+    f'--process-id={number}',
+  )
+  found['exam'] = examine()
+  if number == 1:
+    faults.get_signal('SIGTERM', '5')
+  found['fresh'] = train('fresh')
+  (folder / f'{number}.json').write_text(json.dumps(found))
+  if number == 1:
+    cli.main(['evaluate', '--workdir=nowhere'])  # a mistake of its own
+  multihost_utils.process_allgather(number)  # nobody answers
+
+
+def start(number: int, folder: pathlib.Path, port: int) -> int:
+  """Forks a process; returns its id."""
+  child = os.fork()
+  if child:
+    return child
+  log = os.open(folder / f'{number}.log', os.O_CREAT | os.O_WRONLY)
+  os.dup2(log, 1)
+  os.dup2(log, 2)
+  try:
+    run(number, folder, port)
+  except BaseException:
+    sys.excepthook(*sys.exc_info())
+  os._exit(99)
+
+
+def main(folder: pathlib.Path) -> None:
+  importlib.import_module('vbanana_jax.train')
+  importlib.import_module('vbanana_jax.evaluators')
+  os.environ['XLA_FLAGS'] = ''
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = str(folder / 'xla')
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  warnings.simplefilter('ignore')  # of forks: there are no threads yet
+  children = [start(number, folder, port) for number in range(2)]
+  codes = [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children]
+  print(json.dumps(codes))
+
+
+if __name__ == '__main__':
+  main(pathlib.Path(sys.argv[1]))

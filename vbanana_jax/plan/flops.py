@@ -1,0 +1,102 @@
+"""FLOPs of a training step by hand: matrix products alone, from a config.
+
+A product of [i, k] and [k, j] has 2 i k j FLOPs. Its backward pass has two
+products of that size, one for each factor, unless a factor is data.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from vbanana_jax.models import SIZES
+from vbanana_jax.models.layers import hidden_width
+
+_PLACE_FEATURES = 24
+_TIME_FEATURES = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class StepFlops:
+  """FLOPs of one step, over all chips.
+
+  Attributes:
+    forward: of the whole batch.
+    backward: without what is computed again.
+    again: of the forward pass, computed again by rematerialisation.
+    muon: orthogonalisation, whose size does not depend on the batch.
+  """
+
+  forward: float
+  backward: float
+  again: float
+  muon: float
+
+  @property
+  def total(self) -> float:
+    """All four."""
+    return self.forward + self.backward + self.again + self.muon
+
+
+def count_step_flops(config: Mapping[str, Any]) -> StepFlops:
+  """FLOPs of a step of `config['batch_size']` examples.
+
+  Args:
+    config: see `configs/base.py`; a batch has `data.text_length` tokens.
+  """
+  s, b = SIZES[config['model']['size']], config['batch_size']
+  d, t = s['width'], s['text_width']
+  n = (config['image_size'] // config['model']['patch']) ** 2
+  l = config['data']['text_length'] + 1  # with the start token
+  patch = 3 * config['model']['patch'] ** 2
+
+  # Multiplications of one example; a block's and the text block's apart,
+  # since they are what rematerialisation computes again.
+  block = 4 * n * d * d + 3 * n * d * hidden_width(d)
+  attention = 2 * n * (n + l) * d
+  text_block = 4 * l * t * t + 3 * l * t * hidden_width(t)
+  text_attention = 2 * l * l * t
+  # Rotation is a product with a constant.
+  turn = 2 * n * d * (d // s['heads'])
+  text_turn = 2 * l * t * (t // s['text_heads'])
+  lent = 2 * l * t * s['depth'] * d  # keys and values for all blocks
+  bottleneck = 2 * n * s['bottleneck'] * d
+  clock = d * d + 8 * d * d
+  head = n * d * patch
+  from_data = 2 * n * patch * s['bottleneck'] + _TIME_FEATURES * d
+  place = _PLACE_FEATURES * n * d  # once a batch, from constants
+
+  blocks = s['depth'] * (block + attention)
+  text_blocks = s['text_depth'] * (text_block + text_attention)
+  turns = s['depth'] * turn + s['text_depth'] * text_turn
+  both_ways = blocks + text_blocks + lent + bottleneck + clock + head
+  one_way = turns + from_data
+  again = {
+    'none': 0,
+    'dots': s['depth'] * attention + s['text_depth'] * text_attention + turns,
+    'full': blocks + text_blocks + turns,
+  }[config['model']['remat']]
+  return StepFlops(
+    forward=2.0 * (b * (both_ways + one_way) + place),
+    backward=2.0 * (b * (2 * both_ways + one_way) + place),
+    again=2.0 * b * again,
+    muon=_count_muon(config, s),
+  )
+
+
+def _count_muon(config, s) -> float:
+  """X X^T, its square, and their product with X, a matrix and iteration."""
+  if config['optim']['name'] != 'muon':
+    return 0.0
+  d, t = s['width'], s['text_width']
+  matrices = [
+    (s['depth'], 4, d, d),
+    (s['depth'], 3, d, hidden_width(d)),
+    (s['depth'], 2, t, d),
+    (s['text_depth'], 4, t, t),
+    (s['text_depth'], 3, t, hidden_width(t)),
+  ]
+  total = 0.0
+  for depth, number, i, o in matrices:
+    short, long = min(i, o), max(i, o)
+    total += depth * number * 2.0 * (2 * short**2 * long + short**3)
+  return total * config['optim']['muon_iterations']

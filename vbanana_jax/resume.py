@@ -1,0 +1,62 @@
+"""What a run that goes on must have in common with its beginning."""
+
+import pathlib
+from typing import Any
+
+import jax
+
+from vbanana_jax import checkpoint, logs
+from vbanana_jax.data import build
+from vbanana_jax.errors import UserError
+
+# Keys and sections that a run may change when it goes on. Where the weights
+# came from no longer matters once there is a checkpoint; the length still does,
+# because the learning rate follows it. Devices and the way they share the work
+# change the last digits alone.
+MAY_CHANGE = (
+  'log_every',
+  'save_every',
+  'keep_checkpoints',
+  'keep_every',
+  'eval',
+  'init_from',
+  'mesh',
+  'sharding',
+  'accumulate',
+  'data.bad_records',
+)
+
+
+def check_same(workdir: pathlib.Path, config: dict[str, Any]) -> None:
+  """Refuses to go on with a run of another config, or on other data.
+
+  Raises:
+    UserError: with every key that differs and may not.
+  """
+  if checkpoint.newest_step(workdir) is None:
+    return
+  run = logs.load_json(workdir / 'run.json')
+  before, now = flatten_config(run['config']), flatten_config(config)
+  if 'data' in run:  # older versions did not write it
+    before |= flatten_config({'run.json data': run['data']})
+    now |= flatten_config({'run.json data': build.describe_data(config)})
+  differences = [
+    f'{key} was {before.get(key)}, is {now.get(key)}'
+    for key in sorted(now.keys() | before.keys())
+    if now.get(key) != before.get(key)
+    and not any(f'{key}.'.startswith(f'{may}.') for may in MAY_CHANGE)
+  ]
+  if differences:
+    raise UserError(
+      f'{workdir} holds a run of another config ({"; ".join(differences)}): '
+      'choose another --workdir, or repeat the command of its run.json'
+    )
+
+
+def flatten_config(config: dict[str, Any]) -> dict[str, Any]:
+  """Values of a nested config by their dotted keys."""
+  leaves, _ = jax.tree_util.tree_flatten_with_path(config)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='.'): value
+    for path, value in leaves
+  }
