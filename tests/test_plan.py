@@ -198,7 +198,7 @@ replica_groups={{0,1,2,3},{4,5,6,7}}, to_apply=%sum
 f32[6,16,16]) {
   %state = (s32[]{:T(128)}, bf16[4,32]{1,0}, /*index=2*/f32[6,16,16]{2,1,0}) \
 parameter(0)
-  %i = s32[]{:T(128)} get-tuple-element(%state), index=0
+  %i = s32[]{:T(128)S(1)} get-tuple-element(%state), index=0
   %x = bf16[4,32]{1,0:T(8,128)(2,1)} get-tuple-element(%state), index=1
   %stack = f32[6,16,16]{2,1,0:T(8,128)} get-tuple-element(%state), index=2
   %async-collective-start.1 = (bf16[4,32]{1,0}, bf16[32,32]{1,0}, \
@@ -214,8 +214,8 @@ window={size=3 stride=2 lhs_dilate=3}, dim_labels=0bf_0io->0bf
 custom_call_target="AllocateBuffer"
   %right = f32[3,16,16]{2,1,0:T(8,128)S(1)} custom-call(), \
 custom_call_target="AllocateBuffer"
-  %one = s32[]{:T(128)} constant(1)
-  %next = s32[]{:T(128)S(1)} add(%i.1, %one.1)
+  %one = s32[]{:T(128)S(1)} constant(1)
+  %next = s32[]{:T(128)S(1)} add(%i, %one)
   ROOT %out = (s32[]{:T(128)}, bf16[4,32]{1,0}, f32[6,16,16]{2,1,0}) \
 tuple(%next, %x, %stack)
 }
@@ -257,10 +257,18 @@ def test_costs_of_a_stored_program():
   }
   # Three products of 16 x 16 x 16 a turn, written as one convolution.
   assert found.flops == 6 * 3 * 2 * 16**3
-  # A turn writes the gathered weights and reads a sixth of the stack and its
-  # counter; behind the loop a quarter of the sum is written.
-  assert found.hbm_bytes == 6 * (32 * 32 * 2 + 16 * 16 * 4 + 4) + 16 * 2 * 4
+  # A turn writes the gathered weights and reads a sixth of the stack; behind
+  # the loop a quarter of the sum is written.
+  assert found.hbm_bytes == 6 * (32 * 32 * 2 + 16 * 16 * 4) + 16 * 2 * 4
   assert found.open_loops == 0
+
+
+@pytest.mark.parametrize('step, turns', [(1, 6), (2, 3), (4, 2)])
+def test_a_loop_turns_by_its_steps(step, turns):
+  one = '%one = s32[]{:T(128)S(1)} constant'
+  found = costs.count_costs(PROGRAM.replace(f'{one}(1)', f'{one}({step})'))
+  assert found.exchanges['all-gather'].count == turns
+  assert found.flops == turns * 3 * 2 * 16**3
 
 
 def test_a_loop_without_a_bound_counts_once_and_is_told():

@@ -20,7 +20,12 @@ def test_a_finished_run_says_so_and_changes_nothing(whole_run, capsys):
 
 def test_numbers_out_of_range_are_named(tmp_path):
   config = config_lib.load_config('quickstart:pretrain,smoke').to_dict()
-  for key, value in (('seed', -1), ('keep_checkpoints', 0), ('batch_size', -3)):
+  for key, value in (
+    ('seed', -1),
+    ('keep_checkpoints', 0),
+    ('accumulate', 0),
+    ('batch_size', -3),
+  ):
     with pytest.raises(UserError, match=f'config.{key} is {value}'):
       train.train({**config, key: value}, tmp_path)
   with pytest.raises(UserError, match='keep_every is 4 steps, no multiple'):

@@ -88,7 +88,7 @@ class _Counter:
     if one.opcode in _FREE or one.opcode.endswith(('-done', '-update')):
       return Costs()
     if one.opcode == 'while':
-      turns = self._count_turns(one.read('condition'))
+      turns = self._count_turns(one, body)
       inside = self.count(one.read('body')).add(
         self.count(one.read('condition'))
       )
@@ -109,16 +109,32 @@ class _Counter:
       hbm_bytes=_count_traffic(one, operands),
     )
 
-  def _count_turns(self, condition: str) -> int | None:
-    """Turns of a loop that counts up from 0 to a constant."""
-    body = self._module.computations[condition]
-    root = next(one for one in body.values() if one.is_root)
-    if root.opcode != 'compare' or 'direction=LT' not in root.attributes:
+  def _count_turns(self, loop: Instruction, outside: dict) -> int | None:
+    """Turns of a loop that counts up to a constant in constant steps.
+
+    The compiler unrolls some loops by two, so that a step need not be one.
+    """
+    condition = self._module.computations[loop.read('condition')]
+    root = _find_root(condition)
+    if root.opcode != 'compare' or root.read('direction') != 'LT':
       return None
-    bound = body.get(root.operands[-1])
-    if bound is None or bound.opcode != 'constant':
+    counter, bound = (condition.get(name) for name in root.operands)
+    place = counter and counter.read('index')
+    if place is None or _read_constant(bound) is None:
       return None
-    return int(bound.operands[0])
+    body = self._module.computations[loop.read('body')]
+    following = body[_find_root(body).operands[int(place)]]
+    steps = [
+      _read_constant(body.get(name))
+      for name in following.operands
+      if following.opcode == 'add'
+    ]
+    step = next((step for step in steps if step), None)
+    before = outside[loop.operands[0]]
+    first = 0
+    if before.opcode == 'tuple':
+      first = _read_constant(outside.get(before.operands[int(place)])) or 0
+    return step and -(-(_read_constant(bound) - first) // step)
 
   def _find_exchanges(
     self, one: Instruction, body: dict
@@ -204,7 +220,7 @@ class _Counter:
   def _count_written(self, name: str, shapes: tuple[Shape, ...]) -> list[float]:
     """Bytes that a fusion writes of each result: all, or a slice in place."""
     body = self._module.computations[name]
-    root = next(one for one in body.values() if one.is_root)
+    root = _find_root(body)
     if root.opcode == 'tuple' and len(root.operands) == len(shapes):
       roots = [body[operand] for operand in root.operands]
     elif len(shapes) == 1:
@@ -221,6 +237,18 @@ class _Counter:
     if one.opcode == 'fusion' and len(one.shapes) == 1:
       return self._count_written(one.read('calls'), one.shapes)[0]
     return _size(one.shapes)
+
+
+def _find_root(body: dict[str, Instruction]) -> Instruction:
+  return next(one for one in body.values() if one.is_root)
+
+
+def _read_constant(one: Instruction | None) -> int | None:
+  """Value of a whole number; None of anything else."""
+  if one is None or one.opcode != 'constant':
+    return None
+  value = one.operands[0]
+  return int(value) if value.lstrip('-').isdigit() else None
 
 
 def _size(shapes: tuple[Shape, ...]) -> float:
