@@ -16,8 +16,8 @@ from trainings import STEPS, load_ids
 from vbanana_jax import checkpoint, logs
 from vbanana_jax.errors import Preempted
 
-# Sums in another order: seen up to 2e-4 after twelve steps of Muon.
-TOLERANCE = 2e-3
+# Sums in another order: seen 4e-5 of the loss, 2e-4 of the gradient's norm.
+TOLERANCE = 1e-3
 
 
 @pytest.fixture(scope='module')
@@ -55,7 +55,7 @@ def assert_same_curve(workdir, whole_run):
 def load_runs(folder, number):
   """Ids of one process, by step: of the run that went on, of the fresh one."""
   lines = (folder / f'{number}' / 'ids.jsonl').read_text().splitlines()
-  rows = [json.loads(line) for line in lines]
+  rows = [json.loads(line) for line in lines if line]
   fresh = next(k for k, row in enumerate(rows) if row['step'] == 1)
   return [
     {row['step']: row['ids'] for row in part}
@@ -72,6 +72,12 @@ def test_together_they_read_what_one_would(found, whole_run):
   for parts in (resumed, fresh):
     for step in parts[0].keys() & parts[1].keys():
       assert parts[0][step] + parts[1][step] == whole[step]
+
+
+def test_processes_that_share_weights_read_the_same_rows(found):
+  for number in range(2):
+    rows = load_found(found[0], number)['rows']
+    assert rows == {'read': [0, 1, 2, 3], 'held': [10, 11, 12, 13]}
 
 
 def test_two_go_on_after_one(found, whole_run):

@@ -17,8 +17,8 @@ import faults
 import trainings
 
 EXAM_SCENES = 11
-# Their float sums came out in another order on another number of devices.
-EXAMINED = ('normals', 'semantic')
+# Counts, and a float sum that depended on the number of rows of a device.
+EXAMINED = ('semantic',)
 
 
 def paint_the_source(params, batch):
@@ -53,6 +53,18 @@ def examine() -> dict[str, dict]:
       'constant': constant.run(constant.fit(batches), batches),
     }
   return json.loads(json.dumps(found))
+
+
+def hold_rows() -> dict[str, list]:
+  """Rows of a batch that a process reads and holds where weights are split."""
+  import numpy as np
+
+  from vbanana_jax import sharding
+
+  mesh = sharding.build_mesh({'replica': 1, 'fsdp': 1, 'tensor': -1})
+  own = sharding.find_own_rows(4, mesh)
+  placed = sharding.put_batch({'x': np.arange(10, 14)[own]}, mesh)['x']
+  return {'read': own.tolist(), 'held': placed.addressable_data(0).tolist()}
 
 
 def compile_once() -> None:
@@ -108,6 +120,7 @@ def run(number: int, folder: pathlib.Path, port: int) -> None:
     f'--process-id={number}',
   )
   found['exam'] = examine()
+  found['rows'] = hold_rows()
   if number == 1:
     faults.get_signal('SIGTERM', '5')
   found['fresh'] = train('fresh')

@@ -119,7 +119,7 @@ def load_matching(run: pathlib.Path, params: Any) -> tuple[Any, str]:
   lines += [f'  skipped {name}: {why}' for name, why in skipped.items()]
   lines += [
     f'  missing {name}: {here[name].shape} here, not there'
-    for name in here.keys() - there.keys()
+    for name in sorted(here.keys() - there.keys())
   ]
   merged = here | traverse_util.flatten_dict(loaded, sep='/')
   return traverse_util.unflatten_dict(merged, sep='/'), '\n'.join(lines)

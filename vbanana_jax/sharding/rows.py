@@ -111,7 +111,9 @@ def put_batch(batch: dict, mesh: Mesh) -> dict:
       shape,
       split,
       [
-        jax.device_put(pieces[np.searchsorted(own, place[0].start)], device)
+        jax.device_put(
+          pieces[np.searchsorted(own, place[0].start or 0)], device
+        )
         for device, place in places.items()
       ],
     )
