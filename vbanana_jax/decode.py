@@ -30,13 +30,13 @@ from vbanana_jax.codecs import (
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers, files
+from vbanana_jax.report.pictures import SKY_M
 from vbanana_jax.tasks import prompts
 
 # Connected pixels of one label that cover less of a picture than this are
 # specks; the share below which the paper drops an instance.
 SPECK_SHARE = 2e-4
 _MOST_DROPPED = 0.5  # of a picture that is still taken for one of instances
-_SKY_M = 200.0  # farther is drawn as sky, and counted in the facts
 _TAU = 14.0  # 8-bit levels from the background
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 INSTANCE_DECODERS = {
@@ -126,7 +126,7 @@ def _decode_depth(reading, rgb, settings) -> Decoded:
       'depth_m percentiles': {
         str(p): float(x) for p, x in zip(_PERCENTILES, spread)
       },
-      f'share beyond {_SKY_M:g} m': float((depth_m > _SKY_M).mean()),
+      f'share from {SKY_M:g} m on': float((depth_m >= SKY_M).mean()),
       **_describe_distance(distance),
       'mean confidence': float(confidence.mean()),
     },
@@ -285,10 +285,7 @@ def decode_file(
   value = resizing.RESIZE[reading.task](found.value, shape)
   confidence = resizing.resize_nearest(found.confidence, shape)
   names, palette_u8 = _make_legend(reading, found)
-  shown = value
-  if reading.task == 'depth':  # 8 bits end at 412 m; such colours are sky
-    shown = np.where(value > _SKY_M, np.inf, value).astype(np.float32)
-  picture = answers.draw(reading.task, shown, under_u8, palette_u8, names)
+  picture = answers.draw(reading.task, value, under_u8, palette_u8, names)
   stem = f'{path.stem}_{reading.task}'
   facts = {
     'task': reading.task,
