@@ -42,6 +42,8 @@ def test_results_have_a_row_for_every_task(workdir):
     assert row['n'] == (8 if row['task'] in ('generate@2', 'edit@2') else 16)
   headline = next(r for r in results['rows'] if r['metric'] == 'delta1')
   assert headline['constant'] is not None
+  names = {r['metric'] for r in results['rows'] if r['task'] == 'generate@2'}
+  assert {'fd_random_conv', 'kid_random_conv', 'recall_random_conv'} <= names
   assert results['seconds_train_eval'] > 0
   assert set(results['phases']) == {'pretrain', 'tune'}
 
