@@ -98,7 +98,8 @@ def test_a_run_answers_a_benchmark_and_is_scored(workdir, tmp_path, capsys):
   assert (out / pictures[0]).stat().st_mtime_ns == first
   score = f'evaluate --predictions {out} {asked} --passes 2 --partial'
   assert cli.main(score.split()) == 0
-  found = json.loads((out / f'scores_{protocol.title}.json').read_text())
+  path = out / f'scores_{protocol.title}_2_passes.json'
+  found = json.loads(path.read_text())
   assert found['n'] == 2 and found['passes'] == 2
   assert 0 < found['metrics']['mean_deg']['value'] < 180
   assert 'first pass' in capsys.readouterr().out

@@ -196,6 +196,8 @@ def draw_labels(
   """
   ground = dim(photo_u8)
   shown = (labels >= 0) & (labels < len(colours_u8))
+  if not len(colours_u8):
+    return ground
   paint = np.asarray(colours_u8)[np.where(shown, labels, 0)]
   mixed = np.round(opacity * paint + (1.0 - opacity) * ground)
   picture = np.where(shown[..., None], mixed, ground).astype(np.uint8)
