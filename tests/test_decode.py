@@ -52,7 +52,7 @@ def test_depth_of_the_walk_and_of_another_map(tmp_path, capsys):
   argv = [image, '--task', 'depth', '--prompt', prompt]
   value, _, facts = run(tmp_path, *argv, '--near-m', '0', '--far-m', '10')
   np.testing.assert_allclose(value, metres, atol=0.05)
-  assert facts['colormap'] == 'plasma'
+  assert facts['colormap, rainbow if none is named'] == 'plasma'
   assert cli.main(['decode', *argv]) == 2
   assert '--near-m' in capsys.readouterr().err
 
@@ -108,6 +108,34 @@ def fails(tmp_path, capsys, *argv):
   assert error.count('\n') == 1 and error.startswith('vbanana: ')
   assert not out.exists()
   return error
+
+
+@pytest.mark.parametrize('decoder', ['paper', 'regions'])
+def test_nothing_there_is_an_answer(decoder, tmp_path):
+  image = save(tmp_path / 'none.png', np.zeros((H, W, 3)))
+  argv = [image, '--task', 'instance', '--decoder', decoder]
+  value, _, facts = run(tmp_path, *argv)
+  assert facts['instances'] == 0 and not value.any()
+
+
+@pytest.mark.parametrize(
+  'words, says',
+  [
+    ('--task depth --near-m 1', 'metres of its own'),
+    ('--task depth --prompt viridis --near-m 5 --far-m 5', 'no scale'),
+    ('--task depth --prompt viridis --near-m nan --far-m 5', 'no scale'),
+    ('--task depth --prompt viridis --near-m 5 --far-m inf', 'no scale'),
+    ('--task depth --prompt viridis --near-m -5 --far-m -1', 'no scale'),
+    ('--task depth --prompt viridis_r', 'cannot be read'),
+    ('--task depth --prompt in_magma', 'cannot be read'),
+    ('--task semantic --prompt a:red,b:blue --void-radius 0', 'above 0'),
+    ('--task semantic --prompt a:red,a:blue', 'two colours'),
+  ],
+)
+def test_settings_that_make_no_sense(words, says, tmp_path, capsys):
+  image = save(tmp_path / 'x.png', np.zeros((H, W, 3)))
+  argv = [word.replace('_m', ' m') for word in words.split()]
+  assert says in fails(tmp_path, capsys, image, *argv)
 
 
 def test_mistakes_are_one_line_and_write_nothing(tmp_path, capsys):

@@ -40,6 +40,7 @@ def test_right_answers_of_another_size_are_right(answered):
     assert low - 1e-9 <= got <= high + 1e-9
   assert (found['protocol'], found['version']) == (protocol.name, 1)
   assert found['n'] == 2 and set(protocol.headline) <= set(found['metrics'])
+  assert not any(found['odd_pictures'].values())
 
 
 def test_part_of_a_split_is_refused_unless_asked_for(answered):
@@ -87,7 +88,9 @@ def test_saco_is_the_mean_of_seven_subsets(tmp_path):
     metrics['pmf1']['value'] = k / 10
     result = {
       'protocol': title.removesuffix('_v1'),
+      'version': 1,
       'n': 3,
+      'passes': 1,
       'complete': True,
       'headline': ['pmf1'],
       'metrics': metrics,
@@ -125,6 +128,24 @@ def test_a_vote_outvotes_one_spoiled_pass(tmp_path):
   single = grading.grade(protocol, data, out, partial=True).results
   assert single['metrics'] == found['single_pass']
   assert single['single_pass'] is None
+
+
+def test_odd_pictures_are_counted(tmp_path, capsys):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark('instance', data)
+  painted.paint(protocol, data, out, scale=1, spoil=_tile)
+  argv = ['evaluate', '--predictions', str(out), '--data', str(data)]
+  assert cli.main([*argv, '--protocol', protocol.name]) == 0
+  printed = capsys.readouterr().out
+  assert '2 pictures of another aspect' in printed
+  assert '2 pictures of too many instances' in printed
+  assert 'nobody has said how many' in printed
+
+
+def _tile(rgb):
+  """Four hundred squares, too many for the decoder."""
+  tiles = np.random.default_rng(0).integers(60, 256, (10, 40, 3), np.uint8)
+  return tiles.repeat(8, 0).repeat(8, 1)
 
 
 @pytest.mark.parametrize(

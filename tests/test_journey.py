@@ -42,6 +42,8 @@ def test_results_have_a_row_for_every_task(workdir):
     assert row['n'] == (8 if row['task'] in ('generate@2', 'edit@2') else 16)
   headline = next(r for r in results['rows'] if r['metric'] == 'delta1')
   assert headline['constant'] is not None
+  names = {r['metric'] for r in results['rows'] if r['task'] == 'generate@2'}
+  assert {'fd_random_conv', 'kid_random_conv', 'recall_random_conv'} <= names
   assert results['seconds_train_eval'] > 0
   assert set(results['phases']) == {'pretrain', 'tune'}
 
@@ -96,7 +98,8 @@ def test_a_run_answers_a_benchmark_and_is_scored(workdir, tmp_path, capsys):
   assert (out / pictures[0]).stat().st_mtime_ns == first
   score = f'evaluate --predictions {out} {asked} --passes 2 --partial'
   assert cli.main(score.split()) == 0
-  found = json.loads((out / f'scores_{protocol.title}.json').read_text())
+  path = out / f'scores_{protocol.title}_2_passes.json'
+  found = json.loads(path.read_text())
   assert found['n'] == 2 and found['passes'] == 2
   assert 0 < found['metrics']['mean_deg']['value'] < 180
   assert 'first pass' in capsys.readouterr().out

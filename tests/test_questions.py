@@ -1,12 +1,13 @@
 """Questions of a protocol: stable, readable, and different in every pass."""
 
+import inspect
 import json
 
 import painted
 import pytest
 from PIL import Image
 
-from vbanana_jax import cli
+from vbanana_jax import cli, decode
 from vbanana_jax.data import protocols, questions, readers
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import prompts
@@ -73,3 +74,23 @@ def test_hash_of_ids_sees_order_and_names():
   a, b = (readers.Item(name, '') for name in 'ab')
   hashes = {protocols.hash_ids(x) for x in ([a, b], [b, a], [a], [])}
   assert len(hashes) == 4
+
+
+@pytest.mark.parametrize('title', protocols.list_protocols())
+def test_decoders_take_the_constants_of_their_protocol(title):
+  constants = dict(protocols.load_protocol(title).decoder or {'name': 'paper'})
+  decoder = decode.INSTANCE_DECODERS[constants.pop('name')]
+  assert constants.keys() <= inspect.signature(decoder).parameters.keys()
+
+
+@pytest.mark.parametrize('title', protocols.list_protocols())
+def test_headlines_are_what_the_protocol_says(title):
+  protocol = protocols.load_protocol(title)
+  assert protocol.alignment == 'none'
+  assert not any(name.startswith('aligned_') for name in protocol.headline)
+  if protocol.task in ('depth', 'normals'):
+    # Depth is pooled under names of its own, normals averaged under others.
+    other = 'pooled_' if protocol.task == 'depth' else 'image_'
+    usual = 'image' if protocol.task == 'depth' else 'pixel'
+    expected = protocol.pooling != usual
+    assert {n.startswith(other) for n in protocol.headline} == {expected}

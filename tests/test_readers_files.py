@@ -171,7 +171,7 @@ def test_ids_and_names():
 
 
 def test_depth_has_no_hole_but_zero():
-  depth_m = np.array([[1.0, np.nan], [np.inf, 1e300], [0.0, 3.0]])
+  depth_m = np.array([[1.0, 0.0], [np.inf, 1e300], [0.0, 3.0]])
   made = base.make_depth_m(depth_m, 'file', median_m=(1, 3))
   assert made.dtype == np.float32
   np.testing.assert_array_equal(made, [[1, 0], [0, 0], [0, 3]])
@@ -183,6 +183,10 @@ def test_depth_has_no_hole_but_zero():
   )
   refused(
     lambda: base.make_depth_m(-depth_m, 'f.png', median_m=(1, 3)), 'negative'
+  )
+  depth_m[0, 1] = np.nan
+  refused(
+    lambda: base.make_depth_m(depth_m, 'f.png', median_m=(1, 3)), 'NaN depth'
   )
 
 

@@ -118,9 +118,7 @@ class Answerer:
     for question in tqdm.tqdm(wanted, desc=protocol.title, unit='picture'):
       if (out / question.file).exists():
         continue
-      compiled = self._compile(
-        protocol.seeds[0] + question.repeat, protocol.sampler['steps'], 1.0
-      )
+      compiled = self._compile(question.seed, protocol.sampler['steps'], 1.0)
       photo = reader.load_image(question.item)
       grid = predict.make_grid(
         *photo.shape[:2],

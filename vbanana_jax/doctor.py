@@ -17,6 +17,7 @@ from vbanana_jax.grading.tasks import get_shape
 _SHOWN = 5  # damaged files that are listed one by one
 # Correlations beyond this, on the wrong side, are not chance.
 _MIRRORED = 0.2
+_MOST_BEYOND = 0.5  # of measured pixels; more means another unit
 _FEW = 4  # pictures below which a sample proves nothing about axes
 
 
@@ -61,8 +62,10 @@ def examine(
 def make_text(protocol: protocols.Protocol, findings: Iterable[Finding]) -> str:
   """The report: one finding a line, faults marked."""
   findings = list(findings)
-  faults = sum(finding.is_fault for finding in findings)
-  verdict = f'{faults} faults' if faults else 'no fault found'
+  faults = sum(bool(finding.is_fault) for finding in findings)
+  verdict = (
+    f'{faults} fault{"s" * (faults > 1)}' if faults else 'no fault found'
+  )
   lines = [
     f'  {"FAULT" if finding.is_fault else "ok   "}  {finding.text}'
     for finding in findings
@@ -102,7 +105,7 @@ def _check_sample(protocol, reader, sample) -> Iterator[Finding]:
     yield Finding(True, f'{len(damaged) - _SHOWN} more cannot be read')
   yield Finding(not truths, f'{len(truths)} of {len(chosen)} opened are sound')
   if truths:
-    yield from _CHECKS[protocol.task](truths)
+    yield from _CHECKS[protocol.task](protocol, truths)
 
 
 def _load(reader: readers.Reader, item: readers.Item) -> dict[str, np.ndarray]:
@@ -117,10 +120,16 @@ def _load(reader: readers.Reader, item: readers.Item) -> dict[str, np.ndarray]:
   return truth
 
 
-def _check_depth(truths) -> Iterator[Finding]:
+def _check_depth(protocol, truths) -> Iterator[Finding]:
   depths = [t['depth_m'][t['depth_m'] > 0] for t in truths]
   measured = np.mean([(t['depth_m'] > 0).mean() for t in truths])
   yield Finding(measured == 0, f'{measured:.1%} of pixels are measured')
+  if measured and protocol.cap_m:
+    beyond = np.mean(np.concatenate(depths) > protocol.cap_m)
+    yield Finding(
+      beyond > _MOST_BEYOND,
+      f'{beyond:.1%} of them lie beyond the cap of {protocol.cap_m:g} m',
+    )
   if measured:
     low, median, high = np.percentile(np.concatenate(depths), (1, 50, 99))
     yield Finding(
@@ -137,7 +146,8 @@ def _check_depth(truths) -> Iterator[Finding]:
     )
 
 
-def _check_normals(truths) -> Iterator[Finding]:
+def _check_normals(protocol, truths) -> Iterator[Finding]:
+  del protocol
   valid = np.mean([t['normals'].any(-1).mean() for t in truths])
   yield Finding(valid == 0, f'{valid:.1%} of pixels have a normal')
   if not valid or len(truths) < _FEW:
@@ -157,7 +167,8 @@ def _check_normals(truths) -> Iterator[Finding]:
     )
 
 
-def _check_semantic(truths) -> Iterator[Finding]:
+def _check_semantic(protocol, truths) -> Iterator[Finding]:
+  del protocol
   labels = np.concatenate([t['semantic'].ravel() for t in truths])
   used = np.unique(labels[labels != 255])
   share = (labels != 255).mean()
@@ -165,7 +176,8 @@ def _check_semantic(truths) -> Iterator[Finding]:
   yield Finding(False, f'classes met: {", ".join(map(str, used))}')
 
 
-def _check_referring(truths) -> Iterator[Finding]:
+def _check_referring(protocol, truths) -> Iterator[Finding]:
+  del protocol
   shares = np.array([t['mask'].mean() for t in truths])
   yield Finding(
     bool((shares == 0).all()),
@@ -174,7 +186,8 @@ def _check_referring(truths) -> Iterator[Finding]:
   )
 
 
-def _check_instance(truths) -> Iterator[Finding]:
+def _check_instance(protocol, truths) -> Iterator[Finding]:
+  del protocol
   counts = [int(t['masks'].any((2, 3)).sum(1).max()) for t in truths]
   yield Finding(
     False,

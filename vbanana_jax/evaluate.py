@@ -22,6 +22,7 @@ from vbanana_jax import (
   weights,
 )
 from vbanana_jax.data import build, exam, sources
+from vbanana_jax.metrics import generation
 from vbanana_jax.step import make_painter
 from vbanana_jax.tasks import TASKS
 
@@ -172,19 +173,31 @@ def make_constants(
 def make_rows(
   trial: Trial, scores: evaluators.Scores, constants: dict[str, float]
 ) -> list[dict[str, Any]]:
-  """One row a metric, as results.json keeps them; NaN becomes null."""
+  """One row a metric, as results.json keeps them; NaN becomes null.
+
+  Metrics of sets of pictures need every picture's features, and have no
+  interval: drawing one picture twice would spoil its neighbours.
+  """
   task = TASKS[trial.task]
+  metrics, none = dict(scores.metrics), (None, None)
+  if 'painted_features' in scores.states:
+    of_sets = generation.compare_features(
+      scores.states['real_features'],
+      scores.states['painted_features'],
+      space='random_conv',
+    )
+    metrics = {**of_sets, **metrics}
   return [
     {
       'task': trial.name,
       'metric': name,
-      'value': logs.to_number(scores.metrics[name]),
-      'interval': [logs.to_number(x) for x in scores.intervals[name]],
+      'value': logs.to_number(value),
+      'interval': [logs.to_number(x) for x in scores.intervals.get(name, none)],
       'constant': logs.to_number(constants.get(name)),
       'better': task.metrics.get(name),
       'n': scores.n,
     }
-    for name in scores.metrics
+    for name, value in metrics.items()
   ]
 
 

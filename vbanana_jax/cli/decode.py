@@ -17,8 +17,12 @@ def add_verb(verbs) -> None:
     epilog='Examples: vbanana decode depth.png --task depth;  vbanana decode '
     'masks.png --task semantic --prompt \'{"cat": "red", "dog": #0000ff}\'',
   )
-  verb.add_argument('image', nargs='+', type=pathlib.Path)
-  verb.add_argument('--task', required=True, choices=TASKS)
+  verb.add_argument(
+    'image', nargs='+', type=pathlib.Path, help='a PNG, JPEG or WebP file'
+  )
+  verb.add_argument(
+    '--task', required=True, choices=TASKS, help='what the picture shows'
+  )
   verb.add_argument(
     '--prompt',
     default='',
@@ -30,7 +34,12 @@ def add_verb(verbs) -> None:
     type=pathlib.Path,
     help='what was painted about: values are brought to its size',
   )
-  verb.add_argument('--out', type=pathlib.Path, default=pathlib.Path('decoded'))
+  verb.add_argument(
+    '--out',
+    type=pathlib.Path,
+    default=pathlib.Path('decoded'),
+    help='folder of the files (default: decoded)',
+  )
   verb.add_argument(
     '--near-m', type=float, help='nearest depth of an alternate colour map'
   )
@@ -51,7 +60,12 @@ def add_verb(verbs) -> None:
     default='regions',
     help='of instances: the appendix of the paper, or our own (default)',
   )
-  verb.add_argument('--max-instances', type=flags.at_least(1), default=64)
+  verb.add_argument(
+    '--max-instances',
+    type=flags.at_least(1),
+    default=64,
+    help='more than these are refused (default: 64)',
+  )
   verb.set_defaults(run=run_decode)
 
 

@@ -48,6 +48,12 @@ def add_verb(verbs) -> None:
 def run_evaluate(args, rest) -> int:
   benchmark = ('predictions', 'protocol', 'data')
   given = [name for name in benchmark if getattr(args, name) is not None]
+  if given and args.level:
+    raise UserError('--level is of the exam, and --predictions are not on it')
+  if args.workdir and (args.partial or args.against or args.passes):
+    raise UserError(
+      '--partial, --against and --passes are of --predictions, not of --workdir'
+    )
   if args.workdir and not given:
     distributed.start(args)
     from vbanana_jax import results
@@ -79,7 +85,9 @@ def _grade(args) -> int:
     passes=args.passes,
     partial=args.partial,
   )
-  path = args.predictions / f'{scores.PREFIX}{protocol.title}.json'
+  passes = grade.results['passes']
+  suffix = f'_{passes}_passes' if passes > 1 else ''
+  path = args.predictions / f'{scores.PREFIX}{protocol.title}{suffix}.json'
   comparison = other and grading.compare(grade, *other)
   scores.save_scores(grade, path)
   print(scores.make_table(grade.results))

@@ -2,11 +2,24 @@
 
 from vbanana_jax.codecs import (
   colormaps,
+  components,
   depth,
+  flood,
   instances,
   masks,
   normals,
   palettes,
+  regions,
 )
 
-__all__ = ['colormaps', 'depth', 'instances', 'masks', 'normals', 'palettes']
+__all__ = [
+  'colormaps',
+  'components',
+  'depth',
+  'flood',
+  'instances',
+  'masks',
+  'normals',
+  'palettes',
+  'regions',
+]

@@ -1,7 +1,6 @@
 """The paper's instance decoder: seeded flood fill by colour."""
 
 import functools
-import itertools
 import math
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vbanana_jax.codecs import components, regions
 
-_BLOCK = 16  # pixels that leave the queue at once; 4 to 32 cost the same
+_BLOCK = 16  # pixels that leave the queue at once
 _WINDOW = 1024  # pixels searched at once for a seed
 _UNREAD, _NEVER = -1, -2
 
@@ -22,17 +21,12 @@ def _squared(a, b):
   return sum(jnp.square(x - y) for x, y in zip(a, b))
 
 
-def _find_tight(planes, limit):
-  """True where any two colours of the 3x3 neighbourhood are within `limit`."""
-  around = ((0, 0), *components.NEIGHBOURS[8])
-  views = [
-    tuple(components.shift(plane, offset, -(2**12)) for plane in planes)
-    for offset in around
-  ]
-  tight = jnp.ones(planes[0].shape, bool)
-  for a, b in itertools.combinations(views, 2):
-    tight &= _squared(a, b) <= limit
-  return tight
+def _find_tight(levels, limit):
+  """True where the 3x3 neighbourhood varies by `limit` or less a channel."""
+  window, step = (3, 3, 1), (1, 1, 1)
+  high = jax.lax.reduce_window(levels, 0, jax.lax.max, window, step, 'SAME')
+  low = jax.lax.reduce_window(levels, 255, jax.lax.min, window, step, 'SAME')
+  return jnp.all(high - low <= limit, -1)
 
 
 def find_promising(
@@ -51,7 +45,7 @@ def find_promising(
   within `2 * tau`. Chains do not touch each other's floods. No flood
   survives in a chain of fewer than `min_area_px` pixels, or of fewer than
   `min_inner_px` that can lie inside a flood: those in the chain with all
-  neighbours, where any two of the nine are within `2 * tau`.
+  neighbours, where no channel varies by more than `2 * tau`.
 
   Returns the pixels left, and whether the chains were found to the end.
   """
@@ -61,7 +55,7 @@ def find_promising(
     unread, planes, lambda a, b: _squared(a, b) <= limit, offsets
   )
   chain, converged = components.label_links(unread, links, offsets)
-  inner = regions.find_inner(chain) & _find_tight(planes, limit)
+  inner = regions.find_inner(chain) & _find_tight(levels, 2 * tau)
   promising = components.count_pixels(chain) >= min_area_px
   promising &= components.count_pixels(chain, inner) >= min_inner_px
   left = promising.at[chain].get(mode='fill', fill_value=False)
@@ -238,15 +232,16 @@ def decode_flood(
   """
   rgb = jnp.asarray(rgb, jnp.float32)
   h, w = rgb.shape[:2]
-  levels = jnp.round(jnp.clip(rgb, 0, 1) * 255).astype(jnp.int32)
-  paper = jnp.round(jnp.clip(jnp.asarray(background), 0, 1) * 255)
-  paper = paper.astype(jnp.int32)
-  from_paper = jnp.sum(jnp.square(levels - paper), -1)
+  levels, ground = (
+    jnp.round(x).astype(jnp.int32)
+    for x in regions.to_levels(rgb, jnp.asarray(background, jnp.float32))
+  )
+  from_ground = jnp.sum(jnp.square(levels - ground), -1)
   # A product like 2e-4 * 250000 may end a little above the whole number.
   min_area_px = max(math.ceil(min_share * h * w - 1e-6), 1)
   promising, settled = find_promising(
     levels,
-    from_paper >= math.ceil(tau**2),
+    from_ground >= math.ceil(tau**2),
     tau=tau,
     offsets=offsets,
     min_area_px=min_area_px,
@@ -263,7 +258,7 @@ def decode_flood(
   )
   return regions.make_regions(
     levels.astype(jnp.float32),
-    paper.astype(jnp.float32),
+    ground.astype(jnp.float32),
     regions.merge_parts(parts, tau, gamma),
     max_instances=max_instances,
     overflow=overflow,

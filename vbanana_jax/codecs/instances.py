@@ -47,51 +47,76 @@ def _window(image, combine, start):
   )
 
 
+def _span(image):
+  """Range of the 3x3 neighbourhood, in the channel where it is largest."""
+  high = _window(image, jax.lax.max, -jnp.inf)
+  low = _window(image, jax.lax.min, jnp.inf)
+  return jnp.max(high - low, -1)
+
+
 def _gap(a, b):
   return jnp.sqrt(jnp.sum(jnp.square(a - b), -1))
 
 
-def find_flat(levels, on, low_limit, high_limit, factor):
-  smooth = _window(levels, jax.lax.add, 0.0) / 9.0
-  high = _window(smooth, jax.lax.max, -jnp.inf)
-  low = _window(smooth, jax.lax.min, jnp.inf)
-  span = jnp.max(high - low, -1)
-  bins = jnp.where(on, 256, span.astype(jnp.int32))
+def find_flat(
+  levels: Float[Array, 'h w 3'],
+  smooth: Float[Array, 'h w 3'],
+  painted: Bool[Array, 'h w'],
+  bounds: tuple[float, float],
+) -> Bool[Array, 'h w']:
+  """True inside of areas: where the neighbourhood hardly varies.
+
+  Either the 3x3 means around a pixel hardly vary (in noise) or the pixels
+  themselves (in what is 3 pixels thick). How much is allowed follows from the
+  picture, within `bounds`, in levels: 2.5 times the median of the painted
+  pixels, so that noise does not count as a border, nor a soft border as noise.
+  """
+  span = _span(smooth)
+  bins = jnp.where(painted, jnp.minimum(span, 255).astype(jnp.int32), 256)
   counts = jnp.zeros(256, jnp.int32).at[bins.ravel()].add(1, mode='drop')
-  total = jnp.cumsum(counts)
-  median = jnp.argmax(2 * total >= total[-1]) + .5
-  limit = jnp.clip(factor * median, low_limit, high_limit)
-  return smooth, span < limit
+  below = jnp.cumsum(counts)
+  median = jnp.argmax(2 * below >= below[-1]) + 0.5
+  limit = jnp.clip(2.5 * median, *bounds)
+  return jnp.minimum(span, _span(levels)) < limit
 
 
-def grow(levels, part, colour, limit, max_steps):
-  """Unknown (part -1) pixels adopt the neighbour's part with nearest carried
-  colour within limit."""
-  offsets = components.NEIGHBOURS[8]
-  planes = tuple(levels[..., c] for c in range(3))
+def grow(
+  levels: Float[Array, 'h w 3'],
+  part: Int[Array, 'h w'],
+  colour: Float[Array, 'h w 3'],
+  limit: float,
+  max_steps: int,
+) -> tuple[Int[Array, 'h w'], Float[Array, 'h w 3'], Bool[Array, '']]:
+  """Spreads parts to the pixels that have none (-1), one pixel a step.
+
+  A pixel takes the part of the neighbour with the nearest `colour`, where
+  that is within `limit`; and it takes over that colour, not its own: a border
+  that fades from one part to another then divides where it is half-way.
+  Returns parts, colours, and whether nothing is left to do.
+  """
+  planes = tuple(levels[..., channel] for channel in range(3))
 
   def step(state):
-    part, carried, _, count = state
-    best = jnp.full(part.shape, limit**2, jnp.float32)
-    new, held = part, carried
-    for offset in offsets:
+    part, held, _, count = state
+    nearest = jnp.full(part.shape, limit**2, jnp.float32)
+    new_part, new_held = part, held
+    for offset in components.NEIGHBOURS[8]:
       there = components.shift(part, offset, -1)
-      theirs = tuple(components.shift(c, offset, 0.0) for c in carried)
+      theirs = tuple(components.shift(plane, offset, 0.0) for plane in held)
       gap = sum(jnp.square(a - b) for a, b in zip(planes, theirs))
-      better = (part < 0) & (there >= 0) & (gap <= best)
-      best = jnp.where(better, gap, best)
-      new = jnp.where(better, there, new)
-      held = tuple(jnp.where(better, a, b) for a, b in zip(theirs, held))
-    return new, held, jnp.any(new != part), count + 1
+      takes = (part < 0) & (there >= 0) & (gap <= nearest)
+      nearest = jnp.where(takes, gap, nearest)
+      new_part = jnp.where(takes, there, new_part)
+      new_held = tuple(jnp.where(takes, a, b) for a, b in zip(theirs, new_held))
+    return new_part, new_held, jnp.any(new_part != part), count + 1
 
   def unfinished(state):
     return state[2] & (state[3] < max_steps)
 
-  carried = tuple(colour[..., c] for c in range(3))
-  part, carried, _, _ = jax.lax.while_loop(
-    unfinished, step, (part, carried, jnp.asarray(True), 0)
-  )
-  return part, jnp.stack(carried, -1)
+  held = tuple(colour[..., channel] for channel in range(3))
+  start = part, held, jnp.asarray(True), jnp.int32(0)
+  part, held, changed, _ = jax.lax.while_loop(unfinished, step, start)
+  return part, jnp.stack(held, -1), ~changed
 
 
 def decode_regions(
@@ -99,47 +124,89 @@ def decode_regions(
   background: Float[ArrayLike, '3'],
   *,
   tau: float = 14.0,
-  flat: float = 30.0,
-  low_flat: float = 12.0, factor=2.5,
+  flat_bounds: tuple[float, float] = (12.0, 30.0),
   near: float = 40.0,
+  merge_tau: float = 20.0,
+  gamma: float = 3.5,
   min_share: float = 2e-4,
   min_inner_share: float = 0.1,
-  gamma: float = 3.0,
-  merge_tau: float = 20.0,
   max_instances: int = 64,
   max_parts: int = 256,
   max_steps: int = 64,
 ) -> regions.Regions:
-  levels = 255 * jnp.clip(jnp.asarray(rgb, jnp.float32), 0, 1)
-  background = 255 * jnp.asarray(background, jnp.float32)
+  """Reads the instances of one picture from their flat insides outwards.
+
+  Connected flat pixels off the background are cores, whatever colours they
+  run through; small and thin cores are dropped; cores of one colour that lie
+  near each other are one instance. The pixels left, borders and tails, join
+  the neighbour with the nearest colour: first those with a near one, step by
+  step, then all. At last small instances are dropped.
+
+  Args:
+    rgb: in [0, 1].
+    background: its colour. What counts is the mean of the pixels near it, as
+      the painted background may be some levels off.
+    tau: nearer than this to the background is background. This and all
+      distances below are in levels 0..255.
+    flat_bounds: see `find_flat`.
+    near: what counts as a near colour for pixels outside of cores.
+    merge_tau: between mean colours of cores that are merged.
+    gamma: how much larger than their two boxes the box of merged cores is.
+      A smaller one keeps apart instances that share a colour.
+    min_share: smaller instances, as a share of the picture, are dropped.
+    min_inner_share: and cores of which a 3x3 erosion leaves less than this.
+    max_instances: static bound; see `Regions.overflow`.
+    max_parts: static bound on cores.
+    max_steps: of growth, each time; where borders are wider than this, see
+      `Regions.converged`.
+
+  Source: ours; the last steps follow Vision Banana, appendix A.
+  """
+  rgb = jnp.asarray(rgb, jnp.float32)
+  named = jnp.asarray(background, jnp.float32)
+  levels, named = regions.to_levels(rgb, named)
   h, w = levels.shape[:2]
-  n = h * w
-  min_area_px = max(math.ceil(min_share * n - 1e-6), 1)
-  on = _gap(levels, background) < tau
-  mean = jnp.sum(levels * on[..., None], (0, 1)) / jnp.maximum(on.sum(), 1)
-  paper = jnp.where(on.any(), mean, background)
-  smooth, is_flat = find_flat(levels, on, low_flat, flat, factor)
-  on = _gap(smooth, paper) < tau
-  labels, converged = components.label_components(is_flat & ~on)
-  area = components.count_pixels(labels)
-  inner = components.count_pixels(labels, regions.find_inner(labels))
-  kept = (area >= max(min_area_px // 4, 1)) & (inner >= min_inner_share * area)
-  cores, overflow = regions.make_parts(
-    jnp.round(smooth).astype(jnp.int32), labels, kept,
-    min_area_px=max(min_area_px // 4, 1), max_parts=max_parts,
+  min_area_px = max(math.ceil(min_share * h * w - 1e-6), 1)
+  min_core_px = max(min_area_px // 4, 1)
+  empty = _gap(levels, named) < tau
+  total = jnp.sum(levels * empty[..., None], (0, 1))
+  ground = jnp.where(empty.any(), total / jnp.maximum(empty.sum(), 1), named)
+
+  smooth = _window(levels, jax.lax.add, 0.0) / 9.0
+  flat = find_flat(levels, smooth, ~empty, flat_bounds)
+  empty = _gap(smooth, ground) < tau
+  cores, settled = components.label_components(flat & ~empty)
+  area = components.count_pixels(cores)
+  inner = components.count_pixels(cores, regions.find_inner(cores))
+  kept = (area >= min_core_px) & (inner >= min_inner_share * area)
+  # Parts are numbered from 0; the background is one after the last.
+  parts, overflow = regions.make_parts(
+    _round(smooth), cores, kept, min_area_px=min_core_px, max_parts=max_parts
   )
-  cores = regions.merge_parts(cores, merge_tau, gamma)
-  part = jnp.where(on & is_flat, max_parts, jnp.where(cores.part < max_parts, cores.part, -1))
-  part, carried = grow(levels, part, smooth, near, max_steps)
-  part, carried = grow(levels, part, carried, jnp.inf, max_steps)
-  part = jnp.where(part < 0, max_parts, part)
-  labels = jnp.where(part < max_parts, part, n)
-  kept = components.count_pixels(labels) >= min_area_px
+  part = regions.merge_parts(parts, merge_tau, gamma).part
+  part = jnp.where(part == max_parts, -1, part)
+  part = jnp.where(flat & empty, max_parts, part)
+
+  part, colour, _ = grow(levels, part, smooth, near, max_steps)
+  part, colour, grown = grow(levels, part, colour, jnp.inf, max_steps)
+  labels = jnp.where((part < 0) | (part == max_parts), h * w, part)
   parts, _ = regions.make_parts(
-    jnp.round(levels).astype(jnp.int32), labels, kept,
-    min_area_px=min_area_px, max_parts=max_parts,
+    _round(levels),
+    labels,
+    components.count_pixels(labels) >= min_area_px,
+    min_area_px=min_area_px,
+    max_parts=max_parts,
   )
   return regions.make_regions(
-    levels, paper, parts, max_instances=max_instances, overflow=overflow,
-    converged=converged, own=_gap(levels, carried),
+    levels,
+    ground,
+    parts,
+    max_instances=max_instances,
+    overflow=overflow,
+    converged=settled & grown,
+    own=_gap(levels, colour),
   )
+
+
+def _round(levels):
+  return jnp.round(levels).astype(jnp.int32)

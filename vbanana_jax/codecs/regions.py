@@ -10,6 +10,8 @@ from vbanana_jax.codecs import components
 
 # Sums of 8-bit levels over all pixels fit in uint32 up to here.
 MAX_PIXELS = 2**24
+# Squared levels: means at exactly the limit are within it, however rounded.
+_SLACK = 0.01
 
 
 class Regions(NamedTuple):
@@ -46,6 +48,14 @@ class Parts(NamedTuple):
   area_px: Int[Array, 'k']
   total: Float[Array, 'k 3']
   box_px: Int[Array, 'k 4']
+
+
+def to_levels(
+  rgb: Float[Array, 'h w 3'], background: Float[Array, '3']
+) -> tuple[Float[Array, 'h w 3'], Float[Array, '3']]:
+  """Picture and background in levels 0..255; NaN becomes background."""
+  rgb = jnp.where(jnp.isnan(rgb), background, rgb)
+  return 255 * jnp.clip(rgb, 0, 1), 255 * jnp.clip(background, 0, 1)
 
 
 def find_inner(labels: Int[Array, 'h w']) -> Bool[Array, 'h w']:
@@ -89,26 +99,19 @@ def make_parts(
   flat = part.ravel()
   row, column = jnp.indices((h, w), jnp.int32).reshape(2, n)
 
-  def total(values):
-    return jnp.zeros(max_parts, values.dtype).at[flat].add(values, mode='drop')
-
-  def lowest(values, start):
-    return (
-      jnp.full(max_parts, start, jnp.int32).at[flat].min(values, mode='drop')
-    )
-
   planes = levels.reshape(n, 3).T.astype(jnp.uint32)
+  sums = jnp.stack([jnp.ones(n, jnp.uint32), *planes], -1)
+  sums = jnp.zeros((max_parts, 4), jnp.uint32).at[flat].add(sums, mode='drop')
+  # The least of -1 - row is -1 - the largest row.
+  ends = jnp.stack([row, column, -1 - row, -1 - column], -1)
+  box = jnp.full((max_parts, 4), max(h, w), jnp.int32)
+  box = box.at[flat].min(ends, mode='drop')
   parts = Parts(
     part=part,
-    area_px=total(jnp.ones(n, jnp.int32)),
-    total=jnp.stack([total(p) for p in planes], -1).astype(jnp.float32),
-    box_px=jnp.stack(
-      [
-        lowest(row, h), lowest(column, w),
-        -lowest(-row - 1, 0), -lowest(-column - 1, 0),
-      ], -1,
-    ),
-  )  # fmt: skip
+    area_px=sums[:, 0].astype(jnp.int32),
+    total=sums[:, 1:].astype(jnp.float32),
+    box_px=jnp.where(sums[:, :1] > 0, box * jnp.array([1, 1, -1, -1]), 0),
+  )
   return parts, jnp.sum(kept) > max_parts
 
 
@@ -143,7 +146,7 @@ def merge_parts(parts: Parts, tau: float, gamma: float) -> Parts:
     both = _size(_join_boxes(box[:, None], box))
     near = both <= gamma * (_size(box)[:, None] + _size(box))
     full = area > 0
-    return near & (gap <= tau**2) & later & full[:, None] & full
+    return near & (gap <= tau**2 + _SLACK) & later & full[:, None] & full
 
   def join(state):
     number, area, total, box, pairs = state
@@ -185,7 +188,7 @@ def measure_confidence(
   start = jnp.zeros(ids.shape), jnp.full(ids.shape, jnp.inf)
   mine, other = jax.lax.fori_loop(0, count + 1, compare, start)
   mine = mine if own is None else own
-  # With no other colour there is the distance to the own one, against grey.
+  # Where there is no other colour, one as far as a whole channel is assumed.
   other = jnp.where(jnp.isinf(other), 255.0, other)
   return jnp.clip((other - mine) / jnp.maximum(other + mine, 1e-6), 0.0, 1.0)
 

@@ -32,16 +32,17 @@ class Protocol:
     ids_sha256: digest of the ids in order (see `hash_ids`); None where the
       real files were never seen.
     verified: whether the reader was checked on real files.
-    image_size: what a generator is shown, in words.
+    image_size: what a generator is shown, for readers.
     resampling: how decoded values are brought to the truth's size:
       'nearest', or 'smooth' (bilinear among finite values).
-    crop: pixels that count: see `grading.make_crop`; None for all.
+    crop: pixels that count: see `metrics.crops.make_crop`; None for all.
     near_m: truths must be farther than this.
     cap_m: and nearer than this; None for no cap.
     clamp_m: predictions are moved into this range.
-    alignment: 'none': metres and axes as they come.
-    pooling: 'image' for means over images, 'pixel' for one pool of pixels,
-      where the headline metric knows both.
+    alignment: of the headline metrics, for readers: 'none' means metres and
+      axes as they come. Aligned scores have names of their own.
+    pooling: of the headline metrics, for readers: 'image' for means over
+      images, 'pixel' for one pool of pixels.
     classes: names with the colours that the prompt gives them.
     background: colour of all that has no class or is not asked for.
     void_radius: 8-bit levels; a colour farther from all of the legend has no
@@ -50,7 +51,8 @@ class Protocol:
     prompt: with {legend} or {phrase} filled in.
     sampler: steps that our own network samples in; 0 is one pass.
     passes: pictures a question; several are put to the vote.
-    seeds: of noise and of re-drawn legends.
+    seeds: of noise and of re-drawn legends, one a pass; see
+      `questions.get_seed`.
     headline: metrics that the tables show, the first one first.
     known_difference: from what the paper or its rivals did, in words.
   """

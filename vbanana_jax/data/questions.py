@@ -1,8 +1,9 @@
 """What a protocol asks: the instruction of every example, for any generator.
 
-Pass 0 asks in the protocol's own words and colours. Each further pass deals
-the colours anew, so that a generator that mixes up colours and names does so
-in another way each time, and a vote can tell.
+Pass 0 asks in the protocol's own words and colours. Each further pass has a
+seed of its own, and deals the colours of a legend anew, so that a generator
+that mixes up colours and names does so in another way each time, and a vote can
+tell.
 """
 
 import json
@@ -34,13 +35,13 @@ class Question(NamedTuple):
   Attributes:
     file: name of the painted picture; a suffix of .jpg or .webp does as well.
     item: the example.
-    repeat: the pass, from 0.
+    seed: of the generator's noise, another one in every pass.
     asked: its instruction.
   """
 
   file: str
   item: Item
-  repeat: int
+  seed: int
   asked: Asked
 
 
@@ -93,7 +94,18 @@ def make_questions(
   for item in reader.items:
     for repeat in range(passes):
       name = name_painted(item, repeat)
-      yield Question(f'{name}.png', item, repeat, ask(protocol, item, repeat))
+      yield Question(
+        f'{name}.png',
+        item,
+        get_seed(protocol, repeat),
+        ask(protocol, item, repeat),
+      )
+
+
+def get_seed(protocol: Protocol, repeat: int) -> int:
+  """The seed of a pass; after those of the protocol they count on."""
+  beyond = max(repeat - len(protocol.seeds) + 1, 0)
+  return protocol.seeds[repeat - beyond] + beyond
 
 
 def name_painted(item: Item, repeat: int) -> str:
@@ -123,6 +135,7 @@ def save_questions(
       'id': item.id,
       'image': str(image),
       'prompt': question.asked.prompt,
+      'seed': question.seed,
       'task': protocol.task,
       'protocol': protocol.title,
     }
@@ -135,7 +148,7 @@ def save_questions(
 def open_reader(protocol: Protocol, root: pathlib.Path) -> Reader:
   """The protocol's benchmark in a folder; UserError where it is not one."""
   if not root.is_dir():
-    raise UserError(f'--data {root}: no such folder')
+    raise UserError(f'{root}: no such folder')
   return protocol.open(root)
 
 
@@ -150,7 +163,7 @@ def _deal(
   """
   if not repeat or not colours:
     return colours
-  rng = keys.make_rng(protocol.seeds[0], protocol.title, repeat)
+  rng = keys.make_rng(get_seed(protocol, repeat), protocol.title)
   if len(colours) > 1:
     return [colours[i] for i in rng.permutation(len(colours))]
   ground = protocol.background or (0, 0, 0)

@@ -4,6 +4,7 @@ Each picture is decoded at the size it was painted; the numbers, never the
 colours, are brought to the truth's size.
 """
 
+import collections
 import datetime
 import pathlib
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from vbanana_jax.metrics import bootstrap
 from vbanana_jax.tasks import votes
 
 _RESAMPLES = 1000
+_MOST_STRETCHED = 1.1  # sizes of generators are multiples; more is another crop
 
 
 class Grade(NamedTuple):
@@ -63,11 +65,12 @@ def grade(
     raise UserError(
       f'{lack}; --partial scores what is there and marks the result as partial'
     )
-  single, voted = [], []
+  single, voted, agreed = [], [], []
+  odd: collections.Counter[str] = collections.Counter()
   for item in tqdm.tqdm(items, desc=protocol.title, unit='example'):
     truth = reader.load_truth(item)
     values = [
-      read_painted(protocol, item, repeat, path, tasks.get_shape(truth))
+      read_painted(protocol, item, repeat, path, tasks.get_shape(truth), odd)
       for repeat, path in enumerate(found[item.id])
     ]
     make_states = tasks.TASKS[protocol.task].make_states
@@ -75,6 +78,7 @@ def grade(
     if passes > 1:
       answer = votes.vote(protocol.task, values)
       voted.append(make_states(answer, truth, protocol))
+      agreed.append(votes.agreement(protocol.task, values, answer).mean())
   metrics, states = _summarize(protocol, voted or single)
   return Grade(
     {
@@ -82,7 +86,8 @@ def grade(
       'version': protocol.version,
       'task': protocol.task,
       'n': len(items),
-      'complete': not lack,
+      # Unknown where nobody has said how many examples there are.
+      'complete': not lack if lack or protocol.count is not None else None,
       'ids_sha256': protocols.hash_ids(items),
       'reader_verified': protocol.verified,
       'predictions': str(predictions),
@@ -91,6 +96,8 @@ def grade(
       'headline': protocol.headline,
       'metrics': metrics,
       'single_pass': _summarize(protocol, single)[0] if voted else None,
+      'agreement': float(np.mean(agreed)) if agreed else None,
+      'odd_pictures': dict(odd),
       'known_difference': protocol.known_difference,
       'date': datetime.date.today().isoformat(),
       'versions': provenance.get_versions(),
@@ -159,8 +166,13 @@ def read_painted(
   repeat: int,
   path: pathlib.Path,
   shape: tuple[int, int],
+  odd: collections.Counter[str],
 ) -> np.ndarray:
-  """One painted picture as values at the truth's size."""
+  """One painted picture as values at the truth's size.
+
+  `odd` counts pictures whose scores should be looked at: those of another
+  aspect than the truth, and those of more instances than the decoder holds.
+  """
   reading = questions.ask(protocol, item, repeat).reading
   settings = decode.Settings(void_radius=protocol.void_radius)
   if protocol.decoder:
@@ -168,7 +180,14 @@ def read_painted(
     settings = decode.Settings(
       decoder=constants.pop('name'), constants=tuple(constants.items())
     )
-  value = decode.decode(reading, photos.open_photo(path), settings).value
+  painted_u8 = photos.open_photo(path)
+  value, _, facts = decode.decode(reading, painted_u8, settings)
+  height, width = painted_u8.shape[:2]
+  stretch = (width / height) / (shape[1] / shape[0])
+  odd['of another aspect'] += (
+    not 1 / _MOST_STRETCHED < stretch < _MOST_STRETCHED
+  )
+  odd['of too many instances'] += facts.get('overflow', False)
   if protocol.resampling == 'smooth':
     return resizing.RESIZE[protocol.task](value, shape)
   return resizing.resize_nearest(value, shape)

@@ -11,7 +11,10 @@ from vbanana_jax.grading.folder import Grade
 from vbanana_jax.report import files
 
 PREFIX = 'scores_'
+# Other ways to add up or to fit the same errors: in the file only.
+_SECONDARY = ('pooled_', 'aligned_', 'image_')
 _SACO_SUBSETS = 7
+_FIELDS = {'protocol', 'version', 'n', 'complete', 'metrics', 'passes'}
 
 
 def save_scores(grade: Grade, path: pathlib.Path) -> None:
@@ -40,7 +43,7 @@ def load_scores(
 def load_results(path: pathlib.Path) -> dict[str, Any]:
   """The JSON alone."""
   results = logs.load_json(path)
-  if not isinstance(results, dict) or 'protocol' not in results:
+  if not isinstance(results, dict) or not _FIELDS <= results.keys():
     raise UserError(
       f'{path}: not scores under a protocol: vbanana evaluate --predictions '
       'writes such a file'
@@ -91,7 +94,11 @@ def _make_saco_mean(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def make_table(results: dict[str, Any]) -> str:
   """What a person reads after an evaluation: headline first."""
-  whole = 'whole split' if results['complete'] else 'PART OF THE SPLIT'
+  whole = {
+    True: 'whole split',
+    False: 'PART OF THE SPLIT',
+    None: 'nobody has said how many there are',
+  }[results['complete']]
   lines = [
     f'{results["protocol"]} version {results["version"]}: {results["n"]} '
     f'examples ({whole}), {results["predictions"]}',
@@ -100,8 +107,12 @@ def make_table(results: dict[str, Any]) -> str:
     + (f'{"first pass":>12}' if results['single_pass'] else ''),
   ]
   headline = results['headline']
-  names = [*headline, *(n for n in results['metrics'] if n not in headline)]
-  for name in names:
+  others = [
+    name
+    for name in results['metrics']
+    if name not in headline and not name.startswith(_SECONDARY)
+  ]
+  for name in (*headline, *others):
     found = results['metrics'][name]
     low, high = found['interval']
     line = (
@@ -113,6 +124,12 @@ def make_table(results: dict[str, Any]) -> str:
     lines.append(line)
     if name == headline[-1]:
       lines.append('')
+  hidden = len(results['metrics']) - len(headline) - len(others)
+  if hidden:
+    lines += ['', f'{hidden} more metrics, pooled and aligned, are in the file']
+  for oddity, n in results['odd_pictures'].items():
+    if n:
+      lines += ['', f'Look at them: {n} pictures {oddity}.']
   if not results['reader_verified']:
     lines += ['', "The reader's layout was never checked on the real files."]
   return '\n'.join([*lines, '', results['known_difference']])

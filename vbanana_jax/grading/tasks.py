@@ -21,7 +21,7 @@ from vbanana_jax.metrics import (
   segmentation,
 )
 
-MAX_INSTANCES = 256
+MAX_INSTANCES = 256  # more than any protocol's decoder holds
 _BLOCK = 128  # pixels; sizes are padded to multiples of it
 _ANNOTATED_BLOCK = 8  # instances of a truth, likewise
 _ALIGNMENTS = ('median', 'lstsq')
@@ -158,20 +158,6 @@ def _instance_states(ids, masks, crowd, where):
   )
 
 
-def _gather_instances(states: States) -> States:
-  return {
-    **instances.choose_annotators(states),
-    'overflow': states['overflow'],
-  }
-
-
-def _summarize_instances(states) -> dict[str, float]:
-  return {
-    **instances.summarize_saco(states),
-    'overflow': float(states['overflow']),
-  }
-
-
 def _pad(x: np.ndarray, fill: Any = 0, axes=(0, 1)) -> np.ndarray:
   widths = [(0, 0)] * x.ndim
   for axis in axes:
@@ -185,6 +171,8 @@ TASKS = {
   'semantic': Task(_make_semantic_states, segmentation.summarize_semantic),
   'referring': Task(_make_referring_states, segmentation.summarize_referring),
   'instance': Task(
-    _make_instance_states, _summarize_instances, _gather_instances
+    _make_instance_states,
+    instances.summarize_saco,
+    instances.choose_annotators,
   ),
 }

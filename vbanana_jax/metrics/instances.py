@@ -80,6 +80,8 @@ def instance_states(
   Source: SA-Co evaluation (SAM 3): one assignment that maximises the sum of
   IoU serves all thresholds; every decoded instance is a prediction.
   """
+  prediction = jnp.asarray(prediction, jnp.int32)
+  truth = jnp.asarray(truth, jnp.int32)
   counted = jnp.broadcast_to(jnp.asarray(where), truth.shape)
   size = max_instances + 1
 
@@ -170,7 +172,8 @@ def saco_states(
   Source: SA-Co evaluation (SAM 3), `cgf1_eval`: one pair of picture and
   phrase is an item; iscrowd is its ignore flag.
   """
-  prediction, masks = jnp.asarray(prediction), jnp.asarray(masks)
+  prediction = jnp.asarray(prediction, jnp.int32)
+  masks = jnp.asarray(masks)
   counted = jnp.broadcast_to(jnp.asarray(where), prediction.shape)
   size = max_predictions + 1
   listed = (prediction > 0) & (prediction < size)

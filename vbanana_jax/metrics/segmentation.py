@@ -43,6 +43,7 @@ def confusion(
   counted = jnp.broadcast_to(counted, truth.shape).astype(jnp.int32)
 
   def listed(ids):
+    ids = jnp.asarray(ids, jnp.int32)  # in uint8, no number stands for none
     return jnp.where((ids >= 0) & (ids < num_classes), ids, num_classes)
 
   def count_pairs(truth, prediction, counted):

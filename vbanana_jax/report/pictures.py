@@ -12,6 +12,7 @@ Picture = UInt8[np.ndarray, 'h w 3']
 SKY = (150, 190, 230)  # depth: infinitely far
 NOTHING = (40, 40, 44)  # no answer or no label here
 HIGHLIGHT = (255, 196, 0)
+SKY_M = 200.0  # drawn as sky from here on
 WRONG = (230, 60, 60)
 RIGHT = (60, 140, 90)
 MAX_RELATIVE_ERROR = 0.5  # the bright end of the depth error map
@@ -69,7 +70,7 @@ def upscale(picture: Picture, long_edge: int) -> Picture:
 def depth_range_m(*depths_m: Float[np.ndarray, 'h w']) -> tuple[float, float]:
   """Nearest and farthest metres worth a colour, over all the maps given."""
   values = np.concatenate([np.ravel(depth_m) for depth_m in depths_m])
-  values = values[np.isfinite(values) & (values > 0)]
+  values = values[(values < SKY_M) & (values > 0)]
   if not values.size:
     return 1.0, 10.0
   near, far = np.percentile(values, [0.5, 99.5])
@@ -81,13 +82,14 @@ def draw_depth(
 ) -> Picture:
   """Near is bright, far is dark, even steps of log metres; sky is pale blue.
 
+  Sky begins at 200 m: the last 8-bit steps before white are 412 and 288 m.
   Metres that are not positive numbers are drawn as nothing.
   """
   depth_m = np.asarray(depth_m, np.float64)
   seen = np.isfinite(depth_m) & (depth_m > 0)
   picture = ramp(1.0 - _log_place(np.where(seen, depth_m, 1.0), range_m))
   picture[~seen] = NOTHING
-  picture[depth_m == np.inf] = SKY
+  picture[depth_m >= SKY_M] = SKY
   return picture
 
 
@@ -194,6 +196,8 @@ def draw_labels(
   """
   ground = dim(photo_u8)
   shown = (labels >= 0) & (labels < len(colours_u8))
+  if not len(colours_u8):
+    return ground
   paint = np.asarray(colours_u8)[np.where(shown, labels, 0)]
   mixed = np.round(opacity * paint + (1.0 - opacity) * ground)
   picture = np.where(shown[..., None], mixed, ground).astype(np.uint8)

@@ -175,7 +175,7 @@ def _add_ours(block: _Block, result: Mapping[str, Any]) -> None:
   letter = block.refer(note, 'our protocol') if note else ''
   for label, metrics in answers:
     cells = [metrics.get(metric, {}) for metric in block.metrics]
-    if not result['complete']:
+    if result['complete'] is False:
       label += ' (PARTIAL)'
     values = [_write(cell.get('value')) for cell in cells]
     spreads = [_write_interval(cell.get('interval')) for cell in cells]
@@ -188,8 +188,10 @@ def _describe(result: Mapping[str, Any]) -> str:
   """Where a result comes from, in one line."""
   git = result.get('git') or {}
   facts = [f'protocol version {result["version"]}', f'n {result["n"]}']
-  if not result['complete']:
+  if result['complete'] is False:
     facts.append('a part of the benchmark, not comparable')
+  elif result['complete'] is None:
+    facts.append('nobody has said how many there are')
   facts.append(str(result['predictions']))
   if result.get('decoder'):
     facts.append(f'decoder {result["decoder"].get("name")}')

@@ -27,8 +27,14 @@ _THINGS = tuple(
     r'\bmasks (?:for|of) (?:the )?{} (?:from|in)\b',
   )
 )
-_UNREADABLE_MAP = re.compile(
-  r'\b(turbo|jet|magma|cividis|spectral) (?:colou?r ?map|(?:colou?r )?palette)'
+# Maps that cannot be read: others', and ours turned round. A bare 'jet' may be
+# a thing in the picture.
+_FOREIGN = r'(turbo|jet|magma|cividis|spectral(?:_r)?|coolwarm|hsv)'
+_UNREADABLE_MAPS = (
+  rf'\b{_FOREIGN} (?:colou?rs?|colou?r ?map|(?:colou?r )?palette|map)\b',
+  rf'\b(?:in|with|using|use)(?: the)? {_FOREIGN}\b',
+  r'\b((?:inverted|inverse|reversed) (?:grayscale|viridis|plasma|inferno))\b',
+  r'\b((?:grayscale|viridis|plasma|inferno)_r)\b',
 )
 
 
@@ -71,8 +77,8 @@ def read_prompt(task: str, prompt: str) -> Reading:
 
   Raises:
     UserError: for a semantic or referring instruction without a legend,
-      colours nearer than 28 levels to each other, a level above 255, or a
-      colour map that cannot be read.
+      a name with two colours, colours nearer than 28 levels to each other, a
+      level above 255, or a colour map that cannot be read.
 
   Source: Vision Banana, figures 2, 3 and 4 and sections 2.4 and 2.5.
   """
@@ -84,6 +90,7 @@ def read_prompt(task: str, prompt: str) -> Reading:
           f'prompt: no legend found for {task}: give each name a colour, as '
           'in {"cat": "red", "exit sign": #8000ff} or The cat is red.'
         )
+      _check_names(reading)
       _check_apart(reading)
       return reading
     case 'instance':
@@ -112,6 +119,15 @@ def _read_legend(task: str, prompt: str) -> Reading:
   )
 
 
+def _check_names(reading: Reading) -> None:
+  names = [name for name, _ in reading.entries]
+  twice = {name for name in names if names.count(name) > 1}
+  if twice:
+    raise errors.UserError(
+      f'prompt: {min(twice)} has two colours: give each name one'
+    )
+
+
 def _check_apart(reading: Reading) -> None:
   ground = 'background' if reading.background_stated else 'unstated background'
   named = ((ground, reading.background), *reading.entries)
@@ -127,8 +143,10 @@ def _check_apart(reading: Reading) -> None:
 def _read_colormap(prompt: str) -> str:
   text = re.sub(r'gr[ae]y[ -]?scale', 'grayscale', prompt)
   named = [name for name in COLORMAPS if re.search(rf'\b{name}\b', text)]
-  foreign = _UNREADABLE_MAP.search(text)
-  if foreign and not named:
+  foreign = next(
+    filter(None, (re.search(m, text) for m in _UNREADABLE_MAPS)), None
+  )
+  if foreign:
     raise errors.UserError(
       f'prompt: depth in {foreign[1]} colours cannot be read: ask for one of '
       f'{", ".join(COLORMAPS)}'

@@ -6,9 +6,7 @@ to another one.
 """
 
 import functools
-import json
 import math
-import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num, UInt8
 
-from vbanana_jax import resizing
 from vbanana_jax.codecs import (
   colormaps,
   components,
@@ -27,18 +24,16 @@ from vbanana_jax.codecs import (
   normals,
   palettes,
 )
-from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
-from vbanana_jax.report import answers, files
+from vbanana_jax.report.pictures import SKY_M
 from vbanana_jax.tasks import prompts
 
 # Connected pixels of one label that cover less of a picture than this are
 # specks; the share below which the paper drops an instance.
 SPECK_SHARE = 2e-4
-_MOST_DROPPED = 0.5  # of a picture that is still taken for one of instances
-_SKY_M = 200.0  # farther is drawn as sky, and counted in the facts
 _TAU = 14.0  # 8-bit levels from the background
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+_DISTANCE_PERCENTILES = (50, 90, 99)
 INSTANCE_DECODERS = {
   'paper': flood.decode_flood,
   'regions': instances.decode_regions,
@@ -108,11 +103,7 @@ def decode(
 
 def _decode_depth(reading, rgb, settings) -> Decoded:
   ends = (settings.near_m, settings.far_m)
-  if reading.colormap != 'rainbow' and None in ends:
-    raise UserError(
-      f'depth in {reading.colormap} has no scale of its own: say which depths '
-      'its dark and bright ends stand for with --near-m and --far-m'
-    )
+  _check_scale(reading.colormap, ends)
   depth_m, distance, confidence = jax.device_get(
     _read_depth(rgb, reading.colormap, *ends)
   )
@@ -122,15 +113,38 @@ def _decode_depth(reading, rgb, settings) -> Decoded:
     depth_m,
     confidence,
     {
-      'colormap': reading.colormap,
+      'colormap, rainbow if none is named': reading.colormap,
       'depth_m percentiles': {
         str(p): float(x) for p, x in zip(_PERCENTILES, spread)
       },
-      f'share beyond {_SKY_M:g} m': float((depth_m > _SKY_M).mean()),
+      f'share from {SKY_M:g} m on': float((depth_m >= SKY_M).mean()),
       **_describe_distance(distance),
       'mean confidence': float(confidence.mean()),
     },
   )
+
+
+def _check_scale(colormap: str, ends: tuple[float | None, ...]) -> None:
+  """Refuses ends that make no scale, and ends where there is one already."""
+  if colormap == 'rainbow':
+    if ends != (None, None):
+      raise UserError(
+        '--near-m and --far-m are for other colour maps: the rainbow of this '
+        "prompt has metres of its own; name the map in --prompt, as in 'in the "
+        "viridis colormap'"
+      )
+    return
+  given = [end for end in ends if end is not None]
+  if len(given) < 2:
+    raise UserError(
+      f'depth in {colormap} has no scale of its own: say which depths its dark '
+      'and bright ends stand for with --near-m and --far-m'
+    )
+  if given[0] == given[1] or not all(0 <= end < math.inf for end in given):
+    raise UserError(
+      f'--near-m {given[0]:g} and --far-m {given[1]:g} make no scale: give two '
+      'different depths from 0 on, in metres'
+    )
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -170,6 +184,8 @@ def _read_normals(rgb):
 
 def _decode_labels(reading, rgb, settings) -> Decoded:
   radius = settings.void_radius
+  if radius is not None and not radius > 0:
+    raise UserError(f'--void-radius {radius:g}: give 8-bit levels above 0')
   labels, distance, confidence = jax.device_get(
     _read_labels(
       rgb,
@@ -185,7 +201,7 @@ def _decode_labels(reading, rgb, settings) -> Decoded:
     confidence,
     {
       'legend': {name: list(colour) for name, colour in reading.entries},
-      'background': list(reading.background),
+      'background of the legend': list(reading.background),
       'share of pixels': {
         name: float(n / labels.size) for name, n in zip(names, area)
       },
@@ -211,7 +227,7 @@ def _decode_instances(reading, rgb, settings) -> Decoded:
       f'{", ".join(INSTANCE_DECODERS)}'
     )
   ground = palettes.to_rgb([reading.background])[0]
-  found, dropped = jax.device_get(
+  found, painted, dropped = jax.device_get(
     _read_instances(rgb, ground, settings.decoder, settings.constants)
   )
   count = int(found.count)
@@ -226,6 +242,9 @@ def _decode_instances(reading, rgb, settings) -> Decoded:
       'colours': np.rint(255 * found.colour[:count]).astype(int).tolist(),
       'area_px': found.area_px[:count].tolist(),
       'share dropped': float(dropped),
+      'share of what is painted that is dropped': float(
+        dropped / max(painted, 1e-9)
+      ),
       'overflow': bool(found.overflow),
       'converged': bool(found.converged),
       'mean confidence': float(found.confidence.mean()),
@@ -237,103 +256,13 @@ def _decode_instances(reading, rgb, settings) -> Decoded:
 def _read_instances(rgb, ground, decoder, constants):
   found = INSTANCE_DECODERS[decoder](rgb, ground, **dict(constants))
   painted = 255 * jnp.linalg.norm(rgb - ground, axis=-1) >= _TAU
-  return found, jnp.mean(painted & (found.ids == 0))
+  return found, jnp.mean(painted), jnp.mean(painted & (found.ids == 0))
 
 
-def _describe_distance(distance) -> dict[str, float]:
-  levels = 255 * distance
+def _describe_distance(distance) -> dict[str, dict[str, float]]:
+  spread = np.percentile(255 * distance, _DISTANCE_PERCENTILES)
   return {
-    'median distance from legal colours, 8-bit levels': float(
-      np.median(levels)
-    ),
-    '99th percentile of it': float(np.percentile(levels, 99)),
+    'distance from legal colours, 8-bit levels, percentiles': {
+      str(p): float(x) for p, x in zip(_DISTANCE_PERCENTILES, spread)
+    }
   }
-
-
-def decode_file(
-  reading: prompts.Reading,
-  path: pathlib.Path,
-  out_dir: pathlib.Path,
-  settings: Settings = DEFAULTS,
-  photo: pathlib.Path | None = None,
-) -> tuple[dict[str, Any], list[pathlib.Path]]:
-  """Reads one painted file and writes what a person and a program can use.
-
-  Writes NAME_TASK.npy (values), NAME_TASK_confidence.npy, NAME_TASK.png to
-  look at and NAME_TASK.json.
-
-  Args:
-    reading: what the prompt says.
-    path: the painted picture.
-    out_dir: folder of the files; made if it is not there.
-    settings: see `Settings`.
-    photo: what was painted about; values are brought to its size and drawn
-      over it.
-
-  Returns:
-    the facts, and the files in the order above.
-
-  Errors: UserError for a picture that cannot be read, and for one with more
-    instances than the decoder holds; nothing is written then.
-  """
-  painted_u8 = photos.open_photo(path)
-  found = decode(reading, painted_u8, settings)
-  if reading.task == 'instance':
-    _check_instances(path, reading, found)
-  under_u8 = painted_u8 if photo is None else photos.open_photo(photo)
-  shape = under_u8.shape[:2]
-  value = resizing.RESIZE[reading.task](found.value, shape)
-  confidence = resizing.resize_nearest(found.confidence, shape)
-  names, palette_u8 = _make_legend(reading, found)
-  shown = value
-  if reading.task == 'depth':  # 8 bits end at 412 m; such colours are sky
-    shown = np.where(value > _SKY_M, np.inf, value).astype(np.float32)
-  picture = answers.draw(reading.task, shown, under_u8, palette_u8, names)
-  stem = f'{path.stem}_{reading.task}'
-  facts = {
-    'task': reading.task,
-    'painted': str(path),
-    'painted_size': list(painted_u8.shape[:2]),
-    'size': list(shape),
-    'values': answers.UNITS[reading.task],
-    **found.facts,
-  }
-  contents = {
-    f'{stem}.npy': files.to_npy(value),
-    f'{stem}_confidence.npy': files.to_npy(confidence.astype(np.float32)),
-    f'{stem}.png': files.to_png(picture),
-    f'{stem}.json': (json.dumps(facts, indent=2) + '\n').encode(),
-  }
-  return facts, [
-    files.write_atomic(out_dir / name, content)
-    for name, content in contents.items()
-  ]
-
-
-def _check_instances(path, reading, found) -> None:
-  """Refuses what is no picture of instances on one background."""
-  facts, fault = found.facts, None
-  if facts['overflow']:
-    fault = f'more instances than {facts["instances"]}, the most that are held'
-  elif facts['share dropped'] > _MOST_DROPPED:
-    fault = (
-      f'{facts["share dropped"]:.0%} of it are regions too small or too thin '
-      'to be instances'
-    )
-  if fault:
-    raise UserError(
-      f'{path}: {fault}: is it an instance picture with the background '
-      f'{reading.background}? --prompt names another, --max-instances more'
-    )
-
-
-def _make_legend(reading, found) -> tuple[list[str], np.ndarray]:
-  """Names and drawn colours [q 3] of the labels 1, 2, ..."""
-  if reading.task == 'instance':
-    # Not the painted colours: they may be as dark as the background.
-    names = [str(k + 1) for k in range(found.facts['instances'])]
-    colours = palettes.farthest_point_palette(len(names), avoid=[(0, 0, 0)])
-  else:
-    names = [name for name, _ in reading.entries]
-    colours = [colour for _, colour in reading.entries]
-  return names, np.array(colours, np.uint8).reshape(-1, 3)

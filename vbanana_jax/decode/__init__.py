@@ -1,0 +1,19 @@
+"""Any painted picture back to numbers, whoever painted it."""
+
+from vbanana_jax.decode.files import decode_file
+from vbanana_jax.decode.values import (
+  INSTANCE_DECODERS,
+  SPECK_SHARE,
+  Decoded,
+  Settings,
+  decode,
+)
+
+__all__ = [
+  'INSTANCE_DECODERS',
+  'SPECK_SHARE',
+  'Decoded',
+  'Settings',
+  'decode',
+  'decode_file',
+]

@@ -1,0 +1,108 @@
+"""What `vbanana decode` writes about one painted file."""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from vbanana_jax import resizing
+from vbanana_jax.codecs import palettes
+from vbanana_jax.data import photos
+from vbanana_jax.decode.values import DEFAULTS, Settings, decode
+from vbanana_jax.errors import UserError
+from vbanana_jax.report import answers, files
+from vbanana_jax.tasks import prompts
+
+# A picture is not taken for one of instances if more than these shares of what
+# is painted, and of the whole, belong to no instance.
+_MOST_DROPPED, _MOST_DROPPED_OF_ALL = 0.5, 0.02
+
+
+def decode_file(
+  reading: prompts.Reading,
+  path: pathlib.Path,
+  out_dir: pathlib.Path,
+  settings: Settings = DEFAULTS,
+  photo: pathlib.Path | None = None,
+) -> tuple[dict[str, Any], list[pathlib.Path]]:
+  """Reads one painted file and writes what a person and a program can use.
+
+  Writes NAME_TASK.npy (values), NAME_TASK_confidence.npy, NAME_TASK.png to
+  look at and NAME_TASK.json.
+
+  Args:
+    reading: what the prompt says.
+    path: the painted picture.
+    out_dir: folder of the files; made if it is not there.
+    settings: see `Settings`.
+    photo: what was painted about; values are brought to its size and drawn
+      over it.
+
+  Returns:
+    the facts, and the files in the order above.
+
+  Errors: UserError for a picture that cannot be read, and for one with more
+    instances than the decoder holds; nothing is written then.
+  """
+  painted_u8 = photos.open_photo(path)
+  found = decode(reading, painted_u8, settings)
+  if reading.task == 'instance':
+    _check_instances(path, reading, found)
+  under_u8 = painted_u8 if photo is None else photos.open_photo(photo)
+  shape = under_u8.shape[:2]
+  value = resizing.RESIZE[reading.task](found.value, shape)
+  confidence = resizing.resize_nearest(found.confidence, shape)
+  names, palette_u8 = _make_legend(reading, found)
+  picture = answers.draw(reading.task, value, under_u8, palette_u8, names)
+  stem = f'{path.stem}_{reading.task}'
+  facts = {
+    'task': reading.task,
+    'painted': str(path),
+    'painted_size': list(painted_u8.shape[:2]),
+    'size': list(shape),
+    'values': answers.UNITS[reading.task],
+    **found.facts,
+  }
+  contents = {
+    f'{stem}.npy': files.to_npy(value),
+    f'{stem}_confidence.npy': files.to_npy(confidence.astype(np.float32)),
+    f'{stem}.png': files.to_png(picture),
+    f'{stem}.json': (json.dumps(facts, indent=2) + '\n').encode(),
+  }
+  return facts, [
+    files.write_atomic(out_dir / name, content)
+    for name, content in contents.items()
+  ]
+
+
+def _check_instances(path, reading, found) -> None:
+  """Refuses what is no picture of instances on one background."""
+  facts, fault = found.facts, None
+  if facts['overflow']:
+    fault = f'more instances than {facts["instances"]}, the most that are held'
+  elif (
+    facts['share of what is painted that is dropped'] > _MOST_DROPPED
+    and facts['share dropped'] > _MOST_DROPPED_OF_ALL
+  ):
+    fault = (
+      f'{facts["share dropped"]:.0%} of it are regions too small or too thin '
+      'to be instances'
+    )
+  if fault:
+    raise UserError(
+      f'{path}: {fault}: is it an instance picture with the background '
+      f'{reading.background}? --prompt names another, --max-instances more'
+    )
+
+
+def _make_legend(reading, found) -> tuple[list[str], np.ndarray]:
+  """Names and drawn colours [q 3] of the labels 1, 2, ..."""
+  if reading.task == 'instance':
+    # Not the painted colours: they may be as dark as the background.
+    names = [str(k + 1) for k in range(found.facts['instances'])]
+    colours = palettes.farthest_point_palette(len(names), avoid=[(0, 0, 0)])
+  else:
+    names = [name for name, _ in reading.entries]
+    colours = [colour for _, colour in reading.entries]
+  return names, np.array(colours, np.uint8).reshape(-1, 3)
