@@ -2,7 +2,8 @@
 # Shared set-up, sourced by the other scripts here and by .ci/run.
 #
 #   setup_env        finds or makes the environment and installs the package
-#   setup_env EXTRA  the same, with an extra of setup.py: test, tpu or cuda
+#   setup_env EXTRA  the same, with an extra of setup.py: test, tpu or cuda;
+#                    or several: test,plan
 #
 # Afterwards `python` and `vbanana` are those of the environment. It is the
 # active one (venv, uv or a conda environment other than base) or else .venv
@@ -94,10 +95,10 @@ setup_env() {
     die "the environment $environment has no Python >= 3.11; deactivate it" \
       'and run this again.'
 
-  # An installation with any extra serves a plain one too.
+  # An installation with more extras serves one with fewer too.
   stamp="$environment/.vbanana_jax_installed"
   want="$(cd "$ROOT" && { pwd; cat setup.py constraints.txt; } | cksum)"
-  if grep -qsF -e "$want [${extra:+$extra]}" "$stamp"; then
+  if grep -qsE -e "^$want \\[(.*,)?$extra${extra:+[],]}" "$stamp"; then
     return
   fi
   python -m pip --version >/dev/null 2>&1 ||

@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-import importlib.util
+import importlib.metadata
 import os
 import re
 from typing import Any
@@ -117,7 +117,11 @@ def find_topology(name: str) -> Topology:
 
 def has_libtpu() -> bool:
   """Whether there is a compiler for TPUs."""
-  return importlib.util.find_spec('libtpu') is not None
+  try:
+    importlib.metadata.distribution('libtpu')
+  except importlib.metadata.PackageNotFoundError:
+    return False
+  return True
 
 
 def load_devices(topology: Topology) -> list[Any]:
