@@ -32,6 +32,7 @@ setuptools.setup(
   install_requires=[
     'absl-py',
     'array_record',
+    'flatbuffers',  # of jax.export, for `vbanana export`
     'flax>=0.12,<0.13',
     'grain>=0.2.16',
     'jax>=0.10,<0.13',
@@ -48,6 +49,9 @@ setuptools.setup(
   extras_require={
     # Container files of some benchmarks (MATLAB's).
     'benchmarks': ['h5py', 'scipy'],
+    # Peers to be timed against; without a GPU, install PyTorch first from its
+    # index of CPU wheels.
+    'bench': ['diffusers', 'torch'],
     'test': [
       'beartype',
       'h5py',

@@ -17,6 +17,18 @@ install_import_hook(
 )
 
 
+@pytest.fixture(scope='module')
+def quick_compilation():
+  """For tests that compile much and compute little."""
+  import jax
+
+  name = 'jax_disable_most_optimizations'
+  before = jax.config.read(name)
+  jax.config.update(name, True)
+  yield
+  jax.config.update(name, before)
+
+
 @pytest.fixture(scope='session')
 def trainings(tmp_path_factory):
   """Starts trainings in processes of their own; see `trainings.Trainings`."""

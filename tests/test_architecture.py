@@ -18,7 +18,18 @@ MAX_LINES = 350
 
 ROWS = (
   ('errors',),
-  ('types', 'keys', 'durations', 'config', 'resizing', 'processes'),
+  (
+    'ahead',
+    'allocator',
+    'config',
+    'durations',
+    'keys',
+    'muon',
+    'processes',
+    'resizing',
+    'tensor_file',
+    'types',
+  ),
   (
     'codecs',
     'metrics',
@@ -32,6 +43,7 @@ ROWS = (
   ('data',),
   (
     'sharding',
+    'flops',
     'state',
     'logs',
     'report',
@@ -39,11 +51,13 @@ ROWS = (
     'lock',
     'inventory',
   ),
-  ('step', 'provenance'),
-  ('checkpoint', 'evaluators', 'predict', 'decode'),
+  ('exported', 'step', 'provenance', 'wish'),
+  ('checkpoint', 'evaluators', 'painting', 'predict', 'decode'),
+  ('predict_all',),
   ('weights', 'watch', 'grading', 'resume'),
   ('train', 'evaluate'),
-  ('results', 'answer', 'doctor', 'plan'),
+  ('results', 'answer', 'answer_exported', 'doctor', 'export', 'plan'),
+  ('paint_protocol',),
   ('cli',),
   ('__main__',),
 )

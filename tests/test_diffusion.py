@@ -66,7 +66,7 @@ def test_one_pass_answer_sees_an_empty_canvas_at_time_zero():
 def test_guidance_acts_inside_its_interval_only():
   guided = samplers.guide(
     lambda z, t: jnp.full_like(z, 2.0),
-    lambda z, t: jnp.full_like(z, 1.0),
+    lambda z, t: (jnp.full_like(z, 2.0), jnp.full_like(z, 1.0)),
     scale=3.0,
     interval=(0.1, 0.9),
   )

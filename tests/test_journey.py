@@ -46,11 +46,15 @@ def test_results_have_a_row_for_every_task(workdir):
   assert {'fd_random_conv', 'kid_random_conv', 'recall_random_conv'} <= names
   assert results['seconds_train_eval'] > 0
   assert set(results['phases']) == {'pretrain', 'tune'}
+  for phase in results['phases'].values():
+    assert 0 < phase['drawing_cpu_seconds'] < phase['cpu_seconds']
 
 
 def test_report_is_one_file_with_every_gallery(workdir):
   page = (workdir / 'report.html').read_text()
-  for name in ('depth', 'instance@2', 'generate@2', 'data:image/png'):
+  for name in (
+    'depth', 'instance@2', 'generate@2', 'data:image/png', 'waiting for data'
+  ):  # fmt: skip
     assert name in page
   assert 'http://' not in page.replace('http://www.w3.org', '')
 

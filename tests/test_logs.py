@@ -3,12 +3,13 @@
 import sys
 
 from vbanana_jax import checkpoint, logs, provenance, sharding
+from vbanana_jax.data import build
 
 
 def start(workdir, monkeypatch, **config):
   monkeypatch.setattr(sys, 'argv', ['vbanana', f'--config={config}'])
   step = checkpoint.newest_step(workdir) or 0
-  monkeypatch.setattr(provenance.build, 'describe_data', lambda config: {})
+  monkeypatch.setattr(build, 'describe_data', lambda config: {})
   provenance.save_run(workdir, config, sharding.build_mesh(), start_step=step)
   return logs.load_json(workdir / 'run.json')
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from optax import contrib
 
 from vbanana_jax import models, optim, state
 from vbanana_jax.errors import UserError
@@ -36,13 +37,12 @@ def params():
 
 
 def names_of(tree):
-  is_leaf = lambda x: x is None or hasattr(x, 'reduction_axis')  # noqa: E731
-  leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf)
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
   return {jax.tree_util.keystr(path) for path, leaf in leaves if leaf}
 
 
 def test_muon_owns_exactly_the_matrices_of_the_blocks(params):
-  names = names_of(optim.muon_dimensions(params))
+  names = names_of(optim.find_matrices(params))
   matrices = ('q', 'k', 'v', 'out')
   mlp = ('gate', 'up', 'down')
   assert names == {"['text_key']", "['text_value']"} | {
@@ -68,6 +68,46 @@ def test_muon_orthogonalises_each_block_alone(params):
     assert singular.max() / singular.min() < 4.0
   raw = np.linalg.svd(gradients['blocks']['q']['kernel'][0], compute_uv=False)
   assert raw.max() / raw.min() > 10.0
+
+
+@pytest.mark.parametrize(
+  'operands, tolerance', [('float32', 1e-5), ('bfloat16', 0.15)]
+)
+def test_muon_is_that_of_optax(params, operands, tolerance):
+  weights = jax.tree.map(lambda x: jnp.ones(x.shape), params)
+  rng = np.random.default_rng(0)
+  gradients = [
+    jax.tree.map(
+      lambda x: jnp.array(rng.normal(size=x.shape), jnp.float32), params
+    )
+    for _ in range(2)
+  ]
+  config = {**CONFIG, 'weight_decay': 0.1, 'clip': 1e9, 'warmup': 0.0}
+  schedule = optim.build_schedule(config, 10)
+  matrices = contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=2)
+  expected = contrib.muon(
+    lambda step: config['learning_rate'] * schedule(step),
+    ns_steps=config['muon_iterations'],
+    weight_decay=config['weight_decay'],
+    adam_weight_decay=config['weight_decay'],
+    adam_learning_rate=lambda step: (
+      config['adam_learning_rate'] * schedule(step)
+    ),
+    adam_b2=0.99,
+    muon_weight_dimension_numbers=lambda tree: jax.tree.map(
+      lambda owned: matrices if owned else None, optim.find_matrices(tree)
+    ),
+  )
+  found = optim.build_optimizer(config, 10, operands)
+  states = [expected.init(weights), found.init(weights)]
+  # A checkpoint of either can be restored into the other.
+  assert jax.tree.structure(states[0]) == jax.tree.structure(states[1][1])
+  for gradient in gradients:
+    ours, states[1] = found.update(gradient, states[1], weights)
+    theirs, states[0] = expected.update(gradient, states[0], weights)
+  for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
+    scale = float(jnp.abs(b).max())
+    np.testing.assert_allclose(a, b, atol=tolerance * scale)
 
 
 def test_schedule_warms_up_holds_and_ends_at_zero():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import plan_page
-from vbanana_jax import cli, models, optim, weights
+from vbanana_jax import cli, flops, models, optim, weights
 from vbanana_jax.config import load_config
 from vbanana_jax.data import build, stream
 from vbanana_jax.errors import UserError
@@ -18,7 +18,6 @@ from vbanana_jax.models.layers import hidden_width
 from vbanana_jax.plan import (
   costs,
   exchanges,
-  flops,
   planner,
   programs,
   roofline,

@@ -142,17 +142,14 @@ def test_averages_and_moments_follow_their_weights(model, axes, name):
     else:
       assert spec == () and len(shapes[path]) < 2, path
   # Muon keeps one moment, Adam two.
-  muon = optim.muon_dimensions(abstract.params)
+  muon = optim.find_matrices(abstract.params)
   owned = {
     jax.tree_util.keystr(path, simple=True, separator='.')
-    for path, _ in jax.tree.leaves_with_path(muon)
+    for path, is_owned in jax.tree.leaves_with_path(muon)
+    if is_owned
   }
   for weight, count in followed.items():
-    assert count == (1 if name == 'muon' and owned_by(weight, owned) else 2)
-
-
-def owned_by(weight, owned):
-  return any(path == weight or path.startswith(f'{weight}.') for path in owned)
+    assert count == (1 if name == 'muon' and weight in owned else 2)
 
 
 def test_a_device_holds_its_share_alone():

@@ -75,7 +75,8 @@ def test_scoring_counts_as_time_but_not_as_slow_training(tmp_path):
       'gradient_norm': jnp.ones(()),
       'task_loss': jnp.ones(1),
       'task_count': jnp.ones(1),
-    }
+    },
+    flops=8e12,
   )
   with meter.compiling():
     time.sleep(0.3)
@@ -85,6 +86,7 @@ def test_scoring_counts_as_time_but_not_as_slow_training(tmp_path):
   (row,) = logs.load_metrics(log.path)
   assert 0.3 <= row['seconds'] < 0.6 <= 0.3 + row['compile_seconds']
   assert row['images_per_second'] > 8 / 0.3
+  assert row['tflops_per_s'] == pytest.approx(row['images_per_second'])
   # A run that goes on counts from there.
   log = logs.StepLog(log.path, start_step=1)
   assert logs.Meter(log, ['depth'], batch_size=8).seconds >= row['seconds']

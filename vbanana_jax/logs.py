@@ -140,6 +140,7 @@ class Meter:
 
   def _start(self) -> None:
     self._rows: list[dict[str, jax.Array]] = []
+    self._flops = 0.0
     self._since, self._cpu_since = time.perf_counter(), time.process_time()
     self._scored = 0.0
 
@@ -178,9 +179,15 @@ class Meter:
     self._since += seconds
     self._cpu_since += time.process_time() - cpu_began
 
-  def add(self, metrics: dict[str, jax.Array]) -> None:
-    """Remembers a step's metrics without fetching them."""
+  def add(self, metrics: dict[str, jax.Array], flops: float) -> None:
+    """Remembers a step's metrics without fetching them, and its FLOPs.
+
+    Args:
+      metrics: of the step.
+      flops: `StepFlops.useful` of it.
+    """
     self._rows.append(metrics)
+    self._flops += flops
 
   def write(self, step: int) -> str:
     """One line of metrics.jsonl; returns what a progress bar says."""
@@ -195,6 +202,7 @@ class Meter:
     counts = sum(row['task_count'] for row in rows)
     trained = self._seconds - before - self._scored
     rate = len(rows) * self._batch_size / trained
+    work = self._flops / trained / 1e12  # of all devices
     self._log.write(
       {
         'step': step,
@@ -205,6 +213,7 @@ class Meter:
           if count
         },
         'images_per_second': rate,
+        'tflops_per_s': work,
         'seconds': self._seconds,
         'cpu_seconds': self._cpu_seconds,
         'waited': self._waited,
@@ -212,4 +221,4 @@ class Meter:
       }
     )
     self._start()
-    return f'loss {mean["loss"]:.4f}, {rate:.1f} images/s'
+    return f'loss {mean["loss"]:.4f}, {rate:.1f} images/s, {work:.3g} TFLOP/s'

@@ -1,8 +1,7 @@
 """Muon for the blocks' matrices, AdamW for everything else.
 
-A stack of blocks is one leaf with the block as its first axis. To Muon that
-axis is a batch of matrices and has to be declared so, or optax quietly hands
-three-dimensional leaves to Adam.
+A stack of blocks is one leaf with the block as its first axis; to Muon that
+axis is a batch of matrices.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,11 +9,9 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 import optax
-from optax import contrib
 
+from vbanana_jax import muon
 from vbanana_jax.errors import UserError
-
-_STACKED_MATRIX = contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=2)
 
 # What a block reads of the instruction; computed apart, once a prompt.
 _TEXT_MATRICES = ('text_key', 'text_value')
@@ -40,7 +37,7 @@ def build_schedule(config: Mapping, total_steps: int) -> optax.Schedule:
 
 
 def build_optimizer(
-  config: Mapping, total_steps: int
+  config: Mapping, total_steps: int, operands: str = 'float32'
 ) -> optax.GradientTransformation:
   """Gradient clipping, then the optimizer that the config names.
 
@@ -48,6 +45,8 @@ def build_optimizer(
     config: `name` (a key of `OPTIMIZERS`), `learning_rate`,
       `adam_learning_rate`, `weight_decay`, `clip`, `warmup`, `decay`.
     total_steps: length of the run.
+    operands: what factors of matrix products are rounded to, as in the
+      network.
 
   Raises:
     UserError: for an unknown name.
@@ -60,35 +59,26 @@ def build_optimizer(
   schedule = build_schedule(config, total_steps)
   return optax.chain(
     optax.clip_by_global_norm(config['clip']),
-    OPTIMIZERS[name](config, schedule),
+    OPTIMIZERS[name](config, schedule, operands),
   )
 
 
-def muon_dimensions(params):
-  """Which leaves Muon owns: one matrix a block, stacked; None elsewhere."""
+def find_matrices(params):
+  """Which leaves Muon owns, a tree of bools: one matrix a block, stacked."""
 
-  def dimensions(path, leaf):
+  def is_owned(path, _):
     name = path[-1].key
     stacked = any(key.key == 'blocks' for key in path) and name == 'kernel'
-    return _STACKED_MATRIX if stacked or name in _TEXT_MATRICES else None
+    return stacked or name in _TEXT_MATRICES
 
-  return jax.tree_util.tree_map_with_path(dimensions, params)
+  return jax.tree_util.tree_map_with_path(is_owned, params)
 
 
 def find_stacks(config: Mapping, params):
   """Which leaves the optimizer takes matrix by matrix, as a tree of bools."""
   if config['name'] != 'muon':
     return jax.tree.map(lambda _: False, params)
-  return jax.tree.map(
-    lambda dimensions, _: dimensions is not None,
-    muon_dimensions(params),
-    params,
-    is_leaf=_is_dimensions,
-  )
-
-
-def _is_dimensions(x) -> bool:
-  return x is None or isinstance(x, contrib.MuonDimensionNumbers)
+  return find_matrices(params)
 
 
 def make_ema_decay(decay: float, step: jax.Array) -> jax.Array:
@@ -100,23 +90,24 @@ def _scaled(schedule: optax.Schedule, factor: float) -> Callable:
   return lambda step: factor * schedule(step)
 
 
-def _muon(config, schedule):
-  return contrib.muon(
+def _muon(config, schedule, operands):
+  return muon.muon(
     _scaled(schedule, config['learning_rate']),
+    owned=find_matrices,
+    others=_adamw(config, schedule, operands, nesterov=True),
+    iterations=config['muon_iterations'],
     weight_decay=config['weight_decay'],
-    adam_weight_decay=config['weight_decay'],
-    adam_learning_rate=_scaled(schedule, config['adam_learning_rate']),
-    adam_b2=0.99,
-    ns_steps=config['muon_iterations'],
-    muon_weight_dimension_numbers=muon_dimensions,
+    operands=operands,
   )
 
 
-def _adamw(config, schedule):
+def _adamw(config, schedule, operands, nesterov=False):
+  del operands  # it has no products
   return optax.adamw(
     _scaled(schedule, config['adam_learning_rate']),
     b2=0.99,
     weight_decay=config['weight_decay'],
+    nesterov=nesterov,
   )
 
 

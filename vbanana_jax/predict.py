@@ -10,7 +10,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,6 +24,23 @@ from vbanana_jax.tasks import base
 AnswerFn = Callable[[np.ndarray | None, str], np.ndarray]
 
 VIEW_EDGE = 1024  # long edge of the picture to look at, whatever the photo's
+
+# Short edges of the grids of one long edge, at most.
+_SHORT_EDGES = 16
+
+
+class Photo(NamedTuple):
+  """What an answer needs of a photo; small, whatever the photo's size.
+
+  Attributes:
+    size: its height and width in pixels.
+    source: f32 [gh gw 3] in [0, 1], on the network's grid.
+    view_u8: u8 [vh vw 3], what is seen through the answer.
+  """
+
+  size: tuple[int, int]
+  source: np.ndarray
+  view_u8: np.ndarray
 
 
 def predict(
@@ -60,43 +77,90 @@ def predict(
   Raises:
     UserError: no photo or one too many, no words, a bad name or folder.
   """
-  _check(task, image_u8, question, name)
-  source = None
+  check(task, image_u8, question, name)
+  photo = source = None
   if image_u8 is not None:
-    photo_size = image_u8.shape[:2]
-    source = shrink_photo(
-      image_u8, make_grid(*photo_size, size=size, patch=patch)
+    photo = look(
+      image_u8, make_grid(*image_u8.shape[:2], size=size, patch=patch)
     )
+    source = photo.source
   painted = np.asarray(answer_fn(source, question.prompt), np.float32)
   if source is not None and painted.shape != source.shape:
     raise ValueError(f'painted {painted.shape}, asked {source.shape}')
+  return write(
+    task,
+    photo,
+    question,
+    painted,
+    decode_value(task, painted, question.aux),
+    out_dir=out_dir,
+    name=name,
+    names=names,
+    about=about,
+  )
 
+
+def look(image_u8: UInt8[np.ndarray, 'h w 3'], grid: tuple[int, int]) -> Photo:
+  """The `Photo` of a picture, for a network that works at `grid`."""
+  height, width = image_u8.shape[:2]
+  scale = VIEW_EDGE / max(height, width)
+  view = [max(1, round(edge * scale)) for edge in (height, width)]
+  return Photo(
+    size=(height, width),
+    source=shrink_photo(image_u8, grid),
+    view_u8=resizing.resize_picture(image_u8, (view[0], view[1])),
+  )
+
+
+def write(
+  task: base.Task,
+  photo: Photo | None,
+  question: base.Question,
+  painted: Float[np.ndarray, 'gh gw 3'],
+  value: np.ndarray | None,
+  *,
+  out_dir: str | pathlib.Path,
+  name: str,
+  names: tuple[str, ...] = (),
+  about: dict[str, Any] | None = None,
+) -> dict[str, pathlib.Path]:
+  """Writes an answer that is painted and decoded; see `predict`.
+
+  Args:
+    task: what was asked.
+    photo: None for generation.
+    question: instruction and palette.
+    painted: in [0, 1].
+    value: from `decode_value`.
+    out_dir: as in `predict`, like all that follow.
+    name: start of the file names.
+    names: of the legend.
+    about: what the JSON file says besides.
+  """
   stem = f'{name}_{task.name}'
   painted_u8 = pictures.to_u8(painted)
   data = {'painted': (f'{stem}_painted.png', files.to_png(painted_u8))}
-  look = answers.LOOKS.get(task.name)
-  if look is None:
+  palette = answers.get_palette(question.aux)
+  if value is None:
     picture = painted_u8
-    if image_u8 is not None:
-      picture = resizing.resize_picture(painted_u8, photo_size)
+    if photo is not None:
+      picture = resizing.resize_picture(painted_u8, photo.size)
   else:
-    small = decode(task, painted, question.aux)[look.key]
-    value = resizing.RESIZE[task.name](small, photo_size)
-    view = make_grid(*photo_size, size=VIEW_EDGE, patch=1)
+    resize = resizing.RESIZE[task.name]
     picture = answers.draw(
       task.name,
-      resizing.RESIZE[task.name](small, view),
-      resizing.resize_picture(image_u8, view),
-      answers.get_palette(question.aux),
+      resize(value, photo.view_u8.shape[:2]),
+      photo.view_u8,
+      palette,
       names,
     )
-    data['values'] = (f'{stem}.npy', files.to_npy(value))
+    data['values'] = (f'{stem}.npy', files.to_npy(resize(value, photo.size)))
   data['picture'] = (f'{stem}.png', files.to_png(picture))
   facts = {
     'task': task.name,
     'prompt': question.prompt,
-    'legend': dict(zip(names, answers.get_palette(question.aux).tolist())),
-    'photo_size': None if image_u8 is None else list(photo_size),
+    'legend': dict(zip(names, palette.tolist())),
+    'photo_size': None if photo is None else list(photo.size),
     'painted_size': list(painted.shape[:2]),
     'values': answers.UNITS.get(task.name),
     'files': {key: file_name for key, (file_name, _) in data.items()},
@@ -114,10 +178,16 @@ def make_grid(
 ) -> tuple[int, int]:
   """Height and width for the model: long edge `size`, aspect kept.
 
-  Both edges are rounded to the nearest multiple of `patch`, at least one.
+  Both edges are multiples of `patch`. The short edge is the long one less a
+  multiple of a step, which is a patch up to 16 patches and grows from there:
+  for every grid the network is compiled once, so there are few of them, and
+  the aspect is kept to 1 part in 32.
   """
-  scale = size / max(height, width)
-  edges = [max(1, round(edge * scale / patch)) for edge in (height, width)]
+  count = max(1, round(size / patch))
+  step = -(-count // _SHORT_EDGES)
+  less = (1 - min(height, width) / max(height, width)) * count
+  short = max(1, count - step * round(less / step))
+  edges = (count, short) if height >= width else (short, count)
   return edges[0] * patch, edges[1] * patch
 
 
@@ -139,12 +209,26 @@ def decode(
   return {key: np.asarray(leaf)[0] for key, leaf in decoded.items()}
 
 
+def decode_value(
+  task: base.Task, painted: Float[np.ndarray, 'h w 3'], aux: dict
+) -> np.ndarray | None:
+  """The numbers of one picture; None where the colours are the answer."""
+  shown = answers.LOOKS.get(task.name)
+  return None if shown is None else decode(task, painted, aux)[shown.key]
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _decode(task, rgb, aux):
   return task.decode(rgb, aux)
 
 
-def _check(task, image_u8, question, name) -> None:
+def check(
+  task: base.Task,
+  image_u8: np.ndarray | None,
+  question: base.Question,
+  name: str,
+) -> None:
+  """Raises UserError where `predict` cannot answer."""
   if task.name == 'generate' and image_u8 is not None:
     raise errors.UserError('generate takes words only; leave the image out')
   if task.name != 'generate':

@@ -13,7 +13,6 @@ from typing import Any
 import jax
 
 from vbanana_jax import logs, processes
-from vbanana_jax.data import build
 
 PACKAGES = (
   'vbanana-jax',
@@ -102,6 +101,8 @@ def save_run(
   """
   if not processes.is_first():
     return
+  from vbanana_jax.data import build  # brings grain: predict needs neither
+
   path = workdir / 'run.json'
   now = {
     'command': sys.argv,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vbanana_jax import evaluate, logs, predict, processes, provenance
+from vbanana_jax.data import drawing
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers, charts, page
 from vbanana_jax.tasks import TASKS, base
@@ -59,14 +60,25 @@ def write_results(
 def load_phases(
   workdir: pathlib.Path, run: pathlib.Path
 ) -> dict[str, dict[str, float]]:
-  """Steps and seconds of each training phase, from its metrics.jsonl."""
+  """Steps and seconds of each training phase, from its metrics.jsonl.
+
+  `drawing_cpu_seconds` are measured now: those of as many scenes, drawn with
+  nothing beside them.
+  """
   folders = [workdir / phase for phase in PHASES if (workdir / phase).is_dir()]
   phases = {}
   for folder in folders or [run]:
     rows = logs.load_metrics(folder / 'metrics.jsonl')
     if rows:
       names = ('step', 'seconds', 'cpu_seconds', 'waited', 'compile_seconds')
-      phases[folder.name] = {name: rows[-1][name] for name in names}
+      phase = {name: rows[-1][name] for name in names}
+      config = logs.load_json(folder / 'run.json')['config']
+      scenes = phase['step'] * config['batch_size']
+      scenes *= drawing.count_scenes(config)
+      phase['drawing_cpu_seconds'] = scenes * drawing.measure_scene(
+        config['data']['level'], config['image_size']
+      )
+      phases[folder.name] = phase
   return phases
 
 
@@ -95,16 +107,24 @@ def make_table(results: dict[str, Any]) -> str:
     lines.append(f'{task:<14}{headline:<16}{"  ".join(cells)}')
   lines.append('')
   for name, phase in results['phases'].items():
-    waited = phase['waited'] / max(phase['seconds'], 1e-9)
     lines.append(
       f'{name:<14}{phase["seconds"]:>8.0f} s ({phase["cpu_seconds"]:.0f} '
-      f'core-seconds), {phase["step"]} steps, '
-      f'{waited:.1%} of it waiting for data, and '
+      f'core-seconds), {phase["step"]} steps, {describe_data(phase)}, and '
       f'{phase["compile_seconds"]:.0f} s of compilation'
     )
   lines.append(f'{"evaluate":<14}{results["seconds"]:>8.0f} s')
   lines.append(f'{"train and eval":<14}{results["seconds_train_eval"]:>8.0f} s')
   return '\n'.join(lines)
+
+
+def describe_data(phase: dict[str, float]) -> str:
+  """Shares of a phase: waiting for data, and the CPU time of its scenes."""
+  waited = phase['waited'] / max(phase['seconds'], 1e-9)
+  drawn = phase['drawing_cpu_seconds'] / max(phase['cpu_seconds'], 1e-9)
+  return (
+    f'{waited:.1%} of it waiting for data, {drawn:.1%} of its CPU time drawing '
+    'scenes'
+  )
 
 
 def write_report(workdir: pathlib.Path) -> pathlib.Path:
@@ -146,6 +166,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
       'answer; @k marks answers sampled in k steps.',
       rows=rows,
       seconds={**seconds, 'evaluate': results['seconds']},
+      spent={k: describe_data(v) for k, v in results['phases'].items()},
       curves=make_curves(workdir, results['rows']),
       galleries={
         trial: [

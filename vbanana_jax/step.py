@@ -12,7 +12,7 @@ import optax
 
 from vbanana_jax import keys, optim
 from vbanana_jax.diffusion import losses, paths, samplers
-from vbanana_jax.models import from_network, to_network
+from vbanana_jax.models import TextMemory, from_network, to_network
 from vbanana_jax.state import TrainState
 
 
@@ -149,6 +149,15 @@ def split_batch(batch: dict, parts: int) -> dict:
   )
 
 
+def make_text_encoder(model) -> Callable[[dict, jax.Array], TextMemory]:
+  """The function `(params, tokens [b l]) -> memory`, once a prompt."""
+
+  def encode(params, tokens):
+    return model.apply({'params': params}, tokens, method='encode_text')
+
+  return encode
+
+
 def make_painter(
   model,
   *,
@@ -159,6 +168,9 @@ def make_painter(
 ) -> Callable[[dict, dict], jax.Array]:
   """The function `(params, batch) -> rgb [b h w 3]` in [0, 1].
 
+  Instead of `tokens` a batch may bring `memory`, what `make_text_encoder` made
+  of them: a row for each picture, or one row for all.
+
   Args:
     model: from `models.build_model`.
     seed: of the noise, folded with each example's index.
@@ -167,31 +179,49 @@ def make_painter(
     guidance: 1 is off. The unconditional branch reads an empty instruction
       and keeps the source.
   """
+  encode = make_text_encoder(model)
 
   def paint(params, batch):
-    variables = {'params': params}
     source = to_network(batch['source'])
     has_source = batch['has_source']
+    b = source.shape[0]
+    if 'memory' in batch:
+      memory = _repeat_text(batch['memory'], b)
+    else:
+      memory = encode(params, batch['tokens'])
 
-    def build_denoiser(tokens):
-      memory = model.apply(variables, tokens, method='encode_text')
-
+    def build_denoiser(memory, source, has_source):
       def denoise(z, time):
         return model.apply(
-          variables, z, time, memory, source, has_source, method='denoise'
+          {'params': params},
+          z,
+          time,
+          memory,
+          source,
+          has_source,
+          method='denoise',
         )
 
       return denoise
 
-    denoise = build_denoiser(batch['tokens'])
+    denoise = build_denoiser(memory, source, has_source)
     if steps == 0:
       return from_network(samplers.answer_in_one_pass(denoise, source.shape))
     if guidance != 1.0:
-      denoise = samplers.guide(
-        denoise,
-        build_denoiser(jnp.zeros_like(batch['tokens'])),
-        scale=guidance,
+      nothing = jnp.zeros((1, memory.mask.shape[1] - 1), jnp.int32)
+      without = _repeat_text(encode(params, nothing), b)
+      denoise_pairs = build_denoiser(
+        jax.tree.map(_pair, memory, without, _TEXT_ROWS),
+        _pair(source, source),
+        _pair(has_source, has_source),
       )
+
+      def denoise_both(z, time):
+        x = denoise_pairs(_pair(z, z), _pair(time, time))
+        x = x.reshape(b, 2, *z.shape[1:])
+        return x[:, 0], x[:, 1]
+
+      denoise = samplers.guide(denoise, denoise_both, scale=guidance)
     example_keys = keys.make_example_keys(
       keys.make_key(seed, 'sample'), batch['index']
     )
@@ -205,3 +235,22 @@ def make_painter(
     return jnp.clip(paint(params, batch), 0.0, 1.0)
 
   return clipped
+
+
+# The axis of a text memory's leaves that counts instructions.
+_TEXT_ROWS = TextMemory(keys=1, values=1, mask=0)
+
+
+def _repeat_text(memory: TextMemory, b: int) -> TextMemory:
+  """One row for each of `b` pictures, where all share one."""
+
+  def repeat(x, axis):
+    return jnp.broadcast_to(x, (*x.shape[:axis], b, *x.shape[axis + 1 :]))
+
+  return jax.tree.map(repeat, memory, _TEXT_ROWS)
+
+
+def _pair(x: jax.Array, y: jax.Array, axis: int = 0) -> jax.Array:
+  """Rows of `x` and `y` in turn: a pair stays on one device."""
+  both = jnp.stack([x, y], axis + 1)
+  return both.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])

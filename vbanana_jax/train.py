@@ -14,6 +14,7 @@ import numpy as np
 from vbanana_jax import (
   checkpoint,
   durations,
+  flops,
   lock,
   logs,
   optim,
@@ -65,7 +66,9 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
   )
   keep_every = find_keep_every(config, total, save_every)
   model = weights.build_network(config, mesh)
-  optimizer = optim.build_optimizer(config['optim'], total)
+  optimizer = optim.build_optimizer(
+    config['optim'], total, model.policy.operands
+  )
   processes.say('building mixture')
   mixture = build.build_mixture(
     config, workdir, process_index=jax.process_index()
@@ -137,7 +140,7 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
       # While the devices work on this step, the host looks at the loss of the
       # one before and prepares the batch of the next.
       check_finite(before, step - 1)
-      meter.add(metrics)
+      meter.add(metrics, flops.count_step_flops(config, length).useful)
       is_last = step == total
       if not is_last:
         with meter.waiting():

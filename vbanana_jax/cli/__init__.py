@@ -5,6 +5,7 @@
   vbanana evaluate  --workdir runs/a
   vbanana report    --workdir runs/a
   vbanana predict   photo.jpg --task depth
+  vbanana export    --workdir runs/a --task depth --out served
   vbanana decode    painted.png --task depth
   vbanana prompts   --protocol nyuv2_depth --data data/nyuv2 --out questions
   vbanana doctor    nyuv2 data/nyuv2
@@ -20,11 +21,13 @@ import os
 import pathlib
 import sys
 
+from vbanana_jax import allocator
 from vbanana_jax.cli import (
   decode,
   distributed,
   doctor,
   evaluate,
+  export,
   plan,
   predict,
   prepare,
@@ -40,6 +43,7 @@ _VERBS = (
   evaluate,
   report,
   predict,
+  export,
   decode,
   prompts,
   doctor,
@@ -51,6 +55,8 @@ _CACHE = pathlib.Path('~/.cache/vbanana_jax/xla')
 
 def main(argv: list[str] | None = None) -> int:
   """Runs one verb; a user's mistake is one line and an exit code."""
+  if argv is None:  # the words of a process of our own
+    allocator.restart_with_large_pages()
   parser = build_parser()
   args, rest = parser.parse_known_args(argv)
   if rest and args.verb not in _TAKE_CONFIG_KEYS:
@@ -101,4 +107,6 @@ def use_compilation_cache() -> None:
   except OSError:
     return
   jax.config.update('jax_compilation_cache_dir', str(folder))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 1.0)
+  # Small programs too: a command has dozens, and each compiles for longer than
+  # it is read.
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)

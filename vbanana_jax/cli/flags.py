@@ -41,6 +41,53 @@ def add_protocol(verb: argparse.ArgumentParser, *, required=True) -> None:
   )
 
 
+def add_question(verb: argparse.ArgumentParser) -> None:
+  """Adds what a question is made of; `make_wish` reads it."""
+  verb.add_argument(
+    '--task',
+    help='depth, normals, semantic, instance, referring, edit or generate',
+  )
+  verb.add_argument(
+    '--classes', help='semantic: names, split by commas; instance: one name'
+  )
+  verb.add_argument('--prompt', help='what to paint, change or look for')
+  verb.add_argument(
+    '--steps', type=at_least(0), help='sampler steps; 0 is one pass'
+  )
+  verb.add_argument(
+    '--guidance', type=float, default=1.0, help='of sampler steps; 1 is off'
+  )
+  verb.add_argument('--seed', type=at_least(0), default=0)
+
+
+def make_wish(args: argparse.Namespace, **more: Any):
+  """The `wish.Wish` of the flags of `add_question`.
+
+  Args:
+    args: with a task, or with a prompt alone.
+    **more: of its fields.
+  """
+  from vbanana_jax import wish
+
+  images = getattr(args, 'image', None)
+  task = args.task or ('edit' if images and args.prompt else None)
+  task = task or ('generate' if args.prompt else None)
+  if task is None:
+    raise UserError(
+      f'{args.verb} needs --task for an image, or --prompt to paint'
+    )
+  names = (name.strip() for name in (args.classes or '').split(','))
+  return wish.Wish(
+    task=task,
+    words=args.prompt,
+    classes=tuple(filter(None, names)),
+    steps=args.steps,
+    guidance=args.guidance,
+    seed=args.seed,
+    **more,
+  )
+
+
 def check_names(images: Sequence[pathlib.Path]) -> None:
   """Refuses images whose answers would be written over each other."""
   stems = [image.stem for image in images]

@@ -1,6 +1,8 @@
 """`vbanana predict`."""
 
 import pathlib
+import sys
+from collections.abc import Iterable
 
 from vbanana_jax.cli import flags, runs
 from vbanana_jax.errors import UserError
@@ -10,92 +12,149 @@ def add_verb(verbs) -> None:
   """Adds `predict`."""
   verb = verbs.add_parser(
     'predict',
-    help='answer about a photo or a whole benchmark, or paint a picture',
+    help='answer about photos or a whole benchmark, or paint a picture',
     description='Writes the painted answer, the decoded values and a picture '
-    'to look at.',
+    'to look at, of each photo. A photo that cannot be read is named and the '
+    'others are answered; the exit code then is 2.',
     epilog='Examples: vbanana predict street.jpg --task depth;  vbanana '
-    'predict room.png --task semantic --classes floor,wall,sphere;  vbanana '
-    "predict --prompt 'a red sphere'",
-  )
-  verb.add_argument('image', nargs='*', type=pathlib.Path)
-  verb.add_argument(
-    '--task',
-    help='depth, normals, semantic, instance, referring, edit or generate',
+    'predict photos --task normals;  vbanana predict room.png --task semantic '
+    "--classes floor,wall,sphere;  vbanana predict --prompt 'a red sphere'",
   )
   verb.add_argument(
-    '--classes', help='semantic: names, split by commas; instance: one name'
+    'image', nargs='*', type=pathlib.Path, help='photos, or folders of photos'
   )
-  verb.add_argument('--prompt', help='what to paint, change or look for')
+  flags.add_question(verb)
   verb.add_argument(
     '--checkpoint',
     type=pathlib.Path,
     help='a trained folder; the newest under runs/ if not given',
   )
+  verb.add_argument(
+    '--exported',
+    type=pathlib.Path,
+    help='a folder of vbanana export, instead of a checkpoint and a question',
+  )
   verb.add_argument('--out', type=pathlib.Path, default=pathlib.Path('answers'))
-  verb.add_argument(
-    '--steps', type=flags.at_least(0), help='sampler steps; 0 is one pass'
-  )
-  verb.add_argument(
-    '--guidance', type=float, default=1.0, help='of sampler steps; 1 is off'
-  )
   verb.add_argument(
     '--size', type=flags.at_least(8), help='long edge the network works at'
   )
-  verb.add_argument('--seed', type=flags.at_least(0), default=0)
+  verb.add_argument(
+    '--batch',
+    type=flags.at_least(1),
+    help='photos painted at once; 1 on a CPU and 16 elsewhere if not given',
+  )
   flags.add_protocol(verb, required=False)
   verb.set_defaults(run=run_predict)
 
 
 def run_predict(args, rest) -> int:
-  from vbanana_jax import answer
-
   if args.protocol or args.data:
     return _answer_protocol(args)
-  task = args.task or ('edit' if args.image and args.prompt else None)
-  task = task or ('generate' if args.prompt else None)
-  if task is None:
-    raise UserError('predict needs --task for an image, or --prompt to paint')
-  wish = answer.Wish(
-    task=task,
-    words=args.prompt,
-    classes=tuple(
-      name.strip() for name in (args.classes or '').split(',') if name.strip()
-    ),
-    steps=args.steps,
-    guidance=args.guidance,
-    size=args.size,
-    seed=args.seed,
-  )
-  answer.ask(wish, 'quick')  # a mistake in the words should not wait
-  run = _find_run(args)
-  flags.check_names(args.image)
+  if args.exported:
+    return _answer_exported(args)
+  wish = flags.make_wish(args, size=args.size)
+  from vbanana_jax.wish import ask
+
+  ask(wish, 'quick')  # a mistake in the words should not wait
+  images = _find_images(args.image)
+  flags.check_names(images)
+  run = runs.choose_run(args.checkpoint)
+  from vbanana_jax import answer
+
   answerer = answer.Answerer(run)
-  for image in args.image or [None]:
-    for path in answerer.answer(wish, image, args.out).values():
-      print(path)
+  return _print_answers(
+    answerer.answer_all(wish, images or [None], args.out, rows=args.batch),
+    max(len(images), 1),
+  )
+
+
+def _answer_exported(args) -> int:
+  from vbanana_jax import answer_exported, exported
+
+  own = (args.checkpoint, args.task, args.classes, args.prompt, args.size)
+  if any(own) or args.steps is not None or args.guidance != 1 or args.seed:
+    raise UserError(
+      'predict --exported takes images and --out: its question was exported '
+      'with it'
+    )
+  images = _find_images(args.image)
+  flags.check_names(images)
+  painter = exported.load_exported(args.exported)
+  return _print_answers(
+    answer_exported.answer_all(painter, images or [None], args.out),
+    max(len(images), 1),
+  )
+
+
+def _find_images(paths: list[pathlib.Path]) -> list[pathlib.Path]:
+  """The photos that are named, and those in folders that are named."""
+  from vbanana_jax.data import photos
+
+  images = []
+  for path in paths:
+    if not path.is_dir():
+      images.append(path)
+      continue
+    found = sorted(
+      entry
+      for entry in path.iterdir()
+      if entry.suffix.lower() in photos.SUFFIXES
+      and not entry.name.startswith('.')
+    )
+    if not found:
+      raise UserError(
+        f'{path}: no photo in this folder; their names end in '
+        f'{", ".join(photos.SUFFIXES)}'
+      )
+    images += found
+  return images
+
+
+def _print_answers(answers: Iterable, count: int) -> int:
+  """Paths of the answers, and what is wrong with photos that have none."""
+  import tqdm
+
+  failed = []
+  with tqdm.tqdm(total=count, unit='photo', disable=count == 1) as bar:
+    for image, paths in answers:
+      if not isinstance(paths, UserError):
+        for path in paths.values():
+          bar.write(str(path), file=sys.stdout)
+      elif count == 1:
+        raise paths
+      else:
+        failed.append(image)
+        bar.write(f'vbanana: {paths}', file=sys.stderr)
+      bar.update()
+  if failed:
+    names = ', '.join(str(image) for image in failed[:3])
+    raise UserError(
+      f'{len(failed)} of {count} photos have no answer, for the reasons above: '
+      f'{names}{", ..." if len(failed) > 3 else ""}'
+    )
   return 0
 
 
 def _answer_protocol(args) -> int:
-  from vbanana_jax import answer
-  from vbanana_jax.data import protocols
-
   if not (args.protocol and args.data) or args.image or args.task:
     raise UserError(
       'predict --protocol needs --data, and takes neither images nor --task'
     )
+  from vbanana_jax import answer, paint_protocol
+  from vbanana_jax.data import protocols
+
   protocol = protocols.load_protocol(args.protocol)
-  n = answer.Answerer(_find_run(args)).answer_protocol(
-    protocol, args.data, args.out, passes=args.passes, size=args.size
+  n = paint_protocol.paint_protocol(
+    answer.Answerer(runs.choose_run(args.checkpoint)),
+    protocol,
+    args.data,
+    args.out,
+    passes=args.passes,
+    size=args.size,
+    rows=args.batch,
   )
   print(
     f'{args.out}: {n} pictures. To score them: vbanana evaluate --predictions '
     f'{args.out} --protocol {protocol.name} --data {args.data}'
   )
   return 0
-
-
-def _find_run(args) -> pathlib.Path:
-  if args.checkpoint:
-    return runs.find_run(args.checkpoint)
-  return runs.find_newest_run()

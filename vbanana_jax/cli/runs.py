@@ -18,6 +18,11 @@ def find_run(folder: pathlib.Path) -> pathlib.Path:
   )
 
 
+def choose_run(folder: pathlib.Path | None) -> pathlib.Path:
+  """The workdir that a flag names, or the newest one."""
+  return find_newest_run() if folder is None else find_run(folder)
+
+
 def find_newest_run() -> pathlib.Path:
   """The workdir under runs/ that was trained last."""
   from vbanana_jax.checkpoint import newest_step

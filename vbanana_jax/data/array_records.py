@@ -17,7 +17,7 @@ import grain
 import numpy as np
 from array_record.python import array_record_module
 
-from vbanana_jax.data import photos, sources
+from vbanana_jax.data import open_files, photos, sources
 from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
 
@@ -201,8 +201,8 @@ class PhotoSource:
     lost: of each shard that is missing or has another length than it was
       prepared with, what is wrong and how many records it holds.
 
-  Errors: UserError where there is no such folder; from reading a row,
-    BadRecordError.
+  Errors: UserError where there is no such folder, or more shards than a
+    process may open; from reading a row, BadRecordError.
   """
 
   endless = False
@@ -221,6 +221,7 @@ class PhotoSource:
       for file, shard in zip(self._shards, shards)
       if (reason := _find_loss(file.filename, shard['bytes']))
     )
+    open_files.allow_open_files(len(self._shards), self.name)
     self._records = grain.sources.ArrayRecordDataSource(self._shards)
 
   def __len__(self) -> int:

@@ -66,7 +66,8 @@ def build_stream(
     rows: which rows of every batch this process gets, ascending; all of them
       if not given.
     threads: threads that read and pose batches.
-    prefetch: batches read ahead, or groups of eight where they are sorted.
+    prefetch: batches read ahead, or groups of eight where they are sorted; at
+      least one a thread.
     patience: seconds that a batch may take until a line says what it is that
       takes so long.
 
@@ -107,7 +108,9 @@ def build_stream(
 
   groups = grain.MapDataset.range(start_step // steps, -(-end_step // steps))
   options = grain.ReadOptions(
-    num_threads=threads, prefetch_buffer_size=prefetch
+    # Grain leaves threads idle beyond what it reads ahead.
+    num_threads=threads,
+    prefetch_buffer_size=max(prefetch, threads),
   )
   return _flatten(
     iter(groups.map(read).to_iter_dataset(options)), start_step % steps, dog

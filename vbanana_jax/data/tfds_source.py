@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vbanana_jax.data import array_records, photos, sources
+from vbanana_jax.data import array_records, open_files, photos, sources
 from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
 
@@ -76,6 +76,7 @@ class TfdsSource:
     except (ValueError, NotImplementedError) as error:
       raise UserError(f'TFDS {name!r}, split {split!r}: {error}') from error
     self._files = builder.info.splits[split].file_instructions
+    open_files.allow_open_files(len(self._files), self.name)
     self.lost = tuple(
       (f'{file.filename}: file missing', file.take)
       for file in self._files

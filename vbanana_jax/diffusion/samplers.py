@@ -5,6 +5,7 @@ know nothing of networks and can be held against closed forms.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ from jaxtyping import Array, Float
 from vbanana_jax.diffusion import paths
 
 Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
+# The same with the instruction and without it.
+PairDenoiser = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 # The last step never divides by less than this.
 _SMALLEST_TIME_LEFT = 1e-4
 
@@ -46,20 +49,27 @@ def sample(
   def body(z, interval):
     return step(denoise, z, *interval), None
 
+  if step is _euler:  # one loop, and so the network is compiled once
+    return jax.lax.scan(body, noise, (grid[:-1], grid[1:]))[0]
   z, _ = jax.lax.scan(body, noise, (grid[:-2], grid[1:-1]))
   return _euler(denoise, z, grid[-2], grid[-1])
 
 
 def answer_in_one_pass(
-  denoise: Denoiser, shape: tuple[int, ...]
+  denoise: Denoiser, shape: tuple[Any, ...]
 ) -> Float[Array, 'b h w c']:
-  """The deterministic answer from an empty (mid-grey) canvas at time 0."""
+  """The deterministic answer from an empty (mid-grey) canvas at time 0.
+
+  Args:
+    denoise: predicts the clean picture.
+    shape: `(b, h, w, c)`; in an export b is a symbol.
+  """
   return denoise(jnp.zeros(shape), jnp.zeros(shape[0]))
 
 
 def guide(
   conditional: Denoiser,
-  unconditional: Denoiser,
+  both: PairDenoiser,
   *,
   scale: float,
   interval: tuple[float, float] = (0.1, 1.0),
@@ -67,14 +77,25 @@ def guide(
   """Classifier-free guidance, on for times inside `interval` only.
 
   Linear in x, hence the same in velocity space. Outside the interval the
-  conditional prediction is used alone (JiT guides in (0.1, 1.0)).
+  conditional prediction is used alone (JiT guides in (0.1, 1.0)); where that
+  is so for all rows, nothing else is computed.
+
+  Args:
+    conditional: the network with the instruction.
+    both: the network with it and without it, in one batch.
+    scale: 1 is off.
+    interval: of times.
   """
 
   def denoise(z, time):
-    x = conditional(z, time)
     inside = (time > interval[0]) & (time < interval[1])
-    strength = jnp.where(inside, scale - 1.0, 0.0)[:, None, None, None]
-    return x + strength * (x - unconditional(z, time))
+
+    def guided():
+      x, without = both(z, time)
+      strength = jnp.where(inside, scale - 1.0, 0.0)[:, None, None, None]
+      return x + strength * (x - without)
+
+    return jax.lax.cond(jnp.any(inside), guided, lambda: conditional(z, time))
 
   return denoise
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax.models import layers, numerics, text
+from vbanana_jax.models import attention, layers, numerics, text
 
 _TIME_FEATURES = 128
 _POSITION_OCTAVES = 6
@@ -90,10 +90,10 @@ class Block(nn.Module):
     y = layers.rms_norm(x) * (1 + scale1) + shift1  #            b n d
     q = layers.RMSNorm(name='q_norm')(project('q', y))  #        b n k e
     k = layers.RMSNorm(name='k_norm')(project('k', y))  #        b n k e
-    q, k = layers.rotate(q, tables), layers.rotate(k, tables)
+    q, k = (layers.rotate(y, tables, self.policy.operands) for y in (q, k))
     k = jnp.concatenate([text_keys, k], axis=1)  #               b l+n k e
     v = jnp.concatenate([text_values, project('v', y)], axis=1)
-    y = layers.attend(q, k, v, mask, self.policy)  #             b n d
+    y = attention.attend(q, k, v, mask, self.policy)  #             b n d
     out = layers.Dense(d, self.policy, ('heads', 'embed'), name='out')
     x = x + gate1 * out(y)
 

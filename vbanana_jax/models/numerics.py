@@ -56,10 +56,11 @@ def _cpu_has_bf16() -> bool:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def dot(x: jax.Array, kernel: jax.Array, operands: str) -> jax.Array:
   """`x [..., i] @ kernel [i, o]` in float32 from `operands`-typed factors."""
-  return _dot(x, kernel, (x.ndim - 1,), (0,), operands)
+  return product(x, kernel, (x.ndim - 1,), (0,), operands)
 
 
-def _dot(a, b, a_axes, b_axes, operands) -> jax.Array:
+def product(a, b, a_axes, b_axes, operands: str) -> jax.Array:
+  """`a` and `b` summed over these axes, in float32 from narrow factors."""
   return lax.dot_general(
     a.astype(operands),
     b.astype(operands),
@@ -75,8 +76,8 @@ def _dot_forward(x, kernel, operands):
 def _dot_backward(operands, saved, g):
   x, kernel = saved
   rows = tuple(range(x.ndim - 1))
-  dx = _dot(g, kernel, (g.ndim - 1,), (1,), operands)
-  dkernel = _dot(x, g, rows, rows, operands)
+  dx = product(g, kernel, (g.ndim - 1,), (1,), operands)
+  dkernel = product(x, g, rows, rows, operands)
   return dx.astype(x.dtype), dkernel.astype(kernel.dtype)
 
 

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax.models import layers, numerics
+from vbanana_jax.models import attention, layers, numerics
 
 PAD = 0
 _REACH = 4  # tokens to either side
@@ -59,8 +59,8 @@ class TextBlock(nn.Module):
     y = layers.RMSNorm(name='attention_norm')(x)
     q = layers.RMSNorm(name='q_norm')(project('q', y))  # b l k e
     k = layers.RMSNorm(name='k_norm')(project('k', y))  # b l k e
-    q, k = layers.rotate(q, tables), layers.rotate(k, tables)
-    y = layers.attend(q, k, project('v', y), mask, self.policy)  # b l d
+    q, k = (layers.rotate(y, tables, self.policy.operands) for y in (q, k))
+    y = attention.attend(q, k, project('v', y), mask, self.policy)  # b l d
     x = x + layers.Dense(d, self.policy, ('heads', 'embed'), name='out')(y)
     y = layers.RMSNorm(name='mlp_norm')(x)
     x = x + layers.SwiGLU(self.policy, name='mlp')(y)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vbanana_jax import flops
 from vbanana_jax.errors import UserError
-from vbanana_jax.plan import flops
 from vbanana_jax.plan.programs import Program, Programs, count_bytes
 from vbanana_jax.plan.topologies import Topology, smaller_topologies
 

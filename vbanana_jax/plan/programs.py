@@ -71,7 +71,9 @@ class Programs:
     total = durations.to_steps(
       config['length'], batch_size=config['batch_size']
     )
-    self._optimizer = optim.build_optimizer(config['optim'], total)
+    self._optimizer = optim.build_optimizer(
+      config['optim'], total, self.model.policy.operands
+    )
     self.state: TrainState = make_abstract_state(
       config, self.model, self._optimizer, self.mesh
     )

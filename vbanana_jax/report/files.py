@@ -42,7 +42,8 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> pathlib.Path:
 def to_png(picture_u8: np.ndarray) -> bytes:
   """uint8 [h w 3] as the bytes of a PNG file."""
   buffer = io.BytesIO()
-  Image.fromarray(picture_u8).save(buffer, 'PNG')
+  # A tenth longer than at zlib's default of 6, in two fifths of the time.
+  Image.fromarray(picture_u8).save(buffer, 'PNG', compress_level=4)
   return buffer.getvalue()
 
 

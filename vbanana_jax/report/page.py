@@ -51,6 +51,7 @@ class Report:
 
   Fields:
     seconds: wall time by phase.
+    spent: phase -> what is to be said of its time.
     by_count: task and metric -> number of objects -> score.
     colour_distance: task -> column -> number; mean 8-bit levels and so on.
     notes: task -> one line on how to read its pictures.
@@ -60,6 +61,7 @@ class Report:
   summary: str
   rows: list[Row] = dataclasses.field(default_factory=list)
   seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+  spent: dict[str, str] = dataclasses.field(default_factory=dict)
   curves: list[charts.Chart] = dataclasses.field(default_factory=list)
   galleries: dict[str, list[Example]] = dataclasses.field(default_factory=dict)
   notes: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -86,7 +88,7 @@ def make_page(report: Report) -> str:
   """The page as text."""
   sections = [
     _section('Scores', _scores(report.rows)),
-    _section('Time', _facts({k: _clock(v) for k, v in report.seconds.items()})),
+    _section('Time', _times(report)),
     _section(
       'Curves',
       ''.join(
@@ -187,6 +189,15 @@ def _numbers(table: dict[str, dict[str, float]], hint: str = '') -> str:
     f'<div class="table"><table><thead><tr><th>task{head}</tr></thead>'
     f'<tbody>{"".join(lines)}</tbody></table></div>'
     + (f'<p class="hint">{html.escape(hint)}</p>' if hint else '')
+  )
+
+
+def _times(report: Report) -> str:
+  return _facts(
+    {
+      phase: ', '.join(filter(None, [_clock(s), report.spent.get(phase)]))
+      for phase, s in report.seconds.items()
+    }
   )
 
 

@@ -34,19 +34,28 @@ class StepFlops:
   @property
   def total(self) -> float:
     """All four."""
-    return self.forward + self.backward + self.again + self.muon
+    return self.useful + self.again + self.muon
+
+  @property
+  def useful(self) -> float:
+    """Of both passes, each once: what a share of a chip's peak (MFU) counts."""
+    return self.forward + self.backward
 
 
-def count_step_flops(config: Mapping[str, Any]) -> StepFlops:
+def count_step_flops(
+  config: Mapping[str, Any], text_length: int | None = None
+) -> StepFlops:
   """FLOPs of a step of `config['batch_size']` examples.
 
   Args:
-    config: see `configs/base.py`; a batch has `data.text_length` tokens.
+    config: see `configs/base.py`.
+    text_length: tokens that the batch is padded to; `data.text_length` if not
+      given.
   """
   s, b = SIZES[config['model']['size']], config['batch_size']
   d, t = s['width'], s['text_width']
   n = (config['image_size'] // config['model']['patch']) ** 2
-  l = config['data']['text_length'] + 1  # with the start token
+  l = (text_length or config['data']['text_length']) + 1  # and the start
   patch = 3 * config['model']['patch'] ** 2
 
   # Multiplications of one example; a block's and the text block's apart,

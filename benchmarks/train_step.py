@@ -1,0 +1,326 @@
+"""Our train step against the same network in PyTorch, in turns in one process.
+
+  python -m benchmarks.train_step [--widths 256 384 768] [--output JSON]
+
+For every width: our forward and backward pass, our whole step with optimizer
+and average, the twin's passes (eager and compiled, float32 and bfloat16 by
+autocast), and matrix products as a ceiling. Before anything is timed both
+networks, with the same weights, must have the same loss and gradient norm in
+float32. FLOPs are those of `vbanana_jax.flops`, the same for everybody; a share
+of the ceiling is what was achieved over our bfloat16 product of the same
+process.
+"""
+
+import argparse
+import importlib.util
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks import ceiling, timing, workload
+from vbanana_jax import (
+  allocator,
+  flops,
+  keys,
+  models,
+  optim,
+  sharding,
+  train,
+  weights,
+)
+from vbanana_jax.step import make_example_losses
+
+# Some seconds a round on two cores.
+BATCH_SIZES = {256: 32, 384: 16, 768: 4}
+# Of what is run once.
+_COMPILE_SOON = {
+  'xla_llvm_disable_expensive_passes': True,
+  'xla_backend_optimization_level': 0,
+}
+# A short look at the ceiling in every round.
+_CEILING_FLOPS = 4e9
+EQUAL = 1e-3  # greatest relative difference of losses in float32
+OURS = 'ours'
+STEP = 'ours, whole step'
+TWINS = {
+  'torch eager float32': {'autocast': False, 'compiled': False},
+  'torch eager bfloat16': {'autocast': True, 'compiled': False},
+  'torch compiled float32': {'autocast': False, 'compiled': True},
+  'torch compiled bfloat16': {'autocast': True, 'compiled': True},
+}
+_INSTALL = (
+  "benchmarks.train_step needs PyTorch: pip install -e '.[bench]' (without a "
+  'GPU, from the index of CPU wheels that pytorch.org names)'
+)
+
+
+def measure(
+  widths: Sequence[int] = tuple(BATCH_SIZES),
+  *,
+  rounds: int = 5,
+  batch_size: int | None = None,
+  compiled: bool = True,
+) -> dict[str, Any]:
+  """Ratios, shares of the ceiling and times of every width.
+
+  Args:
+    widths: of the network; see `workload.SIZES`.
+    rounds: turns that each of them has.
+    batch_size: of all widths; `BATCH_SIZES` if not given.
+    compiled: with the compiled twins, which take a minute each to compile.
+
+  Raises:
+    ImportError: PyTorch is not installed.
+    ValueError: the networks do not have the same loss.
+  """
+  found, load = {}, timing.get_load()
+  for width in widths:
+    timing.say(f'width {width}')
+    config = workload.make_config(
+      width, batch_size=batch_size or BATCH_SIZES[width]
+    )
+    found[str(width)] = measure_width(config, rounds, compiled)
+  return {
+    'ratios': {
+      f'{width}: {name}': ratio
+      for width, result in found.items()
+      for name, ratio in result['ratios'].items()
+    },
+    'load_before': load,
+    'compiler': find_compiler() if compiled else 'not asked for',
+    'widths': found,
+  }
+
+
+def measure_width(
+  config: dict[str, Any], rounds: int, compiled: bool
+) -> dict[str, Any]:
+  """One width's ratios: each twin's time over ours, round by round."""
+  ours, step, equality, twins = build_rivals(config, compiled)
+  on_cpu = jax.default_backend() == 'cpu'
+  products = ceiling.build_products(
+    least_flops=_CEILING_FLOPS if on_cpu else None
+  )
+  calls = {label: product.call for label, product in products.items()}
+  calls |= {OURS: ours, STEP: step, **twins}
+  first, left_out = {}, {}
+  for name, call in list(calls.items()):
+    began = time.perf_counter()
+    try:
+      jax.block_until_ready(call())
+    except RuntimeError as error:  # of PyTorch's compiler
+      if not TWINS.get(name, {}).get('compiled'):
+        raise
+      left_out[name] = str(error).partition('\n')[0]
+      timing.say(f'{name} is left out: {left_out[name]}')
+      del calls[name], twins[name]
+      continue
+    first[name] = timing.shorten(time.perf_counter() - began, 3)
+    if name not in products:
+      timing.say(f'first call of {name}: {first[name]} s')
+  timing.say(f'{rounds} rounds')
+  times = timing.interleave(calls, rounds)
+
+  ceilings = ceiling.find_ceilings(products, times)
+  counted = flops.count_step_flops(config)
+  passes = counted.useful / 1e9
+  top = ceilings['jax bfloat16']['median']
+  achieved = {
+    name: timing.summarize([passes / wall for wall in times[name]['wall']])
+    for name in (OURS, *twins)
+  }
+  return {
+    'ratios': {
+      f'{name} over {OURS}': timing.compare(times, name, OURS)
+      for name in (*twins, STEP)
+    },
+    'cpu_time_ratios': {
+      f'{name} over {OURS}': timing.compare(times, name, OURS, 'cpu')
+      for name in twins
+    },
+    'share_of_bfloat16_ceiling': {
+      name: timing.shorten(rate['median'] / top)
+      for name, rate in achieved.items()
+    },
+    'gflops_per_s': {**achieved, **ceilings},
+    'times': timing.summarize_times(
+      {name: times[name] for name in (OURS, STEP, *twins)}
+    ),
+    'first_call_s': {name: first[name] for name in (OURS, STEP, *twins)},
+    'left_out': left_out,
+    'equality': equality,
+    'gflops_of_passes': timing.shorten(passes),
+    'gflops_of_optimizer': timing.shorten(counted.muon / 1e9),
+    'model': config['model'],
+    'batch_size': config['batch_size'],
+    'image_size': config['image_size'],
+    'text_length': config['data']['text_length'],
+    'policy': str(weights.build_network(config).policy),
+  }
+
+
+def build_rivals(
+  config: dict[str, Any], compiled: bool
+) -> tuple[Callable, Callable, dict[str, float], dict[str, Callable]]:
+  """What takes turns: our passes, our step, and the twins' passes by name.
+
+  The third of the four is how equal the networks were.
+  """
+  import torch
+
+  from benchmarks import torch_twin
+  from benchmarks.torch_twin import training
+
+  torch.set_num_threads(timing.count_cores())
+  torch.manual_seed(0)
+  model = weights.build_network(config)
+  params = workload.make_random_params(model, config)
+  batch = workload.make_batch(config)
+  twin = torch_twin.build(model.config, params)
+  equality = check_equality(twin, config, params, batch)
+  on_torch = training.to_torch(batch, find_torch_device())
+  twin.to(find_torch_device())
+  times = _get_times(config)
+  twins = {
+    name: training.Trainer(twin, on_torch, **how, **times).step
+    for name, how in TWINS.items()
+    if not how['compiled'] or (compiled and find_compiler())
+  }
+  ours = jax.jit(make_passes(model, config))
+  on_jax = jax.device_put(batch)
+  placed = jax.device_put(params)
+  return (
+    lambda: ours(placed, on_jax),
+    build_step(config, model, batch),
+    equality,
+    twins,
+  )
+
+
+def make_passes(model, config: dict[str, Any]) -> Callable:
+  """(weights, batch) -> loss and its gradient, as `step` takes them."""
+  key = keys.make_key(config['seed'], 'noise')
+  times = _get_times(config)
+
+  def lose(params, batch):
+    return jnp.mean(make_example_losses(model, params, batch, key=key, **times))
+
+  return jax.value_and_grad(lose)
+
+
+def build_step(config: dict[str, Any], model, batch) -> Callable[[], Any]:
+  """The whole step as `train` compiles it; its state goes on by itself."""
+  mesh = sharding.build_mesh()
+  optimizer = optim.build_optimizer(
+    config['optim'], 1000, model.policy.operands
+  )
+  state = workload.make_state(model, optimizer, config)
+  state = jax.device_put(state, sharding.make_replicated(mesh))
+  placed = sharding.put_batch(batch, mesh)
+  step = train.jit_train_step(config, model, optimizer, mesh, state, 2)
+  run = step.lower(state, placed).compile()
+
+  def call():
+    nonlocal state
+    state, metrics = run(state, placed)
+    return metrics
+
+  return call
+
+
+def check_equality(twin, config, params, batch) -> dict[str, float]:
+  """Loss and gradient norm of both networks in float32.
+
+  Raises:
+    ValueError: their losses or norms differ by more than `EQUAL`.
+  """
+  from benchmarks.torch_twin import training
+
+  exact = weights.build_network(config).clone(policy=models.DotPolicy())
+  soon = _COMPILE_SOON if jax.default_backend() == 'cpu' else None
+  with jax.default_matmul_precision('highest'):
+    lowered = jax.jit(make_passes(exact, config)).lower(params, batch)
+  loss, gradients = lowered.compile(soon)(params, batch)
+  norm = float(optax.tree.norm(gradients))
+  times = _get_times(config)
+  key = keys.make_key(config['seed'], 'noise')
+  draws = training.make_our_draws(batch, key, **times)
+  trainer = training.Trainer(
+    twin, training.to_torch(batch), autocast=False, compiled=False, **times
+  )
+  theirs = float(trainer.step(training.to_torch(draws)))
+  their_norm = trainer.compute_gradient_norm()
+  found = {
+    'loss': float(loss),
+    'loss_of_twin': theirs,
+    'gradient_norm': norm,
+    'gradient_norm_of_twin': their_norm,
+  }
+  if not np.allclose([theirs, their_norm], [float(loss), norm], rtol=EQUAL):
+    raise ValueError(f'the twin computes something else: {found}')
+  return found
+
+
+def find_torch_device() -> str:
+  """Where the twin runs: on the kind of device that we run on."""
+  return 'cpu' if jax.default_backend() == 'cpu' else 'cuda'
+
+
+def find_compiler() -> str:
+  """The C++ compiler that torch.compile needs on a CPU, or ''."""
+  for name in ('g++', 'clang++', 'c++'):
+    if shutil.which(name):
+      return name
+  return ''
+
+
+def _get_times(config: dict[str, Any]) -> dict[str, float]:
+  return {name: config['loss'][name] for name in ('time_mean', 'time_std')}
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+  )
+  parser.add_argument(
+    '--widths', type=int, nargs='+', default=list(BATCH_SIZES)
+  )
+  parser.add_argument('--rounds', type=int, default=5)
+  parser.add_argument('--batch-size', type=int)
+  parser.add_argument('--no-compiled', action='store_true')
+  parser.add_argument('--quick', action='store_true', help='one width, rough')
+  parser.add_argument('--output', help='JSON file to write')
+  args = parser.parse_args()
+  if importlib.util.find_spec('torch') is None:
+    sys.exit(_INSTALL)
+  unknown = set(args.widths) - set(workload.SIZES)
+  if unknown:
+    parser.error(f'--widths {unknown}: choose of {sorted(workload.SIZES)}')
+  allocator.restart_with_large_pages()  # as the command does; for both sides
+  if args.quick:
+    result = measure([256], rounds=2, batch_size=8, compiled=False)
+  else:
+    result = measure(
+      args.widths,
+      rounds=args.rounds,
+      batch_size=args.batch_size,
+      compiled=not args.no_compiled,
+    )
+  if not result['compiler']:
+    print('no C++ compiler is here, so that nothing was compiled by PyTorch')
+  timing.print_ratios('train_step', result)
+  for width, found in result['widths'].items():
+    print(width, 'share of the ceiling', found['share_of_bfloat16_ceiling'])
+  if args.output:
+    timing.save('train_step', result, output=args.output)
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,190 @@
+"""Benchmarks: their clock and arithmetic, the table, and that each is found."""
+
+import json
+import runpy
+import sys
+
+import pytest
+
+from benchmarks import (
+  __main__ as table,
+)
+from benchmarks import (
+  accelerator,
+  ceiling,
+  profile_step,
+  timing,
+  train_step,
+  workload,
+)
+from vbanana_jax import models, weights
+from vbanana_jax.plan import hlo
+
+MODULE = """\
+HloModule step
+
+%fused (p: f32[8,4], q: f32[4,2]) -> f32[8,2] {
+  %p = f32[8,4]{1,0} parameter(0)
+  %q = f32[4,2]{1,0} parameter(1)
+  ROOT %d = f32[8,2]{1,0} dot(%p, %q), lhs_contracting_dims={1}
+}
+
+ENTRY %main (a: f32[8,4], b: f32[4,2]) -> f32[8,2] {
+  %a = f32[8,4]{1,0} parameter(0)
+  %b = f32[4,2]{1,0} parameter(1)
+  %many = f32[8,2]{1,0} fusion(%a, %b), kind=kLoop, calls=%fused, \
+metadata={op_name="jit(lose)/transpose(jvp(DiT))/blocks/mlp/dot_general"}
+  ROOT %sum = f32[8,2]{1,0} add(%many, %many), \
+metadata={op_name="jit(lose)/jvp(DiT)/text/blocks/add"}
+}
+"""
+
+
+def test_rivals_take_turns_and_go_backwards_every_other_round():
+  order = []
+  functions = {name: lambda name=name: order.append(name) for name in 'ab'}
+  times = timing.interleave(functions, 3, warm_up=1)
+  assert ''.join(order) == 'baabbaab'
+  assert {name: len(both['wall']) for name, both in times.items()} == {
+    'a': 3,
+    'b': 3,
+  }
+
+
+def test_ratios_are_taken_within_a_round():
+  # The second round was three times slower for everybody.
+  times = {
+    'ours': {'wall': [1.0, 3.0, 1.0], 'cpu': [2.0, 2.0, 2.0]},
+    'theirs': {'wall': [2.0, 6.0, 2.5], 'cpu': [1.0, 1.0, 1.0]},
+  }
+  found = timing.compare(times, 'theirs', 'ours')
+  assert found == {'median': 2.0, 'min': 2.0, 'max': 2.5}
+  assert timing.compare(times, 'theirs', 'ours', 'cpu')['median'] == 0.5
+  wall = timing.summarize_times(times)['theirs']['wall_ms']
+  assert wall == {'median': 2500.0, 'min': 2000.0, 'max': 6000.0}
+
+
+def test_results_say_where_they_are_from(tmp_path, monkeypatch):
+  monkeypatch.setattr(
+    sys, 'argv', ['x', '--width', '8', '--output', str(tmp_path)]
+  )
+  path = timing.save('some', {'ratios': {'a': 2}}, output=tmp_path / 'a.json')
+  saved = json.loads(path.read_text())
+  assert list(saved)[:2] == ['command', 'ratios']
+  assert saved['command'] == 'python -m benchmarks.some --width 8'
+  assert {'device', 'usable_cores', 'load_average', 'jax'} <= set(
+    saved['machine']
+  )
+  assert 'commit' in saved['git']
+
+
+def test_every_benchmark_is_found():
+  found = table.find_benchmarks()
+  assert {'train_step', 'ceiling', 'scenes', 'codecs'} <= set(found)
+  assert not {'timing', 'workload', '__main__', 'accelerator'} & set(found)
+  assert found['published_outputs'].needs == ('--data',)
+  assert not found['readme'].runs_alone  # it writes a page
+  assert found['train_step'].is_quick and found['train_step'].runs_alone
+  assert all(one.about.endswith(('.', '?')) for one in found.values())
+  assert len(table.format_list(found).splitlines()) == len(found)
+
+
+@pytest.mark.parametrize('name', ['__main__', 'train_step', 'accelerator'])
+def test_help(name, monkeypatch, capsys):
+  monkeypatch.setattr(sys, 'argv', [name, '--help'])
+  monkeypatch.delitem(sys.modules, f'benchmarks.{name}')
+  with pytest.raises(SystemExit) as stop:
+    runpy.run_module(f'benchmarks.{name}', run_name='__main__')
+  assert stop.value.code == 0
+  assert '--' in capsys.readouterr().out
+
+
+def test_a_failure_is_a_line_and_the_rest_goes_on(
+  tmp_path, monkeypatch, capsys
+):
+  def run(benchmark, folder, **how):
+    if benchmark.name == 'ceiling':
+      return 'exit code 1'
+    result = {'ratios': {'a': {'median': 2.0, 'min': 1.5, 'max': 3.0}}}
+    (folder / f'{benchmark.name}.json').write_text(json.dumps(result))
+    return 'ok'
+
+  monkeypatch.setattr(table, 'run', run)
+  monkeypatch.setattr(
+    sys, 'argv', ['x', 'ceiling', 'scenes', '--folder', str(tmp_path)]
+  )
+  with pytest.raises(SystemExit, match='failed: ceiling'):
+    table.main()
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[1].split() == ['ceiling', 'failed', 'exit', 'code', '1']
+  assert lines[2].split() == ['scenes', 'a', '2', '(1.5', 'to', '3)']
+
+
+def test_a_result_without_ratios_shows_its_shares():
+  result = {'tasks': {'depth': {'share': 0.04, 'paint_ms': 9}}, 'batch': 8}
+  assert table.find_headlines(result) == {'tasks depth share': 0.04}
+
+
+def test_without_pytorch_one_line_says_what_to_install(monkeypatch):
+  monkeypatch.setattr(sys, 'argv', ['train_step'])
+  monkeypatch.setattr(train_step.importlib.util, 'find_spec', lambda name: None)
+  with pytest.raises(SystemExit, match=r'pip install .*\[bench\]'):
+    train_step.main()
+
+
+def test_ceiling_is_that_of_the_best_shape():
+  assert ceiling.count_flops(2, 3, 4) == 48
+  products = {
+    'jax float32 2x2x2': ceiling.Product(lambda: None, 1e9),
+    'jax float32 4x4x4': ceiling.Product(lambda: None, 8e9),
+  }
+  times = {
+    'jax float32 2x2x2': {'wall': [0.5, 0.5], 'cpu': [1, 1]},
+    'jax float32 4x4x4': {'wall': [1.0, 2.0], 'cpu': [1, 1]},
+    'a step': {'wall': [9.0, 9.0], 'cpu': [1, 1]},
+  }
+  found = ceiling.find_ceilings(products, times)['jax float32']
+  assert found['shape'] == '4x4x4'
+  assert (found['min'], found['max']) == (4.0, 8.0)
+
+
+def test_products_are_repeated_until_there_is_enough_to_time():
+  built = ceiling.build_products(((8, 8, 8),), 4 * 2 * 8**3)
+  product = built['jax bfloat16 8x8x8']
+  assert product.flops == 4 * 2 * 8**3
+  assert [x.dtype.name for x in product.call()] == ['float32'] * 4
+
+
+def test_a_profile_knows_kinds_and_parts():
+  events = [
+    {'args': {'hlo_op': 'many'}, 'dur': 4000.0},
+    {'args': {'hlo_op': 'sum'}, 'dur': 1000.0},
+    {'args': {'hlo_op': 'of another program'}, 'dur': 9000.0},
+  ]
+  found = profile_step.add_up(events, hlo.parse_module(MODULE), steps=2)
+  assert found['kinds'] == {'matrix products': 2.0, 'elementwise': 0.5}
+  assert found['parts'] == {
+    'image blocks, mlp, backward': 2.0,
+    'text blocks, norms, modulation, rest, forward': 0.5,
+  }
+
+
+def test_random_weights_and_batches_fit_the_network():
+  config = workload.make_config(32, batch_size=2, image_size=16)
+  model = weights.build_network(config)
+  params = workload.make_random_params(model, config)
+  assert models.count_parameters(params) > 0
+  batch = workload.make_batch(config)
+  assert batch['tokens'].shape == (2, config['data']['text_length'])
+  assert batch['target'].shape == (2, 16, 16, 3)
+  assert workload.get_width(config) == 32
+
+
+def test_pieces_for_an_accelerator_know_how_far_they_are(tmp_path):
+  assert {'ceiling', 'step_1024', 'tune', 'tests'} <= set(
+    accelerator.list_pieces()
+  )
+  for content, state in (({}, 'done'), ({'unfinished': 1}, 'unfinished')):
+    (tmp_path / 'tune.json').write_text(json.dumps(content))
+    assert accelerator.read_state(tmp_path, 'tune') == state
+  assert accelerator.read_state(tmp_path, 'rate') == 'to do'

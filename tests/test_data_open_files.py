@@ -1,0 +1,59 @@
+"""Shards beyond the usual limit of open files are read like the others."""
+
+import resource
+
+import pytest
+
+from benchmarks import pictures
+from vbanana_jax.data import array_records, open_files
+from vbanana_jax.errors import UserError
+
+
+@pytest.fixture
+def limits(monkeypatch):
+  """What the process may open; a test sets it, and reads what was set."""
+  found = {'now': (1024, 4096)}
+  monkeypatch.setattr(resource, 'getrlimit', lambda kind: found['now'])
+  monkeypatch.setattr(
+    resource, 'setrlimit', lambda kind, pair: found.update(now=pair)
+  )
+  return found
+
+
+def test_few_shards_change_nothing(limits):
+  open_files.allow_open_files(700, 'photos')
+  assert limits['now'] == (1024, 4096)
+
+
+def test_many_shards_raise_the_soft_limit(limits):
+  open_files.allow_open_files(1000, 'photos')
+  soft, hard = limits['now']
+  assert 1000 < soft <= hard == 4096
+
+
+def test_too_many_shards_are_refused_in_one_line(limits):
+  with pytest.raises(UserError, match="'photos' has 4000 shards") as error:
+    open_files.allow_open_files(4000, 'photos')
+  assert '\n' not in str(error.value)
+
+
+def test_no_limit_at_all(limits):
+  limits['now'] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+  open_files.allow_open_files(10**6, 'photos')
+  limits['now'] = (1024, resource.RLIM_INFINITY)
+  open_files.allow_open_files(10**6, 'photos')
+  assert limits['now'][0] > 10**6
+
+
+def test_a_set_of_more_shards_than_the_soft_limit_is_read(tmp_path):
+  soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+  prepared = pictures.prepare_pictures(tmp_path, 2, width=8, height=8)
+  folder = pictures.link_shards(prepared, tmp_path / 'many', 600)
+  try:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (280, hard))
+    source = array_records.PhotoSource(folder, 8)
+    assert len(source) == 600 and not source.lost
+    for row in range(0, 600, 2):
+      assert source[row]['caption'] == pictures.CAPTION
+  finally:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

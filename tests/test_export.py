@@ -1,0 +1,265 @@
+"""Folders of photos, and programs without the network's code; untrained."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from vbanana_jax import (
+  answer,
+  checkpoint,
+  cli,
+  export,
+  exported,
+  tensor_file,
+  weights,
+)
+from vbanana_jax import config as config_lib
+from vbanana_jax.errors import UserError
+from vbanana_jax.state import TrainState, make_params
+from vbanana_jax.wish import Wish
+
+SIZE = (24, 32)
+
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+  """A workdir with weights that nobody trained, but that all matter."""
+  folder = tmp_path_factory.mktemp('run')
+  config = config_lib.load_config('quickstart:smoke').to_dict()
+  model = weights.build_network(config)
+  shapes = jax.eval_shape(lambda: make_params(model, size=32, seed=0))
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+    lambda x: jnp.asarray(0.15 * rng.standard_normal(x.shape, np.float32)),
+    shapes,
+  )
+  (folder / 'run.json').write_text(json.dumps({'config': config}))
+  state = TrainState(jnp.int32(1), params, params, {'moments': jnp.zeros(2)})
+  with checkpoint.Checkpoints(folder, keep=1) as checkpoints:
+    checkpoints.save(state, weights.make_manifest())
+  return folder
+
+
+@pytest.fixture(scope='module')
+def served(run, tmp_path_factory):
+  """Its depth, exported by the command."""
+  out = tmp_path_factory.mktemp('served') / 'depth'
+  argv = f'export --workdir {run} --task depth --size 24x32 --out {out}'
+  assert cli.main(argv.split()) == 0
+  return out
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+  """Three photos of two grids, one of them upside down, and one damaged."""
+  folder = tmp_path_factory.mktemp('photos')
+  rng = np.random.default_rng(0)
+  for name, shape in (
+    ('a.png', (30, 40, 3)),
+    ('c.jpg', (60, 80, 3)),
+    ('d.webp', (50, 40, 3)),
+  ):
+    picture = rng.integers(0, 256, shape, np.uint8)
+    Image.fromarray(picture).save(folder / name)
+  whole = (folder / 'a.png').read_bytes()
+  (folder / 'b.png').write_bytes(whole[: len(whole) // 2])
+  (folder / 'notes.txt').write_text('not a photo')
+  (folder / '.hidden.png').write_bytes(whole)
+  return folder
+
+
+@pytest.mark.parametrize('batch', [(), ('--batch', '2')])
+def test_a_folder_is_answered_but_for_its_bad_photo(
+  run, photos, batch, tmp_path, capsys
+):
+  argv = ['predict', '--task', 'depth', '--checkpoint', str(run), '--out']
+  assert cli.main([*argv, str(tmp_path / 'all'), str(photos), *batch]) == 2
+  said = capsys.readouterr()
+  assert 'b.png: damaged' in said.err and 'Traceback' not in said.err
+  assert said.err.splitlines()[-1].startswith('vbanana: 1 of 4 photos')
+  endings = ('_painted.png', '.npy', '.png', '.json')
+  wanted = {f'{name}_depth{ending}' for name in 'acd' for ending in endings}
+  assert {path.name for path in (tmp_path / 'all').iterdir()} == wanted
+  assert sorted(said.out.split()) == sorted(
+    str(tmp_path / 'all' / name) for name in wanted
+  )
+  for name in ('a.png', 'c.jpg', 'd.webp'):
+    out = tmp_path / name
+    assert cli.main([*argv, str(out), str(photos / name)]) == 0
+    stem = f'{name[0]}_depth'
+    alone = np.load(out / f'{stem}.npy')
+    together = np.load(tmp_path / 'all' / f'{stem}.npy')
+    if batch:  # far colours are decoded to far depths: nearly all are equal
+      close = np.isclose(alone, together, rtol=1e-3, atol=0)
+      assert close.mean() > 0.98
+    else:
+      np.testing.assert_array_equal(alone, together)
+
+
+def test_mistakes_with_folders_are_one_line(run, photos, tmp_path, capsys):
+  ask = ['predict', '--task', 'depth', '--checkpoint', str(run)]
+  out = ['--out', str(tmp_path / 'out')]
+  (tmp_path / 'empty').mkdir()
+  for images, says in (
+    ([tmp_path / 'empty'], 'no photo'),
+    ([photos, photos / 'a.png'], 'same name'),
+    ([photos / 'b.png'], 'damaged'),
+  ):
+    assert cli.main([*ask, *out, *map(str, images)]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count('\n') == 1
+  assert not (tmp_path / 'out').exists()
+
+
+def make_sources(b):
+  rng = np.random.default_rng(1)
+  return rng.random((b, *SIZE, 3), np.float32)
+
+
+def test_an_export_answers_as_the_painter(run, served):
+  answerer = answer.Answerer(run)
+  task, question, _ = export.ask(Wish('depth'), 'quick')
+  sources = make_sources(3)
+  canvases = [
+    answerer.make_canvas(task, source, question.prompt, 32, None)
+    for source in sources
+  ]
+  expected = answerer.box.paint(answer.painting.Way(0, 0), canvases)
+  found = exported.load_exported(served)(sources)
+  np.testing.assert_allclose(found['painted'], expected, atol=1e-6, rtol=0)
+  decoded = jax.jit(task.decode)(found['painted'], {})['depth_m']
+  np.testing.assert_allclose(found['value'], decoded, rtol=1e-5)
+  assert found['value'].shape == (3, *SIZE)
+
+
+def test_an_export_says_what_it_is(run, served):
+  manifest = json.loads((served / 'manifest.json').read_text())
+  assert manifest['task'] == 'depth' and 'depth' in manifest['prompt']
+  assert manifest['platforms'] == ['cpu', 'cuda', 'tpu']
+  assert manifest['outputs']['value'].startswith('float32 metres')
+  assert manifest['inputs']['source']['grid'] == list(SIZE)
+  assert manifest['inputs']['tokens']['l'] == 16
+  params = weights.load_run(run)[2]
+  stored = tensor_file.from_bytes(
+    (served / exported.WEIGHTS).read_bytes(), served
+  )
+  assert len(stored) == len(jax.tree.leaves(params))
+  np.testing.assert_array_equal(stored['head'], params['head'])
+
+
+@pytest.mark.parametrize(
+  'wish',
+  [
+    Wish('semantic', classes=('floor', 'box')),
+    Wish('instance', classes=('box',)),
+    Wish('generate', words='a red box', steps=2, guidance=2.0),
+  ],
+  ids=lambda wish: wish.task,
+)
+def test_other_tasks_export(run, wish, tmp_path):
+  export.export_run(run, wish, tmp_path, size=(16, 16), platforms=('cpu',))
+  painter = exported.load_exported(tmp_path)
+  index = np.arange(2)
+  found = painter(np.zeros((2, 16, 16, 3), np.float32), index=index)
+  assert found['painted'].shape == (2, 16, 16, 3)
+  assert np.isfinite(found['painted']).all()
+  if wish.task == 'generate':
+    assert set(found) == {'painted'}
+    assert (found['painted'][0] != found['painted'][1]).any()
+  else:
+    assert found['value'].dtype == np.int32
+
+
+def test_an_export_runs_without_the_network(served, photos, tmp_path):
+  code = (
+    'import sys, numpy as np\n'
+    'from vbanana_jax import cli, exported\n'
+    f'painter = exported.load_exported({str(served)!r})\n'
+    f'painter(np.zeros((2, {SIZE[0]}, {SIZE[1]}, 3)))\n'
+    f'argv = ["predict", {str(photos / "a.png")!r}, "--exported",\n'
+    f'  {str(served)!r}, "--out", {str(tmp_path)!r}]\n'
+    'assert cli.main(argv) == 0\n'
+    'for name in ("vbanana_jax.models", "flax", "orbax"):\n'
+    '  assert name not in sys.modules, name\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stderr
+  assert np.load(tmp_path / 'a_depth.npy').shape == (30, 40)
+
+
+def flip(path):
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+  'damage,says',
+  [
+    (lambda folder: flip(folder / exported.PROGRAM), 'not the file'),
+    (lambda folder: flip(folder / exported.WEIGHTS), 'not the file'),
+    (lambda folder: (folder / exported.WEIGHTS).unlink(), 'No such file'),
+    (lambda folder: (folder / 'manifest.json').unlink(), 'not an exported'),
+    (lambda folder: (folder / 'manifest.json').write_text('[]'), 'not an exp'),
+    (
+      lambda folder: (folder / 'manifest.json').write_text('{"format": "2"}'),
+      'of the format',
+    ),
+  ],
+)
+def test_a_wrong_file_is_one_line(served, damage, says, tmp_path, capsys):
+  folder = shutil.copytree(served, tmp_path / 'copy')
+  damage(folder)
+  argv = ['predict', 'x.jpg', '--exported', str(folder)]
+  assert cli.main(argv) == 2
+  error = capsys.readouterr().err
+  assert says in error and error.count('\n') == 1
+
+
+def test_wrong_input_is_refused(served):
+  painter = exported.load_exported(served)
+  with pytest.raises(UserError, match='its grid first'):
+    painter(np.zeros((1, 8, 8, 3)))
+  with pytest.raises(UserError, match='pad them'):
+    painter(make_sources(1), tokens=np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize(
+  'more,says',
+  [
+    ('--size 20x32', 'patches of 8'),
+    ('--platforms metal', 'choose of cpu'),
+    ('--prompt x', 'does not take'),
+  ],
+)
+def test_mistakes_in_an_export_are_one_line(run, more, says, tmp_path, capsys):
+  argv = f'export --workdir {run} --task depth --out {tmp_path} {more}'
+  assert cli.main(argv.split()) == 2
+  error = capsys.readouterr().err
+  assert says in error and error.count('\n') == 1
+
+
+def test_tensor_files_come_back():
+  arrays = {
+    'a/b': np.arange(6, dtype=np.float32).reshape(2, 3),
+    'c': np.array(7, np.int32),
+    'd': np.zeros((0, 2), np.float32),
+  }
+  content = tensor_file.to_bytes(arrays)
+  for name, array in tensor_file.from_bytes(content, 'x').items():
+    np.testing.assert_array_equal(array, arrays[name])
+    assert array.dtype == arrays[name].dtype
+  for cut in (content[:4], content[:-1], b'x' * 40):
+    with pytest.raises(UserError, match='safetensors'):
+      tensor_file.from_bytes(cut, 'x')

@@ -1,0 +1,49 @@
+"""Work of threads beside the loop that needs its results."""
+
+import collections
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from typing import TypeVar
+
+_Item = TypeVar('_Item')
+_Result = TypeVar('_Result')
+
+
+def map_ahead(
+  function: Callable[[_Item], _Result],
+  items: Iterable[_Item],
+  *,
+  ahead: int,
+  threads: int,
+) -> Iterator[tuple[_Item, futures.Future[_Result]]]:
+  """`function` of every item, in order, begun before its result is asked for.
+
+  Files are read, decoded and encoded outside the interpreter's lock, and so
+  while the network paints.
+
+  Args:
+    function: of one item; what it raises is raised by `result()`.
+    items: asked for one at a time, in the caller's thread.
+    ahead: how many are begun and not yet asked for, at most.
+    threads: that work on them.
+
+  Yields:
+    the item and its future, which is done.
+  """
+  waiting: collections.deque = collections.deque()
+  pool = futures.ThreadPoolExecutor(threads)
+  with contextlib.ExitStack() as stack:
+    # What has not begun is left when the caller stops asking.
+    stack.callback(pool.shutdown, cancel_futures=True)
+    for item in items:
+      waiting.append((item, pool.submit(function, item)))
+      if len(waiting) > ahead:
+        yield _wait(waiting.popleft())
+    while waiting:
+      yield _wait(waiting.popleft())
+
+
+def _wait(begun):
+  futures.wait([begun[1]])
+  return begun

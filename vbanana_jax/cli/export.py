@@ -1,0 +1,68 @@
+"""`vbanana export`."""
+
+import argparse
+import pathlib
+
+from vbanana_jax.cli import flags, runs
+from vbanana_jax.errors import UserError
+
+
+def add_verb(verbs) -> None:
+  """Adds `export`."""
+  verb = verbs.add_parser(
+    'export',
+    help='write a run as a program that answers without this code',
+    description='Writes how a run answers one question, painted and decoded, '
+    'as a folder for serving: one program for several platforms and any '
+    'number of pictures, its weights, and a manifest that says what goes in '
+    'and comes out. Needs nothing but jax to run; see vbanana_jax/exported.py, '
+    'or vbanana predict --exported.',
+    epilog='Example: vbanana export --workdir runs/quickstart --task depth '
+    '--size 48x64 --out served',
+  )
+  verb.add_argument(
+    '--workdir',
+    type=pathlib.Path,
+    help='a trained folder; the newest under runs/ if not given',
+  )
+  flags.add_question(verb)
+  verb.add_argument('--out', type=pathlib.Path, required=True)
+  verb.add_argument(
+    '--size',
+    type=_to_size,
+    metavar='HxW',
+    help='height and width of its pictures; the trained square if not given',
+  )
+  verb.add_argument(
+    '--platforms',
+    default='cpu,cuda,tpu',
+    help='what it is for, split by commas; all of them if not given',
+  )
+  verb.set_defaults(run=run_export)
+
+
+def run_export(args, rest) -> int:
+  from vbanana_jax import export
+  from vbanana_jax.wish import ask
+
+  platforms = tuple(args.platforms.split(','))
+  unknown = set(platforms) - set(export.PLATFORMS)
+  if unknown:
+    raise UserError(
+      f'--platforms {args.platforms}: choose of {", ".join(export.PLATFORMS)}'
+    )
+  wish = flags.make_wish(args)
+  ask(wish, 'quick')  # a mistake in the words should not wait
+  run = runs.choose_run(args.workdir)
+  for path in export.export_run(
+    run, wish, args.out, size=args.size, platforms=platforms
+  ):
+    print(path)
+  return 0
+
+
+def _to_size(text: str) -> tuple[int, int]:
+  edges = text.split('x')
+  if len(edges) != 2 or not all(edge.isdecimal() for edge in edges):
+    raise argparse.ArgumentTypeError(f'{text} is not as 48x64')
+  return int(edges[0]), int(edges[1])

@@ -1,0 +1,118 @@
+"""Muon with products of narrow factors; otherwise `optax.contrib.muon`.
+
+Optax multiplies in the type of the moments, float32. The iteration forgives
+factors of bfloat16 (it was published with them): what it makes is within a few
+percent of orthogonal either way, and a step costs less.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from optax import contrib
+
+# Quintic, steepest at zero; see `optax.contrib.scale_by_muon`.
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_MOMENTUM = 0.95
+_TINY = 1e-8
+
+
+def scale_by_muon(
+  iterations: int, operands: str
+) -> optax.GradientTransformation:
+  """Orthogonalised Nesterov momentum of stacks of matrices `[s, i, o]`.
+
+  Args:
+    iterations: of Newton and Schulz.
+    operands: what the factors of their products are rounded to.
+  """
+
+  def init(params):
+    return contrib.MuonState(
+      count=jnp.zeros((), jnp.int32),
+      mu=optax.tree.zeros_like(params),
+      ns_coeffs=jnp.asarray(_COEFFICIENTS),
+    )
+
+  def update(updates, state, params=None):
+    del params
+    count = optax.safe_increment(state.count)
+    mu = optax.tree.update_moment(updates, state.mu, _MOMENTUM, 1)
+    ahead = optax.tree.bias_correction(
+      mu, _MOMENTUM, optax.safe_increment(count)
+    )
+    now = optax.tree.bias_correction(updates, _MOMENTUM, count)
+    updates = jax.tree.map(
+      lambda m, g: orthogonalize(
+        _MOMENTUM * m + (1 - _MOMENTUM) * g, iterations, operands
+      ),
+      ahead,
+      now,
+    )
+    return updates, contrib.MuonState(count, mu, state.ns_coeffs)
+
+  return optax.GradientTransformation(init, update)
+
+
+def orthogonalize(x: jax.Array, iterations: int, operands: str) -> jax.Array:
+  """Matrices `[s, i, o]` with singular values near one, times their shape.
+
+  A matrix with more columns than rows is scaled by the root of their ratio.
+  """
+  _, i, o = x.shape
+  if i > o:
+    x = x.swapaxes(1, 2)
+  x = x / (jnp.linalg.norm(x, axis=(1, 2), keepdims=True) + _TINY)
+  a, b, c = _COEFFICIENTS
+
+  def multiply(form, left, right):
+    return jnp.einsum(
+      form,
+      left.astype(operands),
+      right.astype(operands),
+      preferred_element_type=jnp.float32,
+    )
+
+  for _ in range(iterations):
+    square = multiply('sio,sjo->sij', x, x)
+    polynomial = b * square + c * multiply('sij,sjk->sik', square, square)
+    x = a * x + multiply('sij,sjo->sio', polynomial, x)
+  if i > o:
+    x = x.swapaxes(1, 2)
+  return x * max(1, o / i) ** 0.5
+
+
+def muon(
+  learning_rate: optax.ScalarOrSchedule,
+  *,
+  owned: Callable,
+  others: optax.GradientTransformation,
+  iterations: int,
+  weight_decay: float,
+  operands: str,
+) -> optax.GradientTransformation:
+  """Muon for the weights that it owns; its state has the form of optax's.
+
+  Args:
+    learning_rate: of the owned weights.
+    owned: from weights to a tree like theirs of bools.
+    others: what all other weights get.
+    iterations: see `scale_by_muon`.
+    weight_decay: of the owned weights.
+    operands: see `scale_by_muon`.
+  """
+  return optax.partition(
+    {
+      'muon': optax.chain(
+        scale_by_muon(iterations, operands),
+        optax.identity(),  # keeps the place of optax's scaling by shape
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_learning_rate(learning_rate),
+      ),
+      'adam': others,
+    },
+    lambda params: jax.tree.map(
+      lambda is_owned: 'muon' if is_owned else 'adam', owned(params)
+    ),
+  )

@@ -1,0 +1,91 @@
+"""What a person may ask of a run, and the question that it becomes."""
+
+import dataclasses
+from typing import Any
+
+from vbanana_jax import keys
+from vbanana_jax.errors import UserError
+from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks.base import Question
+
+_GENERATE_STEPS = 25
+# What a task is told beside the picture; the others need no words.
+_FLAGS = {
+  'generate': '--prompt',
+  'edit': '--prompt',
+  'referring': '--prompt',
+  'semantic': '--classes',
+  'instance': '--classes',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+  """What a person asked for on the command line.
+
+  Attributes:
+    task: key in `TASKS`.
+    words: the caption, instruction or phrase.
+    classes: names for semantic and instance.
+    steps: sampler steps, 0 for one pass; None for the task's usual.
+    guidance: 1 is off; only sampling knows it, and one pass does not.
+    size: long edge that the network works at; None for the trained size.
+    seed: of noise, colours and wording.
+  """
+
+  task: str
+  words: str | None = None
+  classes: tuple[str, ...] = ()
+  steps: int | None = None
+  guidance: float = 1.0
+  size: int | None = None
+  seed: int = 0
+
+
+def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
+  """The task, its question, and the names of the question's colours.
+
+  Raises:
+    UserError: for an unknown task, missing words, or guidance of one pass.
+  """
+  if wish.task not in TASKS:
+    raise UserError(f'--task {wish.task}: choose of {", ".join(TASKS)}')
+  takes = _FLAGS.get(wish.task)
+  given = {'--prompt': wish.words, '--classes': wish.classes}
+  for flag, value in given.items():
+    if flag == takes and not value and wish.task != 'instance':
+      raise UserError(f'--task {wish.task} needs {flag}')
+    if flag != takes and value:
+      raise UserError(f'--task {wish.task} does not take {flag}')
+  if len(set(wish.classes)) < len(wish.classes):
+    raise UserError('--classes names something twice')
+  if wish.task == 'instance' and len(wish.classes) > 1:
+    raise UserError('--task instance takes one class at a time')
+  if wish.guidance != 1.0 and not count_steps(wish):
+    raise UserError(
+      f'--guidance needs --steps: --task {wish.task} is answered in one pass'
+    )
+  task = TASKS[wish.task]
+  rng = keys.make_rng(wish.seed, 'ask', wish.task)
+  names: tuple[str, ...] = ()
+  words: dict[str, Any] = {}
+  if wish.task == 'generate':
+    words = {'caption': wish.words}
+  elif wish.task == 'edit':
+    words = {'instruction': wish.words}
+  elif wish.task == 'referring':
+    names = (wish.words,)
+    words = {'phrases': names}
+  elif wish.task == 'semantic':
+    names = wish.classes
+    words = {'classes': names}
+  elif wish.task == 'instance':
+    words = {'thing': wish.classes[0]} if wish.classes else {}
+  return task, task.ask(rng, level=level, **words), names
+
+
+def count_steps(wish: Wish) -> int:
+  """Sampler steps; 0 is one pass."""
+  if wish.steps is not None:
+    return wish.steps
+  return 0 if TASKS[wish.task].vision else _GENERATE_STEPS
