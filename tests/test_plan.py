@@ -380,7 +380,7 @@ def test_topologies_have_as_many_chips_as_they_say():
 def test_an_unknown_topology_names_all():
   with pytest.raises(UserError, match=r'v5e-1, v5e-4.*did you mean v5e-256'):
     topologies.find_topology('v5e-265')
-  with pytest.raises(UserError, match='did you mean v5e-16?'):
+  with pytest.raises(UserError, match=r'did you mean v5e-16\?'):
     topologies.find_topology('v5litepod-16')
 
 
