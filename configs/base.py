@@ -29,7 +29,7 @@ def get_base() -> ConfigDict:
   config.sharding = 'fsdp'  # a key of sharding.PRESETS: dp, fsdp, fsdp_tp
 
   config.model = ConfigDict()
-  config.model.size = 'nano'  # a key of models.SIZES
+  config.model.size = 'nano'  # or smoke, mini, small, base, large, xl
   config.model.patch = 8
   config.model.max_text = 160  # tokens; a longer instruction is refused
   config.model.remat = 'none'

@@ -19,9 +19,10 @@ train or evaluate:
   --help         this text
 
 Lines of the processes behind the first begin with their number. Ctrl-C and
-SIGTERM reach the first, which saves and stops with all others; a second one
-stops at once. Where one process fails, the others are stopped, and its exit
-code is that of the script.
+SIGTERM, to the script or to its whole group, reach the first: train saves and
+stops with all others, evaluate just ends; a second one stops at once. Where
+one process fails, the others are stopped, and its exit code is that of the
+script.
 
 PORT chooses the port of the first process (default: a free one). On a machine
 with accelerators, JAX_PLATFORMS chooses another platform than cpu; all
@@ -34,7 +35,7 @@ while (($#)); do
   case "$1" in
     --processes)
       processes="${2:-}"
-      shift
+      (($# < 2)) || shift
       ;;
     --processes=*) processes="${1#--processes=}" ;;
     --dry-run) dry_run=1 ;;
@@ -43,13 +44,11 @@ while (($#)); do
   esac
   shift
 done
-[[ "$processes" =~ ^[1-9][0-9]*$ ]] || {
-  say "error: --processes needs a number of at least 1, not '$processes'."
-  exit 2
-}
+[[ "$processes" =~ ^[1-9][0-9]{0,2}$ ]] ||
+  refuse "--processes needs a number from 1 to 999, not '$processes'."
 case "${1:-}" in
   train | evaluate) ;;
-  *) say "error: VERB is train or evaluate, not '${1:-}'; --help."; exit 2 ;;
+  *) refuse "VERB is train or evaluate, not '${1:-}'; --help." ;;
 esac
 
 find_port() {
@@ -77,12 +76,16 @@ for ((i = 0; i < processes; i++)); do
     --processes "$processes" --process-id "$i")
   if [[ -n "$dry_run" ]]; then
     printf 'JAX_PLATFORMS=%q%s &\n' "$JAX_PLATFORMS" "$(words "${command[@]}")"
+  elif ((processes == 1)); then
+    # Handed on, a signal to the group would be a second one, which kills.
+    exec "${command[@]}"
   elif ((i == 0)); then
     "${command[@]}" &
     pids+=($!)
   else
     # Not a pipe: its end would hide the exit code and outlive the process.
-    "${command[@]}" > >(sed -u "s/^/$i: /") 2>&1 &
+    # Deaf: a signal to the group would leave the process nobody to write to.
+    "${command[@]}" > >(trap '' INT TERM; exec sed -u "s/^/$i: /") 2>&1 &
     pids+=($!)
   fi
 done
@@ -119,6 +122,6 @@ while ((${#pids[@]})); do
     patience=$((patience - 1))
     ((patience > 0)) || kill -KILL "${pids[@]}" 2>/dev/null || true
   fi
-  sleep 0.2
+  sleep 0.2 || true # a signal to the group ends it
 done
 exit "$code"

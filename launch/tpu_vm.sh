@@ -12,7 +12,7 @@ whole life of a run in one command, which survives preemption and may be
 stopped and given again at any time:
 
   bash launch/tpu_vm.sh resume my-run --zone us-west4-a --topology v5e-16 \
-    --spot --config cpu_hour:pretrain --workdir gs://my-bucket/runs/a
+    --spot --config pod:pretrain --workdir gs://my-bucket/runs/a/pretrain
 
 or step by step; options of the other commands are allowed, so that one set
 of them serves all:
@@ -29,8 +29,8 @@ of them serves all:
   delete   gives the slice back, with its disks; ends what it costs
 
   --zone ZONE        where; v5e, v6e and v5p live in few zones each
-  --topology T       KIND-CHIPS as in `vbanana plan`: v5e-16, v6e-64, v5p-32
-                     (create, resume)
+  --topology T       KIND-CHIPS as in `vbanana plan`: v5e-16, v6e-64, v5p-32;
+                     v5p-32 is 32 chips, Google's v5p-64 (create, resume)
   --slices N         so many slices of it, joined by the data centre's network
   --spot             cheap, and may be taken away at any time
   --internal-ips     VMs without external addresses (they need Cloud NAT)
@@ -107,8 +107,8 @@ check() {
     "$verb needs a NAME of lower-case letters, digits and dashes, not '$name'."
   need zone
   for number in slices worker poll retries; do
-    [[ "${!number}" =~ ^[0-9]+$ ]] ||
-      refuse "--$number needs a whole number, not '${!number}'."
+    [[ "${!number}" =~ ^(0|[1-9][0-9]{0,5})$ ]] ||
+      refuse "--$number needs a whole number up to 999999, not '${!number}'."
   done
   ((slices)) || refuse '--slices needs at least 1.'
   case "$verb" in create | resume) need topology; choose_accelerator ;; esac
@@ -132,7 +132,8 @@ check() {
 # Google counts v5e and v6e in chips, but v5p in TensorCores, two a chip.
 choose_accelerator() {
   local kind="${topology%-*}" chips="${topology##*-}" image
-  [[ "$topology" =~ ^v[0-9a-z]+-[0-9]+$ ]] ||
+  local sizes='4 8 16 32 64 128 256' # of plan/topologies.py
+  [[ "$topology" =~ ^v[0-9a-z]+-[1-9][0-9]*$ ]] ||
     refuse "--topology needs KIND-CHIPS such as v5e-16, not '$topology'."
   case "$kind" in
     v5e) image=v2-alpha-tpuv5-lite accelerator="v5litepod-$chips" ;;
@@ -140,6 +141,9 @@ choose_accelerator() {
     v6e) image=v2-alpha-tpuv6e accelerator="v6e-$chips" ;;
     *) refuse "--topology knows v5e, v5p and v6e, not '$kind'." ;;
   esac
+  [[ "$kind" == v5p ]] || sizes="1 $sizes"
+  [[ " $sizes " == *" $chips "* ]] ||
+    refuse "--topology: slices of $kind have $sizes chips, not $chips."
   version="${version:-$image}"
 }
 

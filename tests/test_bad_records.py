@@ -1,5 +1,6 @@
 """Records that go bad are replaced the same way everywhere, up to a budget."""
 
+import errno
 import io
 import itertools
 import json
@@ -146,6 +147,40 @@ def test_a_flipped_bit_costs_one_record(pets, tmp_path, capsys):
   assert said.endswith(
     f'] bad record replaced (1 of at most 1): {row["reason"]}'
   )
+
+
+def test_a_hiccup_of_the_storage_is_no_bad_record(pets, tmp_path, monkeypatch):
+  monkeypatch.setattr(bad_records, '_PAUSES', (0, 0))
+  read, failures = array_records._read_bytes, [2]
+
+  def fail_at_first(records, index):
+    try:
+      if failures[0]:
+        failures[0] -= 1
+        raise OSError(errno.ESTALE, 'Stale file handle')
+      return read(records, index)
+    except OSError as error:
+      raise UserError('cannot be read') from error
+
+  monkeypatch.setattr(array_records, '_read_bytes', fail_at_first)
+  source = build_source(pets, tmp_path, '1 records')
+  assert level_of(source[3]) == 3
+  assert not list(tmp_path.glob('bad_records*'))
+  failures[0] = 3
+  assert level_of(source[3]) == expect_stand_in(3, {3})
+  assert 'cannot be read' in load_log(tmp_path)[0]['reason']
+
+
+def test_a_bad_picture_is_read_once(pets, tmp_path, monkeypatch):
+  pauses = []
+  monkeypatch.setattr(bad_records.time, 'sleep', pauses.append)
+  flip(pets, 3)
+  assert level_of(build_source(pets, tmp_path, '1 records')[3]) != 3
+  truncated = OSError('image file is truncated')  # what Pillow raises
+  gone = FileNotFoundError(errno.ENOENT, 'gone')
+  for cause in (truncated, gone, ValueError()):
+    assert not bad_records._is_of_storage(cause)
+  assert not pauses
 
 
 def test_another_seed_draws_another_stand_in(pets):
@@ -421,6 +456,16 @@ def test_captions_that_no_model_takes_are_left_out(tmp_path):
   command = f'prepare image_folder {root} --out {tmp_path}/all --max-text 200'
   assert cli.main(command.split()) == 0
   assert len(array_records.PhotoSource(tmp_path / 'all', SIZE)) == 2
+
+
+def test_what_another_preparation_began_is_left_alone(tmp_path):
+  digits = '0123456789abcdef'
+  other = tmp_path / f'.pets.v2.{digits}.partial'
+  earlier = tmp_path / f'.pets.{digits}.partial'
+  for folder in (other, earlier):
+    folder.mkdir()
+  prepare.prepare_image_folder(make_input(tmp_path / 'in'), tmp_path / 'pets')
+  assert other.exists() and not earlier.exists()
 
 
 def test_the_longest_caption_is_that_of_the_base_config():

@@ -1,6 +1,8 @@
 """One process trains in a workdir; whole checkpoints count, others do not."""
 
 import errno
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +12,13 @@ import numpy as np
 import pytest
 
 from vbanana_jax import checkpoint, inventory, lock
-from vbanana_jax.errors import DamagedError, UserError
+from vbanana_jax.errors import (
+  DamagedError,
+  NonFiniteLossError,
+  Preempted,
+  SaveError,
+  UserError,
+)
 from vbanana_jax.state import TrainState
 
 HOLDER = """
@@ -104,8 +112,99 @@ def test_every_file_of_a_committed_checkpoint_is_listed(tmp_path):
         name = path.relative_to(folder).as_posix()
         assert inventory.find_damage(folder) == f'{name} is missing'
         (folder / 'gone').rename(path)
-  (folder / inventory.LIST).write_text('{')
-  assert inventory.find_damage(folder) == 'files.json is damaged'
+  for text in ('{', '[]', '{}', '3', '{"params/x": "y"}', '{"params/x": [1]}'):
+    (folder / inventory.LIST).write_text(text)
+    assert inventory.find_damage(folder) == 'files.json is damaged', text
+
+
+def flip_bit(folder, item):
+  """Changes one bit of the largest file of an item; returns its name."""
+  files = [path for path in (folder / item).rglob('*') if path.is_file()]
+  path = max(files, key=lambda path: path.stat().st_size)
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+  return path.relative_to(folder).as_posix()
+
+
+def test_other_bytes_of_the_same_size_are_noticed(tmp_path, capsys):
+  folder = save(tmp_path, 1, 2, keep=2)
+  name = flip_bit(folder / '2', 'ema_params')
+  says = f'{name} has other bytes than were written'
+  assert inventory.find_damage(folder / '2') == says
+  with checkpoint.Checkpoints(tmp_path) as checkpoints:
+    assert checkpoints.load_manifest() == {'step': 2}  # of which it reads all
+    with pytest.raises(DamagedError, match=f'/2 cannot be read .{says}'):
+      checkpoints.restore_ema(make_state(0).params)
+  with checkpoint.Checkpoints(tmp_path, keep=2) as checkpoints:
+    assert int(checkpoints.restore(make_state(0)).step) == 1
+  assert list_names(folder) == ['1', '2.damaged1']
+  assert f'2 is damaged ({says})' in capsys.readouterr().err
+
+
+def test_lists_of_older_versions_pass(tmp_path):
+  folder = save(tmp_path, 1, keep=1) / '1'
+  path = folder / inventory.LIST
+  files = json.loads(path.read_text())
+  assert all(
+    known == [(folder / name).stat().st_size, inventory.sum_file(folder / name)]
+    for name, known in files.items()
+  )
+  path.write_text(json.dumps({name: size for name, (size, _) in files.items()}))
+  assert inventory.find_damage(folder) is None
+  name = flip_bit(folder, 'rest')
+  assert inventory.find_damage(folder) is None
+  os.truncate(folder / name, 1)
+  assert f'{name} has 1 of' in inventory.find_damage(folder)
+  path.unlink()
+  assert inventory.find_damage(folder) is None
+
+
+def test_what_only_looks_like_a_checkpoint(tmp_path, capsys):
+  folder = save(tmp_path, 1, 2, keep=2)
+  (folder / '99').write_text('')
+  (folder / '4²').mkdir()
+  assert checkpoint.newest_step(tmp_path) == 2
+  save(tmp_path, 3, keep=2)
+  (folder / '98').mkdir()
+  with checkpoint.Checkpoints(tmp_path) as checkpoints:
+    with pytest.raises(DamagedError, match=r'/98 .*files\.json is missing'):
+      checkpoints.load_manifest()
+  with checkpoint.Checkpoints(tmp_path, keep=2) as checkpoints:
+    assert checkpoints.latest_step() == 3
+  assert list_names(folder) == ['2', '3', '4²', '98.damaged1', '99']
+  assert capsys.readouterr().err.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+  'kind, counts',
+  [(NonFiniteLossError, NonFiniteLossError), (Preempted, SaveError)],
+)
+def test_of_two_errors_the_graver_counts(
+  tmp_path, monkeypatch, capsys, kind, counts
+):
+  def fail(folder):
+    raise OSError(errno.EIO, 'broken')
+
+  monkeypatch.setattr(inventory, 'save_list', fail)
+  with pytest.raises(UserError) as caught:
+    with checkpoint.Checkpoints(tmp_path, keep=1) as checkpoints:
+      checkpoints.save(make_state(1), {})
+      raise kind('under way')
+  assert caught.type is counts
+  told = capsys.readouterr().err + str(caught.value)
+  assert 'cannot be written' in told and 'broken' in told
+
+
+def test_a_reader_that_may_not_read(tmp_path, monkeypatch):
+  def refuse(*args, **kwargs):
+    raise PermissionError(errno.EACCES, 'Permission denied')
+
+  save(tmp_path, 1, keep=1)
+  monkeypatch.setattr(checkpoint.ocp, 'CheckpointManager', refuse)
+  with pytest.raises(UserError, match=r'cannot be read \(.*denied') as caught:
+    checkpoint.Checkpoints(tmp_path)
+  assert caught.value.exit_code == 2
 
 
 def test_readers_refuse_what_is_damaged_and_touch_nothing(tmp_path):

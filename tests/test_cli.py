@@ -1,9 +1,15 @@
 """Flags, overrides and exit codes; nothing is trained here."""
 
+import socket
+import subprocess
+import sys
+
+import jax
 import pytest
 
-from vbanana_jax import cli
+from vbanana_jax import cli, logs
 from vbanana_jax import config as config_lib
+from vbanana_jax.cli import distributed
 from vbanana_jax.errors import UserError
 
 TRAIN = ('train', '--config', 'quickstart', '--workdir', 'w')
@@ -45,7 +51,8 @@ def test_overrides_keep_the_type():
     ('--config.sed=3', "did you mean 'seed'"),
     ('--config.optim.learning_rat=3', "did you mean 'learning_rate'"),
     ('--config.seed=many', 'cannot become'),
-    ('--config.optim=3', 'cannot become'),
+    ('--config.optim=3', r'a section.*--config\.optim\.\w+='),
+    ('--config.mesh=3', r'a section.*--config\.mesh\.\w+='),
     ('--seed=3', 'unknown argument'),
     ('--config.seed', 'unknown argument'),
     ('--config.seed.deep=3', 'no key'),
@@ -53,8 +60,9 @@ def test_overrides_keep_the_type():
 )
 def test_mistaken_overrides_are_named(override, says):
   config = config_lib.load_config('quickstart:tune')
-  with pytest.raises(UserError, match=says):
+  with pytest.raises(UserError, match=says) as caught:
     config_lib.apply_overrides(config, [override])
+  assert '\n' not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,9 @@ def test_mistaken_overrides_are_named(override, says):
     ([*TRAIN, '--processes=2', '--process-id=0'], 'all of --coordinator'),
     ([*TRAIN, '--distributed', '--coordinator=a:1'], 'either --distributed'),
     ([*TRAIN, *TWO, '--process-id=2'], 'the last one is 1'),
+    ([*TRAIN, *TWO, '--process-id=0', '--coordinator=a'], 'HOST:PORT'),
+    ([*TRAIN, *TWO, '--process-id=0', '--coordinator=:80'], 'HOST:PORT'),
+    ([*TRAIN, *TWO, '--process-id=1', '--coordinator=a:99999'], 'HOST:PORT'),
     ([*SCORE, '--distributed'], 'takes one process'),
     (['report', '--workdir', 'nowhere'], 'results.json'),
     (['predict', 'x.jpg', '--task', 'depth'], 'quickstart.sh'),
@@ -82,7 +93,7 @@ def test_mistaken_overrides_are_named(override, says):
     (['predict', 'x', '--task', 'depth', '--guidance', '2'], '--steps'),
     (['predict', '--prompt', 'x', '--steps=0', '--guidance=2'], '--steps'),
     (['predict', '--prompt', 'x', '--guidance', '2'], 'quickstart.sh'),
-    (['train', '--config', 'base', '--workdir', 'w'], 'get_config'),
+    (['train', '--config', 'base', '--workdir', 'w'], 'no config of'),
     (['prepare', 'image_folder', '--out', 'o'], 'needs the folder'),
     (['prepare', 'image_folder', 'gone', '--out', 'o'], 'gone'),
   ],
@@ -104,3 +115,77 @@ def test_help_teaches(verb, capsys):
     cli.main([verb, '--help'])
   assert stopped.value.code == 0
   assert '--' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  'number, host, says',
+  [
+    (1, 'localhost', 'nobody answers at --coordinator localhost:{}'),
+    (1, 'no.invalid', 'nobody answers at --coordinator no.invalid:{}'),
+    (0, 'no.invalid', 'cannot be that of process 0'),
+  ],
+)
+def test_a_first_process_that_is_not_there(
+  number, host, says, monkeypatch, capsys
+):
+  monkeypatch.setattr(distributed, '_WAIT', 0)
+  with socket.create_server(('localhost', 0)) as free:
+    port = free.getsockname()[1]
+  where = ('--processes=2', f'--coordinator={host}:{port}')
+  assert cli.main([*TRAIN, *where, f'--process-id={number}']) == 2
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert error.startswith('vbanana: ') and says.format(port) in error
+
+
+def test_a_port_that_another_program_has(capsys):
+  with socket.create_server(('', 0)) as taken:
+    where = f'--coordinator=localhost:{taken.getsockname()[1]}'
+    two = ('--processes=2', where, '--process-id=0')
+    assert cli.main([*TRAIN, *two]) == 2
+  assert 'a port that is free' in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_jax_keeps_sigterm_from_killing_where_somebody_asks(monkeypatch):
+  kept = []
+
+  def connect(**place):
+    kept.append(jax.config.jax_enable_preemption_service)
+
+  monkeypatch.setattr(jax.distributed, 'initialize', connect)
+  monkeypatch.setattr(distributed, '_look_for_first', lambda *_, **__: None)
+  monkeypatch.setattr(sys, 'excepthook', sys.excepthook)
+  two = [*TWO, '--process-id=1']
+  assert cli.main(['evaluate', '--workdir', 'nowhere', *two]) == 2
+  assert cli.main(['train', '--config', 'none', '--workdir', 'w', *two]) == 2
+  assert kept == [False, True]
+
+
+def test_others_who_never_come():
+  code = (
+    'import sys; from vbanana_jax import cli; '
+    'from vbanana_jax.cli import distributed; '
+    'distributed._WAIT = 1; cli.main(sys.argv[1:])'
+  )
+  with socket.create_server(('localhost', 0)) as free:
+    where = f'--coordinator=localhost:{free.getsockname()[1]}'
+  done = subprocess.run(
+    [sys.executable, '-c', code, *TRAIN, where, *TWO[1:], '--process-id=0'],
+    capture_output=True,
+    text=True,
+    timeout=60,
+  )
+  assert done.returncode == 2
+  _, line = done.stderr.splitlines()
+  assert line.startswith('vbanana: not all processes of this run came together')
+
+
+@pytest.mark.parametrize('text', ['{}', '[]', '3', '{"config": {}}'])
+def test_a_spoilt_record_of_a_run_is_named(text, tmp_path, capsys):
+  (tmp_path / 'run.json').write_text(text)
+  (tmp_path / 'checkpoints' / '12').mkdir(parents=True)
+  assert cli.main(['evaluate', '--workdir', str(tmp_path)]) == 2
+  assert capsys.readouterr().err == (
+    f'vbanana: {tmp_path}/run.json holds no config: bring it back from a copy\n'
+  )
+  with pytest.raises(UserError, match=r'run\.json holds no config'):
+    logs.load_run(tmp_path)

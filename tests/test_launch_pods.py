@@ -99,8 +99,14 @@ def test_help_teaches(name):
     (('create', 'a', '--zone', 'z'), '--topology'),
     (('create', 'a', '--zone=z', '--topology=v5e'), 'KIND-CHIPS'),
     (('create', 'a', '--zone=z', '--topology=v9-16'), "not 'v9'"),
+    (('create', 'a', '--zone=z', '--topology=v5p-08'), "not 'v5p-08'"),
+    (('create', 'a', '--zone=z', '--topology=v5p-016'), "not 'v5p-016'"),
+    (('create', 'a', '--zone=z', '--topology=v5p-1'), ' 4 8 16 32 '),
+    (('create', 'a', '--zone=z', '--topology=v5e-17'), ' 1 4 8 16 32 '),
     (('create', *POD, '--slices', 'two'), "not 'two'"),
     (('create', *POD, '--slices', '0'), 'at least 1'),
+    (('create', *POD, '--slices', '08'), "not '08'"),
+    (('create', *POD, '--slices', '9' * 20), 'a whole number'),
     (('create', *POD, '--fast'), "'--fast'"),
     (('run', *POD), '--config'),
     (('run', *POD, '--config', 'x'), '--workdir'),
@@ -140,6 +146,14 @@ def test_create_asks_for_the_slice_that_was_planned_for(name, dry_run):
     f'--accelerator-type={topology.accelerator} '
     f'--runtime-version={IMAGES[topology.kind]} --node-id=a --zone=z'
   ]
+
+
+@pytest.mark.parametrize('kind', IMAGES)
+def test_a_refused_slice_names_all_that_can_be_planned(kind, run_tpu):
+  done = run_tpu('create', 'a', '--zone=z', f'--topology={kind}-24')
+  counts = [t.count for t in TOPOLOGIES.values() if t.kind == kind]
+  assert done.returncode == 2
+  assert f'{kind} have {" ".join(map(str, counts))} chips' in done.stderr
 
 
 def test_create_with_every_option(dry_run):
@@ -511,7 +525,15 @@ def test_slurm_dry_run_and_missing_arguments():
   assert "vbanana train --config=x '--workdir=/a b' --distributed" in (
     done.stdout
   )
-  for args in (['--config', 'x'], ['--workdir', 'x'], []):
+  for args in (
+    ['--config', 'x'],
+    ['--workdir', 'x'],
+    ['--workdir', '--config'],
+    ['--workdir', '--config', 'x'],
+    ['--config=x', '--workdir='],
+    ['--config=x', '--workdir'],
+    [],
+  ):
     done = run_script('slurm.sbatch', '--dry-run', *args)
     assert done.returncode == 2 and done.stderr.count('\n') == 1
   done = run_script('slurm.sbatch', '--config=x', '--workdir=/a')

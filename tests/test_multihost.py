@@ -1,6 +1,7 @@
 """Two real processes are one run: they train, score, save and stop as one."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -80,6 +81,18 @@ def test_processes_that_share_weights_read_the_same_rows(found):
     assert rows == {'read': [0, 1, 2, 3], 'held': [10, 11, 12, 13]}
 
 
+def test_processes_that_are_given_different_things_are_told(found):
+  one, other = (load_found(found[0], k)['agreement'] for k in range(2))
+  assert one == other
+  same, different, first = one
+  assert not same
+  assert different.startswith(
+    'the processes of this run differ from process 0 in: config.extra (process '
+    '1); config.optim (process 1); config.seed (process 1): give all the same '
+  )
+  assert first == 'from 0'
+
+
 def test_two_go_on_after_one(found, whole_run):
   folder, _ = found
   assert [load_found(folder, k)['resumed'] for k in range(2)] == [0, 0]
@@ -139,6 +152,9 @@ def test_nobody_waits_for_one_that_failed(found):
   assert codes == [1, 2]
   last = (folder / '1.log').read_text().splitlines()[-1]
   assert last.startswith('vbanana: nowhere has no checkpoint')
+  log = (folder / '0.log').read_text()
+  assert 'vbanana: another process of this run ended (' in log
+  assert 'Traceback' not in log
 
 
 def test_the_script_says_what_it_would_run():
@@ -154,7 +170,12 @@ def test_the_script_says_what_it_would_run():
 
 @pytest.mark.parametrize(
   'words, says',
-  [(['predict'], 'train or evaluate'), (['--processes=0'], "'0'")],
+  [
+    (['predict'], 'train or evaluate'),
+    (['--processes=0'], "'0'"),
+    (['--processes'], "''"),
+    (['--processes', 'train'], "'train'"),
+  ],
 )
 def test_the_script_refuses_in_one_line(words, says):
   done = run_script('local_multihost.sh', *words)
@@ -169,22 +190,61 @@ def test_the_script_fails_as_the_first_that_fails(tmp_path):
   assert log.read_text().count('vbanana train x y --coordinator') == 2
 
 
+def start_script(folder, behaviour, *words, processes=2):
+  """The script with stand-ins that wait, once all of them do.
+
+  Args:
+    folder: to make their environment in.
+    behaviour: what a stand-in does, in bash; it writes a line to `ready`.
+    words: before the verb.
+    processes: that many lines.
+  """
+  env, _ = make_environment(folder, fails_on='train', failure=behaviour)
+  process = subprocess.Popen(
+    ['bash', str(ROOT / 'launch' / 'local_multihost.sh'), *words, 'train'],
+    env=env,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.DEVNULL,
+    text=True,
+    start_new_session=True,
+  )
+  ready = folder / 'home' / 'ready'
+  deadline = time.monotonic() + 20
+  while not ready.exists() or len(ready.read_text()) < processes:
+    assert time.monotonic() < deadline and process.poll() is None
+    time.sleep(0.02)
+  return process
+
+
 def test_the_script_stops_the_first_and_does_not_wait_for_a_deaf_one(tmp_path):
   # `ready` is written to once the trap is set.
   wait = (
     "trap '[[ ${!#} == 0 ]] && exit 75' TERM; echo >>$HOME/ready; "
     'while sleep 0.1; do :; done'
   )
-  env, _ = make_environment(tmp_path, fails_on='train', failure=wait)
-  process = subprocess.Popen(
-    ['bash', str(ROOT / 'launch' / 'local_multihost.sh'), 'train'],
-    env=env,
-    stderr=subprocess.DEVNULL,
-  )
-  ready = tmp_path / 'home' / 'ready'
-  deadline = time.monotonic() + 20
-  while not ready.exists() or len(ready.read_text()) < 2:
-    assert time.monotonic() < deadline and process.poll() is None
-    time.sleep(0.02)
+  process = start_script(tmp_path, wait)
   process.send_signal(signal.SIGTERM)
   assert process.wait(timeout=20) == Preempted.exit_code
+  process.stdout.close()
+
+
+def test_a_signal_to_the_group_lets_all_of_them_save(tmp_path):
+  saves = (
+    'save() { trap "" TERM; echo saving; sleep 0.3; echo saved; exit 75; }; '
+    'trap save TERM; echo up; echo >>$HOME/ready; while :; do sleep 0.1; done'
+  )
+  process = start_script(tmp_path, saves)
+  # Whatever numbers the lines is up as well.
+  assert {process.stdout.readline() for _ in '01'} == {'up\n', '1: up\n'}
+  os.killpg(process.pid, signal.SIGTERM)
+  out, _ = process.communicate(timeout=20)
+  assert process.returncode == Preempted.exit_code
+  assert {'saving', 'saved', '1: saving', '1: saved'} <= set(out.splitlines())
+
+
+def test_one_process_takes_the_place_of_the_script(tmp_path):
+  # A signal to the group would come twice otherwise, and the second one kills.
+  says_who = 'echo $$; echo >>$HOME/ready; sleep 0.5'
+  process = start_script(tmp_path, says_who, '--processes=1', processes=1)
+  out, _ = process.communicate(timeout=20)
+  assert int(out) == process.pid

@@ -379,6 +379,8 @@ def test_topologies_have_as_many_chips_as_they_say():
 def test_an_unknown_topology_names_all():
   with pytest.raises(UserError, match=r'v5e-1, v5e-4.*did you mean v5e-256'):
     topologies.find_topology('v5e-265')
+  with pytest.raises(UserError, match=r'did you mean v5e-16\?'):
+    topologies.find_topology('v5litepod-16')
 
 
 def test_without_libtpu_one_line_says_so(monkeypatch, capsys):
@@ -391,10 +393,17 @@ def test_without_libtpu_one_line_says_so(monkeypatch, capsys):
 
 @needs_libtpu
 def test_a_batch_that_the_chips_cannot_share_is_refused():
+  slice_of_16 = topologies.find_topology('v5e-16')
   config = make_config('smoke', batch_size=50, sharding='dp')
-  made = programs.Programs(config, topologies.find_topology('v5e-16'))
   with pytest.raises(UserError, match=r'batch_size is 50.*48 and 64'):
-    made.compile_train_step(50)
+    planner.make_plan(config, slice_of_16)
+  config = make_config('smoke', batch_size=48, accumulate=0, sharding='dp')
+  with pytest.raises(UserError, match='accumulate is 0'):
+    planner.make_plan(config, slice_of_16)
+  config = make_config('smoke', batch_size=48, sharding='dp')
+  config['eval']['batch_size'] = 8
+  with pytest.raises(UserError, match=r'eval.batch_size is 8.*16'):
+    planner.make_plan(config, slice_of_16)  # before anything is compiled
 
 
 @needs_libtpu

@@ -326,3 +326,16 @@ def test_materials_look_different():
   for a in range(3):
     for b in range(a):
       assert np.abs(looks[a] - looks[b]).mean() > 0.01
+
+
+def test_a_large_picture_is_seen_in_parts(monkeypatch):
+  scenes = world.stack_scenes(
+    [world.sample_scene(FULL, 5, index) for index in range(2)]
+  )
+  whole = render.render(scenes, height=24, width=32)
+  monkeypatch.setattr(render, 'MICRO_RAYS', 500)  # of 768 + 825
+  render.render.clear_cache()
+  parts = render.render(scenes, height=24, width=32)
+  render.render.clear_cache()
+  for one, other in zip(whole, parts):
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)

@@ -254,7 +254,7 @@ def test_rules_that_do_not_fit_are_named(
 
 
 def test_weights_that_devices_cannot_share_are_named(abstract, axes):
-  with pytest.raises(UserError, match=r'fsdp is 6,.* 32 of .*: 4 and 8\.'):
+  with pytest.raises(UserError, match=r'fsdp is 6,.* 32 of .* 6 devices: 2\.'):
     sharding.make_shardings(abstract, axes, make_mesh(count=6), 'fsdp')
   # Whole weights fit any number.
   sharding.make_shardings(abstract, axes, make_mesh(count=6), 'dp')
@@ -273,6 +273,8 @@ def test_heads_are_not_cut():
   with pytest.raises(UserError, match=r'tensor is 8.* can: 4$'):
     weights.build_network(config, make_mesh(tensor=8))
   weights.build_network(config, make_mesh(tensor=4))
+  with pytest.raises(UserError, match=r'of 6 devices .* can: 2$'):  # and not 4
+    weights.build_network(config, make_mesh(tensor=3, count=6))
 
 
 @pytest.mark.parametrize(

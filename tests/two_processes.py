@@ -67,6 +67,24 @@ def hold_rows() -> dict[str, list]:
   return {'read': own.tolist(), 'held': placed.addressable_data(0).tolist()}
 
 
+def check_agreement(number: int) -> list[str]:
+  """What a process is told of the same, and of different configs."""
+  from vbanana_jax import processes
+  from vbanana_jax.errors import UserError
+
+  shared = {'config.seed': 1, 'config.optim': {'name': 'muon', 'rate': 0.1}}
+  other = {'config.seed': number, 'config.extra': 'ä'} if number else {}
+  other['config.optim'] = {'rate': 0.1 + number, 'name': 'muon'}
+  told = []
+  for sections in (shared, shared | {'config.seed': 0} | other):
+    try:
+      processes.check_same(sections)
+      told.append('')
+    except UserError as error:
+      told.append(str(error))
+  return [*told, processes.ask_first(lambda: f'from {number}')]
+
+
 def compile_once() -> None:
   """Trainings after the first use its compiled step."""
   from vbanana_jax import train
@@ -121,6 +139,7 @@ def run(number: int, folder: pathlib.Path, port: int) -> None:
   )
   found['exam'] = examine()
   found['rows'] = hold_rows()
+  found['agreement'] = check_agreement(number)
   if number == 1:
     faults.get_signal('SIGTERM', '5')
   found['fresh'] = train('fresh')

@@ -6,24 +6,24 @@ manifest (plain JSON that says what the arrays are for) and a list of its files.
 """
 
 import contextlib
-import errno
 import logging
 import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from flax import traverse_util
-from jax.experimental import multihost_utils
 
-from vbanana_jax import inventory
+from vbanana_jax import inventory, processes
 from vbanana_jax.errors import (
+  DISK_FULL,
   DamagedError,
   DiskFullError,
+  Interrupted,
   SaveError,
   UserError,
 )
@@ -31,9 +31,6 @@ from vbanana_jax.state import TrainState
 
 # A save needs room for itself beside the one it replaces, and some to spare.
 _SPARE = 1.5
-
-# Of a disk, or of the share of it that a user may take.
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # Orbax raises what fails here, and logs it too, with the traces of its threads.
 logging.getLogger('absl').addFilter(
@@ -66,6 +63,7 @@ class Checkpoints:
   ):
     self.path = pathlib.Path(workdir).absolute() / 'checkpoints'
     self._saving: int | None = None
+    self._checked: set[pathlib.Path] = set()  # items, by their contents
     writes = keep is not None
     if writes:
       self._make_way()
@@ -73,7 +71,7 @@ class Checkpoints:
     kept = [policies.LatestN(keep)]
     if keep_every:
       kept.append(policies.EveryNSteps(keep_every))
-    with _named_failures(self.path):
+    with _named_failures(self.path, writes=writes):
       self._manager = ocp.CheckpointManager(
         self.path,
         options=ocp.CheckpointManagerOptions(
@@ -89,8 +87,15 @@ class Checkpoints:
   def __enter__(self) -> 'Checkpoints':
     return self
 
-  def __exit__(self, *error) -> None:
-    self.close()
+  def __exit__(self, kind, error, trace) -> None:
+    try:
+      self.close()
+    except SaveError as failure:
+      # Whoever was interrupted is told that all is saved; other errors count
+      # for more than this one.
+      if error is None or isinstance(error, Interrupted):
+        raise
+      print(f'vbanana: {failure}', file=sys.stderr)
 
   def latest_step(self) -> int | None:
     """Step of the newest committed checkpoint."""
@@ -158,7 +163,7 @@ class Checkpoints:
 
   def load_shapes(self) -> dict[str, tuple[int, ...]]:
     """Shapes of the newest weights by name."""
-    folder = self._find_newest()
+    folder = self._find_newest(())
     handler = ocp.PyTreeCheckpointHandler()
     with _named_damage(folder):
       stored = handler.metadata(
@@ -173,23 +178,34 @@ class Checkpoints:
     for name in sorted(there.keys() | here.keys()):
       if there.get(name) != here.get(name):
         raise UserError(
-          f'{self._find_newest()} does not fit this model: {name} has the '
+          f'{self._find_newest(())} does not fit this model: {name} has the '
           f'shape {there.get(name)} there and {here.get(name)} here'
         )
 
   def _restore(self, **items: ocp.args.CheckpointArgs) -> Any:
-    folder = self._find_newest()
+    folder = self._find_newest(items)
     with _named_damage(folder):
       return self._manager.restore(
         int(folder.name), args=ocp.args.Composite(**items)
       )
 
-  def _find_newest(self) -> pathlib.Path:
-    """Folder of the newest checkpoint; DamagedError if a file is amiss."""
+  def _find_newest(self, items: Iterable[str]) -> pathlib.Path:
+    """Folder of the newest checkpoint; DamagedError if a file is amiss.
+
+    Args:
+      items: those that are about to be read; their contents are checked once,
+        by the first process.
+    """
     folder = self.path / str(self.latest_step())
-    damage = inventory.find_damage(folder)
+    new = [item for item in items if folder / item not in self._checked]
+
+    def find() -> str:
+      return inventory.find_damage(folder, new) or ''
+
+    damage = processes.ask_first(find) if new else find()
     if damage:
-      raise _build_damaged(folder, damage)
+      raise DamagedError(_describe(folder, damage))
+    self._checked.update(folder / item for item in new)
     return folder
 
   def _list_files(self) -> None:
@@ -201,20 +217,25 @@ class Checkpoints:
 
   def _make_way(self) -> None:
     """Renames damaged checkpoints that are newer than the newest whole one."""
-    if jax.process_index() == 0:
+
+    def clear() -> str:
       damaged = {}
       for step in sorted(list_steps(self.path), reverse=True):
         folder = self.path / str(step)
         damage = inventory.find_damage(folder)
         if not damage:
           _move_aside(damaged, step)
-          break
+          return ''
         damaged[folder] = damage
-      else:
-        for folder, damage in damaged.items():  # there is no whole one
-          raise _build_damaged(folder, damage)
-    if jax.process_count() > 1:
-      multihost_utils.sync_global_devices('damaged checkpoints are aside')
+      # There is no whole one.
+      return next((_describe(*found) for found in damaged.items()), '')
+
+    failure = processes.ask_first(clear)
+    if failure:
+      raise DamagedError(failure)
+    newest = newest_step(self.path.parent)
+    if newest is not None:
+      self._checked.update((self.path / str(newest)).iterdir())
 
 
 def _get_shapes(params: Any) -> dict[str, tuple[int, ...]]:
@@ -241,7 +262,11 @@ def list_steps(folder: pathlib.Path) -> list[int]:
   if not folder.is_dir():
     return []
   # Orbax renames a checkpoint to its bare step when it is whole.
-  return [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()]
+  return [
+    int(entry.name)
+    for entry in folder.iterdir()
+    if entry.name.isdecimal() and entry.is_dir()
+  ]
 
 
 def newest_step(workdir: str | pathlib.Path) -> int | None:
@@ -268,8 +293,8 @@ def _move_aside(damaged: dict[pathlib.Path, str], step: int) -> None:
     )
 
 
-def _build_damaged(folder: pathlib.Path, damage: str) -> DamagedError:
-  return DamagedError(
+def _describe(folder: pathlib.Path, damage: str) -> str:
+  return (
     f'{folder} cannot be read ({damage}): bring it back from a copy, or move '
     'it away and the checkpoint before it counts, if there is one'
   )
@@ -281,22 +306,34 @@ def _named_damage(folder: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except Exception as error:  # its readers raise nearly every kind
-    raise _build_damaged(folder, str(error).partition('\n')[0]) from error
+    if processes.is_lost(error):
+      raise
+    told = str(error).partition('\n')[0]
+    raise DamagedError(_describe(folder, told)) from error
 
 
 @contextlib.contextmanager
-def _named_failures(path: pathlib.Path) -> Iterator[None]:
+def _named_failures(
+  path: pathlib.Path, *, writes: bool = True
+) -> Iterator[None]:
   """Turns a full disk, and whatever else forbids writing, into one line."""
   try:
     yield
   except (OSError, ValueError) as error:
+    if processes.is_lost(error):
+      raise
     number, text = getattr(error, 'errno', None), str(error)
-    if number in _FULL or any(os.strerror(full) in text for full in _FULL):
+    told = text.partition('\n')[0]
+    if not writes:
+      raise UserError(
+        f'{path} cannot be read ({told}): mend its permissions'
+      ) from error
+    if number in DISK_FULL or any(os.strerror(k) in text for k in DISK_FULL):
       raise DiskFullError(
         f'the disk of {path} is full: make room and run the same command '
         'again; it goes on from the last whole checkpoint'
       ) from error
     raise SaveError(
-      f'{path} cannot be written ({text.partition(chr(10))[0]}): mend that and '
-      'run the same command again; it goes on from the last whole checkpoint'
+      f'{path} cannot be written ({told}): mend that and run the same command '
+      'again; it goes on from the last whole checkpoint'
     ) from error

@@ -15,6 +15,12 @@ def load_config(text: str):
   A config file is Python and runs as such: use only those you trust.
   """
   name, _, arg = text.partition(':')
+  choices = f'choose of {", ".join(list_configs())}, or name a .py file'
+  if not name.endswith('.py') and name not in list_configs():
+    raise UserError(
+      f'--config {name}: no config of that name; {choices} (sizes of networks '
+      'go into --config.model.size)'
+    )
   try:
     if name.endswith('.py'):
       spec = importlib.util.spec_from_file_location('config', name)
@@ -24,10 +30,7 @@ def load_config(text: str):
       module = importlib.import_module(f'vbanana_jax.configs.{name}')
     config = module.get_config(arg)
   except (ImportError, FileNotFoundError, AttributeError) as error:
-    raise UserError(
-      f'--config {name}: {error}; choose of {", ".join(list_configs())}, '
-      'or name a .py file'
-    ) from error
+    raise UserError(f'--config {name}: {error}; {choices}') from error
   except ValueError as error:
     raise UserError(f'--config {text}: {error}') from error
   config.lock()
@@ -60,6 +63,12 @@ def apply_overrides(config, overrides: list[str]) -> None:
     for name in parents:
       section = _get(section, name, flag)
     before = _get(section, key, flag)
+    if hasattr(before, 'keys'):
+      first = next(iter(before), 'key')
+      raise UserError(
+        f'{flag} is a section and cannot become {value!r}: set its keys, as '
+        f'{flag}.{first}=...'
+      )
     try:
       section[key] = _CASTS[type(before)](value)
     except (KeyError, ValueError) as error:

@@ -1,5 +1,10 @@
 """Errors that a user can mend: one clear line, an exit code, no traceback."""
 
+import errno
+
+# Of a disk, or of the share of it that a user may take.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class UserError(Exception):
   """A mistake in the user's input; the message names it and its remedy."""
@@ -24,7 +29,7 @@ class DiskFullError(SaveError):
 
 
 class DamagedError(UserError):
-  """A file of a checkpoint is missing or cut short."""
+  """A file of a checkpoint is missing, cut short, or has other bytes."""
 
   exit_code = 5
 

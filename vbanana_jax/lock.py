@@ -23,7 +23,8 @@ def hold(workdir: str | pathlib.Path) -> Iterator[None]:
   """Keeps a second training out of a workdir; readers may come in.
 
   The system lets go of it when the process ends, however it ends. Where
-  there are no such locks, nothing is kept out. Of several processes of one
+  there are no such locks, nothing is kept out. On a bucket mounted with Cloud
+  Storage FUSE the lock holds on one machine only. Of several processes of one
   training the first holds it.
 
   Raises:

@@ -42,6 +42,16 @@ def load_json(path: pathlib.Path) -> Any:
     raise UserError(f'{path} cannot be read as JSON: {error}') from error
 
 
+def load_run(workdir: pathlib.Path) -> dict[str, Any]:
+  """A workdir's run.json; UserError unless it holds a config."""
+  path = workdir / 'run.json'
+  run = load_json(path)
+  config = run.get('config') if isinstance(run, dict) else None
+  if not (isinstance(config, dict) and config):
+    raise UserError(f'{path} holds no config: bring it back from a copy')
+  return run
+
+
 class StepLog:
   """Appends one JSON object with a 'step' a line to a file.
 

@@ -1,10 +1,26 @@
-"""Several processes of one run: one of them writes, each can speak."""
+"""Several processes of one run: one writes, each can speak, all agree."""
 
+import hashlib
+import json
+import re
 import sys
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
+import numpy as np
 import tqdm
+from jax.experimental import multihost_utils
+
+from vbanana_jax.errors import UserError
+
+# What JAX says on a CPU (Gloo), a GPU and a TPU when another process is gone.
+_LOST = re.compile(
+  'gloo|connection|socket closed|unavailable|deadline.exceeded|aborted|'
+  'heartbeat|coordination|preempt',
+  re.IGNORECASE,
+)
 
 
 def is_first() -> bool:
@@ -33,3 +49,62 @@ def print_once(line: str) -> None:
   """One line on stdout, above the progress bar, of the first process alone."""
   if is_first():
     tqdm.tqdm.write(line)
+
+
+def gather(text: str) -> list[str]:
+  """What every process gives, in their order; all have to ask together."""
+  if jax.process_count() == 1:
+    return [text]
+  own = np.frombuffer(text.encode(), np.uint8)
+  sizes = multihost_utils.process_allgather(np.int32(own.size))
+  padded = np.zeros(max(sizes.max(), 1), np.uint8)
+  padded[: own.size] = own
+  rows = multihost_utils.process_allgather(padded)
+  return [bytes(row[:n]).decode() for row, n in zip(rows, sizes)]
+
+
+def ask_first(find: Callable[[], str]) -> str:
+  """What the first process finds; the others wait for it."""
+  return gather(find() if is_first() else '')[0]
+
+
+def is_lost(error: BaseException) -> bool:
+  """Whether an error tells of another process of this run that is gone."""
+  return (
+    isinstance(error, (jax.errors.JaxRuntimeError, ValueError))
+    and jax.process_count() > 1
+    and _LOST.search(str(error)) is not None
+  )
+
+
+def check_same(sections: Mapping[str, Any]) -> None:
+  """Refuses to go on unless all processes of a run are given the same.
+
+  Args:
+    sections: what JSON can hold, by a name that a user understands.
+
+  Raises:
+    UserError: on all of them, with what differs from the first process's.
+  """
+  if jax.process_count() == 1:
+    return
+  digests = {
+    name: hashlib.sha256(json.dumps(x, sort_keys=True).encode()).hexdigest()
+    for name, x in sections.items()
+  }
+  first, *others = map(json.loads, gather(json.dumps(digests)))
+  differing = {}
+  for number, other in enumerate(others, 1):
+    for name in sorted(first.keys() | other.keys()):
+      if first.get(name) != other.get(name):
+        differing.setdefault(name, []).append(number)
+  if differing:
+    told = '; '.join(
+      f'{name} ({"process" if len(numbers) == 1 else "processes"} '
+      f'{", ".join(map(str, numbers))})'
+      for name, numbers in differing.items()
+    )
+    raise UserError(
+      f'the processes of this run differ from process 0 in: {told}: give all '
+      'the same command, and the same files, data and packages'
+    )

@@ -34,6 +34,12 @@ def get_versions() -> dict[str, str]:
     'device': f'{jax.device_count()} x {jax.devices()[0].device_kind}',
     'cores': str(os.cpu_count()),
   }
+  return versions | get_package_versions()
+
+
+def get_package_versions() -> dict[str, str]:
+  """Versions of what decides the numbers."""
+  versions = {}
   for package in PACKAGES:
     try:
       versions[package] = importlib.metadata.version(package)
@@ -114,6 +120,6 @@ def save_run(
     data = build.describe_data(config)
     logs.save_json(path, {'config': config, 'data': data, **now})
     return
-  before = logs.load_json(path)
+  before = logs.load_run(workdir)
   resumed = [*before.get('resumed', []), {'step': start_step, **now}]
   logs.save_json(path, {**before, 'config': config, 'resumed': resumed})

@@ -22,13 +22,22 @@ def write_results(
   Scores on another level than the run's own go into a file named after it.
   Weights that are scored already are not scored again.
   """
-  config = logs.load_json(run / 'run.json')['config']
+  config = logs.load_run(run)['config']
   own_level = config['data']['level']
   level = level or own_level
   suffix = '' if level == own_level else f'_{level}'
   path = workdir / f'results{suffix}.json'
   weights = evaluate.fingerprint(run)
   results = logs.load_json(path) if path.exists() else {}
+  processes.check_same(
+    {
+      'config of the run': config,
+      '--level': level,
+      'versions of packages': provenance.get_package_versions(),
+      'weights and losses of the run': weights,
+      f'the weights that {path.name} is of': results.get('weights'),
+    }
+  )
   if results.get('weights') == weights:
     processes.print_once(make_table(results))
     processes.print_once(f'\n{path}: scored already; remove it to score again')

@@ -1,11 +1,11 @@
-"""What a run that goes on must have in common with its beginning."""
+"""What a run's processes, and its parts, must have in common."""
 
 import pathlib
 from typing import Any
 
 import jax
 
-from vbanana_jax import checkpoint, logs
+from vbanana_jax import checkpoint, logs, processes, provenance
 from vbanana_jax.data import build
 from vbanana_jax.errors import UserError
 
@@ -27,6 +27,29 @@ MAY_CHANGE = (
 )
 
 
+def check_agreement(config: dict[str, Any], workdir: pathlib.Path) -> None:
+  """Refuses to train unless all processes are about to do the same.
+
+  Raises:
+    UserError: with what differs: sections of the config, the data, the
+      packages, or what they see in the workdir.
+  """
+  if jax.process_count() == 1:
+    return
+  try:
+    data = build.describe_data(config)
+  except (UserError, OSError) as error:  # who builds it says more
+    data = str(error)
+  processes.check_same(
+    {
+      **{f'config.{name}': section for name, section in config.items()},
+      'the data': data,
+      'versions of packages': provenance.get_package_versions(),
+      'the newest checkpoint in --workdir': checkpoint.newest_step(workdir),
+    }
+  )
+
+
 def check_same(workdir: pathlib.Path, config: dict[str, Any]) -> None:
   """Refuses to go on with a run of another config, or on other data.
 
@@ -35,7 +58,7 @@ def check_same(workdir: pathlib.Path, config: dict[str, Any]) -> None:
   """
   if checkpoint.newest_step(workdir) is None:
     return
-  run = logs.load_json(workdir / 'run.json')
+  run = logs.load_run(workdir)
   before, now = flatten_config(run['config']), flatten_config(config)
   if 'data' in run:  # older versions did not write it
     before |= flatten_config({'run.json data': run['data']})

@@ -15,9 +15,10 @@ class StopSignals:
   """Context in which the first signal asks and a second one kills.
 
   Several processes have to stop after the same step, whichever of them got the
-  signal. JAX listens to SIGTERM there and finds that step; Ctrl-C is handed on
-  to it. Python delivers signals to the main thread alone; elsewhere nothing
-  asks.
+  signal. JAX listens to SIGTERM there, from the connection on, and finds that
+  step; Ctrl-C is handed on to it. A SIGTERM that comes while weights are
+  restored or the step is compiled is heeded after the first step. Python
+  delivers signals to the main thread alone; elsewhere nothing asks.
   """
 
   def __enter__(self) -> 'StopSignals':

@@ -46,19 +46,16 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
       returned.
 
   Raises:
-    UserError: for a mistake in the config, or a workdir of another config or
-      in which another process trains.
+    UserError: for a mistake in the config, processes that were given
+      different ones, or a workdir of another config or in which another
+      process trains.
     NonFiniteLossError: the loss was not finite; the update was not applied.
     Interrupted: by Ctrl-C, after saving; by SIGTERM, Preempted.
   """
-  for key, least in (('seed', 0), ('keep_checkpoints', 1), ('accumulate', 1)):
-    if config[key] < least:
-      raise UserError(f'config.{key} is {config[key]}, less than {least}')
+  resume.check_agreement(config, workdir)
   batch_size = config['batch_size']
   mesh = sharding.build_mesh(config['mesh'])
-  sharding.check_batch_size(
-    'config.batch_size', batch_size, mesh, config['accumulate']
-  )
+  check_sizes(config, mesh)
   total = durations.to_steps(config['length'], batch_size=batch_size)
   log_every, save_every = (
     durations.to_steps(config[key], batch_size=batch_size, total_steps=total)
@@ -169,6 +166,21 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
           f'saved at step {step} of {total}; the same command goes on from here'
         )
     return state
+
+
+def check_sizes(config: dict[str, Any], mesh) -> None:
+  """Raises UserError for numbers that no training on these devices can have.
+
+  Args:
+    config: see `configs/base.py`.
+    mesh: from `sharding.build_mesh`.
+  """
+  for key, least in (('seed', 0), ('keep_checkpoints', 1), ('accumulate', 1)):
+    if config[key] < least:
+      raise UserError(f'config.{key} is {config[key]}, less than {least}')
+  sharding.check_batch_size(
+    'config.batch_size', config['batch_size'], mesh, config['accumulate']
+  )
 
 
 def check_finite(metrics: dict[str, jax.Array] | None, step: int) -> None:

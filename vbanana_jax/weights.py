@@ -55,7 +55,7 @@ def make_manifest() -> dict[str, Any]:
 
 def load_run(run: pathlib.Path) -> tuple[dict[str, Any], models.DiT, Any]:
   """Config, network and averaged weights of a trained workdir."""
-  config = logs.load_json(run / 'run.json')['config']
+  config = logs.load_run(run)['config']
   model = build_network(config)
   return config, model, load_averaged(run, model, config['image_size'])
 

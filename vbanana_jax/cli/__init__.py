@@ -16,7 +16,6 @@ plain functions of a config and paths.
 """
 
 import argparse
-import errno
 import os
 import pathlib
 import sys
@@ -35,7 +34,12 @@ from vbanana_jax.cli import (
   report,
   train,
 )
-from vbanana_jax.errors import DiskFullError, Interrupted, UserError
+from vbanana_jax.errors import (
+  DISK_FULL,
+  DiskFullError,
+  Interrupted,
+  UserError,
+)
 
 _VERBS = (
   train,
@@ -71,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f'vbanana: {error}', file=sys.stderr)
     exit_code = error.exit_code
   except OSError as error:
-    is_full = error.errno == errno.ENOSPC
+    is_full = error.errno in DISK_FULL
     remedy = ': make room and run the same command again' * is_full
     print(f'vbanana: {error}{remedy}', file=sys.stderr)
     exit_code = (DiskFullError if is_full else UserError).exit_code

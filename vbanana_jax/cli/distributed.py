@@ -1,14 +1,20 @@
 """Several processes as one run: how they find each other, how they end."""
 
 import argparse
+import contextlib
 import os
+import socket
 import sys
+import threading
 import time
+from collections.abc import Iterator
 
 from vbanana_jax.cli import flags
 from vbanana_jax.errors import UserError
 
 _WAIT = 300  # seconds for all processes to be there
+_PAUSE = 1.0  # seconds between looks for the first one
+_LEFT = 60  # seconds that JAX would wait longer: it ends in a stack of C++
 _GRACE = 3.0  # seconds in which the others make the same mistake
 
 
@@ -44,15 +50,20 @@ def refuse(args: argparse.Namespace, what: str) -> None:
     raise UserError(f'{what} takes one process: leave out the flags of several')
 
 
-def start(args: argparse.Namespace) -> None:
+def start(args: argparse.Namespace, *, saves: bool) -> None:
   """Connects with the other processes, if there are to be any.
 
   Before anything else of JAX. Afterwards an error of one process ends it at
   once, so that the others notice: Python would wait for them at its end, and
   they for it.
 
+  Args:
+    args: with the flags of `add_flags`.
+    saves: the verb asks for SIGTERM and saves (`stopping.StopSignals`); else
+      the signal ends the process, as it does without JAX.
+
   Raises:
-    UserError: flags are missing, or not all processes are there in time.
+    UserError: flags are missing or wrong, or nobody answers.
   """
   place = {
     'coordinator_address': args.coordinator,
@@ -73,6 +84,9 @@ def start(args: argparse.Namespace) -> None:
       f'last one is {args.processes - 1}'
     )
 
+  if args.coordinator:
+    host, port = _split(args.coordinator)
+
   import jax
 
   from vbanana_jax import processes
@@ -83,8 +97,11 @@ def start(args: argparse.Namespace) -> None:
   )
   if all(given):
     place['cluster_detection_method'] = 'deactivate'
+    _look_for_first(host, port, is_here=args.process_id == 0)
+  jax.config.update('jax_enable_preemption_service', saves)
   try:
-    jax.distributed.initialize(**place, initialization_timeout=_WAIT)
+    with _end_after(_WAIT, where):
+      jax.distributed.initialize(**place, initialization_timeout=_WAIT + _LEFT)
   except ValueError as error:
     raise UserError(
       f'--distributed found nothing that tells of other processes ({error}): '
@@ -94,11 +111,74 @@ def start(args: argparse.Namespace) -> None:
     raise UserError(
       f'the processes of this run did not all come together: {error}'
     ) from error
-  sys.excepthook = _end_with_traceback
+  sys.excepthook = _end_with_error
   processes.say(
     f'{jax.process_count()} processes with {jax.device_count()} devices, '
     f'{jax.local_device_count()} of them here'
   )
+
+
+def _split(coordinator: str) -> tuple[str, int]:
+  host, _, port = coordinator.rpartition(':')
+  if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+    raise UserError(
+      f'--coordinator is {coordinator!r}, not HOST:PORT, like 10.0.0.2:8476'
+    )
+  return host.strip('[]'), int(port)
+
+
+def _look_for_first(host: str, port: int, *, is_here: bool) -> None:
+  """Returns once process 0 answers; on itself, once its port can be used.
+
+  JAX would wait as long, and then end in a stack of C++.
+  """
+  end = time.monotonic() + _WAIT
+  while True:
+    try:
+      if is_here:
+        socket.getaddrinfo(host, port)
+        with socket.socket() as free:
+          free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+          free.bind(('', port))
+      else:
+        socket.create_connection((host, port), timeout=10).close()
+      return
+    except OSError as error:
+      if time.monotonic() < end and not is_here:
+        time.sleep(_PAUSE)
+        continue
+      told = error.strerror or error
+      if is_here:
+        raise UserError(
+          f'--coordinator {host}:{port} cannot be that of process 0 ({told}): '
+          'name its host, and a port that is free there'
+        ) from error
+      raise UserError(
+        f'nobody answers at --coordinator {host}:{port} ({told}): is process 0 '
+        'running, and is its port open?'
+      ) from error
+
+
+@contextlib.contextmanager
+def _end_after(seconds: float, where: str) -> Iterator[None]:
+  """Ends this process in one line, unless what is within ends before."""
+
+  def end():
+    print(
+      f'vbanana: not all processes of this run came together{where} within '
+      f'{seconds} s: start the same command on every host, with its own '
+      '--process-id where that is given',
+      file=sys.stderr,
+      flush=True,
+    )
+    os._exit(UserError.exit_code)
+
+  timer = threading.Timer(seconds, end)
+  timer.start()
+  try:
+    yield
+  finally:
+    timer.cancel()
 
 
 def leave(exit_code: int) -> None:
@@ -119,6 +199,17 @@ def leave(exit_code: int) -> None:
   os._exit(exit_code)
 
 
-def _end_with_traceback(kind, error, trace) -> None:
-  sys.__excepthook__(kind, error, trace)
+def _end_with_error(kind, error, trace) -> None:
+  from vbanana_jax import processes
+
+  if processes.is_lost(error):
+    told = str(error).partition('\n')[0]
+    print(
+      f'vbanana: another process of this run ended ({told}): see its output, '
+      'and run the same command again; training goes on from the last '
+      'checkpoint',
+      file=sys.stderr,
+    )
+  else:
+    sys.__excepthook__(kind, error, trace)
   leave(1)

@@ -55,7 +55,7 @@ def run_evaluate(args, rest) -> int:
       '--partial, --against and --passes are of --predictions, not of --workdir'
     )
   if args.workdir and not given:
-    distributed.start(args)
+    distributed.start(args, saves=False)
     from vbanana_jax import results
 
     run = runs.find_run(args.workdir)

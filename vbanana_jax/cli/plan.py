@@ -1,7 +1,5 @@
 """`vbanana plan`: what a config costs on a slice of TPUs, without a TPU."""
 
-import sys
-
 from vbanana_jax.config import apply_overrides, load_config
 
 
@@ -11,12 +9,13 @@ def add_verb(verbs) -> None:
     'plan',
     help='what a config costs on a slice of TPUs, without a TPU',
     description='Compiles the training step, the painter and the eval step of '
-    'a config for a slice of TPUs, on any machine (pip install libtpu), and '
-    'prints memory, FLOPs, exchanges and the time of a roofline; then the '
-    'largest batch and the smallest slice that fit. Any key of the config can '
+    'a config for a slice of TPUs, on any Linux machine (pip install -c '
+    "constraints.txt -e '.[plan]'), and prints memory, FLOPs, exchanges and "
+    'the time of a roofline; then the largest batch and the smallest slice '
+    'that fit. It takes minutes from size base on. Any key of the config can '
     'be changed with --config.a.b=value.',
-    epilog='Example: vbanana plan --config quickstart --topology v5e-16 '
-    '--config.model.size=base --config.batch_size=1024',
+    epilog='Example: vbanana plan --config pod --topology v5e-16 '
+    '--config.model.size=large --config.batch_size=128',
   )
   verb.add_argument(
     '--config',
@@ -41,6 +40,7 @@ def add_verb(verbs) -> None:
 def run_plan(args, overrides: list[str]) -> int:
   import jax
 
+  from vbanana_jax import processes
   from vbanana_jax.plan import planner, text, topologies
 
   topology = topologies.find_topology(args.topology)
@@ -54,7 +54,7 @@ def run_plan(args, overrides: list[str]) -> int:
     config.to_dict(),
     topology,
     search=not args.no_search,
-    say=lambda line: print(f'compiling: {line}', file=sys.stderr, flush=True),
+    say=processes.say,
   )
   print(text.make_text(plan))
   return 0

@@ -20,7 +20,7 @@ def add_verb(verbs) -> None:
     '--config',
     required=True,
     metavar='NAME[:ARG]',
-    help='quickstart, cpu_hour or photos of the package, or a .py file',
+    help='quickstart, cpu_hour, photos or pod of the package, or a .py file',
   )
   verb.add_argument('--workdir', required=True, type=pathlib.Path)
   distributed.add_flags(verb)
@@ -28,7 +28,7 @@ def add_verb(verbs) -> None:
 
 
 def run_train(args, overrides: list[str]) -> int:
-  distributed.start(args)
+  distributed.start(args, saves=True)
   from vbanana_jax import train
 
   config = load_config(args.config)

@@ -9,6 +9,7 @@ nor the number of processes or threads changes what is trained on.
 import json
 import pathlib
 import threading
+import time
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -19,6 +20,9 @@ from vbanana_jax.tokenizer import Tokenizer
 
 # Where nearly every second record is bad, this many draws find a good one.
 _DRAWS = 100
+
+# Seconds between the attempts at a record that the storage did not give.
+_PAUSES = (0.5, 2.0)
 
 
 class BadRecordError(UserError):
@@ -102,6 +106,7 @@ class BadRecordLog:
 class ReplacingSource:
   """A source whose bad records are replaced, up to a budget.
 
+  A record that its storage did not give is tried three times.
   Records that the log lists already are not tried again: after mending the
   data, remove the log. Threads may share the source.
 
@@ -149,7 +154,7 @@ class ReplacingSource:
       if record in self._known:
         continue
       try:
-        return self._read(record)
+        return self._read_patiently(record)
       except BadRecordError as error:
         self._write_down(record, str(error))
     raise UserError(
@@ -162,6 +167,17 @@ class ReplacingSource:
     rng = keys.make_rng(self._seed, 'replacement', self.name, index)
     for _ in range(_DRAWS):
       yield int(rng.integers(len(self)))
+
+  def _read_patiently(self, record: int) -> sources.Example:
+    """Tries again where not the record failed but its storage, as a network."""
+    for seconds in _PAUSES:
+      try:
+        return self._read(record)
+      except BadRecordError as error:
+        if not _is_of_storage(error):
+          raise
+      time.sleep(seconds)
+    return self._read(record)
 
   def _read(self, record: int) -> sources.Example:
     example = self._source[record]
@@ -209,6 +225,18 @@ class ReplacingSource:
       )
     for reason, count in self._source.lost:
       processes.say(f'{reason}; others stand in for its {count} records')
+
+
+def _is_of_storage(error: BaseException | None) -> bool:
+  """Whether the system failed to read a file that is there.
+
+  Pillow's complaints about pictures are OSErrors without a number.
+  """
+  while error is not None:
+    if isinstance(error, OSError) and error.errno is not None:
+      return not isinstance(error, FileNotFoundError)
+    error = error.__cause__
+  return False
 
 
 def to_count(allowed: str, size: int) -> int:

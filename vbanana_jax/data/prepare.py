@@ -91,7 +91,8 @@ def prepare_image_folder(
 def _make_partial(out: pathlib.Path, fingerprint: str) -> pathlib.Path:
   """Where shards wait until all are there; those of other input are removed."""
   partial = out.with_name(f'.{out.name}.{fingerprint[:16]}.partial')
-  for other in out.parent.glob(f'.{glob.escape(out.name)}.*.partial'):
+  digits = '[0-9a-f]' * 16  # `photos.v2` is none of the names of `photos`
+  for other in out.parent.glob(f'.{glob.escape(out.name)}.{digits}.partial'):
     if other != partial:
       shutil.rmtree(other)
   partial.mkdir(parents=True, exist_ok=True)

@@ -102,11 +102,13 @@ def make_plan(
   """
   programs = Programs(config, topology)
   batch_size = config['batch_size']
-  say(f'train step, batch of {batch_size}')
+  if evaluation:
+    programs.check_eval_batch_size()  # before minutes of compiling
+  say(f'compiling the training step, batch of {batch_size}')
   step = programs.compile_train_step(batch_size)
   slope, largest, smallest = None, None, None
   if search:
-    say('the largest batch and the smallest slice')
+    say('compiling for the largest batch and the smallest slice')
     weigh = functools.cache(programs.weigh_train_step)
     limit = topology.chip.hbm_bytes
     one = weigh(batch_size)
@@ -121,7 +123,7 @@ def make_plan(
     smallest = find_smallest(config, topology, step)
   painter = eval_step = None
   if evaluation:
-    say(f'painter and eval step, {programs.exam_task.name}')
+    say(f'compiling painter and eval step, {programs.exam_task.name}')
     painter = programs.compile_painter()
     eval_step = programs.compile_eval_step()
   return Plan(

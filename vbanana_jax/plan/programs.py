@@ -19,7 +19,11 @@ from vbanana_jax.plan.topologies import (
 from vbanana_jax.state import TrainState
 from vbanana_jax.step import make_painter
 from vbanana_jax.tasks import TASKS, base
-from vbanana_jax.train import jit_train_step, make_abstract_state
+from vbanana_jax.train import (
+  check_sizes,
+  jit_train_step,
+  make_abstract_state,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Programs:
     self.topology = topology
     self.mesh = sharding.build_mesh(config['mesh'], load_devices(topology))
     self.shares = sharding.count_shares(self.mesh)
+    check_sizes(config, self.mesh)
     self.model = weights.build_network(config, self.mesh)
     total = durations.to_steps(
       config['length'], batch_size=config['batch_size']
@@ -123,6 +128,11 @@ class Programs:
       )
     )
 
+  def check_eval_batch_size(self) -> None:
+    """Raises UserError unless the chips can share a batch of the exam."""
+    size = self.config['eval']['batch_size']
+    sharding.check_batch_size('config.eval.batch_size', size, self.mesh)
+
   @property
   def exam_task(self) -> base.Task:
     """The vision task with the largest share of the mixture."""
@@ -135,9 +145,9 @@ class Programs:
 
   def _make_eval_batch(self, task: base.Task) -> dict:
     """Shapes of a batch of the exam; one scene is drawn to see them."""
+    self.check_eval_batch_size()
     config = self.config
     size = config['eval']['batch_size']
-    sharding.check_batch_size('config.eval.batch_size', size, self.mesh)
     one = {**config, 'eval': {**config['eval'], 'batch_size': 1}}
     (batch,) = build.build_exam(one, task, config['data']['level'], 1)
     rows = {key: batch[key] for key in evaluators.DEVICE_KEYS}

@@ -86,7 +86,7 @@ def _describe_step(plan: Plan) -> list[str]:
     f'{to_flops(step.compiler_flops)}',
     *_describe_time('training step', plan, step),
     f'  {plan.config["batch_size"] / line.seconds:,.0f} examples a second and '
-    f'{useful:.0%} of the peak at best',
+    f'{useful:.0%} of the peak at best, if the hosts make them as fast',
   ]
 
 

@@ -106,7 +106,8 @@ def find_topology(name: str) -> Topology:
     UserError: there is none; names those that there are.
   """
   if name not in TOPOLOGIES:
-    near = difflib.get_close_matches(name, TOPOLOGIES, n=1)
+    same = [t.name for t in TOPOLOGIES.values() if t.accelerator == name]
+    near = same or difflib.get_close_matches(name, TOPOLOGIES, n=1)
     hint = f'; did you mean {near[0]}?' if near else ''
     raise UserError(
       f'unknown topology {name!r}: choose of {", ".join(TOPOLOGIES)} (kind and '

@@ -134,8 +134,10 @@ def _check_shares(
       raise UserError(
         f'config.mesh.{axis} is {size}, which does not divide the {uneven[0]} '
         f'of {"".join(widths[uneven[0]])}; the nearest that divide all '
-        f'weights: {legal.nearest_divisors(size, widths)}. config.mesh.replica '
-        'can take the other devices, and config.sharding=dp splits no weight'
+        f'weights and the {mesh.size} devices: '
+        f'{legal.nearest_divisors(size, [*widths, mesh.size])}. '
+        'config.mesh.replica can take the other devices, and '
+        'config.sharding=dp splits no weight'
       )
 
 
@@ -163,8 +165,9 @@ def check_heads(heads: Mapping[str, int], mesh: Mesh, preset: str) -> None:
   if split and any(count % size for count in heads.values()):
     told = ' and '.join(f'{count} {name}' for name, count in heads.items())
     raise UserError(
-      f'config.mesh.tensor is {size}, which cannot share {told} evenly; the '
-      f'nearest that can: {legal.nearest_divisors(size, heads.values())}'
+      f'config.mesh.tensor is {size}, which cannot share {told} evenly; of '
+      f'{mesh.size} devices the nearest that can: '
+      f'{legal.nearest_divisors(size, [*heads.values(), mesh.size])}'
     )
 
 
