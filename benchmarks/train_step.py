@@ -219,7 +219,10 @@ def build_step(config: dict[str, Any], model, batch) -> Callable[[], Any]:
   """The whole step as `train` compiles it; its state goes on by itself."""
   mesh = sharding.build_mesh()
   optimizer = optim.build_optimizer(
-    config['optim'], 1000, model.policy.operands
+    config['optim'],
+    1000,
+    operands=model.policy.operands,
+    in_turn=not model.policy.accelerator,
   )
   state = workload.make_state(model, optimizer, config)
   state = jax.device_put(state, sharding.make_replicated(mesh))

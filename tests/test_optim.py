@@ -70,10 +70,11 @@ def test_muon_orthogonalises_each_block_alone(params):
   assert raw.max() / raw.min() > 10.0
 
 
+@pytest.mark.parametrize('in_turn', [False, True])
 @pytest.mark.parametrize(
   'operands, tolerance', [('float32', 1e-5), ('bfloat16', 0.15)]
 )
-def test_muon_is_that_of_optax(params, operands, tolerance):
+def test_muon_is_that_of_optax(params, operands, tolerance, in_turn):
   weights = jax.tree.map(lambda x: jnp.ones(x.shape), params)
   rng = np.random.default_rng(0)
   gradients = [
@@ -98,7 +99,7 @@ def test_muon_is_that_of_optax(params, operands, tolerance):
       lambda owned: matrices if owned else None, optim.find_matrices(tree)
     ),
   )
-  found = optim.build_optimizer(config, 10, operands)
+  found = optim.build_optimizer(config, 10, operands=operands, in_turn=in_turn)
   states = [expected.init(weights), found.init(weights)]
   # A checkpoint of either can be restored into the other.
   assert jax.tree.structure(states[0]) == jax.tree.structure(states[1][1])

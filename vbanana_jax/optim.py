@@ -37,7 +37,11 @@ def build_schedule(config: Mapping, total_steps: int) -> optax.Schedule:
 
 
 def build_optimizer(
-  config: Mapping, total_steps: int, operands: str = 'float32'
+  config: Mapping,
+  total_steps: int,
+  *,
+  operands: str = 'float32',
+  in_turn: bool = False,
 ) -> optax.GradientTransformation:
   """Gradient clipping, then the optimizer that the config names.
 
@@ -47,6 +51,7 @@ def build_optimizer(
     total_steps: length of the run.
     operands: what factors of matrix products are rounded to, as in the
       network.
+    in_turn: see `muon.scale_by_muon`.
 
   Raises:
     UserError: for an unknown name.
@@ -59,7 +64,7 @@ def build_optimizer(
   schedule = build_schedule(config, total_steps)
   return optax.chain(
     optax.clip_by_global_norm(config['clip']),
-    OPTIMIZERS[name](config, schedule, operands),
+    OPTIMIZERS[name](config, schedule, operands=operands, in_turn=in_turn),
   )
 
 
@@ -90,19 +95,19 @@ def _scaled(schedule: optax.Schedule, factor: float) -> Callable:
   return lambda step: factor * schedule(step)
 
 
-def _muon(config, schedule, operands):
+def _muon(config, schedule, **products):
   return muon.muon(
     _scaled(schedule, config['learning_rate']),
     owned=find_matrices,
-    others=_adamw(config, schedule, operands, nesterov=True),
+    others=_adamw(config, schedule, nesterov=True),
     iterations=config['muon_iterations'],
     weight_decay=config['weight_decay'],
-    operands=operands,
+    **products,
   )
 
 
-def _adamw(config, schedule, operands, nesterov=False):
-  del operands  # it has no products
+def _adamw(config, schedule, nesterov=False, **products):
+  del products  # it has none
   return optax.adamw(
     _scaled(schedule, config['adam_learning_rate']),
     b2=0.99,

@@ -78,6 +78,26 @@ class RMSNorm(nn.Module):
     return (rms_norm(x) * gain).astype(x.dtype)
 
 
+@jax.custom_vjp
+def _open(gate, up):
+  """`silu(gate) * up`, of which the backward pass keeps these two alone."""
+  return nn.silu(gate) * up
+
+
+def _open_forward(gate, up):
+  return _open(gate, up), (gate, up)
+
+
+def _open_backward(saved, g):
+  gate, up = saved
+  share = nn.sigmoid(gate)
+  opened = gate * share
+  return g * up * (share + opened * (1 - share)), g * opened
+
+
+_open.defvjp(_open_forward, _open_backward)
+
+
 class SwiGLU(nn.Module):
   """`down(silu(gate(x)) * up(x))`."""
 
@@ -89,7 +109,7 @@ class SwiGLU(nn.Module):
     wide, narrow = ('embed', 'mlp'), ('mlp', 'embed')
     gate = Dense(hidden, self.policy, wide, name='gate')(x)
     up = Dense(hidden, self.policy, wide, name='up')(x)
-    return Dense(width, self.policy, narrow, name='down')(nn.silu(gate) * up)
+    return Dense(width, self.policy, narrow, name='down')(_open(gate, up))
 
 
 def rotary_tables(

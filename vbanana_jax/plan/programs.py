@@ -76,8 +76,12 @@ class Programs:
     total = durations.to_steps(
       config['length'], batch_size=config['batch_size']
     )
+    policy = self.model.policy
     self._optimizer = optim.build_optimizer(
-      config['optim'], total, self.model.policy.operands
+      config['optim'],
+      total,
+      operands=policy.operands,
+      in_turn=not policy.accelerator,
     )
     self.state: TrainState = make_abstract_state(
       config, self.model, self._optimizer, self.mesh
