@@ -4,8 +4,13 @@ XLA takes the memory of a step's temporaries, hundreds of megabytes, from the
 C library and gives it back after the step; no flag of XLA keeps it. The C
 library asks the system each time, which fills every page with zeros when it is
 first touched, 4 KiB at a time: a fifth of the time of a small step. In pages of
-2 MiB that costs a quarter. glibc asks for them if its environment says so when
-a process starts.
+2 MiB that costs a quarter, where steps follow each other: what lies free for
+seconds, a virtual machine's host may take back, and then it costs more. glibc
+asks for them if its environment says so when a process starts.
+
+Telling glibc to keep what is freed (`mallopt`) costs nothing a step, and was
+given up: small arrays settle in the large hole between two steps, the next step
+takes new memory, and a process grew to eight times its size.
 """
 
 import os
@@ -23,7 +28,8 @@ def restart_with_large_pages() -> None:
   """Starts this process anew, with the same words, if that gets large pages.
 
   Does nothing where they are not for the asking or something was asked of
-  this kind before, so that it restarts once at most. To be called first.
+  this kind before, so that it restarts once at most. To be called before
+  anything is opened or started.
   """
   told = os.environ.get(_VARIABLE, '')
   if 'malloc.hugetlb' in told or not are_for_the_asking():

@@ -59,12 +59,12 @@ _CACHE = pathlib.Path('~/.cache/vbanana_jax/xla')
 
 def main(argv: list[str] | None = None) -> int:
   """Runs one verb; a user's mistake is one line and an exit code."""
-  if argv is None:  # the words of a process of our own
-    allocator.restart_with_large_pages()
   parser = build_parser()
   args, rest = parser.parse_known_args(argv)
   if rest and args.verb not in _TAKE_CONFIG_KEYS:
     parser.error(f'unknown arguments: {" ".join(rest)}')
+  if argv is None and args.verb == 'train':  # a process of our own, for long
+    allocator.restart_with_large_pages()
   try:
     use_compilation_cache()
     return args.run(args, rest) or 0
