@@ -5,8 +5,9 @@
 
 Each run is a process of its own that this one watches. The peak is that of a
 few steps with a checkpoint among them; with `--before`, also of the code in
-another folder. Leaks are looked for in a thousand steps of the smoke model with
-ten checkpoints: what the process holds at the end, against a fifth of the way.
+another folder. Leaks are looked for in a thousand steps of the smoke model,
+with one checkpoint and with ten: what the process holds at the end, against a
+fifth of the way.
 """
 
 import argparse
@@ -45,7 +46,10 @@ def main() -> None:
     for name, source in sources.items()
   }
   print(f'{args.size}, batches of {args.batch_size}: {peak}')
-  flat = measure_growth(args.steps)
+  flat = {
+    'one_checkpoint': measure_growth(args.steps, '100 percent'),
+    'ten_checkpoints': measure_growth(args.steps, '10 percent'),
+  }
   print(f'smoke, {args.steps} steps: {flat}')
   if args.output:
     logs.save_json(
@@ -73,7 +77,7 @@ def measure_peak(source: pathlib.Path, size: str, batch_size: int) -> dict:
   return {'peak_mb': round(peak)}
 
 
-def measure_growth(steps: int) -> dict:
+def measure_growth(steps: int, save_every: str) -> dict:
   """Resident set of the smoke model in two stretches of a run, in MB.
 
   Returns:
@@ -84,7 +88,7 @@ def measure_growth(steps: int) -> dict:
     ROOT,
     '--config=quickstart:pretrain,smoke',
     f'--config.length={steps} steps',
-    '--config.save_every=10 percent',
+    f'--config.save_every={save_every}',
     '--config.log_every=10 steps',
     '--config.data.short_text_length=0',
   )

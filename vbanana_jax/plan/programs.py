@@ -231,7 +231,7 @@ def weigh(lowered) -> float:
 
   It is told of a chip with hardly any memory, and so adds up what it would
   have to find room for and stops there. The number is without the program's
-  own code, and a few percent from that of the finished program.
+  own code, and about a tenth below that of the finished program.
 
   Args:
     lowered: as for `compile_program`.
