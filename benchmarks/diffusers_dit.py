@@ -18,7 +18,7 @@ from typing import Any
 import jax
 
 from benchmarks import timing, train_step, workload
-from vbanana_jax import allocator, flops, models, weights
+from vbanana_jax import flops, models, weights
 from vbanana_jax.step import make_painter
 
 OURS = {'train': 'ours, train step', 'sample': 'ours, sampling'}
@@ -236,7 +236,6 @@ def main() -> None:
   for package in ('torch', 'diffusers'):
     if importlib.util.find_spec(package) is None:
       sys.exit(_INSTALL)
-  allocator.restart_with_large_pages()  # as the command does; for both sides
   if args.quick:
     result = measure(
       256, batch_size=4, rounds=2, sampler_steps=3, compiled=False

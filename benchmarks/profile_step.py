@@ -24,7 +24,7 @@ from typing import Any
 import jax
 
 from benchmarks import timing, train_step, workload
-from vbanana_jax import allocator, flops, weights
+from vbanana_jax import flops, weights
 from vbanana_jax.plan import hlo
 
 _TRACE_FLAG = '--xla_cpu_enable_xprof_traceme=true'
@@ -199,7 +199,6 @@ def main() -> None:
     '--output', type=pathlib.Path, help='text file; JSON goes beside it'
   )
   args = parser.parse_args()
-  allocator.restart_with_large_pages()
   prepare_tracing()
   batch_size = 4 if args.quick else args.batch_size
   result = measure(args.width, batch_size=batch_size)

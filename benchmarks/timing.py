@@ -30,6 +30,8 @@ Times = dict[str, list[float]]
 _CPU_INFO = pathlib.Path('/proc/cpuinfo')
 # What a peer runs on; only what is installed is named.
 _PEERS = ('torch', 'diffusers', 'hilbertmap')
+# What changes how fast a process is, from outside.
+_SETTINGS = ('XLA_FLAGS', 'GLIBC_TUNABLES')
 _DOT_FLAGS = ('avx512f', 'avx512_bf16', 'amx_bf16')
 
 
@@ -123,7 +125,7 @@ def describe_machine() -> dict[str, Any]:
   Returns:
     what `provenance.get_versions` says, and of peers that are installed;
     `usable_cores`; `cpu` and `cpu_flags`; `load_average` of 1, 5 and 15
-    minutes, this process included.
+    minutes, this process included; `settings` of the environment, if any.
   """
   machine: dict[str, Any] = dict(provenance.get_versions())
   for package in _PEERS:
@@ -137,6 +139,9 @@ def describe_machine() -> dict[str, Any]:
     models = [line for line in text.splitlines() if 'model name' in line]
     machine['cpu'] = models[0].split(':')[1].strip() if models else 'unknown'
     machine['cpu_flags'] = [f for f in _DOT_FLAGS if f in set(text.split())]
+  machine['settings'] = {
+    name: os.environ[name] for name in _SETTINGS if name in os.environ
+  }
   machine['load_average'] = [round(load, 2) for load in os.getloadavg()]
   return machine
 

@@ -26,7 +26,6 @@ import optax
 
 from benchmarks import ceiling, timing, workload
 from vbanana_jax import (
-  allocator,
   flops,
   keys,
   models,
@@ -306,7 +305,6 @@ def main() -> None:
   unknown = set(args.widths) - set(workload.SIZES)
   if unknown:
     parser.error(f'--widths {unknown}: choose of {sorted(workload.SIZES)}')
-  allocator.restart_with_large_pages()  # as the command does; for both sides
   if args.quick:
     result = measure([256], rounds=2, batch_size=8, compiled=False)
   else:

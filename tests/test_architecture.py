@@ -20,7 +20,6 @@ ROWS = (
   ('errors',),
   (
     'ahead',
-    'allocator',
     'config',
     'durations',
     'keys',

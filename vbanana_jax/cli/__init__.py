@@ -20,7 +20,6 @@ import os
 import pathlib
 import sys
 
-from vbanana_jax import allocator
 from vbanana_jax.cli import (
   decode,
   distributed,
@@ -63,8 +62,6 @@ def main(argv: list[str] | None = None) -> int:
   args, rest = parser.parse_known_args(argv)
   if rest and args.verb not in _TAKE_CONFIG_KEYS:
     parser.error(f'unknown arguments: {" ".join(rest)}')
-  if argv is None and args.verb == 'train':  # a process of our own, for long
-    allocator.restart_with_large_pages()
   try:
     use_compilation_cache()
     return args.run(args, rest) or 0

@@ -44,7 +44,10 @@ _LARGEST_LOGIT = 60.0
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def _attend_by_head(q, k, v, mask, operands):
-  """Attention of `[b, k, n, e]` with queries that are scaled already."""
+  """Attention of `[b, k, n, e]` with queries that are scaled already.
+
+  Logits above the cap have gradients still, so that they can come down again.
+  """
   return _attend_forward(q, k, v, mask, operands)[0]
 
 
