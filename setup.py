@@ -42,6 +42,7 @@ setuptools.setup(
     'optax>=0.2.8',
     'orbax-checkpoint>=0.12,<1',
     'pillow',
+    'safetensors',
     'tensorflow-datasets',
     'tokenizers',
     'tqdm',

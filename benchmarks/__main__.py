@@ -20,11 +20,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks import performance_text as text
+
 FOLDER = pathlib.Path(__file__).parent
 _NOT_MEASURED = ('__init__', '__main__', 'accelerator')
-# What older results call their ratios and rates.
-_TELLING = ('share', 'ratio', 'growth', 'images_per_s', 'than_hilbertmap')
-_MOST_ROWS = 12  # of one benchmark
+# What results without `ratios` call theirs.
+_TELLING = ('share', 'ratio', 'growth', 'images_per_s')
+_MOST_ROWS = 12  # of one benchmark that does not say what matters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,21 +109,13 @@ def run(
 def find_headlines(result: dict[str, Any]) -> dict[str, Any]:
   """A result's `ratios`; of one without, its shares, ratios and rates."""
   if 'ratios' in result:
-    return dict(list(result['ratios'].items())[:_MOST_ROWS])
+    return dict(text.flatten(result['ratios']))
   telling = {
     name: value
-    for name, value in _flatten(result)
+    for name, value in text.flatten(result, ' ')
     if any(word.endswith(_TELLING) for word in name.split())
   }
   return dict(list(telling.items())[:_MOST_ROWS])
-
-
-def _flatten(tree: Any, name: str = '') -> Iterator[tuple[str, float]]:
-  if isinstance(tree, dict):
-    for key, value in tree.items():
-      yield from _flatten(value, f'{name} {key}'.strip())
-  elif isinstance(tree, (int, float)) and not isinstance(tree, bool):
-    yield name, tree
 
 
 def format_table(results: dict[str, dict[str, Any] | str]) -> str:
@@ -137,18 +131,11 @@ def format_table(results: dict[str, dict[str, Any] | str]) -> str:
       continue
     headlines = find_headlines(result) or {'no ratio': 'see the JSON'}
     rows += [
-      (name, label, _format(value)) for label, value in headlines.items()
+      (name, label, text.to_spread(value)) for label, value in headlines.items()
     ]
   rows = [('benchmark', 'ratio', 'median (least to most)'), *rows]
   wide, wider = (max(len(row[k]) for row in rows) for k in (0, 1))
   return '\n'.join(f'{a:{wide}}  {b:{wider}}  {c}' for a, b, c in rows)
-
-
-def _format(value: Any) -> str:
-  if not isinstance(value, dict):
-    return value if isinstance(value, str) else f'{value:.3g}'
-  low, high = (f'{value[end]:.3g}' for end in ('min', 'max'))
-  return f'{value["median"]:.3g} ({low} to {high})'
 
 
 def format_list(benchmarks: dict[str, Benchmark]) -> str:

@@ -3,16 +3,20 @@
   python -m benchmarks.accelerator --list
   python -m benchmarks.accelerator [--piece NAME] [--tiny]
 
-A piece takes less than eight minutes and writes FOLDER/NAME.json. Without
---piece the pieces that are not done are run, one process each; one that is not
-finished in its time (the tests, the trainings) goes on when it is run again.
---tiny runs the same code in shapes that a CPU can do, to a temporary folder.
+A piece is a process that is killed after eight minutes, with all that it
+started; it writes FOLDER/NAME.json. Without --piece those that are not done are
+run. One that is not finished in its time (the tests, the trainings) goes on
+when it is run again, and one that needs another's result waits for it. --tiny
+runs the same code in shapes that a CPU can do, to a temporary folder.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +29,7 @@ from benchmarks.accelerator_steps import Room
 
 _PIECE_MINUTES = 8
 _MOST_CALLS = 12  # of one piece that is never finished
+_STARTING_S = 15  # of a piece's time, before and after its own work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,10 +40,12 @@ class Piece:
     run: gets the room and returns a result; with `unfinished` in it, the piece
       wants to be run again.
     about: one line.
+    after: name of the piece that has to be done before.
   """
 
   run: Callable[[Room], dict[str, Any]]
   about: str
+  after: str = ''
 
 
 def list_pieces() -> dict[str, Piece]:
@@ -58,11 +65,16 @@ def list_pieces() -> dict[str, Piece]:
       f'against the same network in PyTorch, width {width}',
     )
   pieces |= {
+    'attention': Piece(steps.measure_attention, "against cuDNN's"),
     'sampling': Piece(steps.measure_sampling, 'pictures a second, by steps'),
     'rate': Piece(training.measure_rate, 'images a second of the reference'),
-    'pretrain': Piece(training.pretrain, 'reference training, first phase'),
-    'tune': Piece(training.tune, 'reference training, second phase'),
-    'scores': Piece(training.score, 'scores of the reference training'),
+    'pretrain': Piece(
+      training.pretrain, 'reference training, first phase', 'rate'
+    ),
+    'tune': Piece(
+      training.tune, 'reference training, second phase', 'pretrain'
+    ),
+    'scores': Piece(training.score, 'scores of the reference training', 'tune'),
     'tests': Piece(training.run_tests, 'the whole test suite'),
   }
   return pieces
@@ -93,30 +105,64 @@ def run_piece(name: str, room: Room) -> None:
     print(f'{name:12} {label:52} {timing.format_ratio(ratio)}')
 
 
-def run_all(room: Room, minutes: float) -> list[str]:
-  """Every piece that is not done, until `minutes` are over; which failed."""
-  end, failed = time.monotonic() + 60 * minutes, []
-  for name in list_pieces():
+def run_group(command: list[str], seconds: float) -> int | str:
+  """Exit code of a command, or 'too slow'.
+
+  It has a process group of its own, of which nothing is left afterwards.
+  """
+  process = subprocess.Popen(command, start_new_session=True)
+  try:
+    return process.wait(seconds)
+  except subprocess.TimeoutExpired:
+    return 'too slow'
+  finally:
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def run_apart(
+  name: str, folder: pathlib.Path, *, tiny: bool, minutes: float
+) -> int | str:
+  """A piece in a process of its own; as `run_group`."""
+  command = [sys.executable, '-m', 'benchmarks.accelerator', '--here']
+  command += ['--piece', name, '--folder', str(folder)]
+  command += ['--minutes', str(minutes), *['--tiny'] * tiny]
+  return run_group(command, 60 * minutes)
+
+
+def run_all(
+  folder: pathlib.Path, *, tiny: bool, minutes: float, all_minutes: float
+) -> list[str]:
+  """Every piece that is not done; which failed.
+
+  Args:
+    folder: of the JSON files.
+    tiny: shapes that a CPU can do.
+    minutes: of one piece.
+    all_minutes: no piece begins that could take longer than that.
+  """
+  end, failed = time.monotonic() + 60 * all_minutes, []
+  for name, piece in list_pieces().items():
+    if piece.after and read_state(folder, piece.after) != 'done':
+      timing.say(f'{name} is left out: {piece.after} is not done')
+      continue
     for _ in range(_MOST_CALLS):
-      if read_state(room.folder, name) == 'done':
+      if read_state(folder, name) == 'done':
         break
-      if time.monotonic() > end - 60 * room.minutes:
+      if time.monotonic() > end - 60 * minutes:
         print(f'{name} and what follows it wait for the next call')
         return failed
       timing.say(name)
-      command = [sys.executable, '-m', 'benchmarks.accelerator']
-      command += ['--piece', name, '--folder', str(room.folder)]
-      command += ['--minutes', str(room.minutes), *['--tiny'] * room.tiny]
-      try:
-        code = subprocess.run(
-          command, timeout=60 * (room.minutes + 1)
-        ).returncode
-      except subprocess.TimeoutExpired:
-        code = 'too slow'
+      code = run_apart(name, folder, tiny=tiny, minutes=minutes)
       if code != 0:
         timing.say(f'{name} failed: {code}')
         failed.append(name)
         break
+    else:
+      if read_state(folder, name) != 'done':
+        timing.say(f'{name} failed: unfinished after {_MOST_CALLS} calls')
+        failed.append(name)
   return failed
 
 
@@ -128,6 +174,7 @@ def main() -> None:
   parser.add_argument('--piece', choices=list_pieces())
   parser.add_argument('--tiny', action='store_true', help='small, on a CPU too')
   parser.add_argument('--folder', type=pathlib.Path, help='of the JSON files')
+  parser.add_argument('--here', action='store_true', help=argparse.SUPPRESS)
   parser.add_argument(
     '--minutes', type=float, default=_PIECE_MINUTES, help='of one piece'
   )
@@ -144,13 +191,20 @@ def main() -> None:
     for name, piece in list_pieces().items():
       print(f'{name:10} {read_state(folder, name):10} {piece.about}')
     return
-  room = Room(folder.absolute(), tiny=args.tiny, minutes=args.minutes)
-  room.folder.mkdir(parents=True, exist_ok=True)
-  if args.piece:
-    run_piece(args.piece, room)
+  folder = folder.absolute()
+  folder.mkdir(parents=True, exist_ok=True)
+  if args.here:
+    seconds = 60 * args.minutes - _STARTING_S
+    run_piece(args.piece, Room(folder, args.tiny, time.monotonic() + seconds))
     return
-  failed = run_all(room, args.all_minutes)
-  print(f'JSON: {room.folder}')
+  # As Ctrl-C does: what runs is ended too.
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+  how = {'tiny': args.tiny, 'minutes': args.minutes}
+  if args.piece:
+    failed = [args.piece] if run_apart(args.piece, folder, **how) else []
+  else:
+    failed = run_all(folder, **how, all_minutes=args.all_minutes)
+  print(f'JSON: {folder}')
   if failed:
     sys.exit(f'failed: {" ".join(failed)}')
 

@@ -16,7 +16,8 @@ from vbanana_jax import flops, models, weights
 from vbanana_jax.step import make_painter
 
 WIDTHS = (768, 1024, 1280)
-# The network of width 1280 of JiT, which no config of ours names.
+# The widest that is timed, which no config of ours names. Its heads are of 128,
+# as those of `large` and `xl`; JiT's of this width has 16 of 80.
 _WIDE = {
   'width': 1280,
   'depth': 32,
@@ -32,6 +33,8 @@ _BATCH_SIZES = (32, 64, 128, 256, 512)
 _TWIN_BATCH_SIZES = {768: 128, 1024: 64, 1280: 32}
 _SAMPLER_STEPS = (0, 10, 50)
 _TURN_S = 2.0  # of steps between two looks at the clock
+_NEAR = 1e-2  # relative, of losses in bfloat16
+_GROWTH = 2.5  # seconds of a batch size over those of half of it, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,24 +44,25 @@ class Room:
   Attributes:
     folder: of JSON files, and of what a piece goes on from.
     tiny: shapes that a CPU can do.
-    minutes: that a piece may take.
+    end: of its time, as `time.monotonic` counts.
   """
 
   folder: pathlib.Path
   tiny: bool
-  minutes: float
+  end: float
 
 
 def make_config(
   room: Room, width: int, batch_size: int, optimizer: str = 'muon'
 ) -> dict[str, Any]:
   """256x256 px in patches of 16; of a tiny one 32x32 in patches of 8."""
-  models.SIZES.setdefault('w1280', _WIDE)
-  workload.SIZES.setdefault(1280, 'w1280')
   if room.tiny:
     return workload.make_config(
       32, batch_size=2, image_size=32, optimizer=optimizer
     )
+  if width == _WIDE['width']:
+    models.SIZES['w1280'] = _WIDE
+    workload.SIZES[width] = 'w1280'
   return workload.make_config(
     width,
     batch_size=batch_size,
@@ -69,10 +73,10 @@ def make_config(
 
 
 def find_peak() -> float | None:
-  """Published FLOP/s of this device, where we know them."""
+  """Published FLOP/s of all devices here, where we know them."""
   kind = jax.devices()[0].device_kind
   peaks = [peak for name, peak in _PEAK_FLOPS.items() if name in kind]
-  return peaks[0] if peaks else None
+  return peaks[0] * jax.device_count() if peaks else None
 
 
 def measure_ceiling(room: Room) -> dict[str, Any]:
@@ -85,16 +89,19 @@ def measure_step(room: Room, width: int) -> dict[str, Any]:
   """The whole train step by batch size, until memory or time is out.
 
   MFU counts both passes once and nothing else: what the optimizer multiplies
-  takes time and earns nothing.
+  takes time and earns nothing. The step runs on all devices, so that the peak
+  is of all of them, and the ceiling that of one times their number.
   """
   tiny = {'shapes': ((64, 64, 64),), 'least_flops': 1e6}
   products = ceiling.build_products(**(tiny if room.tiny else {}))
   products = {k: p for k, p in products.items() if k.startswith('jax bfloat16')}
-  end = time.monotonic() + 60 * 0.7 * room.minutes
   found: dict[str, Any] = {}
+  took: dict[tuple[str, int], float] = {}
   for optimizer in ('muon', 'adamw'):
     for batch_size in _BATCH_SIZES[: 1 if room.tiny else None]:
-      if time.monotonic() > end:
+      known = [s for (_, b), s in took.items() if b <= batch_size]
+      began = time.monotonic()
+      if began + _GROWTH * max(known, default=0.0) > room.end:
         found[f'{optimizer} {batch_size}'] = 'no time left'
         continue
       config = make_config(room, width, batch_size, optimizer)
@@ -105,6 +112,7 @@ def measure_step(room: Room, width: int) -> dict[str, Any]:
           raise
         found[f'{optimizer} {batch_size}'] = 'out of memory'
         break
+      took[optimizer, batch_size] = time.monotonic() - began
       found[f'{optimizer} {batch_size}'] = cell
       timing.say(f'{width}, {optimizer}, batch of {batch_size}: {cell}')
   ratios = {}
@@ -142,6 +150,7 @@ def _time_step(config, products) -> dict[str, float]:
   useful = flops.count_step_flops(config).useful
   median = timing.summarize(seconds)['median']
   top = ceiling.find_ceilings(products, times)['jax bfloat16']['median'] * 1e9
+  top *= jax.device_count()
   cell = {
     'step_ms': timing.shorten(1e3 * median),
     'images_per_s': timing.shorten(config['batch_size'] / median),
@@ -154,42 +163,154 @@ def _time_step(config, products) -> dict[str, float]:
 
 
 def measure_twin(room: Room, width: int) -> dict[str, Any]:
-  """Passes against the twin's, in turns on this device."""
-  if importlib.util.find_spec('torch') is None:
-    return {'ratios': {}, 'left_out': 'PyTorch is not installed'}
-  # Two libraries share the memory; said before JAX has its devices.
-  os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
-  import torch
-
-  on_device = train_step.find_torch_device()
-  if on_device == 'cuda' and not torch.cuda.is_available():
-    return {'ratios': {}, 'left_out': 'this PyTorch sees no GPU'}
+  """Passes against the twin's, in turns on one device."""
+  if obstacle := _prepare_twin():
+    return {'ratios': {}, 'left_out': obstacle}
   config = make_config(room, width, _TWIN_BATCH_SIZES[width])
   return train_step.measure_width(config, 5, compiled=not room.tiny)
 
 
+def _prepare_twin() -> str:
+  """Makes place for PyTorch beside JAX; why it cannot run here, or ''."""
+  if importlib.util.find_spec('torch') is None:
+    return 'PyTorch is not installed'
+  # Two libraries share the memory of one device; said before JAX has it.
+  os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
+  os.environ.setdefault('CUDA_VISIBLE_DEVICES', '0')
+  import torch
+
+  on_device = train_step.find_torch_device()
+  if on_device == 'cuda' and not torch.cuda.is_available():
+    return 'this PyTorch sees no GPU'
+  return ''
+
+
 def measure_sampling(room: Room) -> dict[str, Any]:
-  """Pictures a second of the painter, by steps; 0 is the one-pass answer."""
+  """Pictures a second by steps, ours and the twin's; 0 is the one-pass answer.
+
+  Both read the text once and go Euler's way. That their networks compute the
+  same is shown before `twin_768` is timed.
+  """
+  obstacle = _prepare_twin()
   config = make_config(room, 768, 64)
   model = weights.build_network(config)
-  params = jax.device_put(workload.make_random_params(model, config))
-  batch = jax.device_put(workload.make_batch(config))
+  host_params = workload.make_random_params(model, config)
+  host_batch = workload.make_batch(config)
+  params, batch = jax.device_put((host_params, host_batch))
   steps = (0, 2) if room.tiny else _SAMPLER_STEPS
   calls: dict[str, Callable] = {}
   for number in steps:
     paint = jax.jit(make_painter(model, seed=0, steps=number))
-    calls[f'{number} steps'] = lambda paint=paint: paint(params, batch)
+    calls[f'ours, {number} steps'] = lambda paint=paint: paint(params, batch)
+  rivals = {}
+  if not obstacle:
+    rivals = _build_twin_painters(
+      model, host_params, host_batch, steps, compiled=not room.tiny
+    )
+  calls |= rivals
+  _, left_out = train_step.call_first(calls, set(rivals))
   times = timing.interleave(calls, 5)
-  last = f'{steps[-1]} steps'
+  last = f'ours, {steps[-1]} steps'
   return {
-    'ratios': {f'{last} over one pass': timing.compare(times, last, '0 steps')},
+    'ratios': {
+      f'{last} over one pass': timing.compare(times, last, 'ours, 0 steps'),
+      **{
+        f'{name} over ours': timing.compare(
+          times, name, f'ours, {name.split(", ")[1]}'
+        )
+        for name in calls
+        if name in rivals
+      },
+    },
     'pictures_per_s': {
       name: timing.summarize(
         (config['batch_size'] / np.array(both['wall'])).tolist()
       )
       for name, both in times.items()
     },
+    'left_out': left_out | ({'torch': obstacle} if obstacle else {}),
     'model': config['model'],
     'batch_size': config['batch_size'],
     'image_size': config['image_size'],
+  }
+
+
+def _build_twin_painters(model, params, batch, steps, *, compiled: bool):
+  """By name, the twin's painting in bfloat16 by autocast."""
+  from benchmarks import torch_twin
+  from benchmarks.torch_twin import sampling, training
+
+  device = train_step.find_torch_device()
+  twin = torch_twin.build(model.config, params).to(device)
+  painter = sampling.Painter(
+    twin, training.to_torch(batch, device), autocast=True, compiled=compiled
+  )
+  name = f'torch {"compiled" if compiled else "eager"} bfloat16'
+  return {
+    f'{name}, {number} steps': lambda number=number: painter.paint(number)
+    for number in steps
+  }
+
+
+def measure_attention(room: Room) -> dict[str, Any]:
+  """cuDNN's attention against what `models.attention` takes, both passes.
+
+  What decides whether another implementation should be chosen: where it is
+  faster, and how much of a step attention is (`step_768`). Ours has the
+  network's own length, the text's tokens and the picture's; that is an odd
+  number, and cuDNN, which trains with a mask at even ones alone, has one more
+  key that nobody sees.
+
+  Raises:
+    ValueError: the two compute something else.
+  """
+  config = make_config(room, 768, 64)
+  size = models.SIZES[config['model']['size']]
+  b, heads, e = config['batch_size'], size['heads'], size['width']
+  e //= heads
+  n = (config['image_size'] // config['model']['patch']) ** 2
+  text = config['data']['text_length'] + 1  # and the start
+  rng = np.random.default_rng(0)
+  q, k, v = (
+    rng.standard_normal((b, length, heads, e)).astype(jax.numpy.bfloat16)
+    for length in (n, text + n, text + n)
+  )
+  # Texts of all lengths come before the picture's tokens.
+  used, place = rng.integers(1, text + 1, (b, 1)), np.arange(text + n)
+  mask = (place < used) | (place >= text)
+  odd = (text + n) % 2
+  longer = [np.pad(x, ((0, 0), (0, odd), (0, 0), (0, 0))) for x in (k, v)]
+
+  def build(implementation, *arrays):
+    def lose(q, k, v, mask):
+      seen = jax.numpy.broadcast_to(
+        mask[:, None, None], (b, heads, n, k.shape[1])
+      )
+      y = jax.nn.dot_product_attention(
+        q, k, v, mask=seen, implementation=implementation
+      )
+      return jax.numpy.mean(y.astype(jax.numpy.float32) ** 2)
+
+    both = jax.jit(jax.value_and_grad(lose, argnums=(0, 1, 2)))
+    placed = jax.device_put(arrays)
+    return lambda: both(*placed)
+
+  calls = {
+    'ours': build(None, q, k, v, mask),
+    'cudnn': build('cudnn', q, *longer, np.pad(mask, ((0, 0), (0, odd)))),
+  }
+  try:
+    losses = {name: float(call()[0]) for name, call in calls.items()}
+  except RuntimeError as error:
+    if 'cuDNN is not detected' not in str(error):
+      raise
+    return {'ratios': {}, 'left_out': str(error)}
+  if not np.isclose(*losses.values(), rtol=_NEAR):
+    raise ValueError(f'cuDNN computes something else: {losses}')
+  times = timing.interleave(calls, 20)
+  return {
+    'ratios': {'ours over cudnn': timing.compare(times, 'ours', 'cudnn')},
+    'times': timing.summarize_times(times),
+    'losses': losses,
+    'shapes': {'q': q.shape, 'kv': k.shape, 'kv_cudnn': longer[0].shape},
   }

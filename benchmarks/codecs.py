@@ -11,14 +11,13 @@ the hilbertmap package where that is installed, in turns within one run.
 
 import argparse
 import importlib.metadata
-import json
 import os
-import time
+import pathlib
 
 import jax
 import numpy as np
 
-from benchmarks import confidence, paintings
+from benchmarks import confidence, paintings, timing
 from vbanana_jax.codecs import colormaps, depth, normals, palettes
 
 FLAT_M = (0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 80.0)
@@ -149,24 +148,26 @@ def measure_speed(rounds: int = 9) -> dict:
     pass
   else:
     decoders['hilbertmap'] = hilbertmap.rgb_to_depth
-  seconds = {name: [] for name in decoders}
-  for attempt in range(rounds + 1):  # the first compiles
-    for name, decode in decoders.items():
-      start = time.perf_counter()
-      np.asarray(decode(rgb))
-      if attempt:
-        seconds[name].append(time.perf_counter() - start)
+  times = timing.interleave(
+    {
+      name: lambda decode=decode: np.asarray(decode(rgb))
+      for name, decode in decoders.items()
+    },
+    rounds,
+  )
   result = {
     'milliseconds': {
-      name: round(1e3 * float(np.median(x)), 2) for name, x in seconds.items()
+      name: round(1e3 * float(np.median(both['wall'])), 2)
+      for name, both in times.items()
     }
   }
-  if 'hilbertmap' in seconds:
-    ratios = np.divide(seconds['hilbertmap'], seconds['depth'])
+  if 'hilbertmap' in times:
+    ratio = timing.compare(times, 'hilbertmap', 'depth')
     result['times_faster_than_hilbertmap'] = {
-      'median': round(float(np.median(ratios)), 1),
-      'least': round(float(ratios.min()), 1),
+      'median': round(ratio['median'], 1),
+      'least': round(ratio['min'], 1),
     }
+    result['ratios'] = {'hilbertmap over ours, depth': ratio}
   return result
 
 
@@ -190,28 +191,25 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--pictures', type=int, default=40, help='of each kind')
   parser.add_argument('--size', type=int, default=192, help='pixels a side')
-  parser.add_argument('--output', help='JSON file to write')
+  parser.add_argument('--output', type=pathlib.Path)
   args = parser.parse_args()
+  speed = measure_speed()
   result = {
-    'command': 'python -m benchmarks.codecs '
-    f'--pictures {args.pictures} --size {args.size}',
+    'ratios': speed.pop('ratios', {}),
     'device': jax.devices()[0].device_kind,
     'cores': len(os.sched_getaffinity(0)),
     'versions': _versions(),
     'size': args.size,
     'pictures': args.pictures,
-    'speed': measure_speed(),
+    'speed': speed,
     'depth': measure_depth(args.pictures, args.size),
     'flat_depth': measure_flat_depth(args.size),
     'normals': measure_normals(args.pictures, args.size),
     'labels': measure_labels(args.pictures, args.size),
     'confidence': measure_confidence(4 * args.pictures),
   }
-  text = json.dumps(result, indent=2)
-  print(text)
-  if args.output:
-    with open(args.output, 'w') as file:
-      file.write(text + '\n')
+  timing.print_ratios('codecs', result)
+  print(timing.save('codecs', result, output=args.output))
 
 
 if __name__ == '__main__':

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from benchmarks import paintings
+from benchmarks import paintings, timing
 from vbanana_jax.codecs import depth, normals, palettes
 
 BINS = 15
@@ -138,8 +138,7 @@ def main():
     }
     print(name, json.dumps(result[name], indent=2))
   if args.output:
-    with open(args.output, 'w') as file:
-      file.write(json.dumps(result, indent=2) + '\n')
+    timing.save('confidence', result, output=args.output)
 
 
 if __name__ == '__main__':

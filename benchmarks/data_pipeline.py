@@ -1,13 +1,13 @@
 """Whether the data keeps up: images a second into the device, and waiting.
 
-  python -m benchmarks.data_pipeline [--workers 1 2 4] [--steps 24] \
+  python -m benchmarks.data_pipeline [--workers 1 2 4] [--steps 104] \
     [--output benchmarks/results/data_pipeline.json]
 
 Rates are of the whole path: drawing or reading and decoding, posing the task,
 the tokenizer, batches, and the transfer to the device. Numbers of workers take
-turns. Waiting is what `vbanana train` itself writes down in short runs of the
-reference configs; beside it stands the scenes' share of such a run's CPU time,
-from the CPU time of scenes drawn alone.
+turns. Waiting is what `vbanana train` itself writes down in runs of the
+reference configs, between two steps of the middle; beside it stands the
+scenes' share of the CPU time between them, from that of scenes drawn alone.
 """
 
 import argparse
@@ -24,6 +24,13 @@ from vbanana_jax.config import load_config
 from vbanana_jax.data import build, drawing, stream
 
 WORKERS = (1, 2, 4)
+STEPS = 104
+# Batches that are read ahead, two groups of eight, and what was drawn while the
+# step was compiled have all been used up by then.
+_FROM_STEP = 40
+# Near the end nothing is read any more, and the step has all cores.
+_LAST_STEPS = 16
+_LOG_STEPS = 8  # divides the two
 
 
 def main() -> None:
@@ -33,13 +40,13 @@ def main() -> None:
   parser.add_argument('--workers', type=int, nargs='+', default=WORKERS)
   parser.add_argument('--rounds', type=int, default=5)
   parser.add_argument('--images', type=int, default=960, help='of a turn')
-  parser.add_argument('--steps', type=int, default=24, help='of a training')
+  parser.add_argument('--steps', type=int, default=STEPS, help='of a training')
   parser.add_argument('--quick', action='store_true', help='rough numbers')
   parser.add_argument('--output', type=pathlib.Path)
   args = parser.parse_args()
   cli.use_compilation_cache()
   if args.quick:
-    args.rounds, args.images, args.steps = 1, 192, 8
+    args.rounds, args.images, args.steps = 1, 192, 64
   result = measure(
     workers=args.workers,
     rounds=args.rounds,
@@ -55,7 +62,7 @@ def measure(
   workers=WORKERS,
   rounds: int = 5,
   images: int = 960,
-  steps: int = 24,
+  steps: int = STEPS,
   words: str = '',
   pictures_made: int = 256,
 ) -> dict[str, Any]:
@@ -194,26 +201,47 @@ def measure_waiting(
 ) -> dict[str, Any]:
   """Trains for some steps and reads what the run wrote of its time.
 
+  What is compared are two rows of metrics.jsonl: one from where the batches
+  that were ready before the first step are used up, one from before the reading
+  of the last ones is done.
+
+  Args:
+    config: see `configs/base.py`.
+    workdir: of the training.
+    steps: of it, a multiple of 8 and at least 64.
+
   Returns:
-    shares: `waited` of the wall time without compilation and without the first
-    batch, which is waited for once, and `drawn` of the CPU time; and what they
-    are made of.
+    shares between the two rows: `waited` of the wall time, `drawn` of the CPU
+    time; and what they are made of.
   """
+  to_step = steps - _LAST_STEPS
+  if to_step <= _FROM_STEP or steps % _LOG_STEPS:
+    raise ValueError(f'{steps} steps: a multiple of 8, 64 or more, is needed')
   config = copy.deepcopy(config)
   config.update(length=f'{steps} steps', save_every=f'{steps} steps')
-  config['log_every'] = '1 steps'
+  config['log_every'] = f'{_LOG_STEPS} steps'
   config['eval']['every'] = ''
   train.train(config, workdir)
-  last = logs.load_metrics(workdir / 'metrics.jsonl')[-1]
-  images = steps * config['batch_size']
+  rows = logs.load_metrics(workdir / 'metrics.jsonl')
+  at = {row['step']: row for row in rows}
+  waited, seconds, cpu_seconds = (
+    at[to_step][name] - at[_FROM_STEP][name]
+    for name in ('waited', 'seconds', 'cpu_seconds')
+  )
+  taken = to_step - _FROM_STEP
+  images = taken * config['batch_size']
   scene = drawing.measure_scene(config['data']['level'], config['image_size'])
   drawn = scene * drawing.count_scenes(config) * images
   return {
-    'waited': timing.shorten(last['waited'] / last['seconds'], 2),
-    'drawn': timing.shorten(drawn / last['cpu_seconds'], 2),
-    'steps': steps,
-    'step_ms': timing.shorten(1e3 * last['seconds'] / steps),
-    'cpu_ms_per_image': timing.shorten(1e3 * last['cpu_seconds'] / images),
+    'waited': timing.shorten(waited / seconds, 2),
+    'drawn': timing.shorten(drawn / cpu_seconds, 2),
+    'from_step': _FROM_STEP,
+    'to_step': to_step,
+    'waited_s': timing.shorten(waited),
+    'seconds': timing.shorten(seconds),
+    'cpu_seconds': timing.shorten(cpu_seconds),
+    'step_ms': timing.shorten(1e3 * seconds / taken),
+    'cpu_ms_per_image': timing.shorten(1e3 * cpu_seconds / images),
     'scene_cpu_ms': timing.shorten(1e3 * scene),
   }
 

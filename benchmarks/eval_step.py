@@ -4,29 +4,47 @@
 
 Each task's whole step (paint, decode, score) and painting alone take turns on
 the same batch of the exam, in one process; weights are fresh, since time does
-not depend on them. The share is what the whole takes beyond painting.
+not depend on them. The share is what the whole takes beyond painting, within
+each round.
 """
 
 import argparse
-import json
 import pathlib
-import statistics
-import time
+from typing import Any
 
 import jax
 
-from vbanana_jax import evaluators, provenance, sharding, weights
+from benchmarks import timing
+from vbanana_jax import evaluators, sharding, weights
 from vbanana_jax.config import load_config
 from vbanana_jax.data import build
 from vbanana_jax.state import make_params
 from vbanana_jax.step import make_painter
 from vbanana_jax.tasks import TASKS
 
-_REPEATS = 15
+
+def measure(config: dict[str, Any], rounds: int = 15) -> dict[str, Any]:
+  """Shares of all vision tasks, and what they are made of."""
+  tasks = {
+    name: measure_task(config, name, rounds)
+    for name, task in TASKS.items()
+    if task.vision
+  }
+  return {
+    'ratios': {
+      f'{name}: share beyond painting': cell['share']
+      for name, cell in tasks.items()
+    },
+    'batch_size': config['eval']['batch_size'],
+    'image_size': config['image_size'],
+    'tasks': tasks,
+  }
 
 
-def measure(config: dict, name: str) -> dict[str, float]:
-  """Milliseconds a batch, medians of turns taken one after the other."""
+def measure_task(
+  config: dict[str, Any], name: str, rounds: int
+) -> dict[str, Any]:
+  """Milliseconds a batch, and the share of what is not painting."""
   model = weights.build_network(config)
   mesh = sharding.build_mesh()
   params = make_params(model, size=config['image_size'], seed=0)
@@ -37,21 +55,20 @@ def measure(config: dict, name: str) -> dict[str, float]:
   paint = make_painter(model, seed=0, steps=0)
   evaluator = evaluators.TaskEvaluator(TASKS[name], paint, mesh)
   evaluator.compile(params, host)
-  steps = {
-    'paint': jax.jit(paint).lower(params, batch).compile(),
-    'whole': evaluator.evaluate,
-  }
-  times: dict[str, list[float]] = {step: [] for step in steps}
-  for _ in range(_REPEATS):
-    for step, run in steps.items():
-      began = time.perf_counter()
-      jax.block_until_ready(run(params, batch))
-      times[step].append(1e3 * (time.perf_counter() - began))
-  paint_ms, whole_ms = (statistics.median(times[step]) for step in steps)
+  painter = jax.jit(paint).lower(params, batch).compile()
+  times = timing.interleave(
+    {
+      'paint': lambda: painter(params, batch),
+      'whole': lambda: evaluator.evaluate(params, batch),
+    },
+    rounds,
+  )
+  pairs = zip(times['paint']['wall'], times['whole']['wall'])
+  found = timing.summarize_times(times)
   return {
-    'paint_ms': round(paint_ms, 1),
-    'whole_ms': round(whole_ms, 1),
-    'share': round(1 - paint_ms / whole_ms, 4),
+    'paint_ms': found['paint']['wall_ms'],
+    'whole_ms': found['whole']['wall_ms'],
+    'share': timing.summarize([1 - part / whole for part, whole in pairs]),
   }
 
 
@@ -60,23 +77,12 @@ def main() -> None:
     description=__doc__, formatter_class=argparse.RawTextHelpFormatter
   )
   parser.add_argument('--config', default='quickstart')
+  parser.add_argument('--rounds', type=int, default=15)
   parser.add_argument('--output', type=pathlib.Path)
   args = parser.parse_args()
-  config = load_config(args.config).to_dict()
-  result = {
-    'command': f'python -m benchmarks.eval_step --config {args.config}',
-    'batch_size': config['eval']['batch_size'],
-    'image_size': config['image_size'],
-    'tasks': {
-      name: measure(config, name) for name, task in TASKS.items() if task.vision
-    },
-    'versions': provenance.get_versions(),
-    'git': provenance.get_git_state(),
-  }
-  text = json.dumps(result, indent=2)
-  print(text)
-  if args.output:
-    args.output.write_text(text + '\n')
+  result = measure(load_config(args.config).to_dict(), args.rounds)
+  timing.print_ratios('eval_step', result)
+  print(timing.save('eval_step', result, output=args.output))
 
 
 if __name__ == '__main__':

@@ -10,16 +10,13 @@ picture. Compilation is not in the times.
 """
 
 import argparse
-import importlib.metadata
-import json
-import os
-import time
+import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import paintings
+from benchmarks import paintings, timing
 from vbanana_jax.codecs import flood, instances
 from vbanana_jax.metrics import instances as metric
 
@@ -155,23 +152,28 @@ def measure_quality(decoders, pictures):
 
 
 def measure_seconds(decoders, repeats):
-  """Median time on 20 instances at one megapixel, decoders in turn."""
+  """Ratio and medians on 20 instances at one megapixel, in turns."""
   rgb, ids = paint(0, size=1024, number=20)
-  seconds = {name: [] for name in decoders}
-  for repeat in range(repeats + 1):  # the first compiles
-    for name, decode in decoders.items():
-      start = time.perf_counter()
-      jax.block_until_ready(decode(rgb))
-      if repeat:
-        seconds[name].append(time.perf_counter() - start)
+  times = timing.interleave(
+    {
+      name: lambda decode=decode: decode(rgb)
+      for name, decode in decoders.items()
+    },
+    repeats,
+  )
   true = len(np.unique(ids)) - 1
   return {
-    name: {
-      'seconds': round(float(np.median(taken)), 3),
-      'count': int(decoders[name](rgb).count),
-      'true': true,
-    }
-    for name, taken in seconds.items()
+    'ratios': {
+      "the paper's decoder over ours": timing.compare(times, 'paper', 'ours')
+    },
+    'one_megapixel': {
+      name: {
+        'seconds': round(float(np.median(both['wall'])), 3),
+        'count': int(decoders[name](rgb).count),
+        'true': true,
+      }
+      for name, both in times.items()
+    },
   }
 
 
@@ -179,28 +181,17 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--pictures', type=int, default=24, help='a condition')
   parser.add_argument('--repeats', type=int, default=7, help='of the times')
-  parser.add_argument('--output', help='JSON file to write')
+  parser.add_argument('--output', type=pathlib.Path)
   args = parser.parse_args()
   decoders = compile_decoders()
   result = {
-    'command': f'python -m benchmarks.instances --pictures {args.pictures} '
-    f'--repeats {args.repeats}',
-    'device': jax.devices()[0].device_kind,
-    'cores': len(os.sched_getaffinity(0)),
-    'versions': {
-      name: importlib.metadata.version(name)
-      for name in ('jax', 'numpy', 'pillow', 'vbanana-jax')
-    },
+    **measure_seconds(decoders, args.repeats),
     'size': SIZE,
     'pictures': args.pictures,
-    'one_megapixel': measure_seconds(decoders, args.repeats),
     'quality': measure_quality(decoders, args.pictures),
   }
-  text = json.dumps(result, indent=2)
-  print(text)
-  if args.output:
-    with open(args.output, 'w') as file:
-      file.write(text + '\n')
+  timing.print_ratios('instances', result)
+  print(timing.save('instances', result, output=args.output))
 
 
 if __name__ == '__main__':

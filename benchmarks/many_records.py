@@ -81,13 +81,13 @@ def measure(
       [images / wall for wall in times[str(count)]['wall']]
     )
   least, most = str(counts[0]), str(counts[-1])
+  pair = f'{counts[-1]:,} records over {counts[0]:,}'
   starts = [found[count]['start_ms'] for count in (counts[-1], counts[0])]
   return {
     'ratios': {
-      f'rate of {counts[-1]:.0e} records over {counts[0]:.0e}': timing.compare(
-        times, least, most, 'cpu'
-      ),
-      'start of the same': timing.shorten(starts[0] / starts[1]),
+      f'{pair}, images a second': timing.compare(times, least, most),
+      f'{pair}, images a CPU second': timing.compare(times, least, most, 'cpu'),
+      f'{pair}, time to the first batch': timing.shorten(starts[0] / starts[1]),
       'bytes of memory a record': timing.shorten(
         1e6 * found[counts[-1]]['resident_mb'] / counts[-1]
       ),

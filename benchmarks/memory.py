@@ -1,16 +1,18 @@
-"""Host memory of a training: the peak at a size, and whether steps leak.
+"""Memory of a training: the peaks at a size, and whether steps leak.
 
   python -m benchmarks.memory [--size base] [--before ../older/checkout] \
     [--output benchmarks/results/memory.json]
 
-Each run is a process of its own that this one watches. The peak is that of a
-few steps with a checkpoint among them; with `--before`, also of the code in
-another folder. Leaks are looked for in a thousand steps of the smoke model,
+Each run is a process of its own that this one watches. The peaks are those of
+a few steps with a checkpoint among them, of the host and, where the backend
+counts it, of its first device; with `--before`, also of the code in another
+folder. Leaks are looked for in a thousand steps of the smoke model,
 with one checkpoint and with ten: what the process holds at the end, against a
 fifth of the way.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import subprocess
@@ -20,11 +22,22 @@ import time
 
 import numpy as np
 
-from vbanana_jax import logs, provenance
+from benchmarks import timing
+from vbanana_jax import logs
 
 ROOT = pathlib.Path(__file__).parents[1]
-COMMAND = (sys.executable, '-m', 'vbanana_jax', 'train')
 MB = 1e6
+# Trains, and writes down what the device says of its memory.
+_CODE = """
+import json, pathlib, sys
+import jax
+from vbanana_jax import cli
+path = pathlib.Path(sys.argv[1])
+code = cli.main(['train', *sys.argv[2:]])
+stats = jax.local_devices()[0].memory_stats() or {}
+path.write_text(json.dumps(stats.get('peak_bytes_in_use')))
+sys.exit(code)
+"""
 
 
 def main() -> None:
@@ -51,20 +64,20 @@ def main() -> None:
     'ten_checkpoints': measure_growth(args.steps, '10 percent'),
   }
   print(f'smoke, {args.steps} steps: {flat}')
-  if args.output:
-    logs.save_json(
-      args.output,
-      {
-        'peak': {'size': args.size, 'batch_size': args.batch_size, **peak},
-        'growth': flat,
-        'versions': provenance.get_versions(),
-      },
-    )
+  result = {
+    'ratios': {
+      f'{name.replace("_", " ")}: growth in {run["steps"]} steps': run['growth']
+      for name, run in flat.items()
+    },
+    'peak': {'size': args.size, 'batch_size': args.batch_size, **peak},
+    'growth': flat,
+  }
+  print(timing.save('memory', result, output=args.output))
 
 
 def measure_peak(source: pathlib.Path, size: str, batch_size: int) -> dict:
-  """Largest resident set of four steps and two checkpoints, in MB."""
-  _, peak = watch(
+  """Most MB of four steps and two checkpoints, of the host and a device."""
+  _, peak, device_peak = watch(
     source,
     '--config=quickstart:pretrain',
     f'--config.model.size={size}',
@@ -74,7 +87,10 @@ def measure_peak(source: pathlib.Path, size: str, batch_size: int) -> dict:
     '--config.log_every=1 steps',
     '--config.data.short_text_length=0',
   )
-  return {'peak_mb': round(peak)}
+  return {
+    'peak_mb': round(peak),
+    'device_peak_mb': None if device_peak is None else round(device_peak),
+  }
 
 
 def measure_growth(steps: int, save_every: str) -> dict:
@@ -84,7 +100,7 @@ def measure_growth(steps: int, save_every: str) -> dict:
     `early_mb` and `late_mb`, medians of the steps from 20 to 40 and from 80 to
     100 percent; `growth`, their ratio less one; and the peak.
   """
-  samples, peak = watch(
+  samples, peak, _ = watch(
     ROOT,
     '--config=quickstart:pretrain,smoke',
     f'--config.length={steps} steps',
@@ -106,17 +122,20 @@ def measure_growth(steps: int, save_every: str) -> dict:
 
 def watch(
   source: pathlib.Path, *args: str
-) -> tuple[list[tuple[int, float]], float]:
+) -> tuple[list[tuple[int, float]], float, float | None]:
   """Trains in a process of its own.
 
   Returns:
-    (step, MB held) ten times a second, and the most MB it ever held.
+    (step, MB held) ten times a second; the most MB it ever held; and the most
+    that were in use on its first device, None where the backend does not say
+    (a CPU's arrays are the host's).
   """
   samples = []
   with tempfile.TemporaryDirectory() as workdir:
     metrics = pathlib.Path(workdir, 'metrics.jsonl')
+    said = pathlib.Path(workdir, 'device_peak.json')
     process = subprocess.Popen(
-      [*COMMAND, f'--workdir={workdir}', *args],
+      [sys.executable, '-c', _CODE, str(said), f'--workdir={workdir}', *args],
       cwd=source,
       stdout=subprocess.DEVNULL,
       stderr=subprocess.DEVNULL,
@@ -129,7 +148,12 @@ def watch(
     code = os.waitstatus_to_exitcode(ended[1])
     if code:
       sys.exit(f'{source}: training ended with code {code}')
-  return [row for row in samples if row[1]], ended[2].ru_maxrss * 1024 / MB
+    on_device = json.loads(said.read_text())
+  return (
+    [row for row in samples if row[1]],
+    ended[2].ru_maxrss * 1024 / MB,
+    on_device and on_device / MB,
+  )
 
 
 def read_resident(pid: int) -> float:

@@ -5,8 +5,9 @@
 
 Our forward and backward pass on one core, where operations follow each other,
 under the profiler; each operation of the trace is looked up in the compiled
-program, whose text says what it does and for which part of the network. On an
-accelerator no core is chosen and the device's own operations are counted.
+program, whose text says what it does and for which part of the network. Of an
+accelerator its own operations are counted; the host has one core there too, so
+that compiling takes longer.
 """
 
 import argparse
@@ -103,8 +104,8 @@ def add_up(
 ) -> dict[str, dict[str, float]]:
   """Milliseconds a step by `kinds`, `parts` and `operations`, longest first.
 
-  What lies inside another operation of the program (a call, a loop) is counted
-  there, not twice.
+  A call, a loop or a branch is not counted itself, but what runs inside it is:
+  the trace has both.
   """
   known = {
     name: one

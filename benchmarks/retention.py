@@ -18,7 +18,8 @@ import pathlib
 import jax
 import numpy as np
 
-from vbanana_jax import keys, logs, provenance, sharding, weights
+from benchmarks import timing
+from vbanana_jax import keys, sharding, weights
 from vbanana_jax.data import exam, sources
 from vbanana_jax.step import make_example_losses
 from vbanana_jax.tasks.generate import Generate
@@ -54,8 +55,7 @@ def main() -> None:
     )
     print(f'{row["run"]:<32}{row["loss"]:>9.5f}{ratios}')
   if args.out:
-    versions = provenance.get_versions()
-    logs.save_json(args.out, {'n': args.n, 'rows': table, 'versions': versions})
+    timing.save('retention', {'n': args.n, 'rows': table}, output=args.out)
 
 
 def make_losses(run: pathlib.Path, n: int, blank: bool) -> np.ndarray:

@@ -53,7 +53,7 @@ def main() -> None:
   result = measure()
   path = timing.save('scaling', result, output=args.output)
   print(path)
-  if path.parent == timing.RESULTS:
+  if path.resolve().parent == timing.RESULTS.resolve():
     scaling_figure.save(result)
 
 

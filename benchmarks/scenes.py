@@ -1,81 +1,85 @@
 """Rate of the scenes: images a second with all labels, and CPU time an image.
 
-  python -m benchmarks.scenes [--size 64] [--run runs/quickstart/tune] \
-    [--output results.json]
+  python -m benchmarks.scenes [--size 64] [--output results.json]
 
-Host sampling and the copy to numpy are included, compilation is not. With a
-trained run, also which share of that training's CPU time the scenes took.
+Host sampling and the copy to numpy are included, compilation is not. Which
+share of a training's CPU time the scenes take is in `results.json` of every
+evaluated run, by phase.
 """
 
 import argparse
-import json
-import os
 import pathlib
 import time
+from typing import Any
 
-import jax
-
-from vbanana_jax import logs
+from benchmarks import timing
 from vbanana_jax.scenes import render, world
 
 
-def measure(level: world.Level, size: int, number: int) -> dict[str, float]:
-  """Best of three passes over `number` scenes of one level."""
-  rates = []
-  for attempt in range(4):  # the first compiles
-    wall, cpu = time.perf_counter(), time.process_time()
-    scenes = [world.sample_scene(level, 0, index) for index in range(number)]
-    sampled = time.process_time() - cpu
+def measure(
+  *, size: int = 64, number: int = 512, rounds: int = 7
+) -> dict[str, Any]:
+  """Rates and CPU time of all levels, which take turns.
+
+  Args:
+    size: pixels a side.
+    number: scenes of a turn.
+    rounds: turns of each level.
+  """
+  sampled: dict[str, list[float]] = {name: [] for name in world.LEVELS}
+
+  def draw(name: str) -> None:
+    began = time.process_time()
+    scenes = [
+      world.sample_scene(world.LEVELS[name], 0, index)
+      for index in range(number)
+    ]
+    sampled[name].append(time.process_time() - began)
     render.render_scenes(scenes, size, size)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    if attempt:
-      rates.append((wall, cpu, sampled))
-  wall, cpu, sampled = (min(column) for column in zip(*rates))
-  return {
-    'images_per_s': round(number / wall, 1),
-    'cpu_ms_per_image': round(1e3 * cpu / number, 3),
-    'sampling_cpu_ms_per_image': round(1e3 * sampled / number, 3),
+
+  times = timing.interleave(
+    {name: lambda name=name: draw(name) for name in world.LEVELS}, rounds
+  )
+  levels = {
+    name: {
+      'images_per_s': timing.summarize([number / s for s in both['wall']]),
+      'cpu_ms_per_image': timing.summarize(
+        [1e3 * s / number for s in both['cpu']]
+      ),
+      'sampling_cpu_ms_per_image': timing.summarize(
+        [1e3 * s / number for s in sampled[name][-rounds:]]
+      ),
+    }
+    for name, both in times.items()
   }
-
-
-def measure_share(run: pathlib.Path, levels: dict) -> dict[str, float]:
-  """CPU time of the scenes within the CPU time of a training process."""
-  config = logs.load_json(run / 'run.json')['config']
-  last = logs.load_metrics(run / 'metrics.jsonl')[-1]
-  images = last['step'] * config['batch_size']
-  trained_ms = 1e3 * last['cpu_seconds'] / images
-  scene_ms = levels[config['data']['level']]['cpu_ms_per_image']
   return {
-    'training_cpu_ms_per_image': round(trained_ms, 2),
-    'scenes_share': round(scene_ms / trained_ms, 4),
-  }
-
-
-def main():
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--size', type=int, default=64, help='pixels a side')
-  parser.add_argument('--number', type=int, default=512, help='scenes a pass')
-  parser.add_argument('--run', type=pathlib.Path, help='trained run of scenes')
-  parser.add_argument('--output', help='JSON file to write')
-  args = parser.parse_args()
-  result = {
-    'size': args.size,
-    'number': args.number,
-    'jax': jax.__version__,
-    'device': jax.devices()[0].device_kind,
-    'cores': len(os.sched_getaffinity(0)),
-    'levels': {
-      name: measure(level, args.size, args.number)
-      for name, level in world.LEVELS.items()
+    'ratios': {
+      'full over quick, CPU time an image': timing.compare(
+        times, 'full', 'quick', 'cpu'
+      ),
+      **{
+        f'{name}: images a second': cell['images_per_s']
+        for name, cell in levels.items()
+      },
     },
+    'size': size,
+    'number': number,
+    'levels': levels,
   }
-  if args.run:
-    result['training'] = measure_share(args.run, result['levels'])
-  text = json.dumps(result, indent=2)
-  print(text)
-  if args.output:
-    with open(args.output, 'w') as file:
-      file.write(text + '\n')
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+  )
+  parser.add_argument('--size', type=int, default=64, help='pixels a side')
+  parser.add_argument('--number', type=int, default=512, help='scenes a turn')
+  parser.add_argument('--rounds', type=int, default=7)
+  parser.add_argument('--output', type=pathlib.Path)
+  args = parser.parse_args()
+  result = measure(size=args.size, number=args.number, rounds=args.rounds)
+  timing.print_ratios('scenes', result)
+  print(timing.save('scenes', result, output=args.output))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,7 @@
-"""Eight virtual CPU devices, and shapes checked where arrays are public."""
+"""Eight virtual CPU devices, and shapes checked where arrays are public.
+
+VBANANA_TEST_PLATFORMS names other platforms than the CPU; '' is what JAX finds.
+"""
 
 import os
 
@@ -6,7 +9,7 @@ import os
 os.environ['XLA_FLAGS'] = (
   os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
 )
-os.environ['JAX_PLATFORMS'] = 'cpu'
+os.environ['JAX_PLATFORMS'] = os.environ.get('VBANANA_TEST_PLATFORMS', 'cpu')
 
 import pytest
 from jaxtyping import install_import_hook

@@ -26,7 +26,6 @@ ROWS = (
     'muon',
     'processes',
     'resizing',
-    'tensor_file',
     'types',
   ),
   (
@@ -35,10 +34,9 @@ ROWS = (
     'scenes',
     'diffusion',
     'models',
-    'optim',
     'tokenizer',
   ),
-  ('tasks',),
+  ('optim', 'tasks'),
   ('data',),
   (
     'sharding',

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.numpy
 from PIL import Image
 
 from vbanana_jax import (
@@ -17,7 +18,6 @@ from vbanana_jax import (
   cli,
   export,
   exported,
-  tensor_file,
   weights,
 )
 from vbanana_jax import config as config_lib
@@ -120,6 +120,28 @@ def test_mistakes_with_folders_are_one_line(run, photos, tmp_path, capsys):
   assert not (tmp_path / 'out').exists()
 
 
+def test_answers_are_not_written_among_the_photos(run, photos, capsys):
+  before = sorted(photos.iterdir())
+  ask = ['predict', '--task', 'depth', '--checkpoint', str(run), str(photos)]
+  assert cli.main([*ask, '--out', str(photos)]) == 2
+  assert 'would be taken for photos' in capsys.readouterr().err
+  assert sorted(photos.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+  'argv,says',
+  [
+    ('--exported x --batch 8', 'takes images and --out'),
+    ('--protocol x --data y --exported z', 'needs --data, and takes neither'),
+    ('--protocol x --data y --steps 4', 'needs --data, and takes neither'),
+    ('--task depth --passes 3', 'goes with --protocol'),
+  ],
+)
+def test_flags_that_would_do_nothing_are_refused(argv, says, capsys):
+  assert cli.main(['predict', *argv.split()]) == 2
+  assert says in capsys.readouterr().err
+
+
 def make_sources(b):
   rng = np.random.default_rng(1)
   return rng.random((b, *SIZE, 3), np.float32)
@@ -149,9 +171,7 @@ def test_an_export_says_what_it_is(run, served):
   assert manifest['inputs']['source']['grid'] == list(SIZE)
   assert manifest['inputs']['tokens']['l'] == 16
   params = weights.load_run(run)[2]
-  stored = tensor_file.from_bytes(
-    (served / exported.WEIGHTS).read_bytes(), served
-  )
+  stored = safetensors.numpy.load_file(served / exported.WEIGHTS)
   assert len(stored) == len(jax.tree.leaves(params))
   np.testing.assert_array_equal(stored['head'], params['head'])
 
@@ -233,6 +253,10 @@ def test_wrong_input_is_refused(served):
     painter(np.zeros((1, 8, 8, 3)))
   with pytest.raises(UserError, match='pad them'):
     painter(make_sources(1), tokens=np.zeros((1, 3)))
+  with pytest.raises(UserError, match='each picture a number'):
+    painter(make_sources(2), index=np.zeros(3))
+  with pytest.raises(UserError, match='b > 0'):
+    painter(make_sources(1)[:0])
 
 
 @pytest.mark.parametrize(
@@ -248,18 +272,3 @@ def test_mistakes_in_an_export_are_one_line(run, more, says, tmp_path, capsys):
   assert cli.main(argv.split()) == 2
   error = capsys.readouterr().err
   assert says in error and error.count('\n') == 1
-
-
-def test_tensor_files_come_back():
-  arrays = {
-    'a/b': np.arange(6, dtype=np.float32).reshape(2, 3),
-    'c': np.array(7, np.int32),
-    'd': np.zeros((0, 2), np.float32),
-  }
-  content = tensor_file.to_bytes(arrays)
-  for name, array in tensor_file.from_bytes(content, 'x').items():
-    np.testing.assert_array_equal(array, arrays[name])
-    assert array.dtype == arrays[name].dtype
-  for cut in (content[:4], content[:-1], b'x' * 40):
-    with pytest.raises(UserError, match='safetensors'):
-      tensor_file.from_bytes(cut, 'x')

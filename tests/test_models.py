@@ -300,6 +300,18 @@ def test_attention_and_its_gradients(operands, tolerance):
     np.testing.assert_allclose(a, b, atol=tolerance * scale)
 
 
+def test_attention_of_the_farthest_keys_is_finite():
+  q = 4 * jnp.ones((1, 1, 1, 64))
+  k = jnp.stack([-q[0], -0.5 * q[0]], axis=1)
+  v = jnp.array([1.0, 3.0])[None, :, None, None] * jnp.ones((1, 2, 1, 64))
+  y, vjp = jax.vjp(
+    lambda q, k, v: attention.attend(q, k, v, jnp.ones((1, 2), bool), POLICY),
+    q, k, v,
+  )  # fmt: skip
+  np.testing.assert_allclose(y, 2.0, rtol=1e-6)  # both logits lie at the cap
+  assert all(jnp.isfinite(leaf).all() for leaf in vjp(y))
+
+
 def test_policy_of_a_cpu_follows_what_it_can_do(monkeypatch, tmp_path):
   info = tmp_path / 'cpuinfo'
   monkeypatch.setattr(numerics, '_CPU_INFO', info)

@@ -55,7 +55,8 @@ def lower_step(config, iterations=None):
   if iterations is not None:
     config['optim']['muon_iterations'] = iterations
   model = weights.build_network(config)
-  optimizer = optim.build_optimizer(config['optim'], 10)
+  # As of several devices: XLA counts a loop over matrices once.
+  optimizer = optim.build_optimizer(config['optim'], 10, model.policy, 2)
   size = config['image_size']
   state = jax.eval_shape(
     lambda: make_state(model, optimizer, size=size, seed=0)

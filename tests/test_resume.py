@@ -35,7 +35,9 @@ def load_state(workdir):
   config = load_config(workdir)
   mesh = sharding.build_mesh(config['mesh'])
   model = weights.build_network(config, mesh)
-  optimizer = optim.build_optimizer(config['optim'], STEPS)
+  optimizer = optim.build_optimizer(
+    config['optim'], STEPS, model.policy, mesh.size
+  )
   with checkpoint.Checkpoints(workdir) as checkpoints:
     return jax.device_get(
       checkpoints.restore(

@@ -42,7 +42,9 @@ SPLIT = {
 
 def build_optimizer(name='muon'):
   config = config_lib.load_config('quickstart').to_dict()['optim']
-  return optim.build_optimizer({**config, 'name': name}, 10)
+  return optim.build_optimizer(
+    {**config, 'name': name}, 10, models.DotPolicy(), jax.device_count()
+  )
 
 
 @pytest.fixture(scope='module')

@@ -16,6 +16,7 @@ def map_ahead(
   *,
   ahead: int,
   threads: int,
+  soon: bool = False,
 ) -> Iterator[tuple[_Item, futures.Future[_Result]]]:
   """`function` of every item, in order, begun before its result is asked for.
 
@@ -27,6 +28,8 @@ def map_ahead(
     items: asked for one at a time, in the caller's thread.
     ahead: how many are begun and not yet asked for, at most.
     threads: that work on them.
+    soon: results that are there are told before the next item is asked for:
+      for items that take longer than `function`.
 
   Yields:
     the item and its future, which is done.
@@ -38,7 +41,7 @@ def map_ahead(
     stack.callback(pool.shutdown, cancel_futures=True)
     for item in items:
       waiting.append((item, pool.submit(function, item)))
-      if len(waiting) > ahead:
+      while len(waiting) > ahead or (soon and waiting and waiting[0][1].done()):
         yield _wait(waiting.popleft())
     while waiting:
       yield _wait(waiting.popleft())

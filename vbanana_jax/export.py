@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import safetensors.numpy
 from flax import traverse_util
 from jax import export
 
-from vbanana_jax import exported, models, painting, provenance, tensor_file
+from vbanana_jax import exported, models, painting, provenance
 from vbanana_jax import weights as weights_lib
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers, files
@@ -71,7 +72,7 @@ def export_run(
   program = export_program(answer, weights, len(tokens), size, platforms)
   content = {
     exported.PROGRAM: bytes(program.serialize()),
-    exported.WEIGHTS: tensor_file.to_bytes(weights),
+    exported.WEIGHTS: safetensors.numpy.save(weights),
   }
   palette = answers.get_palette(question.aux)
   manifest = {

@@ -6,8 +6,8 @@ The folder holds
   painter.stablehlo     the program, as `jax.export` writes it
   weights.safetensors   its weights
 
-and needs nothing but jax and numpy to run, on any of the platforms that it
-was made for:
+and needs nothing but jax, numpy and safetensors to run, on any of the platforms
+that it was made for:
 
   painter = load_exported('served')
   answer = painter(source)   # f32 [b h w 3] in [0, 1], on the manifest's grid
@@ -21,9 +21,9 @@ from typing import Any
 
 import jax
 import numpy as np
+import safetensors.numpy
 from jax import export
 
-from vbanana_jax import tensor_file
 from vbanana_jax.errors import UserError
 
 FORMAT = 'vbanana_jax painter 1'
@@ -72,12 +72,12 @@ class Exported:
       units of the manifest.
 
     Raises:
-      UserError: pictures or instructions of another shape.
+      UserError: pictures, instructions or index of another shape.
     """
     source = np.asarray(source, np.float32)
-    if source.ndim != 4 or source.shape[1:] != (*self.size, 3):
+    if source.shape[1:] != (*self.size, 3) or not len(source):
       raise UserError(
-        f'the exported painter takes pictures [b, {self.size[0]}, '
+        f'the exported painter takes pictures [b > 0, {self.size[0]}, '
         f'{self.size[1]}, 3] and these are {list(source.shape)}: bring them to '
         'its grid first'
       )
@@ -91,10 +91,13 @@ class Exported:
         f'the exported painter takes tokens [{b}, {len(own)}] and these are '
         f'{list(tokens.shape)}: pad them with 0'
       )
-    index = np.zeros(b, np.int32) if index is None else index
-    answer = self._run(
-      self._weights, tokens, source, np.asarray(index, np.int32)
-    )
+    index = np.asarray(np.zeros(b) if index is None else index, np.int32)
+    if index.shape != (b,):
+      raise UserError(
+        f'the exported painter takes index [{b}] and this is '
+        f'{list(index.shape)}: give each picture a number'
+      )
+    answer = self._run(self._weights, tokens, source, index)
     return {name: np.asarray(array) for name, array in answer.items()}
 
 
@@ -133,7 +136,7 @@ def load_exported(folder: str | pathlib.Path) -> Exported:
       f'{folder / PROGRAM}: this jax ({jax.__version__}) cannot read a program '
       f'of jax {manifest["versions"]["jax"]}: export again'
     ) from error
-  weights = tensor_file.from_bytes(content[WEIGHTS], folder / WEIGHTS)
+  weights = safetensors.numpy.load(content[WEIGHTS])
   return Exported(manifest, program, weights)
 
 

@@ -22,23 +22,26 @@ class StepFlops:
   Attributes:
     forward: of the whole batch.
     backward: without what is computed again.
+    rotation: of both passes: a product with a constant, which others write
+      without one.
     again: of the forward pass, computed again by rematerialisation.
     muon: orthogonalisation, whose size does not depend on the batch.
   """
 
   forward: float
   backward: float
+  rotation: float
   again: float
   muon: float
 
   @property
   def total(self) -> float:
-    """All four."""
-    return self.useful + self.again + self.muon
+    """All five."""
+    return self.useful + self.rotation + self.again + self.muon
 
   @property
   def useful(self) -> float:
-    """Of both passes, each once: what a share of a chip's peak (MFU) counts."""
+    """What a share of a chip's peak (MFU) counts: both passes, each once."""
     return self.forward + self.backward
 
 
@@ -64,7 +67,6 @@ def count_step_flops(
   attention = 2 * n * (n + l) * d
   text_block = 4 * l * t * t + 3 * l * t * hidden_width(t)
   text_attention = 2 * l * l * t
-  # Rotation is a product with a constant.
   turn = 2 * n * d * (d // s['heads'])
   text_turn = 2 * l * t * (t // s['text_heads'])
   lent = 2 * l * t * s['depth'] * d  # keys and values for all blocks
@@ -78,15 +80,15 @@ def count_step_flops(
   text_blocks = s['text_depth'] * (text_block + text_attention)
   turns = s['depth'] * turn + s['text_depth'] * text_turn
   both_ways = blocks + text_blocks + lent + bottleneck + clock + head
-  one_way = turns + from_data
   again = {
     'none': 0,
     'dots': s['depth'] * attention + s['text_depth'] * text_attention + turns,
     'full': blocks + text_blocks + turns,
   }[config['model']['remat']]
   return StepFlops(
-    forward=2.0 * (b * (both_ways + one_way) + place),
-    backward=2.0 * (b * (2 * both_ways + one_way) + place),
+    forward=2.0 * (b * (both_ways + from_data) + place),
+    backward=2.0 * (b * (2 * both_ways + from_data) + place),
+    rotation=2.0 * b * 2 * turns,
     again=2.0 * b * again,
     muon=_count_muon(config, s),
   )

@@ -1,8 +1,8 @@
 """Muon with products of narrow factors; otherwise `optax.contrib.muon`.
 
 Optax multiplies in the type of the moments, float32. The iteration forgives
-factors of bfloat16 (it was published with them): what it makes is within a few
-percent of orthogonal either way, and a step costs less.
+factors of bfloat16 (it was published with them): its result, orthogonal only
+roughly in either type, changes by 2 %, and a step costs less.
 """
 
 from collections.abc import Callable

@@ -12,6 +12,7 @@ import optax
 
 from vbanana_jax import muon
 from vbanana_jax.errors import UserError
+from vbanana_jax.models import DotPolicy
 
 # What a block reads of the instruction; computed apart, once a prompt.
 _TEXT_MATRICES = ('text_key', 'text_value')
@@ -39,9 +40,8 @@ def build_schedule(config: Mapping, total_steps: int) -> optax.Schedule:
 def build_optimizer(
   config: Mapping,
   total_steps: int,
-  *,
-  operands: str = 'float32',
-  in_turn: bool = False,
+  policy: DotPolicy,
+  devices: int,
 ) -> optax.GradientTransformation:
   """Gradient clipping, then the optimizer that the config names.
 
@@ -49,9 +49,8 @@ def build_optimizer(
     config: `name` (a key of `OPTIMIZERS`), `learning_rate`,
       `adam_learning_rate`, `weight_decay`, `clip`, `warmup`, `decay`.
     total_steps: length of the run.
-    operands: what factors of matrix products are rounded to, as in the
-      network.
-    in_turn: see `muon.scale_by_muon`.
+    policy: of the network's products.
+    devices: that the weights may be split over.
 
   Raises:
     UserError: for an unknown name.
@@ -64,7 +63,13 @@ def build_optimizer(
   schedule = build_schedule(config, total_steps)
   return optax.chain(
     optax.clip_by_global_norm(config['clip']),
-    OPTIMIZERS[name](config, schedule, operands=operands, in_turn=in_turn),
+    OPTIMIZERS[name](
+      config,
+      schedule,
+      operands=policy.operands,
+      # Of several devices each has matrices of its own at the same time.
+      in_turn=devices == 1 and not policy.accelerator,
+    ),
   )
 
 

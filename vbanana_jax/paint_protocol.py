@@ -69,7 +69,8 @@ def paint_protocol(
       bar.update(len(asked) - len(missing))
       way = painting.Way(seed, protocol.sampler['steps'])
       painted = answerer.box.paint_all(way, make_canvases(missing), rows=rows)
-      for _, writing in ahead.map_ahead(write, painted, **make_pace(rows)):
+      pace = make_pace(rows)
+      for _, writing in ahead.map_ahead(write, painted, **pace, soon=True):
         writing.result()
         bar.update()
   return len(wanted)

@@ -87,7 +87,8 @@ class PaintBox:
     """Every canvas with its picture, in batches of `rows` of one grid.
 
     What is left of a grid in the end is filled up with copies, unless it is a
-    single one, so that a grid takes two programs at most.
+    single one, so that a grid takes two programs at most where all ask the
+    same.
 
     Yields:
       canvases as their batches are full, and not in order where grids differ.

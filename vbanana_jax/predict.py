@@ -9,7 +9,6 @@ depth.
 import functools
 import json
 import pathlib
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,9 +18,6 @@ from jaxtyping import Float, UInt8
 from vbanana_jax import errors, resizing
 from vbanana_jax.report import answers, files, pictures
 from vbanana_jax.tasks import base
-
-# (source [h w 3] in [0, 1] or None, prompt) -> painted [h w 3] in [0, 1]
-AnswerFn = Callable[[np.ndarray | None, str], np.ndarray]
 
 VIEW_EDGE = 1024  # long edge of the picture to look at, whatever the photo's
 
@@ -41,63 +37,6 @@ class Photo(NamedTuple):
   size: tuple[int, int]
   source: np.ndarray
   view_u8: np.ndarray
-
-
-def predict(
-  answer_fn: AnswerFn,
-  task: base.Task,
-  image_u8: UInt8[np.ndarray, 'h w 3'] | None,
-  question: base.Question,
-  *,
-  size: int,
-  patch: int,
-  out_dir: str | pathlib.Path,
-  name: str,
-  names: tuple[str, ...] = (),
-  about: dict[str, Any] | None = None,
-) -> dict[str, pathlib.Path]:
-  """Answers `question` about a photo and writes what a person can use.
-
-  Args:
-    answer_fn: the network: paints at the size of the source it is given.
-    task: what is asked.
-    image_u8: the photo; None for generation.
-    question: instruction and palette.
-    size: long edge of the model's grid, pixels.
-    patch: the grid's edges are multiples of it.
-    out_dir: folder of the answers; made if it is not there.
-    name: start of the file names.
-    names: the legend's names in palette order, for the picture's legend.
-    about: what the JSON file says besides: checkpoint, versions and so on.
-
-  Returns:
-    paths of 'painted', 'picture' and 'json', and of 'values' where the task
-    decodes to numbers.
-
-  Raises:
-    UserError: no photo or one too many, no words, a bad name or folder.
-  """
-  check(task, image_u8, question, name)
-  photo = source = None
-  if image_u8 is not None:
-    photo = look(
-      image_u8, make_grid(*image_u8.shape[:2], size=size, patch=patch)
-    )
-    source = photo.source
-  painted = np.asarray(answer_fn(source, question.prompt), np.float32)
-  if source is not None and painted.shape != source.shape:
-    raise ValueError(f'painted {painted.shape}, asked {source.shape}')
-  return write(
-    task,
-    photo,
-    question,
-    painted,
-    decode_value(task, painted, question.aux),
-    out_dir=out_dir,
-    name=name,
-    names=names,
-    about=about,
-  )
 
 
 def look(image_u8: UInt8[np.ndarray, 'h w 3'], grid: tuple[int, int]) -> Photo:
@@ -124,7 +63,7 @@ def write(
   names: tuple[str, ...] = (),
   about: dict[str, Any] | None = None,
 ) -> dict[str, pathlib.Path]:
-  """Writes an answer that is painted and decoded; see `predict`.
+  """Writes an answer that is painted and decoded: what a person can use.
 
   Args:
     task: what was asked.
@@ -132,10 +71,17 @@ def write(
     question: instruction and palette.
     painted: in [0, 1].
     value: from `decode_value`.
-    out_dir: as in `predict`, like all that follow.
+    out_dir: folder of the answers; made if it is not there.
     name: start of the file names.
-    names: of the legend.
-    about: what the JSON file says besides.
+    names: the legend's names in palette order, for the picture's legend.
+    about: what the JSON file says besides: checkpoint, versions and so on.
+
+  Returns:
+    paths of 'painted', 'picture' and 'json', and of 'values' where the task
+    decodes to numbers.
+
+  Raises:
+    UserError: the files cannot be written.
   """
   stem = f'{name}_{task.name}'
   painted_u8 = pictures.to_u8(painted)
@@ -179,12 +125,12 @@ def make_grid(
   """Height and width for the model: long edge `size`, aspect kept.
 
   Both edges are multiples of `patch`. The short edge is the long one less a
-  multiple of a step, which is a patch up to 16 patches and grows from there:
+  multiple of a step, which is a patch below 32 patches and grows from there:
   for every grid the network is compiled once, so there are few of them, and
-  the aspect is kept to 1 part in 32.
+  the aspect is kept to 1 part in 32, or to half a patch where that is more.
   """
   count = max(1, round(size / patch))
-  step = -(-count // _SHORT_EDGES)
+  step = max(1, count // _SHORT_EDGES)
   less = (1 - min(height, width) / max(height, width)) * count
   short = max(1, count - step * round(less / step))
   edges = (count, short) if height >= width else (short, count)
@@ -222,26 +168,11 @@ def _decode(task, rgb, aux):
   return task.decode(rgb, aux)
 
 
-def check(
-  task: base.Task,
-  image_u8: np.ndarray | None,
-  question: base.Question,
-  name: str,
-) -> None:
-  """Raises UserError where `predict` cannot answer."""
-  if task.name == 'generate' and image_u8 is not None:
+def check(task: base.Task, has_photo: bool, question: base.Question) -> None:
+  """Raises UserError where there is nothing to paint about, or no words."""
+  if task.name == 'generate' and has_photo:
     raise errors.UserError('generate takes words only; leave the image out')
-  if task.name != 'generate':
-    if image_u8 is None:
-      raise errors.UserError(f'--task {task.name} needs an image: name a file')
-    if image_u8.dtype != np.uint8 or image_u8.shape[2:] != (3,):
-      raise errors.UserError(
-        f'the image is {image_u8.dtype} {image_u8.shape}, not uint8 [h w 3]; '
-        'open it with vbanana_jax.data.photos.open_photo'
-      )
-    if 0 in image_u8.shape:
-      raise errors.UserError('the image has no pixels')
+  if task.name != 'generate' and not has_photo:
+    raise errors.UserError(f'--task {task.name} needs an image: name a file')
   if not question.prompt.strip():
     raise errors.UserError('the prompt is empty; say what to paint')
-  if not name or pathlib.PurePath(name).name != name:
-    raise errors.UserError(f'name {name!r} must be a plain file name')

@@ -10,6 +10,7 @@ import numpy as np
 from vbanana_jax import ahead, predict
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
+from vbanana_jax.report import files
 from vbanana_jax.tasks import base
 
 _MOST_THREADS = 8
@@ -26,7 +27,7 @@ class Asked(NamedTuple):
 PaintAll = Callable[
   [Iterable[Asked]], Iterator[tuple[Asked, np.ndarray, np.ndarray | None]]
 ]
-# Paths by name as of `predict.predict`, or what is wrong with the photo.
+# Paths by name as of `predict.write`, or what is wrong with the photo.
 Answered = dict[str, pathlib.Path] | UserError
 
 
@@ -42,7 +43,7 @@ def predict_all(
   about: dict[str, Any] | None = None,
   rows: int = 1,
 ) -> Iterator[tuple[pathlib.Path | None, Answered]]:
-  """Answers about each photo; see `predict.predict`.
+  """Answers about each photo, as files; see `predict.write`.
 
   Threads read the photos ahead of the painting and write behind it.
 
@@ -61,16 +62,16 @@ def predict_all(
     every image with its answer or its error, as they come.
 
   Raises:
-    UserError: no words, or answers cannot be written.
+    UserError: no photo or one too many, no words, or answers cannot be
+      written.
   """
   pace = make_pace(rows)
   unread: list[tuple[pathlib.Path | None, UserError]] = []
 
   def read(image):
-    image_u8 = None if image is None else photos.open_photo(image)
-    predict.check(task, image_u8, question, name_answer(image))
-    if image_u8 is None:
+    if image is None:
       return None
+    image_u8 = photos.open_photo(image)
     return predict.look(image_u8, find_grid(*image_u8.shape[:2]))
 
   def read_all():
@@ -94,7 +95,11 @@ def predict_all(
       about=about,
     )
 
-  for answer, writing in ahead.map_ahead(write, paint_all(read_all()), **pace):
+  for image in images:
+    predict.check(task, image is not None, question)
+  files.check_folder(out_dir)
+  painted = paint_all(read_all())
+  for answer, writing in ahead.map_ahead(write, painted, **pace, soon=True):
     yield answer[0].image, writing.result()
     while unread:
       yield unread.pop(0)

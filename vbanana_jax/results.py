@@ -67,26 +67,28 @@ def write_results(
 
 
 def load_phases(
-  workdir: pathlib.Path, run: pathlib.Path
+  workdir: pathlib.Path, final: pathlib.Path
 ) -> dict[str, dict[str, float]]:
   """Steps and seconds of each training phase, from its metrics.jsonl.
 
-  `drawing_cpu_seconds` are measured now: those of as many scenes, drawn with
-  nothing beside them.
+  Of a run in one process on a CPU, `drawing_cpu_seconds` are measured now:
+  those of as many scenes, drawn with nothing beside them.
   """
   folders = [workdir / phase for phase in PHASES if (workdir / phase).is_dir()]
   phases = {}
-  for folder in folders or [run]:
+  for folder in folders or [final]:
     rows = logs.load_metrics(folder / 'metrics.jsonl')
     if rows:
       names = ('step', 'seconds', 'cpu_seconds', 'waited', 'compile_seconds')
       phase = {name: rows[-1][name] for name in names}
-      config = logs.load_json(folder / 'run.json')['config']
-      scenes = phase['step'] * config['batch_size']
-      scenes *= drawing.count_scenes(config)
-      phase['drawing_cpu_seconds'] = scenes * drawing.measure_scene(
-        config['data']['level'], config['image_size']
-      )
+      run = logs.load_run(folder)
+      config, topology = run['config'], run.get('topology', {})
+      if (topology.get('device'), topology.get('processes')) == ('cpu', 1):
+        scenes = phase['step'] * config['batch_size']
+        scenes *= drawing.count_scenes(config)
+        phase['drawing_cpu_seconds'] = scenes * drawing.measure_scene(
+          config['data']['level'], config['image_size']
+        )
       phases[folder.name] = phase
   return phases
 
@@ -128,12 +130,12 @@ def make_table(results: dict[str, Any]) -> str:
 
 def describe_data(phase: dict[str, float]) -> str:
   """Shares of a phase: waiting for data, and the CPU time of its scenes."""
-  waited = phase['waited'] / max(phase['seconds'], 1e-9)
-  drawn = phase['drawing_cpu_seconds'] / max(phase['cpu_seconds'], 1e-9)
-  return (
-    f'{waited:.1%} of it waiting for data, {drawn:.1%} of its CPU time drawing '
-    'scenes'
-  )
+  text = f'{phase["waited"] / max(phase["seconds"], 1e-9):.1%} of it waiting '
+  text += 'for data'
+  if 'drawing_cpu_seconds' in phase:
+    drawn = phase['drawing_cpu_seconds'] / max(phase['cpu_seconds'], 1e-9)
+    text += f', {drawn:.1%} of its CPU time drawing scenes'
+  return text
 
 
 def write_report(workdir: pathlib.Path) -> pathlib.Path:

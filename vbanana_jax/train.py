@@ -64,10 +64,7 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
   keep_every = find_keep_every(config, total, save_every)
   model = weights.build_network(config, mesh)
   optimizer = optim.build_optimizer(
-    config['optim'],
-    total,
-    operands=model.policy.operands,
-    in_turn=not model.policy.accelerator,
+    config['optim'], total, model.policy, mesh.size
   )
   processes.say('building mixture')
   mixture = build.build_mixture(

@@ -15,8 +15,8 @@ def add_verb(verbs) -> None:
     description='Writes how a run answers one question, painted and decoded, '
     'as a folder for serving: one program for several platforms and any '
     'number of pictures, its weights, and a manifest that says what goes in '
-    'and comes out. Needs nothing but jax to run; see vbanana_jax/exported.py, '
-    'or vbanana predict --exported.',
+    'and comes out. Runs without the code of the network: see '
+    'vbanana_jax/exported.py, or vbanana predict --exported.',
     epilog='Example: vbanana export --workdir runs/quickstart --task depth '
     '--size 48x64 --out served',
   )
@@ -53,7 +53,7 @@ def run_export(args, rest) -> int:
     )
   wish = flags.make_wish(args)
   ask(wish, 'quick')  # a mistake in the words should not wait
-  run = runs.choose_run(args.workdir)
+  run = runs.choose_run(args.workdir, '--workdir')
   for path in export.export_run(
     run, wish, args.out, size=args.size, platforms=platforms
   ):

@@ -60,6 +60,12 @@ def add_question(verb: argparse.ArgumentParser) -> None:
   verb.add_argument('--seed', type=at_least(0), default=0)
 
 
+def has_question(args: argparse.Namespace) -> bool:
+  """Whether any flag of `add_question` was given."""
+  words = (args.task, args.classes, args.prompt, args.seed)
+  return any(words) or args.steps is not None or args.guidance != 1
+
+
 def make_wish(args: argparse.Namespace, **more: Any):
   """The `wish.Wish` of the flags of `add_question`.
 
@@ -90,9 +96,14 @@ def make_wish(args: argparse.Namespace, **more: Any):
 
 def check_names(images: Sequence[pathlib.Path]) -> None:
   """Refuses images whose answers would be written over each other."""
-  stems = [image.stem for image in images]
-  if len(set(stems)) < len(stems):
-    raise UserError('two images have the same name: answer them into two --out')
+  seen: dict[str, pathlib.Path] = {}
+  for image in images:
+    if image.stem in seen:
+      raise UserError(
+        f'{seen[image.stem]} and {image} would have answers of the same name: '
+        'answer them into two --out'
+      )
+    seen[image.stem] = image
 
 
 def to_text(fact: Any) -> str:

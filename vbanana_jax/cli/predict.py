@@ -56,9 +56,10 @@ def run_predict(args, rest) -> int:
   from vbanana_jax.wish import ask
 
   ask(wish, 'quick')  # a mistake in the words should not wait
-  images = _find_images(args.image)
-  flags.check_names(images)
-  run = runs.choose_run(args.checkpoint)
+  if args.passes:
+    raise UserError('predict --passes goes with --protocol')
+  images = _find_images(args.image, args.out)
+  run = runs.choose_run(args.checkpoint, '--checkpoint')
   from vbanana_jax import answer
 
   answerer = answer.Answerer(run)
@@ -71,14 +72,13 @@ def run_predict(args, rest) -> int:
 def _answer_exported(args) -> int:
   from vbanana_jax import answer_exported, exported
 
-  own = (args.checkpoint, args.task, args.classes, args.prompt, args.size)
-  if any(own) or args.steps is not None or args.guidance != 1 or args.seed:
+  own = (args.checkpoint, args.size, args.batch, args.passes)
+  if any(own) or flags.has_question(args):
     raise UserError(
       'predict --exported takes images and --out: its question was exported '
       'with it'
     )
-  images = _find_images(args.image)
-  flags.check_names(images)
+  images = _find_images(args.image, args.out)
   painter = exported.load_exported(args.exported)
   return _print_answers(
     answer_exported.answer_all(painter, images or [None], args.out),
@@ -86,7 +86,9 @@ def _answer_exported(args) -> int:
   )
 
 
-def _find_images(paths: list[pathlib.Path]) -> list[pathlib.Path]:
+def _find_images(
+  paths: list[pathlib.Path], out: pathlib.Path
+) -> list[pathlib.Path]:
   """The photos that are named, and those in folders that are named."""
   from vbanana_jax.data import photos
 
@@ -95,6 +97,11 @@ def _find_images(paths: list[pathlib.Path]) -> list[pathlib.Path]:
     if not path.is_dir():
       images.append(path)
       continue
+    if path.resolve() == out.resolve():
+      raise UserError(
+        f'--out {out} is the folder of the photos, and its answers would be '
+        'taken for photos: choose another'
+      )
     found = sorted(
       entry
       for entry in path.iterdir()
@@ -107,6 +114,7 @@ def _find_images(paths: list[pathlib.Path]) -> list[pathlib.Path]:
         f'{", ".join(photos.SUFFIXES)}'
       )
     images += found
+  flags.check_names(images)
   return images
 
 
@@ -136,16 +144,18 @@ def _print_answers(answers: Iterable, count: int) -> int:
 
 
 def _answer_protocol(args) -> int:
-  if not (args.protocol and args.data) or args.image or args.task:
+  own = (args.image, args.exported)
+  if not (args.protocol and args.data) or any(own) or flags.has_question(args):
     raise UserError(
-      'predict --protocol needs --data, and takes neither images nor --task'
+      'predict --protocol needs --data, and takes neither images nor '
+      '--exported nor a question: the protocol asks'
     )
   from vbanana_jax import answer, paint_protocol
   from vbanana_jax.data import protocols
 
   protocol = protocols.load_protocol(args.protocol)
   n = paint_protocol.paint_protocol(
-    answer.Answerer(runs.choose_run(args.checkpoint)),
+    answer.Answerer(runs.choose_run(args.checkpoint, '--checkpoint')),
     protocol,
     args.data,
     args.out,

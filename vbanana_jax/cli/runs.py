@@ -18,13 +18,10 @@ def find_run(folder: pathlib.Path) -> pathlib.Path:
   )
 
 
-def choose_run(folder: pathlib.Path | None) -> pathlib.Path:
-  """The workdir that a flag names, or the newest one."""
-  return find_newest_run() if folder is None else find_run(folder)
-
-
-def find_newest_run() -> pathlib.Path:
-  """The workdir under runs/ that was trained last."""
+def choose_run(folder: pathlib.Path | None, flag: str) -> pathlib.Path:
+  """The workdir that a flag names, or the one under runs/ trained last."""
+  if folder is not None:
+    return find_run(folder)
   from vbanana_jax.checkpoint import newest_step
 
   root = pathlib.Path('runs')
@@ -37,6 +34,6 @@ def find_newest_run() -> pathlib.Path:
     raise UserError(
       'there is no trained run under runs/: make one with bash '
       'launch/quickstart.sh (about a quarter of an hour), or name one with '
-      '--checkpoint'
+      f'{flag}'
     )
   return max(runs, key=lambda run: (run / 'run.json').stat().st_mtime)

@@ -22,7 +22,7 @@ def attend(
     k: `[b, m, k, e]`, likewise.
     v: `[b, m, k, e]`.
     mask: `[b, m]`, True where a key may be seen.
-    policy: says whether this is for an accelerator.
+    policy: the type of operands, and whether this is for an accelerator.
 
   Returns:
     `[b, n, k * e]`.
@@ -38,7 +38,7 @@ def attend(
   return out.reshape(b, n, heads * e)
 
 
-# exp() of this is still far from the largest float32.
+# exp() of this, and one over it, are still far from the end of float32.
 _LARGEST_LOGIT = 60.0
 
 
@@ -46,7 +46,7 @@ _LARGEST_LOGIT = 60.0
 def _attend_by_head(q, k, v, mask, operands):
   """Attention of `[b, k, n, e]` with queries that are scaled already.
 
-  Logits above the cap have gradients still, so that they can come down again.
+  Logits beyond the caps have gradients still, so that they can come back.
   """
   return _attend_forward(q, k, v, mask, operands)[0]
 
@@ -58,7 +58,7 @@ def _attend_forward(q, k, v, mask, operands):
   and the division waits until the values are summed.
   """
   logits = _product('bkne,bkme->bknm', q, k, operands)
-  weights = jnp.exp(jnp.minimum(logits, _LARGEST_LOGIT))
+  weights = jnp.exp(jnp.clip(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT))
   weights = jnp.where(mask[:, None, None, :], weights, 0.0)
   total = jnp.sum(weights, axis=-1, keepdims=True)
   out = _product('bknm,bkme->bkne', weights, v, operands) / total

@@ -76,12 +76,8 @@ class Programs:
     total = durations.to_steps(
       config['length'], batch_size=config['batch_size']
     )
-    policy = self.model.policy
     self._optimizer = optim.build_optimizer(
-      config['optim'],
-      total,
-      operands=policy.operands,
-      in_turn=not policy.accelerator,
+      config['optim'], total, self.model.policy, self.mesh.size
     )
     self.state: TrainState = make_abstract_state(
       config, self.model, self._optimizer, self.mesh

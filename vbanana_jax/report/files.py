@@ -3,7 +3,7 @@
 import io
 import os
 import pathlib
-import tempfile
+import secrets
 
 import numpy as np
 from PIL import Image
@@ -23,20 +23,32 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> pathlib.Path:
   temporary = None
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-      dir=path.parent, prefix=f'.{path.name}.'
-    )
-    with os.fdopen(handle, 'wb') as file:
+    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(8)}')
+    with open(temporary, 'xb') as file:
       file.write(data)
-    os.chmod(temporary, 0o666 & ~_umask())
     os.replace(temporary, path)
   except OSError as error:
-    if temporary and os.path.exists(temporary):
-      os.unlink(temporary)
+    if temporary:
+      temporary.unlink(missing_ok=True)
     raise errors.UserError(
       f'cannot write {path}: {error.strerror}; choose another place'
     ) from error
   return path
+
+
+def check_folder(folder: str | os.PathLike) -> None:
+  """Asks, before long work, whether files can be written into a folder.
+
+  Raises:
+    UserError: it cannot be made, or not be written to.
+  """
+  whole = pathlib.Path(folder).absolute()
+  there = next(path for path in (whole, *whole.parents) if path.exists())
+  if not (there.is_dir() and os.access(there, os.W_OK)):
+    reason = 'permission denied' if there.is_dir() else 'not a folder'
+    raise errors.UserError(
+      f'cannot write into {folder}: {there}: {reason}; choose another place'
+    )
 
 
 def to_png(picture_u8: np.ndarray) -> bytes:
@@ -59,9 +71,3 @@ def to_npz(arrays: dict[str, np.ndarray]) -> bytes:
   buffer = io.BytesIO()
   np.savez_compressed(buffer, **arrays)
   return buffer.getvalue()
-
-
-def _umask() -> int:
-  mask = os.umask(0)
-  os.umask(mask)
-  return mask
