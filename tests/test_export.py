@@ -224,9 +224,21 @@ def flip(path):
   path.write_bytes(content)
 
 
+def write_a_later_program(folder):
+  """A program that this jax cannot read, in a folder that agrees with it."""
+  program = (folder / exported.PROGRAM).read_bytes()
+  program = program.replace(b'ML\xefR', b'ML\xefS')  # what MLIR begins with
+  (folder / exported.PROGRAM).write_bytes(program)
+  manifest = json.loads((folder / exported.MANIFEST).read_text())
+  manifest['sha256'][exported.PROGRAM] = exported.hash_bytes(program)
+  manifest['versions']['jax'] = '9.9'
+  (folder / exported.MANIFEST).write_text(json.dumps(manifest))
+
+
 @pytest.mark.parametrize(
   'damage,says',
   [
+    (write_a_later_program, 'cannot read a program of jax 9.9'),
     (lambda folder: flip(folder / exported.PROGRAM), 'not the file'),
     (lambda folder: flip(folder / exported.WEIGHTS), 'not the file'),
     (lambda folder: (folder / exported.WEIGHTS).unlink(), 'No such file'),

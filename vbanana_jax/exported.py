@@ -131,6 +131,7 @@ def load_exported(folder: str | pathlib.Path) -> Exported:
     )
   try:
     program = export.deserialize(bytearray(content[PROGRAM]))
+    program.mlir_module()  # what a newer jax wrote fails here
   except Exception as error:  # its reader raises nearly every kind
     raise UserError(
       f'{folder / PROGRAM}: this jax ({jax.__version__}) cannot read a program '
