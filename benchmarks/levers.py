@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import timing, train_step, workload
-from vbanana_jax import keys, models, optim, weights
+from vbanana_jax import cli, keys, models, optim, weights
 from vbanana_jax.config import load_config
 from vbanana_jax.models import attention, layers, numerics
 
@@ -259,6 +259,7 @@ def main() -> None:
   parser.add_argument('--serve', action='store_true', help=argparse.SUPPRESS)
   parser.add_argument('--output', type=pathlib.Path)
   args = parser.parse_args()
+  cli.use_compilation_cache()
   if args.serve:
     serve(args.size)
     return

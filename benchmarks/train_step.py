@@ -26,14 +26,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import optax
 
 from benchmarks import ceiling, timing, workload
 from vbanana_jax import (
   flops,
   keys,
-  models,
   optim,
   sharding,
   train,
@@ -43,17 +40,8 @@ from vbanana_jax.step import make_example_losses
 
 # Some seconds a round on two cores.
 BATCH_SIZES = {256: 32, 384: 16, 768: 4}
-# Of what is run once.
-_COMPILE_SOON = {
-  'xla_llvm_disable_expensive_passes': True,
-  'xla_backend_optimization_level': 0,
-}
 # A short look at the ceiling in every round.
 _CEILING_FLOPS = 4e9
-# Greatest relative difference of losses and gradient norms: of float32, and of
-# what is timed, whose products are of bfloat16.
-EQUAL, NEAR = 1e-3, 2e-2
-_COMPARED = 4  # examples, with and without a source
 OURS = 'ours'
 STEP = 'ours, whole step'
 TWINS = {
@@ -115,9 +103,9 @@ def measure_width(
   products = ceiling.build_products(
     least_flops=_CEILING_FLOPS if on_cpu else None
   )
-  calls = {label: product.call for label, product in products.items()}
-  calls |= {OURS: ours, STEP: step, **twins}
+  calls = {OURS: ours, STEP: step, **twins}
   first, left_out = call_first(calls, set(twins))
+  calls |= {label: product.call for label, product in products.items()}
   twins = [name for name in twins if name in calls]
   if compiled and not find_compiler():
     left_out['torch compiled'] = 'no C++ compiler is here'
@@ -213,7 +201,7 @@ def build_rivals(
   import torch
 
   from benchmarks import torch_twin
-  from benchmarks.torch_twin import training
+  from benchmarks.torch_twin import equality, training
 
   torch.set_num_threads(timing.count_cores())
   torch.manual_seed(0)
@@ -222,7 +210,7 @@ def build_rivals(
   batch = workload.make_batch(config)
   device = find_torch_device()
   twin = torch_twin.build(model.config, params).to(device)
-  equality = check_equality(twin, config, params, batch)
+  same = equality.check(twin, config, params, batch, make_passes)
   _release_torch_memory()
   if device == 'cuda':
     torch.set_float32_matmul_precision('high')
@@ -239,7 +227,7 @@ def build_rivals(
   return (
     lambda: ours(placed, on_jax),
     build_step(config, model, batch),
-    equality,
+    same,
     twins,
   )
 
@@ -273,60 +261,6 @@ def build_step(config: dict[str, Any], model, batch) -> Callable[[], Any]:
     return metrics
 
   return call
-
-
-def check_equality(twin, config, params, batch) -> dict[str, float]:
-  """Loss and gradient norm of both networks on the first few of a batch.
-
-  Raises:
-    ValueError: they differ by more than `EQUAL` in float32, or by more than
-      `NEAR` from what ours has as it is timed.
-  """
-  import torch
-
-  from benchmarks.torch_twin import training
-
-  few = jax.tree.map(lambda rows: rows[:_COMPARED], batch)
-  timed = weights.build_network(config)
-  exact = timed.clone(policy=models.DotPolicy())
-  soon = _COMPILE_SOON if jax.default_backend() == 'cpu' else None
-
-  def compute(model) -> list[float]:
-    lowered = jax.jit(make_passes(model, config)).lower(params, few)
-    loss, gradients = lowered.compile(soon)(params, few)
-    return [float(loss), float(optax.tree.norm(gradients))]
-
-  with jax.default_matmul_precision('highest'):
-    ours = compute(exact)
-  as_timed = compute(timed)
-  times = _get_times(config)
-  key = keys.make_key(config['seed'], 'noise')
-  draws = training.make_our_draws(few, key, **times)
-  device = str(next(twin.parameters()).device)
-  torch.set_float32_matmul_precision('highest')
-  trainer = training.Trainer(
-    twin,
-    training.to_torch(few, device),
-    autocast=False,
-    compiled=False,
-    **times,
-  )
-  theirs = [float(trainer.step(training.to_torch(draws, device)))]
-  theirs.append(trainer.compute_gradient_norm())
-  twin.zero_grad(set_to_none=True)
-  found = {
-    f'{name}{suffix}': value
-    for suffix, pair in (
-      ('', ours),
-      ('_as_timed', as_timed),
-      ('_of_twin', theirs),
-    )
-    for name, value in zip(('loss', 'gradient_norm'), pair)
-  }
-  for mine, tolerance in ((ours, EQUAL), (as_timed, NEAR)):
-    if not np.allclose(mine, theirs, rtol=tolerance, atol=0):
-      raise ValueError(f'the twin computes something else: {found}')
-  return found
 
 
 def find_torch_device() -> str:

@@ -66,6 +66,7 @@ def paint_wastefully(network, batch, *, steps, method='euler', guidance=1.0):
   source, has_source = to_network(batch['source']), batch['has_source']
 
   def call(z, time, tokens):
+    time = jnp.maximum(time, 0.04)
     return model.apply({'params': params}, z, time, tokens, source, has_source)
 
   def denoise(z, time):

@@ -3,24 +3,56 @@
 import json
 import xml.etree.ElementTree
 
+import jax
+import numpy as np
 import pytest
 
 from benchmarks import (
   checkpoints,
   data_pipeline,
+  levers,
   many_records,
   performance_page,
   pictures,
+  sampler,
   scaling,
   scaling_figure,
   start_up,
   timing,
 )
+from vbanana_jax.config import load_config
+
+PAGE = performance_page.PAGE.read_text()
+NAMES = performance_page.find_names(PAGE)
 
 
 def test_page_equals_the_committed_results():
-  page = performance_page.PAGE.read_text()
-  assert performance_page.fill(page) == page
+  assert performance_page.fill(PAGE) == PAGE
+
+
+def test_page_has_a_place_for_every_table():
+  assert set(performance_page.SECTIONS) <= set(NAMES)
+  assert len(NAMES) == len(set(NAMES))
+  # A table that its page lacks, though there are results.
+  begin, end = '<!-- scenes -->', '<!-- end of scenes -->'
+  before, after = PAGE.split(begin)[0], PAGE.split(end)[1]
+  page = f'{before}{begin}\n\n{performance_page.MISSING}\n\n{end}{after}'
+  assert performance_page.fill(page) == PAGE != page
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_committed_result_has_its_tables(name):
+  text = performance_page.make_section(name)
+  if (timing.RESULTS / f'{name}.json').exists():
+    assert '| --- |' in text and performance_page.MISSING not in text
+  else:
+    assert text == performance_page.MISSING
+
+
+def test_the_model_is_fitted_to_all_compiled_cells():
+  result = json.loads((timing.RESULTS / 'scaling.json').read_text())
+  assert result['fitted_to'] == len(scaling.load_cells()) > 0
+  assert len(result['compiled']) == result['fitted_to']
 
 
 def test_figure_equals_the_committed_result():
@@ -35,14 +67,14 @@ def test_a_section_without_a_special_table_shows_its_ratios(
   tmp_path, monkeypatch
 ):
   monkeypatch.setattr(timing, 'RESULTS', tmp_path)
-  assert performance_page.make_section('sampler') == performance_page.MISSING
+  assert performance_page.make_section('other') == performance_page.MISSING
   spread = {'median': 1.5, 'min': 1.25, 'max': 1.75}
   result = {'ratios': {'cached text': spread, 'deeper': {'steps': 50}}}
-  timing.save('sampler', result, 'python -m benchmarks.sampler')
-  text = performance_page.make_section('sampler')
+  timing.save('other', result, 'python -m benchmarks.other')
+  text = performance_page.make_section('other')
   assert '| cached text | 1.5 | 1.25 to 1.75 |' in text
   assert '| deeper: steps | 50 |  |' in text
-  assert '`python -m benchmarks.sampler`; ' in text
+  assert '`python -m benchmarks.other`; ' in text
 
 
 def save_and_show(name, result, tmp_path, monkeypatch):
@@ -59,6 +91,82 @@ def test_rates_by_workers(tmp_path, monkeypatch):
   result = {'waiting': {}, 'rates': {'photographs': rate}}
   text = save_and_show('data_pipeline', result, tmp_path, monkeypatch)
   assert '| photographs | 2 | ' in text
+
+
+def test_waiting_is_that_of_the_middle_of_a_run(tmp_path, monkeypatch):
+  def train(config, workdir):
+    rows = [
+      # Half of the time before step 40 was waiting, a tenth after it.
+      {'step': step, 'seconds': step, 'cpu_seconds': 2.0 * step,
+       'waited': min(step, 40) / 2 + max(step - 40, 0) / 10}
+      for step in range(8, 65, 8)
+    ]  # fmt: skip
+    workdir.mkdir()
+    (workdir / 'metrics.jsonl').write_text(
+      ''.join(json.dumps(row) + '\n' for row in rows)
+    )
+
+  monkeypatch.setattr(data_pipeline.train, 'train', train)
+  monkeypatch.setattr(data_pipeline.drawing, 'measure_scene', lambda *_: 1e-3)
+  config = load_config('quickstart:tune,smoke').to_dict()
+  found = data_pipeline.measure_waiting(config, tmp_path / 'run', 64)
+  assert (found['from_step'], found['to_step']) == (40, 48)
+  assert found['waited'] == pytest.approx(0.1)
+  assert found['step_ms'] == 1000
+  result = {'waiting': {'tune': found}, 'rates': {}}
+  text = save_and_show('data_pipeline', result, tmp_path, monkeypatch)
+  assert '| `tune` | **10 %** | ' in text
+  with pytest.raises(ValueError, match='64 or more'):
+    data_pipeline.measure_waiting(config, tmp_path / 'run', 56)
+
+
+def test_the_sampler_shows_what_it_compared(tmp_path, monkeypatch):
+  config = load_config('quickstart').to_dict()
+  monkeypatch.setattr(sampler, 'build', lambda run: (config, None, None))
+  monkeypatch.setattr(sampler, 'make_painter', lambda *_, **how: len(how))
+  monkeypatch.setattr(
+    sampler, 'make_wasteful_painter', lambda *_, **how: len(how)
+  )
+  monkeypatch.setattr(sampler.jax, 'jit', lambda _: FakeProgram())
+  result = sampler.measure(b=1, steps=2, rounds=1)
+  assert result['text_length'] == 16 >= result['prompt_tokens']
+  text = save_and_show('sampler', result, tmp_path, monkeypatch)
+  assert '| one pass | ' in text and 'padded to 16' in text
+  assert '| text recomputed / computed once | ' in text
+
+
+class FakeProgram:
+  """Paints nothing, at once."""
+
+  def lower(self, params, batch):
+    return self
+
+  def compile(self):
+    return lambda params, batch: np.zeros(1)
+
+
+def test_levers_change_the_step(monkeypatch):
+  texts = []
+
+  def compile_(lowered):
+    texts.append(lowered.as_text())
+    return lambda state, batch: (state, {})
+
+  monkeypatch.setattr(jax.stages.Lowered, 'compile', compile_)
+  names = ("SwiGLU's gradient derived by JAX", 'without donation')
+  plain = {name: levers.PLAIN[name] for name in names}
+  monkeypatch.setattr(levers, 'PLAIN', plain)
+  monkeypatch.setattr(levers, 'REMAT', {})
+  steps = levers.build_steps(levers.make_config('smoke'))
+  assert list(steps) == [levers.OURS, 'float32 products', *names]
+  assert len(set(texts)) == len(steps)
+  assert ['tf.aliasing_output' in text for text in texts] == [1, 1, 1, 0]
+
+
+def test_products_side_by_side():
+  found = levers.measure_fused(16, 8, 16, rounds=1)
+  assert set(found) == {'q, k, v', 'gate, up'}
+  assert all(ratio['median'] > 0 for ratio in found.values())
 
 
 def test_reference_runs_are_the_configs_with_pictures(tmp_path):

@@ -135,6 +135,8 @@ def test_rematerialisation_computes_blocks_again():
     config = make_config(batch_size=4)
     config['model']['remat'] = remat
     kinds[remat] = flops.count_step_flops(config)
+    traced = lower_step(config).jaxpr.jaxpr
+    assert count_products(traced) == pytest.approx(kinds[remat].total, rel=2e-3)
   assert kinds['none'].again == 0 < kinds['dots'].again < kinds['full'].again
   assert kinds['full'].again < kinds['full'].forward
 

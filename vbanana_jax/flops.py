@@ -79,11 +79,13 @@ def count_step_flops(
   blocks = s['depth'] * (block + attention)
   text_blocks = s['text_depth'] * (text_block + text_attention)
   turns = s['depth'] * turn + s['text_depth'] * text_turn
+  # A text block ends in a sum, whose gradient needs no summand.
+  ungated = s['text_depth'] * l * t * hidden_width(t)
   both_ways = blocks + text_blocks + lent + bottleneck + clock + head
   again = {
     'none': 0,
-    'dots': s['depth'] * attention + s['text_depth'] * text_attention + turns,
-    'full': blocks + text_blocks + turns,
+    'dots': s['depth'] * attention + s['text_depth'] * text_attention,
+    'full': blocks + text_blocks + turns - ungated,
   }[config['model']['remat']]
   return StepFlops(
     forward=2.0 * (b * (both_ways + from_data) + place),

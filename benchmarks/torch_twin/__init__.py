@@ -1,8 +1,8 @@
 """Our network in PyTorch, as a PyTorch user would write it; our weights.
 
 It exists to be timed against. `network` knows torch alone; `weights` copies a
-parameter tree of ours into it; `training` is the loss, its gradient and the
-proof that both networks do the same.
+parameter tree of ours into it; `training` is the loss and its gradient,
+`equality` the proof that both networks do the same, `sampling` how it paints.
 """
 
 from benchmarks.torch_twin import network, weights

@@ -3,6 +3,7 @@
 import torch
 
 from benchmarks.torch_twin import network
+from vbanana_jax.diffusion import samplers
 
 
 class Painter:
@@ -52,7 +53,8 @@ class Painter:
       else:
         z = noise
         for step in range(steps):
-          z = z + (denoise(z, clock + step / steps) - z) / (steps - step)
+          time = max(step / steps, samplers.EARLIEST_TIME)
+          z = z + (denoise(z, clock + time) - z) / (steps - step)
     if self._device == 'cuda':
       torch.cuda.synchronize()
     return ((z + 1.0) / 2.0).clamp(0.0, 1.0)

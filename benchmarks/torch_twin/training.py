@@ -1,4 +1,4 @@
-"""The twin's training loss and its gradient, and that they are ours.
+"""The twin's training loss and its gradient.
 
 The loss is `step.make_example_losses` with the mean over the batch. Timed, the
 twin draws its own times and noise; compared, it is given ours.

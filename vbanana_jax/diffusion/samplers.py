@@ -16,6 +16,9 @@ from vbanana_jax.diffusion import paths
 Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
 # The same with the instruction and without it.
 PairDenoiser = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+# What a network is told where a path begins. Training's logit-normal hardly
+# draws an earlier time, and at 0 itself the network answers in one pass.
+EARLIEST_TIME = 0.04
 # The last step never divides by less than this.
 _SMALLEST_TIME_LEFT = 1e-4
 

@@ -157,6 +157,10 @@ def rotate(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _quarter_turn(x, operands):
+  return _turn(x, operands)
+
+
+def _turn(x, operands):
   e = x.shape[-1]
   even = np.arange(0, e, 2)
   matrix = np.zeros((e, e), np.float32)
@@ -168,11 +172,11 @@ def _quarter_turn(x, operands):
 
 
 def _turn_forward(x, operands):
-  return _quarter_turn(x, operands), None
+  return _turn(x, operands), None
 
 
 def _turn_backward(operands, saved, g):
-  return (-_quarter_turn(g, operands),)  # The other way round.
+  return (-_turn(g, operands),)  # The other way round.
 
 
 _quarter_turn.defvjp(_turn_forward, _turn_backward)

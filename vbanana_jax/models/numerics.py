@@ -70,7 +70,9 @@ def product(a, b, a_axes, b_axes, operands: str) -> jax.Array:
 
 
 def _dot_forward(x, kernel, operands):
-  return dot(x, kernel, operands), (x, kernel)
+  # Not `dot`, in which rematerialisation would see no product to keep.
+  y = product(x, kernel, (x.ndim - 1,), (0,), operands)
+  return y, (x, kernel)
 
 
 def _dot_backward(operands, saved, g):
