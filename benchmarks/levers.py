@@ -40,19 +40,22 @@ _STEPS_IN_A_ROW = 10
 _SHAPES = {'nano': (3072, 256, 704), 'smoke': (256, 32, 128)}
 _PRODUCTS = 20  # in a row: one is over too soon
 _scan, _build_optimizer, _jit = nn.scan, optim.build_optimizer, jax.jit
+_orthogonalize = muon.orthogonalize
 
 
 def _scan_rolled(*args: Any, **kwargs: Any) -> Any:
   return _scan(*args, **{**kwargs, 'unroll': 1})
 
 
-def _optimize_in_float32(config, total_steps, policy, devices):
+def _optimize_in_float32(config, total_steps, policy):
   wide = dataclasses.replace(policy, operands='float32')
-  return _build_optimizer(config, total_steps, wide, devices)
+  return _build_optimizer(config, total_steps, wide)
 
 
-def _optimize_at_once(config, total_steps, policy, devices):
-  return _build_optimizer(config, total_steps, policy, max(2, devices))
+def _orthogonalize_in_turn(x, iterations, operands):
+  return jax.lax.map(
+    lambda one: _orthogonalize(one[None], iterations, operands)[0], x
+  )
 
 
 def _jit_without_donation(*args: Any, **kwargs: Any) -> Any:
@@ -68,17 +71,14 @@ PLAIN: dict[str, tuple[Any, str, Any]] = {
   "attention's gradient derived by JAX": (
     attention, '_attend_by_head', _attend_derived,
   ),
-  "rotation's gradient derived by JAX": (
-    layers, '_quarter_turn', layers._quarter_turn.__wrapped__,
-  ),
   "SwiGLU's gradient derived by JAX": (
     layers, '_open', layers._open.__wrapped__,
   ),
   "Muon's products in float32": (
     optim, 'build_optimizer', _optimize_in_float32,
   ),
-  'Muon on all matrices at once': (
-    optim, 'build_optimizer', _optimize_at_once,
+  "Muon's matrices one after the other": (
+    muon, 'orthogonalize', _orthogonalize_in_turn,
   ),
   'blocks scanned': (nn, 'scan', _scan_rolled),
   'without donation': (jax, 'jit', _jit_without_donation),

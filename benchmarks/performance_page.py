@@ -53,8 +53,11 @@ def describe_source(result: dict[str, Any]) -> str:
   """How to repeat it, and where it was measured."""
   machine = result.get('machine') or result.get('versions') or {}
   cores = machine.get('usable_cores') or result.get('cores')
+  settings = [f'{k}={v}' for k, v in machine.get('settings', {}).items()]
   said = [
-    f'`{result["command"]}`' if 'command' in result else '',
+    f'`{" ".join([*settings, result["command"]])}`'
+    if 'command' in result
+    else '',
     machine.get('cpu') or machine.get('device') or result.get('device') or '',
     f'{cores} cores' if cores else '',
     *(f'{key} {machine[key]}' for key in ('jax', 'torch') if key in machine),

@@ -246,9 +246,7 @@ def make_passes(model, config: dict[str, Any]) -> Callable:
 def build_step(config: dict[str, Any], model, batch) -> Callable[[], Any]:
   """The whole step as `train` compiles it; its state goes on by itself."""
   mesh = sharding.build_mesh()
-  optimizer = optim.build_optimizer(
-    config['optim'], 1000, model.policy, mesh.size
-  )
+  optimizer = optim.build_optimizer(config['optim'], 1000, model.policy)
   state = workload.make_state(model, optimizer, config)
   state = jax.device_put(state, sharding.make_replicated(mesh))
   placed = sharding.put_batch(batch, mesh)

@@ -84,9 +84,7 @@ def run(sizes, preset, accumulate=1, **changes):
   """Metrics of every step, and the states before and after them."""
   config, mesh = make_config(preset, accumulate), build_mesh(*sizes)
   model = build_model(mesh, **changes)
-  optimizer = optim.build_optimizer(
-    config['optim'], 2 * STEPS, model.policy, mesh.size
-  )
+  optimizer = optim.build_optimizer(config['optim'], 2 * STEPS, model.policy)
   abstract = train.make_abstract_state(config, model, optimizer, mesh)
   places = jax.tree.map(lambda x: x.sharding, abstract)
   state = jax.jit(
@@ -178,9 +176,7 @@ def test_weights_that_are_split_paint_and_score_the_same():
   for sizes, preset in (((1, 1, 1), 'dp'), ((2, 2, 2), 'fsdp_tp')):
     mesh = build_mesh(*sizes)
     model, config = build_model(mesh), make_config(preset)
-    optimizer = optim.build_optimizer(
-      config['optim'], STEPS, model.policy, mesh.size
-    )
+    optimizer = optim.build_optimizer(config['optim'], STEPS, model.policy)
     abstract = train.make_abstract_state(config, model, optimizer, mesh)
     params = jax.jit(
       lambda model=model: make_params(model, size=SIZE, seed=0),

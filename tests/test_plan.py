@@ -55,8 +55,7 @@ def lower_step(config, iterations=None):
   if iterations is not None:
     config['optim']['muon_iterations'] = iterations
   model = weights.build_network(config)
-  # As of several devices: XLA counts a loop over matrices once.
-  optimizer = optim.build_optimizer(config['optim'], 10, model.policy, 2)
+  optimizer = optim.build_optimizer(config['optim'], 10, model.policy)
   size = config['image_size']
   state = jax.eval_shape(
     lambda: make_state(model, optimizer, size=size, seed=0)

@@ -35,9 +35,7 @@ def load_state(workdir):
   config = load_config(workdir)
   mesh = sharding.build_mesh(config['mesh'])
   model = weights.build_network(config, mesh)
-  optimizer = optim.build_optimizer(
-    config['optim'], STEPS, model.policy, mesh.size
-  )
+  optimizer = optim.build_optimizer(config['optim'], STEPS, model.policy)
   with checkpoint.Checkpoints(workdir) as checkpoints:
     return jax.device_get(
       checkpoints.restore(

@@ -42,9 +42,7 @@ SPLIT = {
 
 def build_optimizer(name='muon'):
   config = config_lib.load_config('quickstart').to_dict()['optim']
-  return optim.build_optimizer(
-    {**config, 'name': name}, 10, models.DotPolicy(), jax.device_count()
-  )
+  return optim.build_optimizer({**config, 'name': name}, 10, models.DotPolicy())
 
 
 @pytest.fixture(scope='module')

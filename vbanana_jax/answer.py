@@ -111,7 +111,8 @@ class Answerer:
 def count_rows(rows: int | None = None) -> int:
   """Pictures to paint at once: what is asked for, or what suits the device.
 
-  A CPU is as fast with one, and then no answer depends on what else is asked.
+  On a CPU painting is a small part of an answer, and with one at a time no
+  answer depends on what else is asked.
   """
   if rows is not None:
     return rows

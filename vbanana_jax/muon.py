@@ -19,23 +19,14 @@ _TINY = 1e-8
 
 
 def scale_by_muon(
-  iterations: int, operands: str, in_turn: bool
+  iterations: int, operands: str
 ) -> optax.GradientTransformation:
   """Orthogonalised Nesterov momentum of stacks of matrices `[s, i, o]`.
 
   Args:
     iterations: of Newton and Schulz.
     operands: what the factors of their products are rounded to.
-    in_turn: takes the matrices of a stack one after the other, which takes
-      less memory and suits a CPU; otherwise all at once.
   """
-
-  def make(x):
-    if not in_turn:
-      return orthogonalize(x, iterations, operands)
-    return jax.lax.map(
-      lambda one: orthogonalize(one[None], iterations, operands)[0], x
-    )
 
   def init(params):
     return contrib.MuonState(
@@ -53,7 +44,11 @@ def scale_by_muon(
     )
     now = optax.tree.bias_correction(updates, _MOMENTUM, count)
     updates = jax.tree.map(
-      lambda m, g: make(_MOMENTUM * m + (1 - _MOMENTUM) * g), ahead, now
+      lambda m, g: orthogonalize(
+        _MOMENTUM * m + (1 - _MOMENTUM) * g, iterations, operands
+      ),
+      ahead,
+      now,
     )
     return updates, contrib.MuonState(count, mu, state.ns_coeffs)
 
@@ -96,7 +91,6 @@ def muon(
   iterations: int,
   weight_decay: float,
   operands: str,
-  in_turn: bool,
 ) -> optax.GradientTransformation:
   """Muon for the weights that it owns; its state has the form of optax's.
 
@@ -106,13 +100,12 @@ def muon(
     others: what all other weights get.
     iterations: see `scale_by_muon`.
     weight_decay: of the owned weights.
-    operands: see `scale_by_muon`.
-    in_turn: likewise.
+    operands: likewise.
   """
   return optax.partition(
     {
       'muon': optax.chain(
-        scale_by_muon(iterations, operands, in_turn),
+        scale_by_muon(iterations, operands),
         optax.identity(),  # keeps the place of optax's scaling by shape
         optax.add_decayed_weights(weight_decay),
         optax.scale_by_learning_rate(learning_rate),

@@ -41,7 +41,6 @@ def build_optimizer(
   config: Mapping,
   total_steps: int,
   policy: DotPolicy,
-  devices: int,
 ) -> optax.GradientTransformation:
   """Gradient clipping, then the optimizer that the config names.
 
@@ -50,7 +49,6 @@ def build_optimizer(
       `adam_learning_rate`, `weight_decay`, `clip`, `warmup`, `decay`.
     total_steps: length of the run.
     policy: of the network's products.
-    devices: that the weights may be split over.
 
   Raises:
     UserError: for an unknown name.
@@ -63,13 +61,7 @@ def build_optimizer(
   schedule = build_schedule(config, total_steps)
   return optax.chain(
     optax.clip_by_global_norm(config['clip']),
-    OPTIMIZERS[name](
-      config,
-      schedule,
-      operands=policy.operands,
-      # Of several devices each has matrices of its own at the same time.
-      in_turn=devices == 1 and not policy.accelerator,
-    ),
+    OPTIMIZERS[name](config, schedule, operands=policy.operands),
   )
 
 
