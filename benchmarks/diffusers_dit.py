@@ -84,7 +84,7 @@ def measure(
   for name, call in calls.items():
     timing.say(f'first call of {name}')
     jax.block_until_ready(call())
-  times = timing.interleave(calls, rounds)
+  times = timing.interleave(calls, rounds, in_a_row=train_step.IN_A_ROW)
   counted = flops.count_step_flops(config)
   their_number = sum(p.numel() for p in theirs.parameters())
   return {

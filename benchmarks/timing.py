@@ -36,7 +36,11 @@ _DOT_FLAGS = ('avx512f', 'avx512_bf16', 'amx_bf16')
 
 
 def interleave(
-  functions: dict[str, Callable[[], Any]], rounds: int, *, warm_up: int = 1
+  functions: dict[str, Callable[[], Any]],
+  rounds: int,
+  *,
+  warm_up: int = 1,
+  in_a_row: int = 1,
 ) -> dict[str, Times]:
   """Seconds that each function takes, all of them once a round.
 
@@ -48,6 +52,9 @@ def interleave(
     functions: by name; each takes nothing.
     rounds: at least 1.
     warm_up: rounds before them that do not count.
+    in_a_row: calls that count in a turn, as a training's steps follow each
+      other; if more than 1, one goes before them that does not count, since
+      it finds the memory as the rivals left it.
 
   Returns:
     by name `wall` and `cpu`, lists of one number a round; `cpu` is of all
@@ -59,12 +66,15 @@ def interleave(
   for attempt in range(-warm_up, rounds):
     names = list(functions)
     for name in names[::-1] if attempt % 2 else names:
+      if in_a_row > 1:
+        jax.block_until_ready(functions[name]())
       wall, cpu = time.perf_counter(), time.process_time()
-      jax.block_until_ready(functions[name]())
+      for _ in range(in_a_row):
+        jax.block_until_ready(functions[name]())
       wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
       if attempt >= 0:
-        times[name]['wall'].append(wall)
-        times[name]['cpu'].append(cpu)
+        times[name]['wall'].append(wall / in_a_row)
+        times[name]['cpu'].append(cpu / in_a_row)
   return times
 
 

@@ -40,6 +40,7 @@ from vbanana_jax.step import make_example_losses
 
 # Some seconds a round on two cores.
 BATCH_SIZES = {256: 32, 384: 16, 768: 4}
+IN_A_ROW = 3  # calls that count in a turn
 # A short look at the ceiling in every round.
 _CEILING_FLOPS = 4e9
 OURS = 'ours'
@@ -110,7 +111,7 @@ def measure_width(
   if compiled and not find_compiler():
     left_out['torch compiled'] = 'no C++ compiler is here'
   timing.say(f'{rounds} rounds')
-  times = timing.interleave(calls, rounds)
+  times = timing.interleave(calls, rounds, in_a_row=IN_A_ROW)
 
   ceilings = ceiling.find_ceilings(products, times)
   counted = flops.count_step_flops(config)

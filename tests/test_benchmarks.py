@@ -3,6 +3,7 @@
 import json
 import runpy
 import sys
+import time
 
 import jax
 import pytest
@@ -49,6 +50,18 @@ def test_rivals_take_turns_and_go_backwards_every_other_round():
     'a': 3,
     'b': 3,
   }
+
+
+def test_several_calls_in_a_row_follow_one_that_does_not_count():
+  order = []
+
+  def call():
+    order.append('a')
+    if len(order) == 1:
+      time.sleep(0.2)
+
+  times = timing.interleave({'a': call}, 1, warm_up=0, in_a_row=3)
+  assert len(order) == 4 and times['a']['wall'][0] < 0.1
 
 
 def test_ratios_are_taken_within_a_round():
