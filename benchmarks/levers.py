@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import timing, train_step, workload
-from vbanana_jax import cli, keys, models, optim, weights
+from vbanana_jax import cli, keys, models, muon, optim, weights
 from vbanana_jax.config import load_config
 from vbanana_jax.models import attention, layers, numerics
 

@@ -67,6 +67,8 @@ def test_a_section_without_a_special_table_shows_its_ratios(
   tmp_path, monkeypatch
 ):
   monkeypatch.setattr(timing, 'RESULTS', tmp_path)
+  monkeypatch.delenv('XLA_FLAGS', raising=False)
+  monkeypatch.setenv('GLIBC_TUNABLES', 'a=1')
   assert performance_page.make_section('other') == performance_page.MISSING
   spread = {'median': 1.5, 'min': 1.25, 'max': 1.75}
   result = {'ratios': {'cached text': spread, 'deeper': {'steps': 50}}}
@@ -74,7 +76,7 @@ def test_a_section_without_a_special_table_shows_its_ratios(
   text = performance_page.make_section('other')
   assert '| cached text | 1.5 | 1.25 to 1.75 |' in text
   assert '| deeper: steps | 50 |  |' in text
-  assert '`python -m benchmarks.other`; ' in text
+  assert '`GLIBC_TUNABLES=a=1 python -m benchmarks.other`; ' in text
 
 
 def save_and_show(name, result, tmp_path, monkeypatch):
