@@ -1,5 +1,6 @@
 """Layers shared by the image transformer and the text stack."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -153,13 +154,36 @@ def rotate(
     operands: see `numerics.dot`.
   """
   cos, sin = tables
+  turned = _quarter_turn(x, operands)
+  return (x * cos[:, None] + turned * sin[:, None]).astype(x.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _quarter_turn(x, operands):
+  # With `numerics.dot` there would be a gradient of the constant matrix too.
+  return _turn(x, operands)
+
+
+def _turn(x, operands):
   e = x.shape[-1]
   even = np.arange(0, e, 2)
-  quarter_turn = np.zeros((e, e), np.float32)
-  quarter_turn[even + 1, even] = -1.0
-  quarter_turn[even, even + 1] = 1.0
-  turned = numerics.dot(x, quarter_turn, operands).astype(x.dtype)
-  return (x * cos[:, None] + turned * sin[:, None]).astype(x.dtype)
+  matrix = np.zeros((e, e), np.float32)
+  matrix[even + 1, even] = -1.0
+  matrix[even, even + 1] = 1.0
+  return numerics.product(x, matrix, (x.ndim - 1,), (0,), operands).astype(
+    x.dtype
+  )
+
+
+def _turn_forward(x, operands):
+  return _turn(x, operands), None
+
+
+def _turn_backward(operands, saved, g):
+  return (-_turn(g, operands),)  # The other way round.
+
+
+_quarter_turn.defvjp(_turn_forward, _turn_backward)
 
 
 def apply_blocks(
