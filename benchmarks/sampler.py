@@ -85,7 +85,7 @@ def make_wasteful_painter(model, *, steps: int, text: bool, guidance=1.0):
         return model.apply(
           {'params': params},
           z,
-          jnp.maximum(time, samplers.EARLIEST_TIME),
+          time,
           encode(same) if text else memory,
           source,
           has_source,

@@ -31,6 +31,20 @@ def noise():
 
 
 @pytest.mark.parametrize('method', ['euler', 'heun'])
+def test_a_network_is_not_asked_for_a_sample_at_time_0(method):
+  told = []
+
+  def denoise(z, time):
+    jax.debug.callback(lambda t: told.append(float(t[0])), time)
+    return z
+
+  x = samplers.sample(denoise, jnp.ones((1, 2, 2, 3)), steps=4, method=method)
+  jax.block_until_ready(x)
+  jax.effects_barrier()
+  assert min(told) == pytest.approx(0.04) and max(told) == 0.75
+
+
+@pytest.mark.parametrize('method', ['euler', 'heun'])
 def test_sampler_reaches_the_gaussian(noise, method):
   x = samplers.sample(gaussian_denoiser, noise, steps=64, method=method)
   assert abs(float(x.mean()) - MEAN) < 0.02

@@ -184,7 +184,6 @@ def make_painter(
   def paint(params, batch):
     source = to_network(batch['source'])
     has_source = batch['has_source']
-    earliest = samplers.EARLIEST_TIME if steps else 0.0
     b = source.shape[0]
     if 'memory' in batch:
       memory = _repeat_text(batch['memory'], b)
@@ -196,7 +195,7 @@ def make_painter(
         return model.apply(
           {'params': params},
           z,
-          jnp.maximum(time, earliest),
+          time,
           memory,
           source,
           has_source,

@@ -105,7 +105,8 @@ def guide(
 
 def _velocity(denoise, z, time):
   t = jnp.full(z.shape[0], time)
-  return paths.velocity(denoise(z, t), z, t, _SMALLEST_TIME_LEFT)
+  x = denoise(z, jnp.maximum(t, EARLIEST_TIME))
+  return paths.velocity(x, z, t, _SMALLEST_TIME_LEFT)
 
 
 def _euler(denoise, z, start, end):
