@@ -176,7 +176,7 @@ def run_tests(room: Room) -> dict[str, Any]:
     for name in files
     if name.removesuffix('.py').split('_')[1] in _DEVICE_TESTS
   ]
-  todo = [
+  waiting = [
     name for name in files if done.get(name, 'failed').startswith('failed')
   ]
   workers = max(1, (os.cpu_count() or 1) // 4)
@@ -188,7 +188,7 @@ def run_tests(room: Room) -> dict[str, Any]:
       device.submit(_run_file, room, name, _DEVICE_SETTINGS)
       if name in on_device
       else cpu.submit(_run_file, room, name, {}): name
-      for name in todo
+      for name in waiting
     }
     for future in concurrent.futures.as_completed(names):
       if (said := future.result()) is not None:

@@ -236,17 +236,15 @@ def _start(size: str, pages: str) -> subprocess.Popen:
 
 
 def serve(size: str) -> None:
-  """Seconds of many steps, for every line that comes."""
+  """Seconds of a step of many, for every line that comes."""
   step = build_step(make_config(size))
   jax.block_until_ready([step() for _ in range(3)])
   print('ready', flush=True)
   for _ in sys.stdin:
     times = timing.interleave(
-      {'steps': lambda: [step() for _ in range(_STEPS_IN_A_ROW)]},
-      1,
-      warm_up=0,
+      {'step': step}, 1, warm_up=0, in_a_row=_STEPS_IN_A_ROW
     )
-    print(times['steps']['wall'][0], flush=True)
+    print(times['step']['wall'][0], flush=True)
 
 
 def main() -> None:

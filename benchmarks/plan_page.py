@@ -7,6 +7,7 @@ import json
 import pathlib
 from typing import Any
 
+from benchmarks.performance_text import tabulate
 from vbanana_jax.models import SIZES
 from vbanana_jax.plan.text import to_size, to_time
 from vbanana_jax.plan.topologies import CHIPS, TOPOLOGIES
@@ -56,7 +57,7 @@ def make_compiled_table(cells: list[dict[str, Any]]) -> str:
     'exchanges', 'predicted step', 'largest term', 'examples/s at best',
     'by hand / in program',
   ]  # fmt: skip
-  lines = [head, ['---'] * len(head)]
+  lines = []
   sizes, presets = list(SIZES), list(PRESETS)
   for cell in sorted(
     cells,
@@ -84,21 +85,21 @@ def make_compiled_table(cells: list[dict[str, Any]]) -> str:
         f'{cell["flops_by_hand"] / chips / cell["flops_a_chip"]:.2f}',
       ]
     )
-  return to_markdown(lines)
+  return tabulate(head, lines)
 
 
 def make_weight_table(cells: list[dict[str, Any]], kind: str) -> str:
   """A line a size and preset, a column a slice of one kind of chip."""
   names = [f'{kind}-{count}' for count in COUNTS]
   found = {(c['topology'], c['size'], c['preset']): c for c in cells}
-  lines = [['size', 'preset', *names], ['---'] * (2 + len(names))]
+  lines = []
   for size in SIZES:
     for preset in PRESETS:
       entries = [
         describe_cell(found.get((name, size, preset))) for name in names
       ]
       lines.append([size, preset, *entries])
-  return to_markdown(lines)
+  return tabulate(['size', 'preset', *names], lines)
 
 
 def describe_cell(cell: dict[str, Any] | None) -> str:
@@ -108,11 +109,6 @@ def describe_cell(cell: dict[str, Any] | None) -> str:
   if 'refused' in cell:
     return '-'
   return f'{to_size(cell["weighed"])}; {cell["largest_batch_by_the_line"]:,}'
-
-
-def to_markdown(lines: list[list[str]]) -> str:
-  """Rows of cells as a Markdown table."""
-  return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
 def replace_tables(page: str, tables: str) -> str:

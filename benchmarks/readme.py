@@ -10,6 +10,8 @@ import json
 import pathlib
 from typing import Any
 
+from benchmarks.performance_text import tabulate
+
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
 RUNS = ('quickstart', 'cpu_hour')
@@ -49,7 +51,7 @@ def make_table(runs: dict[str, dict[str, Any]]) -> str:
     for name, run in runs.items()
   }
   head = ['', *(f'`{name}`' for name in runs), 'best constant']
-  lines = [head, ['---'] * len(head)]
+  lines = []
   for task, metric, text, form in HEADLINES:
     cells = [text]
     for table in rows.values():
@@ -62,7 +64,7 @@ def make_table(runs: dict[str, dict[str, Any]]) -> str:
     f'{run["seconds_train_eval"] / 60:.1f} min' for run in runs.values()
   ]
   lines.append(['training and evaluation', *minutes, ''])
-  return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+  return tabulate(head, lines)
 
 
 def replace_table(readme: str, table: str) -> str:

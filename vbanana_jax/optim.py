@@ -38,9 +38,7 @@ def build_schedule(config: Mapping, total_steps: int) -> optax.Schedule:
 
 
 def build_optimizer(
-  config: Mapping,
-  total_steps: int,
-  policy: DotPolicy,
+  config: Mapping, total_steps: int, policy: DotPolicy
 ) -> optax.GradientTransformation:
   """Gradient clipping, then the optimizer that the config names.
 
@@ -61,7 +59,7 @@ def build_optimizer(
   schedule = build_schedule(config, total_steps)
   return optax.chain(
     optax.clip_by_global_norm(config['clip']),
-    OPTIMIZERS[name](config, schedule, operands=policy.operands),
+    OPTIMIZERS[name](config, schedule, policy.operands),
   )
 
 
@@ -92,19 +90,19 @@ def _scaled(schedule: optax.Schedule, factor: float) -> Callable:
   return lambda step: factor * schedule(step)
 
 
-def _muon(config, schedule, **products):
+def _muon(config, schedule, operands):
   return muon.muon(
     _scaled(schedule, config['learning_rate']),
     owned=find_matrices,
-    others=_adamw(config, schedule, nesterov=True),
+    others=_adamw(config, schedule, operands, nesterov=True),
     iterations=config['muon_iterations'],
     weight_decay=config['weight_decay'],
-    **products,
+    operands=operands,
   )
 
 
-def _adamw(config, schedule, nesterov=False, **products):
-  del products  # it has none
+def _adamw(config, schedule, operands, nesterov=False):
+  del operands  # it has no products
   return optax.adamw(
     _scaled(schedule, config['adam_learning_rate']),
     b2=0.99,
