@@ -10,6 +10,7 @@ from benchmarks.performance_text import (
   join,
   tabulate,
   to_percent,
+  to_percent_range,
   to_range,
   to_spread,
   to_text,
@@ -118,16 +119,33 @@ def make_ceiling(result: dict[str, Any]) -> str:
 def make_eval_step(result: dict[str, Any]) -> str:
   """A line a task."""
   return tabulate(
-    ['task', 'painting, ms', 'the whole, ms', 'beyond painting', 'range'],
+    [
+      'task',
+      'painting, ms',
+      'the whole, ms',
+      'beyond painting',
+      'least to most',
+    ],
     [
       [
         name,
         to_text(cell['paint_ms']),
         to_text(cell['whole_ms']),
         f'**{to_percent(cell["share"])}**',
-        to_range(cell['share']),
+        to_percent_range(cell['share']),
       ]
       for name, cell in result['tasks'].items()
+    ],
+  )
+
+
+def make_profile(result: dict[str, Any]) -> str:
+  """A line a kind of operation."""
+  return tabulate(
+    ['kind', 'ms a step', 'share'],
+    [
+      [kind, to_text(ms), to_percent(result['ratios'][f'share of {kind}'])]
+      for kind, ms in result['kinds'].items()
     ],
   )
 

@@ -80,6 +80,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
   'diffusers_dit': networks.make_dit,
   'levers': networks.make_levers,
   'ceiling': networks.make_ceiling,
+  'profile_step': networks.make_profile,
   'eval_step': networks.make_eval_step,
   'sampler': networks.make_sampler,
   'predict_speed': networks.make_predict,

@@ -50,6 +50,13 @@ def to_percent(share: Any) -> str:
   return f'{100 * share:.2g} %' if abs(share) < 0.1 else f'{100 * share:.0f} %'
 
 
+def to_percent_range(share: Any) -> str:
+  """Least to most of a summary in per cent; nothing of a number."""
+  if not isinstance(share, dict):
+    return ''
+  return f'{to_percent(share["min"])} to {to_percent(share["max"])}'
+
+
 def tabulate(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
   """A Markdown table."""
   rows = [head, ['---'] * len(head), *lines]
