@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -136,7 +137,7 @@ def measure(
       parts.append(json.loads(run_command(words, cache)[2]))
   return {
     'ratios': {
-      'cold / warm': timing.summarize([cold / s for s in seconds['warm']]),
+      'cold / warm': timing.shorten(cold / statistics.median(seconds['warm'])),
       'warm / exported': timing.summarize(
         [a / b for a, b in zip(seconds['warm'], seconds['exported'])]
       ),

@@ -3,11 +3,11 @@
   python -m benchmarks.levers [--size nano] [--rounds 7] [--output JSON]
 
 Every variant is the whole step of the quickstart's tuning with one thing put
-back to the plain way; all take turns in one process. Large pages are asked for
-when a process starts, so that two processes take turns, each with many steps
-in a row, as a training has them. `fused` is of products alone, which the
-network does not put side by side: three and two that read the same rows,
-against one with their weights in one matrix.
+back to the plain way; all take turns in one process, with the pages that it was
+given. Large pages are asked for when a process starts, so that for them two
+processes take turns, each with many steps in a row. `fused` is of products
+alone, which the network does not put side by side: three and two that read the
+same rows, against one with their weights in one matrix.
 """
 
 import argparse
@@ -94,12 +94,14 @@ def measure(size: str = 'nano', *, rounds: int = 7) -> dict[str, Any]:
     rounds: turns that each variant has.
   """
   config = make_config(size)
-  times = timing.interleave(build_steps(config), rounds)
+  times = timing.interleave(
+    build_steps(config), rounds, in_a_row=train_step.IN_A_ROW
+  )
   names = [name for name in times if name != OURS]
   return {
     'ratios': {
       **{name: timing.compare(times, name, OURS) for name in names},
-      'pages of 4 KiB': measure_pages(size, max(2, rounds // 2)),
+      'pages of 4 KiB': measure_pages(size, rounds),
     },
     'cpu_time_ratios': {
       name: timing.compare(times, name, OURS, 'cpu') for name in names

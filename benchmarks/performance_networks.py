@@ -24,13 +24,16 @@ def make_train_step(result: dict[str, Any]) -> str:
   rivals, ceilings, left_out = [], [], []
   for width, found in result['widths'].items():
     shares = found['share_of_bfloat16_ceiling']
-    rivals.append([width, _OURS, '1', '', '1', _show_share(shares, _OURS)])
+    batch = str(found['batch_size'])
+    rivals.append(
+      [width, batch, _OURS, '1', '', '1', _show_share(shares, _OURS)]
+    )
     for label, ratio in found['ratios'].items():
       name = label.removesuffix(f' over {_OURS}')
       processor = found['cpu_time_ratios'].get(label, '')
       rivals.append(
         [
-          width, name, f'**{to_text(ratio)}**', to_range(ratio),
+          width, batch, name, f'**{to_text(ratio)}**', to_range(ratio),
           to_text(processor), _show_share(shares, name),
         ]
       )  # fmt: skip
@@ -45,8 +48,8 @@ def make_train_step(result: dict[str, Any]) -> str:
   return join(
     tabulate(
       [
-        'width', 'passes', 'time over ours', 'least to most',
-        'CPU time over ours', 'share of the bfloat16 ceiling',
+        'width', 'batch', 'passes', 'time over ours', 'least to most',
+        'CPU time over ours', 'share of our bfloat16 ceiling',
       ],
       rivals,
     ),

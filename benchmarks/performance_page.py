@@ -59,7 +59,7 @@ def describe_source(result: dict[str, Any]) -> str:
     if 'command' in result
     else '',
     machine.get('cpu') or machine.get('device') or result.get('device') or '',
-    f'{cores} cores' if cores else '',
+    f'{cores} core{"" if str(cores) == "1" else "s"}' if cores else '',
     *(f'{key} {machine[key]}' for key in ('jax', 'torch') if key in machine),
   ]
   if 'load_average' in machine:

@@ -95,11 +95,12 @@ def make_quickstart(
       line += [f'{seconds:.0f} s', f'{seconds / phase["seconds"]:.2f}']
     lines.append(line)
   head = [
-    'phase', 'steps', 'time', 'and compilation', 'waiting for data',
+    'phase', 'steps', 'time', 'compilation, beside it', 'waiting for data',
     'CPU time drawing scenes',
   ]  # fmt: skip
   head += ['time before', 'before over now'] if older else []
-  whole = f'Training and evaluation: {result["seconds_train_eval"]:.0f} s'
+  seconds = result['seconds_train_eval']
+  whole = f'Training and evaluation, without compilation: {seconds:.0f} s'
   if before and 'seconds_train_eval' in before:
     whole += f', before {before["seconds_train_eval"]:.0f} s'
   return join(tabulate(head, lines), f'{whole}.')

@@ -63,7 +63,7 @@ def make_table(runs: dict[str, dict[str, Any]]) -> str:
   minutes = [
     f'{run["seconds_train_eval"] / 60:.1f} min' for run in runs.values()
   ]
-  lines.append(['training and evaluation', *minutes, ''])
+  lines.append(['training and evaluation, without compilation', *minutes, ''])
   return tabulate(head, lines)
 
 

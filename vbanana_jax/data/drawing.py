@@ -7,7 +7,7 @@ from typing import Any
 from vbanana_jax.scenes import render, world
 
 _SCENES = 2 * render.MICRO_BATCH
-_PASSES = 2
+_PASSES = 5
 
 
 def measure_scene(level: str, size: int) -> float:
@@ -15,7 +15,7 @@ def measure_scene(level: str, size: int) -> float:
 
   XLA draws in threads that it uses for everything else too, so that a training
   cannot tell the time of its scenes apart. Call this where nothing else runs in
-  the process. The better of two passes counts, compilation does not.
+  the process. The best of a few passes counts, compilation does not.
 
   Args:
     level: a key of `world.LEVELS`.
