@@ -131,7 +131,7 @@ def measure_step(room: Room, width: int) -> dict[str, Any]:
 
 def _time_step(config, products) -> dict[str, float]:
   model = weights.build_network(config)
-  step = train_step.build_step(config, model, workload.make_batch(config))
+  step = train_step.Step(config, model, workload.make_batch(config))
   jax.block_until_ready(step())
   began = time.perf_counter()
   jax.block_until_ready(step())

@@ -67,7 +67,7 @@ def measure(
   number = models.count_parameters(params)
   theirs = build_dit(config, number)
   calls = {
-    OURS['train']: train_step.build_step(config, model, batch),
+    OURS['train']: train_step.Step(config, model, batch),
     OURS['sample']: build_sampling(model, params, batch, sampler_steps),
   }
   modes = [False, True] if compiled and train_step.find_compiler() else [False]

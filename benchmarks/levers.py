@@ -94,9 +94,9 @@ def measure(size: str = 'nano', *, rounds: int = 7) -> dict[str, Any]:
     rounds: turns that each variant has.
   """
   config = make_config(size)
-  times = timing.interleave(
-    build_steps(config), rounds, in_a_row=train_step.IN_A_ROW
-  )
+  steps = build_steps(config)
+  times = timing.interleave(steps, rounds, in_a_row=train_step.IN_A_ROW)
+  temporaries = {name: step.count_temporaries() for name, step in steps.items()}
   names = [name for name in times if name != OURS]
   return {
     'ratios': {
@@ -106,6 +106,11 @@ def measure(size: str = 'nano', *, rounds: int = 7) -> dict[str, Any]:
     'cpu_time_ratios': {
       name: timing.compare(times, name, OURS, 'cpu') for name in names
     },
+    'temporaries_ratios': {
+      name: timing.shorten(temporaries[name] / temporaries[OURS], 3)
+      for name in names
+    },
+    'temporaries_mb': timing.shorten(temporaries[OURS] / 1e6),
     'fused': measure_fused(*_SHAPES.get(size, _SHAPES['nano']), rounds=rounds),
     'times': timing.summarize_times(times),
     'model': config['model'],
@@ -120,7 +125,7 @@ def make_config(size: str) -> dict[str, Any]:
   return config
 
 
-def build_steps(config: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+def build_steps(config: dict[str, Any]) -> dict[str, train_step.Step]:
   """Our compiled step and all variants, by name."""
   model = weights.build_network(config)
   wide = model.clone(
@@ -201,10 +206,10 @@ def _pull_back(multiply, x, kernels, gradients) -> Callable[[], Any]:
   return lambda: [run(x, kernels, gradients) for _ in range(_PRODUCTS)]
 
 
-def build_step(config: dict[str, Any], model: Any = None) -> Callable[[], Any]:
+def build_step(config: dict[str, Any], model: Any = None) -> train_step.Step:
   """The compiled step on a batch of noise; its state goes on by itself."""
   model = model or weights.build_network(config)
-  return train_step.build_step(config, model, workload.make_batch(config))
+  return train_step.Step(config, model, workload.make_batch(config))
 
 
 def measure_pages(size: str, rounds: int) -> dict[str, float]:

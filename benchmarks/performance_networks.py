@@ -83,14 +83,17 @@ def make_dit(result: dict[str, Any]) -> str:
 
 
 def make_levers(result: dict[str, Any]) -> str:
-  """How many times as long a step takes without each of them."""
-  processor = result['cpu_time_ratios']
+  """How many times as much a step takes without each of them."""
+  processor, memory = (
+    result[f'{what}_ratios'] for what in ('cpu_time', 'temporaries')
+  )
   levers = [
     [
       name,
       f'**{to_text(ratio)}**',
       to_range(ratio),
       to_text(processor.get(name, '')),
+      to_text(memory.get(name, '')),
     ]
     for name, ratio in result['ratios'].items()
   ]
@@ -100,9 +103,10 @@ def make_levers(result: dict[str, Any]) -> str:
   ]
   return join(
     tabulate(
-      ['with this instead', 'the step takes, times', 'least to most', 'CPU'],
+      ['with this instead', 'time', 'least to most', 'CPU time', 'temporaries'],
       levers,
     ),
+    f'Temporaries are 1 for {to_text(result["temporaries_mb"])} MB.',
     'Products side by side, by themselves:',
     tabulate(['', 'apart over together', 'least to most'], fused),
   )

@@ -227,7 +227,7 @@ def build_rivals(
   placed = jax.device_put(params)
   return (
     lambda: ours(placed, on_jax),
-    build_step(config, model, batch),
+    Step(config, model, batch),
     same,
     twins,
   )
@@ -244,22 +244,26 @@ def make_passes(model, config: dict[str, Any]) -> Callable:
   return jax.value_and_grad(lose)
 
 
-def build_step(config: dict[str, Any], model, batch) -> Callable[[], Any]:
+class Step:
   """The whole step as `train` compiles it; its state goes on by itself."""
-  mesh = sharding.build_mesh()
-  optimizer = optim.build_optimizer(config['optim'], 1000, model.policy)
-  state = workload.make_state(model, optimizer, config)
-  state = jax.device_put(state, sharding.make_replicated(mesh))
-  placed = sharding.put_batch(batch, mesh)
-  step = train.jit_train_step(config, model, optimizer, mesh, state, 2)
-  run = step.lower(state, placed).compile()
 
-  def call():
-    nonlocal state
-    state, metrics = run(state, placed)
+  def __init__(self, config: dict[str, Any], model, batch):
+    mesh = sharding.build_mesh()
+    optimizer = optim.build_optimizer(config['optim'], 1000, model.policy)
+    state = workload.make_state(model, optimizer, config)
+    self._state = jax.device_put(state, sharding.make_replicated(mesh))
+    self._batch = sharding.put_batch(batch, mesh)
+    step = train.jit_train_step(config, model, optimizer, mesh, self._state, 2)
+    self._run = step.lower(self._state, self._batch).compile()
+
+  def __call__(self) -> Any:
+    """One more step; returns its metrics."""
+    self._state, metrics = self._run(self._state, self._batch)
     return metrics
 
-  return call
+  def count_temporaries(self) -> int:
+    """Bytes that the compiler sets aside for what lives within a step."""
+    return self._run.memory_analysis().temp_size_in_bytes
 
 
 def find_torch_device() -> str:

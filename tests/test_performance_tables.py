@@ -49,11 +49,13 @@ def test_levers_with_products_side_by_side():
     {
       'ratios': {'blocks scanned': SPREAD, 'pages of 4 KiB': SPREAD},
       'cpu_time_ratios': {'blocks scanned': SPREAD},
+      'temporaries_ratios': {'blocks scanned': 0.5},
+      'temporaries_mb': 500.0,
       'fused': {'q, k, v': SPREAD},
     }
   )
-  assert '| blocks scanned | **1.5** | 1.25 to 1.75 | 1.5 |' in text
-  assert '| pages of 4 KiB | **1.5** | 1.25 to 1.75 |  |' in text
+  assert '| blocks scanned | **1.5** | 1.25 to 1.75 | 1.5 | 0.5 |' in text
+  assert '| pages of 4 KiB | **1.5** | 1.25 to 1.75 |  |  |' in text
   assert '| q, k, v | **1.5** | 1.25 to 1.75 |' in text
 
 
