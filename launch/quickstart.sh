@@ -53,7 +53,7 @@ trap 'code=$?; exit $((code ? code : 130))' INT
 
 setup_env
 # Large arrays in pages of 2 MiB, where the system gives those to who asks: with
-# 4 KiB a CPU spends a fifth of a step on them (docs/performance.md).
+# 4 KiB a CPU spends a quarter of a step on them (docs/performance.md).
 export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.hugetlb=1}"
 vbanana train --config "quickstart:pretrain$smoke" --workdir "$W/pretrain"
 vbanana train --config "quickstart:tune$smoke" --workdir "$W/tune" \
