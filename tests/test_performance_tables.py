@@ -20,10 +20,13 @@ def test_rivals_by_width_with_their_ceilings():
       'jax bfloat16': {**SPREAD, 'shape': '8x8x8'},
     },
     'left_out': {'torch compiled': 'no compiler'},
+    'batch_size': 8,
   }
   text = networks.make_train_step({'widths': {'256': found}})
-  assert '| 256 | torch eager | **1.5** | 1.25 to 1.75 | 1.5 | 25 % |' in text
-  assert '| 256 | ours, whole step | **2** |  |  |  |' in text
+  assert (
+    '| 256 | 8 | torch eager | **1.5** | 1.25 to 1.75 | 1.5 | 25 % |' in text
+  )
+  assert '| 256 | 8 | ours, whole step | **2** |  |  |  |' in text
   assert '| 256 | jax bfloat16 | 1.5 (1.25 to 1.75) | 8x8x8 |' in text
   assert 'Left out: 256, torch compiled: no compiler.' in text
 
