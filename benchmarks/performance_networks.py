@@ -10,7 +10,6 @@ from benchmarks.performance_text import (
   join,
   tabulate,
   to_percent,
-  to_percent_range,
   to_range,
   to_spread,
   to_text,
@@ -84,9 +83,8 @@ def make_dit(result: dict[str, Any]) -> str:
 
 def make_levers(result: dict[str, Any]) -> str:
   """How many times as much a step takes without each of them."""
-  processor, memory = (
-    result[f'{what}_ratios'] for what in ('cpu_time', 'temporaries')
-  )
+  processor = result['cpu_time_ratios']
+  memory = result['temporaries_ratios']
   levers = [
     [
       name,
@@ -139,7 +137,7 @@ def make_eval_step(result: dict[str, Any]) -> str:
         to_text(cell['paint_ms']),
         to_text(cell['whole_ms']),
         f'**{to_percent(cell["share"])}**',
-        to_percent_range(cell['share']),
+        to_range(cell['share'], to_percent),
       ]
       for name, cell in result['tasks'].items()
     ],

@@ -1,6 +1,6 @@
 """Numbers, summaries and tables as text, for the page and the terminal."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 
@@ -31,11 +31,11 @@ def to_text(value: Any) -> str:
   return f'{value:,.0f}' if abs(value) >= 1000 else f'{value:.3g}'
 
 
-def to_range(value: Any) -> str:
+def to_range(value: Any, show: Callable[[Any], str] = to_text) -> str:
   """Least to most of a summary; nothing of a number."""
   if not isinstance(value, dict):
     return ''
-  return f'{to_text(value["min"])} to {to_text(value["max"])}'
+  return f'{show(value["min"])} to {show(value["max"])}'
 
 
 def to_spread(value: Any) -> str:
@@ -48,13 +48,6 @@ def to_percent(share: Any) -> str:
   """As in 2.5 %; of a summary its median."""
   share = share['median'] if isinstance(share, dict) else share
   return f'{100 * share:.2g} %' if abs(share) < 0.1 else f'{100 * share:.0f} %'
-
-
-def to_percent_range(share: Any) -> str:
-  """Least to most of a summary in per cent; nothing of a number."""
-  if not isinstance(share, dict):
-    return ''
-  return f'{to_percent(share["min"])} to {to_percent(share["max"])}'
 
 
 def tabulate(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
