@@ -8,6 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks import plan_page
 from vbanana_jax import cli, flops, models, optim, weights
@@ -35,13 +36,15 @@ needs_libtpu = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def own_settings():
-  names = ('jax_platforms', 'jax_enable_compilation_cache')
+  names = (
+    'jax_platforms', 'jax_enable_compilation_cache',
+    'jax_compilation_cache_dir', 'jax_persistent_cache_min_compile_time_secs',
+  )  # fmt: skip
   before = {name: getattr(jax.config, name) for name in names}
-  # What is compiled for described devices cannot be read back from a cache.
-  jax.config.update('jax_enable_compilation_cache', False)
   yield
   for name, value in before.items():
     jax.config.update(name, value)
+  compilation_cache.reset_cache()
 
 
 def make_config(size='nano', **changes):
@@ -391,6 +394,24 @@ def test_without_libtpu_one_line_says_so(monkeypatch, capsys):
   assert cli.main(words) == UserError.exit_code == 2
   error = capsys.readouterr().err
   assert error.count('\n') == 1 and "'.[plan]'" in error
+
+
+@needs_libtpu
+def test_a_cache_in_use_keeps_nothing_for_chips_that_are_not_there(tmp_path):
+  jax.config.update('jax_compilation_cache_dir', str(tmp_path))
+  jax.config.update('jax_enable_compilation_cache', True)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+  compilation_cache.reset_cache()
+  jax.jit(lambda x: x + 3).lower(1.0).compile()
+  kept = set(tmp_path.iterdir())
+  assert kept
+  device = topologies.load_devices(topologies.find_topology('v5e-4'))[0]
+  x = jax.ShapeDtypeStruct(
+    (8, 128), 'float32', sharding=jax.sharding.SingleDeviceSharding(device)
+  )
+  for _ in range(2):  # the second would read, and warn
+    programs.compile_program(jax.jit(lambda x: x + 3).lower(x))
+  assert set(tmp_path.iterdir()) == kept
 
 
 @needs_libtpu

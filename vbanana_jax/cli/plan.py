@@ -46,10 +46,7 @@ def run_plan(args, overrides: list[str]) -> int:
   topology = topologies.find_topology(args.topology)
   config = load_config(args.config)
   apply_overrides(config, overrides)
-  # Only the host computes here, and programs for chips that are not there
-  # cannot be read back from the cache.
-  jax.config.update('jax_platforms', 'cpu')
-  jax.config.update('jax_enable_compilation_cache', False)
+  jax.config.update('jax_platforms', 'cpu')  # only the host computes here
   plan = planner.make_plan(
     config.to_dict(),
     topology,

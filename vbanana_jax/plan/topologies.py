@@ -129,7 +129,9 @@ def load_devices(topology: Topology) -> list[Any]:
   """Devices of a slice that is described and not there.
 
   One can compile for them, and nothing else. Call it before anything else has
-  made jax load libtpu, since libtpu reads its settings once.
+  made jax load libtpu, since libtpu reads its settings once. From then on this
+  process does without the persistent cache of compiled programs: those for
+  chips that are not there are written to it and cannot be read back.
 
   Raises:
     UserError: libtpu is not installed.
@@ -148,8 +150,12 @@ def load_devices(topology: Topology) -> list[Any]:
     TPU_MIN_LOG_LEVEL='3',
     ALLOW_MULTIPLE_LIBTPU_LOAD='1',
   )
+  import jax
   from jax.experimental import topologies
+  from jax.experimental.compilation_cache import compilation_cache
 
+  jax.config.update('jax_enable_compilation_cache', False)
+  compilation_cache.reset_cache()  # it may be in use, which the setting leaves
   described = topologies.get_topology_desc(
     platform='tpu', topology_name=f'{topology.kind}:{topology.layout}'
   )
