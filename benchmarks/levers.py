@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import timing, train_step, workload
-from vbanana_jax import cli, keys, models, muon, optim, weights
+from vbanana_jax import cli, keys, models, optim, weights
 from vbanana_jax.config import load_config
 from vbanana_jax.models import attention, layers, numerics
 
@@ -40,22 +40,20 @@ _STEPS_IN_A_ROW = 10
 _SHAPES = {'nano': (3072, 256, 704), 'smoke': (256, 32, 128)}
 _PRODUCTS = 20  # in a row: one is over too soon
 _scan, _build_optimizer, _jit = nn.scan, optim.build_optimizer, jax.jit
-_orthogonalize = muon.orthogonalize
 
 
 def _scan_rolled(*args: Any, **kwargs: Any) -> Any:
   return _scan(*args, **{**kwargs, 'unroll': 1})
 
 
-def _optimize_in_float32(config, total_steps, policy):
+def _optimize_in_float32(config, total_steps, policy, mesh):
   wide = dataclasses.replace(policy, operands='float32')
-  return _build_optimizer(config, total_steps, wide)
+  return _build_optimizer(config, total_steps, wide, mesh)
 
 
-def _orthogonalize_in_turn(x, iterations, operands):
-  return jax.lax.map(
-    lambda one: _orthogonalize(one[None], iterations, operands)[0], x
-  )
+def _optimize_together(config, total_steps, policy, mesh):
+  del mesh
+  return _build_optimizer(config, total_steps, policy)
 
 
 def _jit_without_donation(*args: Any, **kwargs: Any) -> Any:
@@ -77,8 +75,8 @@ PLAIN: dict[str, tuple[Any, str, Any]] = {
   "Muon's products in float32": (
     optim, 'build_optimizer', _optimize_in_float32,
   ),
-  "Muon's matrices one after the other": (
-    muon, 'orthogonalize', _orthogonalize_in_turn,
+  "Muon's matrices of a kind together": (
+    optim, 'build_optimizer', _optimize_together,
   ),
   'blocks scanned': (nn, 'scan', _scan_rolled),
   'without donation': (jax, 'jit', _jit_without_donation),

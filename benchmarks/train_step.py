@@ -249,7 +249,7 @@ class Step:
 
   def __init__(self, config: dict[str, Any], model, batch):
     mesh = sharding.build_mesh()
-    optimizer = optim.build_optimizer(config['optim'], 1000, model.policy)
+    optimizer = optim.build_optimizer(config['optim'], 1000, model.policy, mesh)
     state = workload.make_state(model, optimizer, config)
     self._state = jax.device_put(state, sharding.make_replicated(mesh))
     self._batch = sharding.put_batch(batch, mesh)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from optax import contrib
 
-from vbanana_jax import models, optim, state
+from vbanana_jax import models, muon, optim, sharding, state
 from vbanana_jax.errors import UserError
 
 CONFIG = {
@@ -108,6 +108,30 @@ def test_muon_is_that_of_optax(params, operands, tolerance):
   for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
     scale = float(jnp.abs(b).max())
     np.testing.assert_allclose(a, b, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize('shape', [(3, 8, 24), (3, 24, 8)])
+def test_muon_takes_matrices_in_turn_to_the_same_end(shape):
+  x = jnp.array(np.random.default_rng(0).normal(size=shape), jnp.float32)
+  step = jax.jit(muon.orthogonalize, static_argnums=(1, 2, 3))
+  np.testing.assert_allclose(
+    step(x, 5, 'float32', True), step(x, 5, 'float32', False), atol=1e-5
+  )
+
+
+def test_only_a_cpu_that_has_all_takes_matrices_in_turn(params):
+  weights = jax.tree.map(lambda x: jnp.ones(x.shape), params)
+
+  def has_loop(policy, devices):
+    mesh = sharding.build_mesh(devices=jax.devices()[:devices])
+    optimizer = optim.build_optimizer(CONFIG, 10, policy, mesh)
+    step = jax.jit(optimizer.update)
+    state = jax.eval_shape(optimizer.init, weights)
+    return 'while' in step.lower(weights, state, weights).as_text()
+
+  assert has_loop(models.DotPolicy(), 1)
+  assert not has_loop(models.DotPolicy(), 2)
+  assert not has_loop(models.DotPolicy(accelerator=True), 1)
 
 
 def test_schedule_warms_up_holds_and_ends_at_zero():

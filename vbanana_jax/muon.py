@@ -19,13 +19,15 @@ _TINY = 1e-8
 
 
 def scale_by_muon(
-  iterations: int, operands: str
+  iterations: int, operands: str, in_turn: bool
 ) -> optax.GradientTransformation:
   """Orthogonalised Nesterov momentum of stacks of matrices `[s, i, o]`.
 
   Args:
     iterations: of Newton and Schulz.
     operands: what the factors of their products are rounded to.
+    in_turn: whether the matrices of a stack are taken one after the other, in
+      the memory of one, or all together.
   """
 
   def init(params):
@@ -45,7 +47,7 @@ def scale_by_muon(
     now = optax.tree.bias_correction(updates, _MOMENTUM, count)
     updates = jax.tree.map(
       lambda m, g: orthogonalize(
-        _MOMENTUM * m + (1 - _MOMENTUM) * g, iterations, operands
+        _MOMENTUM * m + (1 - _MOMENTUM) * g, iterations, operands, in_turn
       ),
       ahead,
       now,
@@ -55,11 +57,18 @@ def scale_by_muon(
   return optax.GradientTransformation(init, update)
 
 
-def orthogonalize(x: jax.Array, iterations: int, operands: str) -> jax.Array:
+def orthogonalize(
+  x: jax.Array, iterations: int, operands: str, in_turn: bool = False
+) -> jax.Array:
   """Matrices `[s, i, o]` with singular values near one, times their shape.
 
   A matrix with more columns than rows is scaled by the root of their ratio.
+  The arguments are those of `scale_by_muon`.
   """
+  if in_turn:
+    return jax.lax.map(
+      lambda one: orthogonalize(one[None], iterations, operands)[0], x
+    )
   _, i, o = x.shape
   if i > o:
     x = x.swapaxes(1, 2)
@@ -91,6 +100,7 @@ def muon(
   iterations: int,
   weight_decay: float,
   operands: str,
+  in_turn: bool,
 ) -> optax.GradientTransformation:
   """Muon for the weights that it owns; its state has the form of optax's.
 
@@ -101,11 +111,12 @@ def muon(
     iterations: see `scale_by_muon`.
     weight_decay: of the owned weights.
     operands: likewise.
+    in_turn: likewise.
   """
   return optax.partition(
     {
       'muon': optax.chain(
-        scale_by_muon(iterations, operands),
+        scale_by_muon(iterations, operands, in_turn),
         optax.identity(),  # keeps the place of optax's scaling by shape
         optax.add_decayed_weights(weight_decay),
         optax.scale_by_learning_rate(learning_rate),

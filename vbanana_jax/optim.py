@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from vbanana_jax import muon
 from vbanana_jax.errors import UserError
@@ -38,7 +39,10 @@ def build_schedule(config: Mapping, total_steps: int) -> optax.Schedule:
 
 
 def build_optimizer(
-  config: Mapping, total_steps: int, policy: DotPolicy
+  config: Mapping,
+  total_steps: int,
+  policy: DotPolicy,
+  mesh: Mesh | None = None,
 ) -> optax.GradientTransformation:
   """Gradient clipping, then the optimizer that the config names.
 
@@ -47,6 +51,8 @@ def build_optimizer(
       `adam_learning_rate`, `weight_decay`, `clip`, `warmup`, `decay`.
     total_steps: length of the run.
     policy: of the network's products.
+    mesh: of the devices, if known: Muon takes matrices in turn where a single
+      CPU has all of them, and those of a kind together elsewhere.
 
   Raises:
     UserError: for an unknown name.
@@ -57,9 +63,10 @@ def build_optimizer(
       f'config.optim.name is {name!r}: choose of {sorted(OPTIMIZERS)}'
     )
   schedule = build_schedule(config, total_steps)
+  alone = mesh is not None and mesh.size == 1 and not policy.accelerator
   return optax.chain(
     optax.clip_by_global_norm(config['clip']),
-    OPTIMIZERS[name](config, schedule, policy.operands),
+    OPTIMIZERS[name](config, schedule, policy.operands, in_turn=alone),
   )
 
 
@@ -90,19 +97,20 @@ def _scaled(schedule: optax.Schedule, factor: float) -> Callable:
   return lambda step: factor * schedule(step)
 
 
-def _muon(config, schedule, operands):
+def _muon(config, schedule, operands, in_turn):
   return muon.muon(
     _scaled(schedule, config['learning_rate']),
     owned=find_matrices,
-    others=_adamw(config, schedule, operands, nesterov=True),
+    others=_adamw(config, schedule, operands, in_turn, nesterov=True),
     iterations=config['muon_iterations'],
     weight_decay=config['weight_decay'],
     operands=operands,
+    in_turn=in_turn,
   )
 
 
-def _adamw(config, schedule, operands, nesterov=False):
-  del operands  # it has no products
+def _adamw(config, schedule, operands, in_turn, nesterov=False):
+  del operands, in_turn  # it has no products
   return optax.adamw(
     _scaled(schedule, config['adam_learning_rate']),
     b2=0.99,

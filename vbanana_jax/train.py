@@ -63,7 +63,7 @@ def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
   )
   keep_every = find_keep_every(config, total, save_every)
   model = weights.build_network(config, mesh)
-  optimizer = optim.build_optimizer(config['optim'], total, model.policy)
+  optimizer = optim.build_optimizer(config['optim'], total, model.policy, mesh)
   processes.say('building mixture')
   mixture = build.build_mixture(
     config, workdir, process_index=jax.process_index()

@@ -77,7 +77,7 @@ class Programs:
       config['length'], batch_size=config['batch_size']
     )
     self._optimizer = optim.build_optimizer(
-      config['optim'], total, self.model.policy
+      config['optim'], total, self.model.policy, self.mesh
     )
     self.state: TrainState = make_abstract_state(
       config, self.model, self._optimizer, self.mesh
