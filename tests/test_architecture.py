@@ -23,7 +23,6 @@ ROWS = (
     'config',
     'durations',
     'keys',
-    'muon',
     'processes',
     'resizing',
     'types',
@@ -36,8 +35,8 @@ ROWS = (
     'models',
     'tokenizer',
   ),
-  ('optim', 'tasks'),
-  ('data',),
+  ('muon', 'tasks'),
+  ('optim', 'data'),
   (
     'sharding',
     'flops',
