@@ -5,8 +5,9 @@
 Writes benchmarks/results/plan.json after every cell and the tables of
 docs/plan.md at the end. What is there already is kept, so that several
 sittings fill it. On an idle core a cell takes 10 to 30 s to be weighed; some
-are compiled to the end too, which takes one to two minutes each and is left
-out with --no-compile. Needs the [plan] extra.
+are compiled to the end too, which takes one to two minutes each for 16 chips
+and ten and more for 256, and is left out with --no-compile. Needs the [plan]
+extra.
 """
 
 import argparse
