@@ -20,22 +20,22 @@ def flood_plainly(levels, background, tau, offsets):
   h, w = levels.shape[:2]
   levels = levels.astype(np.int64)
   label = np.full((h, w), h * w)
-  todo = np.square(levels - background).sum(-1) >= tau**2
+  open_pixels = np.square(levels - background).sum(-1) >= tau**2
   for start in range(h * w):
-    if not todo[divmod(start, w)]:
+    if not open_pixels[divmod(start, w)]:
       continue
     seed = levels[divmod(start, w)]
-    todo[divmod(start, w)] = False
+    open_pixels[divmod(start, w)] = False
     stack = [divmod(start, w)]
     while stack:
       row, column = stack.pop()
       label[row, column] = start
       for down, right in offsets:
         y, x = row + down, column + right
-        if not (0 <= y < h and 0 <= x < w and todo[y, x]):
+        if not (0 <= y < h and 0 <= x < w and open_pixels[y, x]):
           continue
         if np.square(levels[y, x] - seed).sum() <= tau**2:
-          todo[y, x] = False
+          open_pixels[y, x] = False
           stack.append((y, x))
   return label
 
