@@ -44,7 +44,7 @@ def own_settings():
   yield
   for name, value in before.items():
     jax.config.update(name, value)
-  compilation_cache.reset_cache()
+  compilation_cache.reset_cache()  # so that the settings are read again
 
 
 def make_config(size='nano', **changes):

@@ -62,7 +62,7 @@ def scale_by_muon(
 
 
 def orthogonalize(
-  x: jax.Array, iterations: int, operands: str, in_turn: bool = False
+  x: jax.Array, iterations: int, operands: str, in_turn: bool
 ) -> jax.Array:
   """Matrices `[s, i, o]` with singular values near one, times their shape.
 

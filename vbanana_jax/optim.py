@@ -66,7 +66,7 @@ def build_optimizer(
   alone = mesh is not None and mesh.size == 1 and not policy.accelerator
   return optax.chain(
     optax.clip_by_global_norm(config['clip']),
-    OPTIMIZERS[name](config, schedule, policy.operands, in_turn=alone),
+    OPTIMIZERS[name](config, schedule, operands=policy.operands, in_turn=alone),
   )
 
 
@@ -97,20 +97,19 @@ def _scaled(schedule: optax.Schedule, factor: float) -> Callable:
   return lambda step: factor * schedule(step)
 
 
-def _muon(config, schedule, operands, in_turn):
+def _muon(config, schedule, **products):
   return muon.muon(
     _scaled(schedule, config['learning_rate']),
     owned=find_matrices,
-    others=_adamw(config, schedule, operands, in_turn, nesterov=True),
+    others=_adamw(config, schedule, nesterov=True),
     iterations=config['muon_iterations'],
     weight_decay=config['weight_decay'],
-    operands=operands,
-    in_turn=in_turn,
+    **products,
   )
 
 
-def _adamw(config, schedule, operands, in_turn, nesterov=False):
-  del operands, in_turn  # it has no products
+def _adamw(config, schedule, nesterov=False, **products):
+  del products  # it has none
   return optax.adamw(
     _scaled(schedule, config['adam_learning_rate']),
     b2=0.99,
