@@ -1,12 +1,15 @@
 """The doctor finds what makes scores wrong, and nothing in a sound folder."""
 
+import weakref
+
 import numpy as np
 import painted
 import pytest
 from byte_files import make_png, write
 
 from vbanana_jax import cli, doctor
-from vbanana_jax.data import protocols
+from vbanana_jax.data import protocols, readers
+from vbanana_jax.doctor import tallies
 
 
 @pytest.mark.parametrize('task', painted.PROTOCOLS)
@@ -54,3 +57,34 @@ def test_the_command_lists_faults_and_fails(tmp_path, capsys):
   assert 'no such folder' in capsys.readouterr().out
   assert cli.main(['doctor', 'imagenet', str(tmp_path)]) == 2
   assert 'choose of' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('task', painted.PROTOCOLS)
+def test_one_truth_at_a_time_is_held(task, tmp_path, monkeypatch):
+  protocol = painted.write_benchmark(task, tmp_path)
+  reader = readers.READERS[protocol.reader]
+  load, seen = reader.load_truth, []
+
+  def watched(self, item):
+    assert not any(kept() is not None for kept in seen)
+    truth = load(self, item)
+    seen.extend(weakref.ref(array) for array in truth.values())
+    return truth
+
+  monkeypatch.setattr(reader, 'load_truth', watched)
+  doctor.examine(protocol, tmp_path, sample=32)
+  assert len(seen) >= 2
+
+
+def test_depth_is_described_in_any_amount(tmp_path):
+  tally = tallies.TALLIES['depth']()
+  rng = np.random.default_rng(0)
+  depths = [rng.lognormal(1.0, 1.0, (400, 500)).astype(np.float32)] * 5
+  for depth_m in depths:
+    tally.add({'depth_m': np.where(depth_m > 1, depth_m, 0)})
+  all_m = np.concatenate([d[d > 1] for d in depths])
+  low, median, high = np.percentile(all_m, (1, 50, 99))
+  texts = [f.text for f in tally.judge(protocols.load_protocol('nyuv2_depth'))]
+  assert f'median {median:.2f}' in texts[2]
+  assert texts[2].endswith(f'within {low:.2f} to {high:.1f} m')
+  assert texts[1].startswith(f'{(all_m > 10).mean():.1%} of them lie beyond')

@@ -62,7 +62,7 @@ def paint_protocol(
     canvas, rgb = painted
     files.write_atomic(out / canvas.label, files.to_png(pictures.to_u8(rgb)))
 
-  bar = tqdm.tqdm(total=len(wanted), desc=protocol.title, unit='picture')
+  bar = tqdm.tqdm(total=len(wanted), desc=protocol.label, unit='picture')
   with bar:
     for seed, asked in by_seed.items():
       missing = [each for each in asked if not (out / each.file).exists()]

@@ -26,6 +26,7 @@ def add_verb(verbs) -> None:
     default=32,
     help='examples to open, spread over the split',
   )
+  flags.add_split(verb)
   verb.set_defaults(run=run_doctor)
 
 
@@ -33,7 +34,7 @@ def run_doctor(args, rest) -> int:
   from vbanana_jax import doctor
 
   is_faulty = False
-  for protocol in doctor.find_protocols(args.dataset):
+  for protocol in doctor.find_protocols(args.dataset, args.split):
     findings = doctor.examine(protocol, args.path, sample=args.sample)
     print(doctor.make_text(protocol, findings))
     is_faulty |= any(finding.is_fault for finding in findings)

@@ -50,9 +50,11 @@ def run_evaluate(args, rest) -> int:
   given = [name for name in benchmark if getattr(args, name) is not None]
   if given and args.level:
     raise UserError('--level is of the exam, and --predictions are not on it')
-  if args.workdir and (args.partial or args.against or args.passes):
+  own = (args.partial, args.against, args.passes, args.split)
+  if args.workdir and any(own):
     raise UserError(
-      '--partial, --against and --passes are of --predictions, not of --workdir'
+      '--partial, --against, --passes and --split are of --predictions, not '
+      'of --workdir'
     )
   if args.workdir and not given:
     distributed.start(args, saves=False)
@@ -76,7 +78,7 @@ def _grade(args) -> int:
   from vbanana_jax.data import protocols
   from vbanana_jax.grading import scores
 
-  protocol = protocols.load_protocol(args.protocol)
+  protocol = protocols.load_protocol(args.protocol, args.split)
   other = args.against and scores.load_scores(args.against)
   grade = grading.grade(
     protocol,
@@ -87,7 +89,7 @@ def _grade(args) -> int:
   )
   passes = grade.results['passes']
   suffix = f'_{passes}_passes' if passes > 1 else ''
-  path = args.predictions / f'{scores.PREFIX}{protocol.title}{suffix}.json'
+  path = args.predictions / f'{scores.PREFIX}{protocol.label}{suffix}.json'
   comparison = other and grading.compare(grade, *other)
   scores.save_scores(grade, path)
   print(scores.make_table(grade.results))

@@ -21,7 +21,7 @@ def at_least(least: int):
 
 
 def add_protocol(verb: argparse.ArgumentParser, *, required=True) -> None:
-  """Adds --protocol, --data and --passes."""
+  """Adds --protocol, --data, --split and --passes."""
   verb.add_argument(
     '--protocol',
     required=required,
@@ -34,10 +34,20 @@ def add_protocol(verb: argparse.ArgumentParser, *, required=True) -> None:
     type=pathlib.Path,
     help='the folder of the benchmark, as docs/benchmarks.md draws it',
   )
+  add_split(verb)
   verb.add_argument(
     '--passes',
     type=at_least(1),
     help='pictures a question, with legends dealt anew, put to the vote',
+  )
+
+
+def add_split(verb: argparse.ArgumentParser) -> None:
+  """Adds --split."""
+  verb.add_argument(
+    '--split',
+    help="of the benchmark; the protocol's own if not given, and results of "
+    'another one are marked',
   )
 
 

@@ -56,8 +56,8 @@ def run_predict(args, rest) -> int:
   from vbanana_jax.wish import ask
 
   ask(wish, 'quick')  # a mistake in the words should not wait
-  if args.passes:
-    raise UserError('predict --passes goes with --protocol')
+  if args.passes or args.split:
+    raise UserError('predict --passes and --split go with --protocol')
   images = _find_images(args.image, args.out)
   run = runs.choose_run(args.checkpoint, '--checkpoint')
   from vbanana_jax import answer
@@ -72,7 +72,7 @@ def run_predict(args, rest) -> int:
 def _answer_exported(args) -> int:
   from vbanana_jax import answer_exported, exported
 
-  own = (args.checkpoint, args.size, args.batch, args.passes)
+  own = (args.checkpoint, args.size, args.batch, args.passes, args.split)
   if any(own) or flags.has_question(args):
     raise UserError(
       'predict --exported takes images and --out: its question was exported '
@@ -153,7 +153,7 @@ def _answer_protocol(args) -> int:
   from vbanana_jax import answer, paint_protocol
   from vbanana_jax.data import protocols
 
-  protocol = protocols.load_protocol(args.protocol)
+  protocol = protocols.load_protocol(args.protocol, args.split)
   n = paint_protocol.paint_protocol(
     answer.Answerer(runs.choose_run(args.checkpoint, '--checkpoint')),
     protocol,
@@ -163,8 +163,9 @@ def _answer_protocol(args) -> int:
     size=args.size,
     rows=args.batch,
   )
+  split = f' --split {args.split}' if args.split else ''
   print(
     f'{args.out}: {n} pictures. To score them: vbanana evaluate --predictions '
-    f'{args.out} --protocol {protocol.name} --data {args.data}'
+    f'{args.out} --protocol {protocol.name} --data {args.data}{split}'
   )
   return 0

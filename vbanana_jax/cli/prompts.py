@@ -27,7 +27,7 @@ def add_verb(verbs) -> None:
 def run_prompts(args, rest) -> int:
   from vbanana_jax.data import protocols, questions
 
-  protocol = protocols.load_protocol(args.protocol)
+  protocol = protocols.load_protocol(args.protocol, args.split)
   reader = questions.open_reader(protocol, args.data)
   n = questions.save_questions(
     protocol, reader, args.out, args.passes or protocol.passes

@@ -29,8 +29,8 @@ class Protocol:
     reader: key in `data.readers.READERS`.
     split: as the reader calls it.
     count: number of examples of the whole split; None where unknown.
-    ids_sha256: digest of the ids in order (see `hash_ids`); None where the
-      real files were never seen.
+    ids_sha256: digest of the ids in order (see `hash_ids`); None where no
+      published list is known.
     verified: whether the reader was checked on real files.
     image_size: what a generator is shown, for readers.
     resampling: how decoded values are brought to the truth's size:
@@ -55,6 +55,10 @@ class Protocol:
       `questions.get_seed`.
     headline: metrics that the tables show, the first one first.
     known_difference: from what the paper or its rivals did, in words.
+    other_splits: count and ids_sha256 of splits besides the protocol's own,
+      as far as they are known.
+    standard_split: the protocol's own, where `split` was chosen instead of it
+      (see `choose_split`); None where `split` is the protocol's.
   """
 
   name: str
@@ -83,11 +87,54 @@ class Protocol:
   seeds: list[int]
   headline: list[str]
   known_difference: str
+  other_splits: dict[str, dict[str, Any]] = dataclasses.field(
+    default_factory=dict
+  )
+  standard_split: str | None = None
 
   @property
   def title(self) -> str:
-    """Name and version, as results and file names have it."""
+    """Name and version, as results have it."""
     return f'{self.name}_v{self.version}'
+
+  @property
+  def label(self) -> str:
+    """As `title`, and the split where it is not the protocol's own."""
+    return f'{self.title}_{self.split}' if self.standard_split else self.title
+
+  def choose_split(self, split: str | None) -> 'Protocol':
+    """The same questions and scores on another split of the benchmark.
+
+    Errors: UserError for a split that the benchmark does not have, with all
+      those that it has.
+    """
+    if split in (None, self.split):
+      return self
+    splits = readers.READERS[self.reader].splits
+    if split not in splits:
+      raise UserError(
+        f'--split: {self.name} has no split {split!r}: choose of '
+        f'{", ".join(splits)}'
+      )
+    known = self.other_splits.get(split, {})
+    return dataclasses.replace(
+      self,
+      split=split,
+      count=known.get('count'),
+      ids_sha256=known.get('ids_sha256'),
+      standard_split=self.split,
+    )
+
+  def has_known_ids(self, items: Iterable[readers.Item]) -> bool | None:
+    """Whether items are the published ones; None where no list is known.
+
+    A folder may list them in the published order or in that of their ids.
+    """
+    if self.ids_sha256 is None:
+      return None
+    items = list(items)
+    by_id = sorted(items, key=lambda item: item.id)
+    return self.ids_sha256 in (hash_ids(items), hash_ids(by_id))
 
   def open(self, root: str | pathlib.Path) -> readers.Reader:
     """The benchmark's folder; UserError where it is not one."""
@@ -104,10 +151,14 @@ def list_protocols() -> tuple[str, ...]:
   )
 
 
-def load_protocol(name: str) -> Protocol:
+def load_protocol(name: str, split: str | None = None) -> Protocol:
   """A protocol by its title, or the newest version of its name.
 
-  Errors: UserError for an unknown name, with all the known ones.
+  Args:
+    name: the title or the name.
+    split: of the benchmark; the protocol's own if not given.
+
+  Errors: UserError for an unknown name or split, with all the known ones.
   """
   versions = [
     title
@@ -118,7 +169,8 @@ def load_protocol(name: str) -> Protocol:
     known = ', '.join(sorted({t.rpartition('_v')[0] for t in list_protocols()}))
     raise UserError(f'no protocol {name!r}: choose of {known}')
   newest = max(versions, key=lambda title: int(title.rpartition('_v')[2]))
-  return Protocol(**json.loads((FOLDER / f'{newest}.json').read_text()))
+  protocol = Protocol(**json.loads((FOLDER / f'{newest}.json').read_text()))
+  return protocol.choose_split(split)
 
 
 def hash_ids(items: Iterable[readers.Item]) -> str:

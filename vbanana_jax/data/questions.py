@@ -138,6 +138,7 @@ def save_questions(
       'seed': question.seed,
       'task': protocol.task,
       'protocol': protocol.title,
+      'split': protocol.split,
     }
     lines.append(json.dumps(line, ensure_ascii=False) + '\n')
   # Last, so that a file of prompts is always whole.

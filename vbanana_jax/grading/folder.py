@@ -67,7 +67,7 @@ def grade(
     )
   single, voted, agreed = [], [], []
   odd: collections.Counter[str] = collections.Counter()
-  for item in tqdm.tqdm(items, desc=protocol.title, unit='example'):
+  for item in tqdm.tqdm(items, desc=protocol.label, unit='example'):
     truth = reader.load_truth(item)
     values = [
       read_painted(protocol, item, repeat, path, tasks.get_shape(truth), odd)
@@ -85,10 +85,14 @@ def grade(
       'protocol': protocol.name,
       'version': protocol.version,
       'task': protocol.task,
+      'split': protocol.split,
+      'standard_split': protocol.standard_split or protocol.split,
       'n': len(items),
       # Unknown where nobody has said how many examples there are.
       'complete': not lack if lack or protocol.count is not None else None,
+      'lack': lack or None,
       'ids_sha256': protocols.hash_ids(items),
+      'ids_published': protocol.has_known_ids(reader.items),
       'reader_verified': protocol.verified,
       'predictions': str(predictions),
       'passes': passes,
@@ -144,12 +148,14 @@ def describe_lack(
   """What keeps this from being the whole benchmark; empty if nothing does."""
   if protocol.count is not None and len(items) != protocol.count:
     return (
-      f'{protocol.title} has {protocol.count} examples and --data lists '
+      f'{protocol.label} has {protocol.count} examples and --data lists '
       f'{len(items)}: vbanana doctor says more'
     )
-  digest = protocols.hash_ids(items)
-  if protocol.ids_sha256 not in (None, digest):
-    return f'--data lists other examples than {protocol.title} (by SHA-256)'
+  if protocol.has_known_ids(items) is False:
+    return (
+      f'--data lists {len(items)} examples, as many as {protocol.label} has, '
+      'but their ids are not the published ones (by SHA-256)'
+    )
   if len(answered) < len(items):
     ids = {item.id for item in answered}
     missing = next(item.id for item in items if item.id not in ids)

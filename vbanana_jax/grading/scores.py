@@ -68,7 +68,12 @@ def _make_saco_mean(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
   Empty unless each subset has exactly one result. No interval: the subsets
   are scored apart.
   """
-  subsets = [r for r in found if r['protocol'].startswith('saco_gold_')]
+  subsets = [
+    result
+    for result in found
+    if result['protocol'].startswith('saco_gold_')
+    and result.get('split') == result.get('standard_split')
+  ]
   names = {result['protocol'] for result in subsets}
   if len(subsets) != _SACO_SUBSETS or len(names) != _SACO_SUBSETS:
     return []
@@ -102,6 +107,15 @@ def make_table(results: dict[str, Any]) -> str:
   lines = [
     f'{results["protocol"]} version {results["version"]}: {results["n"]} '
     f'examples ({whole}), {results["predictions"]}',
+  ]
+  if results['split'] != results['standard_split']:
+    lines.append(
+      f'SPLIT {results["split"]}, and not {results["standard_split"]}, which '
+      'the protocol scores: not comparable with published numbers'
+    )
+  if results['lack']:
+    lines.append(f'{results["lack"]}: not comparable with published numbers')
+  lines += [
     '',
     f'{"metric":<24}{"score":>10}{"95 % interval":>24}'
     + (f'{"first pass":>12}' if results['single_pass'] else ''),

@@ -137,11 +137,21 @@ def _make_blocks(
     theirs.setdefault(row.benchmark, []).append(row)
   own: dict[str, list[Mapping[str, Any]]] = {}
   for result in ours:
-    own.setdefault(result['protocol'], []).append(result)
+    own.setdefault(_name_block(result), []).append(result)
   return [
     _make_block(name, theirs.get(name, []), own.get(name, []))
     for name in dict.fromkeys((*theirs, *own))
   ]
+
+
+def _name_block(result: Mapping[str, Any]) -> str:
+  """The benchmark; another split than the protocol's is a block of its own.
+
+  So it never stands beside published numbers.
+  """
+  if result.get('split') == result.get('standard_split'):
+    return result['protocol']
+  return f'{result["protocol"]}, split {result["split"]}'
 
 
 def _make_block(
@@ -188,6 +198,11 @@ def _describe(result: Mapping[str, Any]) -> str:
   """Where a result comes from, in one line."""
   git = result.get('git') or {}
   facts = [f'protocol version {result["version"]}', f'n {result["n"]}']
+  if result.get('split') != result.get('standard_split'):
+    facts.append(
+      f'split {result["split"]} and not {result["standard_split"]}, not '
+      'comparable with published numbers'
+    )
   if result['complete'] is False:
     facts.append('a part of the benchmark, not comparable')
   elif result['complete'] is None:
@@ -225,6 +240,8 @@ def _write_interval(interval: Sequence[float | None] | None) -> str:
 def _write_line(row: Sequence[str]) -> str:
   name, *cells, marks, letter = row
   columns = ''.join(f'{cell:>{_CELL_WIDTH}}' for cell in cells)
+  if len(name) > _NAME_WIDTH:  # a line of its own
+    name = f'{name}\n{"":<{_NAME_WIDTH}}'
   return f'{name:<{_NAME_WIDTH}}{columns}  {marks:<4}{letter}'
 
 
