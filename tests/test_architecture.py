@@ -23,6 +23,7 @@ ROWS = (
     'config',
     'durations',
     'keys',
+    'paths',
     'processes',
     'resizing',
     'types',
@@ -86,9 +87,9 @@ PACKAGES = {
 
 # The library, and what only the tests import.
 OURS = {
-  'benchmarks', 'byte_files', 'conftest', 'faults', 'forms', 'painted',
-  'phrase_reader', 'shells', 'test_resume', 'trainings', 'two_processes',
-  'vbanana_jax',
+  'benchmarks', 'bucket', 'byte_files', 'conftest', 'faults', 'forms',
+  'painted', 'phrase_reader', 'shells', 'test_resume', 'trainings',
+  'two_processes', 'vbanana_jax',
 }  # fmt: skip
 
 ATTICS = {'utils', 'util', 'helpers', 'misc', 'common'}

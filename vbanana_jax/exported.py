@@ -16,7 +16,6 @@ that it was made for:
 
 import hashlib
 import json
-import pathlib
 from typing import Any
 
 import jax
@@ -24,6 +23,7 @@ import numpy as np
 import safetensors.numpy
 from jax import export
 
+from vbanana_jax import paths
 from vbanana_jax.errors import UserError
 
 FORMAT = 'vbanana_jax painter 1'
@@ -101,14 +101,14 @@ class Exported:
     return {name: np.asarray(array) for name, array in answer.items()}
 
 
-def load_exported(folder: str | pathlib.Path) -> Exported:
+def load_exported(folder: str | paths.Path) -> Exported:
   """The painter of a folder that `vbanana export` wrote.
 
   Raises:
     UserError: a file is missing, is not what the manifest says, or is for
       other platforms or another version of jax.
   """
-  folder = pathlib.Path(folder)
+  folder = paths.to_path(folder)
   manifest = _load_manifest(folder)
   content = {}
   for name in (PROGRAM, WEIGHTS):
@@ -146,7 +146,7 @@ def hash_bytes(content: bytes) -> str:
   return hashlib.sha256(content).hexdigest()
 
 
-def _load_manifest(folder: pathlib.Path) -> dict[str, Any]:
+def _load_manifest(folder: paths.Path) -> dict[str, Any]:
   path = folder / MANIFEST
   try:
     manifest = json.loads(path.read_text())

@@ -5,7 +5,6 @@ Of several processes the first one alone writes.
 
 import contextlib
 import json
-import pathlib
 import sys
 import time
 from collections.abc import Iterator
@@ -15,18 +14,15 @@ import jax
 import numpy as np
 import tqdm
 
-from vbanana_jax import processes
+from vbanana_jax import paths, processes
 from vbanana_jax.errors import UserError
 
 
-def save_json(path: pathlib.Path, content: Any) -> None:
-  """Writes JSON beside `path` and renames it there."""
+def save_json(path: paths.Path, content: Any) -> None:
+  """Writes JSON that readers see whole or not at all."""
   if not processes.is_first():
     return
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(path.name + '.part')
-  temporary.write_text(json.dumps(content, indent=2, sort_keys=False) + '\n')
-  temporary.replace(path)
+  paths.write_whole(path, (json.dumps(content, indent=2) + '\n').encode())
 
 
 def to_number(value: float | None) -> float | None:
@@ -34,7 +30,7 @@ def to_number(value: float | None) -> float | None:
   return None if value is None or not np.isfinite(value) else float(value)
 
 
-def load_json(path: pathlib.Path) -> Any:
+def load_json(path: paths.Path) -> Any:
   """Reads JSON; a broken file is a UserError that names it."""
   try:
     return json.loads(path.read_text())
@@ -42,7 +38,7 @@ def load_json(path: pathlib.Path) -> Any:
     raise UserError(f'{path} cannot be read as JSON: {error}') from error
 
 
-def load_run(workdir: pathlib.Path) -> dict[str, Any]:
+def load_run(workdir: paths.Path) -> dict[str, Any]:
   """A workdir's run.json; UserError unless it holds a config."""
   path = workdir / 'run.json'
   run = load_json(path)
@@ -66,24 +62,22 @@ class StepLog:
     last: the last line that was there already, or {}.
   """
 
-  def __init__(self, path: pathlib.Path, *, start_step: int):
+  def __init__(self, path: paths.Path, *, start_step: int):
     self.path = path
     kept = [row for row in load_metrics(path) if row['step'] <= start_step]
     self.last: dict[str, Any] = kept[-1] if kept else {}
-    if path.exists() and processes.is_first():
-      temporary = path.with_name(path.name + '.part')
-      temporary.write_text(''.join(json.dumps(row) + '\n' for row in kept))
-      temporary.replace(path)
+    if processes.is_first() and path.exists():
+      lines = ''.join(json.dumps(row) + '\n' for row in kept)
+      paths.write_whole(path, lines.encode())
 
   def write(self, row: dict[str, Any]) -> None:
     """Appends one line and closes the file."""
     if not processes.is_first():
       return
-    with self.path.open('a') as file:
-      file.write(json.dumps(row) + '\n')
+    paths.append_line(self.path, json.dumps(row))
 
 
-def load_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+def load_metrics(path: paths.Path) -> list[dict[str, Any]]:
   """All whole lines; a line cut short by a kill is left out.
 
   Raises:

@@ -8,14 +8,13 @@ depth.
 
 import functools
 import json
-import pathlib
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vbanana_jax import errors, resizing
+from vbanana_jax import errors, paths, resizing
 from vbanana_jax.report import answers, files, pictures
 from vbanana_jax.tasks import base
 
@@ -58,11 +57,11 @@ def write(
   painted: Float[np.ndarray, 'gh gw 3'],
   value: np.ndarray | None,
   *,
-  out_dir: str | pathlib.Path,
+  out_dir: str | paths.Path,
   name: str,
   names: tuple[str, ...] = (),
   about: dict[str, Any] | None = None,
-) -> dict[str, pathlib.Path]:
+) -> dict[str, paths.Path]:
   """Writes an answer that is painted and decoded: what a person can use.
 
   Args:
@@ -114,7 +113,7 @@ def write(
   }
   data['json'] = (f'{stem}.json', (json.dumps(facts, indent=2) + '\n').encode())
   return {
-    key: files.write_atomic(pathlib.Path(out_dir) / file_name, content)
+    key: files.write_atomic(paths.to_path(out_dir) / file_name, content)
     for key, (file_name, content) in data.items()
   }
 

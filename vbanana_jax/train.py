@@ -4,7 +4,6 @@ Read from the top: what is built, where the state comes from, the loop.
 """
 
 import contextlib
-import pathlib
 from typing import Any
 
 import jax
@@ -18,6 +17,7 @@ from vbanana_jax import (
   lock,
   logs,
   optim,
+  paths,
   processes,
   provenance,
   resume,
@@ -32,7 +32,7 @@ from vbanana_jax.step import make_train_step
 from vbanana_jax.stopping import StopSignals
 
 
-def train(config: dict[str, Any], workdir: pathlib.Path) -> TrainState:
+def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
   """Trains from wherever `workdir` stands to the end of the config's length.
 
   On one kind of hardware and one version of the packages a run that was
@@ -287,7 +287,7 @@ def start_state(
   if not config['init_from']:
     return state
   params, report = weights.load_matching(
-    pathlib.Path(config['init_from']).expanduser(), state.params
+    paths.to_path(config['init_from']), state.params
   )
   processes.print_once(report)
   return state._replace(

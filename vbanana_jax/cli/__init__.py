@@ -17,9 +17,9 @@ plain functions of a config and paths.
 
 import argparse
 import os
-import pathlib
 import sys
 
+from vbanana_jax import paths
 from vbanana_jax.cli import (
   decode,
   distributed,
@@ -53,7 +53,7 @@ _VERBS = (
   prepare,
 )
 _TAKE_CONFIG_KEYS = ('train', 'plan')
-_CACHE = pathlib.Path('~/.cache/vbanana_jax/xla')
+_CACHE = '~/.cache/vbanana_jax/xla'
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,6 +63,8 @@ def main(argv: list[str] | None = None) -> int:
   if rest and args.verb not in _TAKE_CONFIG_KEYS:
     parser.error(f'unknown arguments: {" ".join(rest)}')
   try:
+    for value in vars(args).values():
+      paths.check_reachable(value)
     use_compilation_cache()
     return args.run(args, rest) or 0
   except Interrupted as error:  # several processes stop together
@@ -100,13 +102,12 @@ def use_compilation_cache() -> None:
   """Keeps compiled programs between runs, where the home can be written."""
   import jax
 
-  folder = pathlib.Path(
-    os.environ.get('JAX_COMPILATION_CACHE_DIR', _CACHE)
-  ).expanduser()
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-  except OSError:
-    return
+  folder = paths.to_path(os.environ.get('JAX_COMPILATION_CACHE_DIR') or _CACHE)
+  if not paths.is_bucket(folder):  # which has no folders
+    try:
+      folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+      return
   jax.config.update('jax_compilation_cache_dir', str(folder))
   # Small programs too: a command has dozens, and each compiles for longer than
   # it is read.

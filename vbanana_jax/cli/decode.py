@@ -1,7 +1,5 @@
 """`vbanana decode`: pictures that anything painted, back to numbers."""
 
-import pathlib
-
 from vbanana_jax.cli import flags
 from vbanana_jax.errors import UserError
 
@@ -18,7 +16,7 @@ def add_verb(verbs) -> None:
     'masks.png --task semantic --prompt \'{"cat": "red", "dog": #0000ff}\'',
   )
   verb.add_argument(
-    'image', nargs='+', type=pathlib.Path, help='a PNG, JPEG or WebP file'
+    'image', nargs='+', type=flags.path, help='a PNG, JPEG or WebP file'
   )
   verb.add_argument(
     '--task', required=True, choices=TASKS, help='what the picture shows'
@@ -31,13 +29,13 @@ def add_verb(verbs) -> None:
   )
   verb.add_argument(
     '--photo',
-    type=pathlib.Path,
+    type=flags.path,
     help='what was painted about: values are brought to its size',
   )
   verb.add_argument(
     '--out',
-    type=pathlib.Path,
-    default=pathlib.Path('decoded'),
+    type=flags.path,
+    default=flags.path('decoded'),
     help='folder of the files (default: decoded)',
   )
   verb.add_argument(

@@ -1,7 +1,5 @@
 """`vbanana doctor`: is this folder the benchmark that it should be?"""
 
-import pathlib
-
 from vbanana_jax.cli import flags
 
 
@@ -19,7 +17,7 @@ def add_verb(verbs) -> None:
     help='a benchmark or protocol, as in nyuv2 or nyuv2_depth; a wrong one '
     'lists them all',
   )
-  verb.add_argument('path', type=pathlib.Path)
+  verb.add_argument('path', type=flags.path)
   verb.add_argument(
     '--sample',
     type=flags.at_least(1),

@@ -1,7 +1,5 @@
 """`vbanana evaluate`: the exam, or anything's pictures on a benchmark."""
 
-import pathlib
-
 from vbanana_jax.cli import distributed, flags, runs
 from vbanana_jax.errors import UserError
 
@@ -20,13 +18,13 @@ def add_verb(verbs) -> None:
   )
   verb.add_argument(
     '--workdir',
-    type=pathlib.Path,
+    type=flags.path,
     help='a trained folder, or one with a trained tune/ in it',
   )
   verb.add_argument('--level', choices=('quick', 'full'), help='of the exam')
   verb.add_argument(
     '--predictions',
-    type=pathlib.Path,
+    type=flags.path,
     help='folder of painted pictures, named as vbanana prompts says',
   )
   flags.add_protocol(verb, required=False)
@@ -37,7 +35,7 @@ def add_verb(verbs) -> None:
   )
   verb.add_argument(
     '--against',
-    type=pathlib.Path,
+    type=flags.path,
     metavar='SCORES',
     help='a scores_*.json of other predictions: prints the differences',
   )

@@ -1,7 +1,6 @@
 """`vbanana export`."""
 
 import argparse
-import pathlib
 
 from vbanana_jax.cli import flags, runs
 from vbanana_jax.errors import UserError
@@ -22,11 +21,11 @@ def add_verb(verbs) -> None:
   )
   verb.add_argument(
     '--workdir',
-    type=pathlib.Path,
+    type=flags.path,
     help='a trained folder; the newest under runs/ if not given',
   )
   flags.add_question(verb)
-  verb.add_argument('--out', type=pathlib.Path, required=True)
+  verb.add_argument('--out', type=flags.path, required=True)
   verb.add_argument(
     '--size',
     type=_to_size,

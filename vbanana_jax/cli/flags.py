@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from vbanana_jax import paths
 from vbanana_jax.errors import UserError
 
 
@@ -20,6 +21,14 @@ def at_least(least: int):
   return number
 
 
+def path(text: str) -> paths.Path:
+  """An argparse type: a file or folder, on a disk or in a bucket."""
+  try:
+    return paths.to_path(text)
+  except UserError as error:
+    raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def add_protocol(verb: argparse.ArgumentParser, *, required=True) -> None:
   """Adds --protocol, --data, --split and --passes."""
   verb.add_argument(
@@ -31,7 +40,7 @@ def add_protocol(verb: argparse.ArgumentParser, *, required=True) -> None:
   verb.add_argument(
     '--data',
     required=required,
-    type=pathlib.Path,
+    type=path,
     help='the folder of the benchmark, as docs/benchmarks.md draws it',
   )
   add_split(verb)

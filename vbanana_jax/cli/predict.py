@@ -21,20 +21,20 @@ def add_verb(verbs) -> None:
     "--classes floor,wall,sphere;  vbanana predict --prompt 'a red sphere'",
   )
   verb.add_argument(
-    'image', nargs='*', type=pathlib.Path, help='photos, or folders of photos'
+    'image', nargs='*', type=flags.path, help='photos, or folders of photos'
   )
   flags.add_question(verb)
   verb.add_argument(
     '--checkpoint',
-    type=pathlib.Path,
+    type=flags.path,
     help='a trained folder; the newest under runs/ if not given',
   )
   verb.add_argument(
     '--exported',
-    type=pathlib.Path,
+    type=flags.path,
     help='a folder of vbanana export, instead of a checkpoint and a question',
   )
-  verb.add_argument('--out', type=pathlib.Path, default=pathlib.Path('answers'))
+  verb.add_argument('--out', type=flags.path, default=flags.path('answers'))
   verb.add_argument(
     '--size', type=flags.at_least(8), help='long edge the network works at'
   )

@@ -1,7 +1,5 @@
 """`vbanana prepare`."""
 
-import pathlib
-
 from vbanana_jax.cli import flags
 from vbanana_jax.errors import UserError
 
@@ -14,8 +12,8 @@ def add_verb(verbs) -> None:
     'image_folder',
     help='a folder or zip: class folders, name.txt or metadata.jsonl',
   )
-  kind.add_argument('path', type=pathlib.Path, nargs='?')
-  kind.add_argument('--out', required=True, type=pathlib.Path)
+  kind.add_argument('path', type=flags.path, nargs='?')
+  kind.add_argument('--out', required=True, type=flags.path)
   kind.add_argument(
     '--caption', help='of pictures that neither folder nor file describes'
   )
@@ -31,7 +29,7 @@ def add_verb(verbs) -> None:
   kind = kinds.add_parser(
     'scenes', help='freeze scenes and their labels as a TFDS data set'
   )
-  kind.add_argument('--out', required=True, type=pathlib.Path)
+  kind.add_argument('--out', required=True, type=flags.path)
   kind.add_argument('--level', choices=('quick', 'full'), default='quick')
   kind.add_argument('--seed', type=flags.at_least(0), default=0)
   kind.add_argument('--number', type=flags.at_least(1), default=1024)

@@ -1,7 +1,5 @@
 """`vbanana prompts`: what a protocol asks, for any generator to answer."""
 
-import pathlib
-
 from vbanana_jax.cli import flags
 
 
@@ -18,9 +16,7 @@ def add_verb(verbs) -> None:
     '--out questions',
   )
   flags.add_protocol(verb)
-  verb.add_argument(
-    '--out', type=pathlib.Path, default=pathlib.Path('questions')
-  )
+  verb.add_argument('--out', type=flags.path, default=flags.path('questions'))
   verb.set_defaults(run=run_prompts)
 
 

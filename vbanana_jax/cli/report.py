@@ -1,7 +1,6 @@
 """`vbanana report`: the page of a run, or the table of the benchmarks."""
 
-import pathlib
-
+from vbanana_jax.cli import flags
 from vbanana_jax.errors import UserError
 
 
@@ -15,10 +14,10 @@ def add_verb(verbs) -> None:
     'and its rivals published, with the known differences.',
     epilog='Example: vbanana report --protocols painted',
   )
-  verb.add_argument('--workdir', type=pathlib.Path)
+  verb.add_argument('--workdir', type=flags.path)
   verb.add_argument(
     '--protocols',
-    type=pathlib.Path,
+    type=flags.path,
     nargs='*',
     metavar='SCORES',
     help='scores_*.json files, or folders that hold some; none prints the '

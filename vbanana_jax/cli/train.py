@@ -1,8 +1,6 @@
 """`vbanana train`."""
 
-import pathlib
-
-from vbanana_jax.cli import distributed
+from vbanana_jax.cli import distributed, flags
 from vbanana_jax.config import apply_overrides, load_config
 
 
@@ -22,7 +20,7 @@ def add_verb(verbs) -> None:
     metavar='NAME[:ARG]',
     help='quickstart, cpu_hour, photos or pod of the package, or a .py file',
   )
-  verb.add_argument('--workdir', required=True, type=pathlib.Path)
+  verb.add_argument('--workdir', required=True, type=flags.path)
   distributed.add_flags(verb)
   verb.set_defaults(run=run_train)
 

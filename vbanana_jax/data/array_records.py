@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import pathlib
 import struct
 from collections.abc import Sequence
 
@@ -17,6 +16,7 @@ import grain
 import numpy as np
 from array_record.python import array_record_module
 
+from vbanana_jax import paths
 from vbanana_jax.data import open_files, photos, sources
 from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
@@ -61,7 +61,7 @@ def unpack_photo(record: bytes) -> Photo:
   return photo
 
 
-def write_shard(path: pathlib.Path, records: Sequence[bytes]) -> str:
+def write_shard(path: paths.Path, records: Sequence[bytes]) -> str:
   """Write records for random access, atomically; returns the SHA-256.
 
   Errors: UserError where the file cannot be written, or does not hold the
@@ -122,7 +122,7 @@ def _read_bytes(
     raise UserError(f'cannot be read ({error})') from error
 
 
-def hash_file(path: pathlib.Path) -> str:
+def hash_file(path: paths.Path) -> str:
   """SHA-256 of a file."""
   with path.open('rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
@@ -133,7 +133,7 @@ def load_manifest(folder: str | os.PathLike) -> dict:
 
   Errors: UserError where there is none, or one of another schema.
   """
-  path = pathlib.Path(folder, MANIFEST)
+  path = paths.to_path(folder) / MANIFEST
   if not path.is_file():
     raise UserError(
       f'{folder}: not a prepared folder (no {MANIFEST}); make one with '
@@ -163,7 +163,7 @@ def check_shards(folder: str | os.PathLike) -> dict:
   manifest = load_manifest(folder)
   faults = []
   for shard in manifest['shards']:
-    path = pathlib.Path(folder, shard['file'])
+    path = paths.to_path(folder) / shard['file']
     if not path.is_file():
       faults.append(f'{path}: shard missing')
     elif hash_file(path) != shard['sha256']:
@@ -173,7 +173,7 @@ def check_shards(folder: str | os.PathLike) -> dict:
   return manifest
 
 
-def _describe_damage(path: pathlib.Path, shard: dict) -> str:
+def _describe_damage(path: paths.Path, shard: dict) -> str:
   records = grain.sources.ArrayRecordDataSource(
     [ShardFile(str(path), shard['count'])]
   )
@@ -213,7 +213,7 @@ class PhotoSource:
     self.height, self.width = (size, size) if isinstance(size, int) else size
     shards = manifest['shards']
     self._shards = [
-      ShardFile(str(pathlib.Path(folder, shard['file'])), shard['count'])
+      ShardFile(str(paths.to_path(folder) / shard['file']), shard['count'])
       for shard in shards
     ]
     self.lost = tuple(

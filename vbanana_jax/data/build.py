@@ -1,9 +1,9 @@
 """From a config's sections to sources, a mixture, and batches of the exam."""
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from vbanana_jax import paths
 from vbanana_jax.data import (
   array_records,
   bad_records,
@@ -21,7 +21,7 @@ _EDIT_SEED_OFFSET = 1_000_000
 
 def build_mixture(
   config: Mapping,
-  workdir: pathlib.Path | None = None,
+  workdir: paths.Path | None = None,
   *,
   process_index: int = 0,
 ) -> mixture.Mixture:
@@ -71,7 +71,7 @@ def build_mixture(
         'config.data.photos_weight is set but config.data.photos names no '
         "folder: make one with 'vbanana prepare image_folder PATH --out DIR'"
       )
-    folder = pathlib.Path(data['photos']).expanduser()
+    folder = paths.to_path(data['photos'])
     photos = array_records.PhotoSource(folder, size)
     entries.append(
       mixture.Entry(
@@ -106,7 +106,7 @@ def describe_data(config: Mapping) -> dict[str, Any]:
     },
   }
   if data['photos_weight'] > 0:
-    folder = pathlib.Path(data['photos']).expanduser()
+    folder = paths.to_path(data['photos'])
     manifest = array_records.hash_file(folder / array_records.MANIFEST)
     found['photos'] = {'folder': data['photos'], 'manifest': manifest}
   if data['tfds_weight'] > 0:

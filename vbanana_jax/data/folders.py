@@ -8,6 +8,7 @@ import stat
 import zipfile
 from collections.abc import Callable
 
+from vbanana_jax import paths
 from vbanana_jax.errors import UserError
 
 _REMEDY = 'make the zip again, or unpack it and name the folder'
@@ -49,7 +50,7 @@ def list_members(path: str | os.PathLike) -> Listing:
 
   Errors: UserError where `path` is neither a folder nor a whole zip.
   """
-  path = pathlib.Path(path)
+  path = paths.to_path(path)
   if path.is_dir():
     return _list_folder(path)
   if not path.exists():

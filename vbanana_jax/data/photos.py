@@ -2,12 +2,12 @@
 
 import io
 import os
-import pathlib
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from vbanana_jax import paths
 from vbanana_jax.errors import UserError
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
@@ -43,7 +43,7 @@ def open_photo(
   if isinstance(photo, bytes):
     name, encoded = name or 'picture', photo
   else:
-    name, encoded = name or str(photo), _read(pathlib.Path(photo), max_bytes)
+    name, encoded = name or str(photo), _read(paths.to_path(photo), max_bytes)
   if len(encoded) > max_bytes:
     raise UserError(f'{name}: {len(encoded)} bytes, at most {max_bytes} taken')
   try:
@@ -76,7 +76,7 @@ def fit_photo(
   return np.asarray(fitted)
 
 
-def _read(path: pathlib.Path, max_bytes: int) -> bytes:
+def _read(path: paths.Path, max_bytes: int) -> bytes:
   if not path.is_file():
     raise UserError(f'{path}: no such file')
   if path.stat().st_size > max_bytes:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import tqdm
 
+from vbanana_jax import paths
 from vbanana_jax.data import array_records, captions, photos
 from vbanana_jax.data.folders import Listing, Member, list_members
 from vbanana_jax.errors import DiskFullError, UserError
@@ -51,7 +52,7 @@ def prepare_image_folder(
   Errors: UserError where there is nothing to prepare, captions cannot be
     read or `out` is taken.
   """
-  path, out = pathlib.Path(path), pathlib.Path(out)
+  path, out = paths.to_path(path), paths.to_path(out)
   listing = list_members(path)
   limits = {
     'max_pixels': max_pixels,

@@ -1,12 +1,12 @@
 """Any prepared TFDS data set as a source: random access, no TensorFlow."""
 
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from vbanana_jax import paths
 from vbanana_jax.data import array_records, open_files, photos, sources
 from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
@@ -51,7 +51,7 @@ class TfdsSource:
   ):
     self.name = f'{name}:{split}'
     self.height, self.width = (size, size) if isinstance(size, int) else size
-    builder = _load_builder(name, pathlib.Path(data_dir).expanduser())
+    builder = _load_builder(name, paths.to_path(data_dir))
     self._features = builder.info.features
     self._image = image
     self._text = text or _find_text(self._features)
@@ -122,9 +122,9 @@ class TfdsSource:
 
 def hash_manifest(name: str, data_dir: str | os.PathLike) -> str:
   """SHA-256 of what a prepared set says of its version, splits and shards."""
-  builder = _load_builder(name, pathlib.Path(data_dir).expanduser())
+  builder = _load_builder(name, paths.to_path(data_dir))
   return array_records.hash_file(
-    pathlib.Path(builder.data_dir, 'dataset_info.json')
+    paths.to_path(builder.data_dir) / 'dataset_info.json'
   )
 
 

@@ -2,34 +2,25 @@
 
 import io
 import os
-import pathlib
-import secrets
 
 import numpy as np
 from PIL import Image
 
-from vbanana_jax import errors
+from vbanana_jax import errors, paths
 
 
-def write_atomic(path: str | os.PathLike, data: bytes) -> pathlib.Path:
-  """Writes `data` beside `path`, then renames it into place.
+def write_atomic(path: str | os.PathLike, data: bytes) -> paths.Path:
+  """Writes a file, and its folder, so that no reader sees half of it.
 
-  A reader never sees half a file, and a failed write leaves the old one.
+  A failed write leaves the old one.
 
   Raises:
     UserError: the folder cannot be made, or the file cannot be written.
   """
-  path = pathlib.Path(path)
-  temporary = None
+  path = paths.to_path(path)
   try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(8)}')
-    with open(temporary, 'xb') as file:
-      file.write(data)
-    os.replace(temporary, path)
+    paths.write_whole(path, data)
   except OSError as error:
-    if temporary:
-      temporary.unlink(missing_ok=True)
     raise errors.UserError(
       f'cannot write {path}: {error.strerror}; choose another place'
     ) from error
@@ -42,13 +33,13 @@ def check_folder(folder: str | os.PathLike) -> None:
   Raises:
     UserError: it cannot be made, or not be written to.
   """
-  whole = pathlib.Path(folder).absolute()
-  there = next(path for path in (whole, *whole.parents) if path.exists())
-  if not (there.is_dir() and os.access(there, os.W_OK)):
-    reason = 'permission denied' if there.is_dir() else 'not a folder'
+  try:
+    paths.check_writable(paths.to_path(folder))
+  except OSError as error:
     raise errors.UserError(
-      f'cannot write into {folder}: {there}: {reason}; choose another place'
-    )
+      f'cannot write into {folder}: {error.filename}: {error.strerror}; choose '
+      'another place'
+    ) from error
 
 
 def to_png(picture_u8: np.ndarray) -> bytes:

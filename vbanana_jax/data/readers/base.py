@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vbanana_jax import paths
 from vbanana_jax.errors import UserError
 
 _UNSAFE = re.compile(r'[^A-Za-z0-9._-]+')
@@ -83,8 +84,8 @@ class FolderReader:
   licence: ClassVar[str]
   verified: ClassVar[bool]
 
-  def __init__(self, root: str | pathlib.Path, split: str):
-    self.root = pathlib.Path(root)
+  def __init__(self, root: str | paths.Path, split: str):
+    self.root = paths.to_path(root)
     self.split = split
     if split not in self.splits:
       raise UserError(
