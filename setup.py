@@ -43,13 +43,15 @@ setuptools.setup(
     'numpy>=2',
     'optax>=0.2.8',
     'orbax-checkpoint>=0.12,<1',
-    'pillow',
+    'pillow>=11.3',  # reads AVIF
     'safetensors',
     'tensorflow-datasets',
     'tokenizers',
     'tqdm',
   ],
   extras_require={
+    # HEIC, as telephones write it.
+    'heic': ['pillow-heif>=1'],
     # Container files of some benchmarks (MATLAB's).
     'benchmarks': ['h5py', 'scipy'],
     # Peers to be timed against; without a GPU, install PyTorch first from its
@@ -63,6 +65,7 @@ setuptools.setup(
       'ipykernel',
       'nbclient',
       'nbformat',
+      'pillow-heif>=1',
       'pycocotools',
       'pytest',
       'pyyaml',

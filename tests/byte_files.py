@@ -80,6 +80,41 @@ def make_png(
   return b'\x89PNG\r\n\x1a\n' + b''.join(chunks)
 
 
+def make_tiff(pixels, *, photometric: int = 2, order: str = '<') -> bytes:
+  """An uncompressed TIFF of [h w c] with the dtype of `pixels`.
+
+  `photometric` is 0 where white is 0, 1 where black is, 2 for RGB; `order` is
+  that of the bytes, as in `struct`.
+  """
+  pixels = np.asarray(pixels)
+  height, width, channels = pixels.shape
+  body = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+  form = 3 if pixels.dtype.kind == 'f' else 1
+  several = {258: (8 * pixels.itemsize,) * channels, 339: (form,) * channels}
+  tags = {
+    256: (width,), 257: (height,), 258: several[258], 259: (1,),
+    262: (photometric,), 273: (0,), 277: (channels,), 278: (height,),
+    279: (len(body),), 339: several[339],
+  }  # fmt: skip
+  entries, extra = b'', b''
+  place = 8 + 2 + 12 * len(tags) + 4
+  offsets = {tag: place + 8 * i for i, tag in enumerate(several)}
+  for tag, values in sorted(tags.items()):
+    if tag == 273:
+      values = (place + 8 * len(several),)
+    kind, letter = (3, 'H') if tag in several else (4, 'I')
+    packed = struct.pack(f'{order}{len(values)}{letter}', *values)
+    if tag in several:
+      extra += packed.ljust(8, b'\0')
+    if len(packed) > 4:
+      packed = struct.pack(f'{order}I', offsets[tag])
+    entries += struct.pack(f'{order}HHI', tag, kind, len(values))
+    entries += packed.ljust(4, b'\0')
+  magic = b'II*\0' if order == '<' else b'MM\0*'
+  header = magic + struct.pack(f'{order}IH', 8, len(tags))
+  return header + entries + bytes(4) + extra + body
+
+
 def make_npy(array: np.ndarray, descr: str = '<f4') -> bytes:
   """A version 1 `.npy` file, in row-major order."""
   array = np.asarray(array)

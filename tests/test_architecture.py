@@ -69,6 +69,7 @@ OWNERS = {
   'jax.distributed': ('cli/',),
   'jax.experimental.pjit': (),
   'orbax': ('checkpoint.py',),
+  'pillow_heif': ('data/image_formats.py',),
   'tensorflow': ('data/prepare',),
   'tensorflow_datasets': ('data/',),
 }
@@ -82,6 +83,7 @@ PACKAGES = {
   'absl': 'absl-py',
   'jaxlib': 'jax',
   'orbax': 'orbax-checkpoint',
+  'pillow_heif': 'pillow-heif',
   'yaml': 'pyyaml',
 }
 
@@ -220,7 +222,7 @@ def test_modules_with_an_owner(path):
 @pytest.mark.parametrize('path', library_files(), ids=name_of)
 def test_imports_are_declared_public_and_pure(path):
   # [prepare] may be imported only where OWNERS says so.
-  extra = sorted(undeclared(path, declared('prepare', 'benchmarks')))
+  extra = sorted(undeclared(path, declared('prepare', 'benchmarks', 'heic')))
   assert not extra, f'not in install_requires of setup.py: {extra}'
   for name in imported_names(path):
     if name.split('.')[0] not in ('vbanana_jax', '__future__'):

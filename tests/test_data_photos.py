@@ -1,17 +1,26 @@
 """Photographs of every kind are opened upright, and bad ones are refused."""
 
+import errno
 import io
+import pathlib
+import struct
 
 import numpy as np
 import pytest
+from byte_files import make_png, make_tiff
 from PIL import Image
 
-from vbanana_jax.data import photos
+from vbanana_jax.data import image_formats, photos
 from vbanana_jax.errors import UserError
 
 GRADIENT = np.zeros((6, 8, 3), np.uint8)
 GRADIENT[..., 0] = np.arange(8) * 30
 GRADIENT[..., 1] = np.arange(6)[:, None] * 40
+
+
+GREY_16 = np.array([[[0], [129], [25_700], [65_407], [65_535]]], np.uint16)
+METRES = np.linspace(0, 9, 6, dtype=np.float32).reshape(2, 3, 1)
+IDS = np.full((2, 3, 1), 70_000, np.uint32)
 
 
 def encode(image, **options):
@@ -20,9 +29,10 @@ def encode(image, **options):
   return file.getvalue()
 
 
-@pytest.mark.parametrize('form', ['PNG', 'WEBP'])
+@pytest.mark.parametrize('form', ['PNG', 'WEBP', 'TIFF', 'BMP', 'GIF'])
 def test_lossless_pictures_come_back_exactly(form):
-  encoded = encode(Image.fromarray(GRADIENT), format=form, lossless=True)
+  options = {'lossless': True} if form == 'WEBP' else {}
+  encoded = encode(Image.fromarray(GRADIENT), format=form, **options)
   np.testing.assert_array_equal(photos.open_photo(encoded), GRADIENT)
 
 
@@ -67,13 +77,125 @@ def test_sixteen_bits_are_scaled_not_clipped():
   np.testing.assert_array_equal(rgb[0, :, 0], rgb[0, :, 2])
 
 
+@pytest.mark.parametrize('channels', [3, 4])
+def test_sixteen_bits_of_colour_are_rounded(channels):
+  colour = np.arange(8, 8 + 4 * 5 * 3).reshape(4, 5, 3) * 963
+  expected = np.round(colour / 257)
+  opaque = np.full((4, 5, 1), 65_535)
+  pixels = np.concatenate([colour, opaque], axis=-1)[..., :channels]
+  rgb = photos.open_photo(make_png(pixels, 16))
+  np.testing.assert_array_equal(rgb, expected)
+  if channels == 3:
+    for order in '<>':
+      encoded = make_tiff(pixels.astype(np.uint16), order=order)
+      np.testing.assert_array_equal(photos.open_photo(encoded), expected)
+
+
+@pytest.mark.parametrize('photometric', [0, 1])
+def test_sixteen_bits_of_a_grey_tiff(photometric):
+  rgb = photos.open_photo(make_tiff(GREY_16, photometric=photometric))
+  expected = np.array([0, 1, 100, 255, 255])
+  if photometric == 0:  # white is 0
+    expected = 255 - expected
+  np.testing.assert_array_equal(rgb[0, :, 1], expected)
+
+
+def test_separate_planes_of_sixteen_bits_are_not_mixed_up():
+  contiguous = make_tiff(GRADIENT.astype(np.uint16))
+  planar = struct.pack('<HHIHH', 284, 3, 1, 2, 0)
+  at = contiguous.index(struct.pack('<HH', 339, 3))  # a tag of no use here
+  separate = contiguous[:at] + planar + contiguous[at + 12 :]
+  with pytest.raises(UserError, match='separate planes'):
+    photos.open_photo(separate)
+
+
+def test_of_several_pictures_the_first_is_taken():
+  film = [Image.new('RGB', (4, 3), colour) for colour in ('red', 'blue')]
+  for form in ('GIF', 'TIFF', 'WEBP', 'PNG'):
+    encoded = encode(
+      film[0], format=form, save_all=True, append_images=film[1:]
+    )
+    rgb = photos.open_photo(encoded).astype(int)
+    assert np.abs(rgb - (255, 0, 0)).max() <= 1
+
+
+def test_avif_is_read_upright():
+  image = Image.fromarray(np.kron(GRADIENT, np.ones((8, 8, 1), np.uint8)))
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  encoded = encode(image, format='AVIF', quality=100, exif=exif)
+  rgb = photos.open_photo(encoded).astype(int)
+  assert np.abs(rgb - np.rot90(np.asarray(image), k=-1)).mean() <= 3
+
+
+def test_heic_is_read_upright():
+  pytest.importorskip('pillow_heif').register_heif_opener()
+  image = Image.fromarray(np.kron(GRADIENT, np.ones((8, 8, 1), np.uint8)))
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  image.info['exif'] = exif.tobytes()
+  encoded = encode(image, format='HEIF', quality=-1)
+  rgb = photos.open_photo(encoded).astype(int)
+  assert np.abs(rgb - np.rot90(np.asarray(image), k=-1)).mean() <= 3
+  with pytest.raises(UserError, match='48 x 64 pixels, at most 99'):
+    photos.open_photo(encoded, max_pixels=99)
+  with pytest.raises(UserError, match='damaged picture'):
+    photos.open_photo(encoded[:-100])
+
+
+def test_heic_without_its_library_says_what_to_install(monkeypatch):
+  monkeypatch.setattr(image_formats, '_has_heif', lambda: False)
+  start = b'\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf'
+  with pytest.raises(UserError, match=r'IMG_1\.HEIC.* pip install pillow-heif'):
+    photos.open_photo(start + bytes(99), name='IMG_1.HEIC')
+
+
+@pytest.mark.parametrize('form', ['PNG', 'WEBP'])
+@pytest.mark.parametrize('exif', [b'Exif\0\0garbage', b'garbage', b'II*\0\xff'])
+def test_broken_exif_costs_no_picture(form, exif):
+  options = {'lossless': True} if form == 'WEBP' else {}
+  encoded = encode(Image.fromarray(GRADIENT), format=form, exif=exif, **options)
+  np.testing.assert_array_equal(photos.open_photo(encoded), GRADIENT)
+
+
+@pytest.mark.parametrize('kind', [b'eXIf', b'iCCP', b'tEXt', b'zTXt', b'pHYs'])
+def test_what_is_not_pixels_of_a_png_may_be_damaged(kind):
+  encoded = encode(Image.fromarray(GRADIENT), format='PNG')
+  junk = struct.pack('>I', 9) + kind + b'some junk' + b'\0\0\0\0'  # no CRC
+  broken = encoded[:33] + junk + encoded[33:]
+  np.testing.assert_array_equal(photos.open_photo(broken), GRADIENT)
+  at = broken.index(b'IDAT') + 10
+  pixels = broken[:at] + bytes([broken[at] ^ 1]) + broken[at + 1 :]
+  with pytest.raises(UserError, match='damaged'):
+    photos.open_photo(pixels)
+
+
+def test_what_cannot_be_read_is_named(tmp_path, monkeypatch):
+  path = tmp_path / 'folder.jpg'
+  path.mkdir()
+  with pytest.raises(UserError, match=r'folder\.jpg: a folder'):
+    photos.open_photo(path)
+  path = tmp_path / 'bad_sector.jpg'
+  path.write_bytes(b'1')
+
+  def fail(path):
+    raise OSError(errno.EIO, 'Input/output error')
+
+  monkeypatch.setattr(pathlib.Path, 'read_bytes', fail)
+  with pytest.raises(UserError, match=r'bad_sector\.jpg.*Input/output error'):
+    photos.open_photo(path)
+
+
 def test_bad_files_are_refused_by_name(tmp_path):
   good = encode(Image.fromarray(GRADIENT), format='PNG')
   cases = {
     'cut.png': (good[: len(good) - 30], 'damaged'),
     'text.jpg': (b'not a picture', 'not a JPEG, PNG or WebP'),
-    'film.gif': (encode(Image.fromarray(GRADIENT), format='GIF'), 'not a JPEG'),
-    'empty.png': (b'', 'not a JPEG'),
+    'icon.ico': (encode(Image.fromarray(GRADIENT), format='ICO'), 'not a JPEG'),
+    'floats.tif': (make_tiff(GRADIENT / np.float32(255)), 'kind of TIFF'),
+    'metres.tif': (make_tiff(METRES, photometric=1), 'floating-point'),
+    'ids.tif': (make_tiff(IDS, photometric=1), 'beyond 16 bits'),
+    'empty.png': (b'', 'not a JPEG.*the file is empty'),
   }
   for name, (encoded, reason) in cases.items():
     path = tmp_path / name

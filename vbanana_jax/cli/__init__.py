@@ -58,6 +58,7 @@ _CACHE = '~/.cache/vbanana_jax/xla'
 
 def main(argv: list[str] | None = None) -> int:
   """Runs one verb; a user's mistake is one line and an exit code."""
+  _print_any_name()
   parser = build_parser()
   args, rest = parser.parse_known_args(argv)
   if rest and args.verb not in _TAKE_CONFIG_KEYS:
@@ -83,6 +84,13 @@ def main(argv: list[str] | None = None) -> int:
     exit_code = Interrupted.exit_code
   distributed.leave(exit_code)
   return exit_code
+
+
+def _print_any_name() -> None:
+  """Has streams escape what they cannot encode, as names of files may hold."""
+  for stream in (sys.stdout, sys.stderr):
+    if getattr(stream, 'errors', None) == 'strict':
+      stream.reconfigure(errors='backslashreplace')
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -90,7 +90,7 @@ def _find_images(
   paths: list[pathlib.Path], out: pathlib.Path
 ) -> list[pathlib.Path]:
   """The photos that are named, and those in folders that are named."""
-  from vbanana_jax.data import photos
+  from vbanana_jax.data import photo_folder, photos
 
   images = []
   for path in paths:
@@ -102,17 +102,15 @@ def _find_images(
         f'--out {out} is the folder of the photos, and its answers would be '
         'taken for photos: choose another'
       )
-    found = sorted(
-      entry
-      for entry in path.iterdir()
-      if entry.suffix.lower() in photos.SUFFIXES
-      and not entry.name.startswith('.')
-    )
+    found, others = photo_folder.find_photos(path)
     if not found:
       raise UserError(
         f'{path}: no photo in this folder; their names end in '
         f'{", ".join(photos.SUFFIXES)}'
       )
+    if others:
+      counts = ', '.join(f'{n} {kind}' for kind, n in sorted(others.items()))
+      print(f'{path}: not taken for photos: {counts}', file=sys.stderr)
     images += found
   flags.check_names(images)
   return images

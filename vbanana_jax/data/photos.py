@@ -1,6 +1,5 @@
 """Any photograph as 8-bit RGB, opened with care; and fitted to a size."""
 
-import io
 import os
 
 import numpy as np
@@ -8,13 +7,22 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from vbanana_jax import paths
+from vbanana_jax.data import image_formats
 from vbanana_jax.errors import UserError
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
+SUFFIXES = image_formats.SUFFIXES
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256 * 2**20
-_FORMATS = ('JPEG', 'PNG', 'WEBP')  # JPEG covers the MPO of telephones
-_SIXTEEN_BIT = ('I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
+_ORIENTATION = 0x0112  # of EXIF
+_UPRIGHT = {
+  2: Image.Transpose.FLIP_LEFT_RIGHT,
+  3: Image.Transpose.ROTATE_180,
+  4: Image.Transpose.FLIP_TOP_BOTTOM,
+  5: Image.Transpose.TRANSPOSE,
+  6: Image.Transpose.ROTATE_270,
+  7: Image.Transpose.TRANSVERSE,
+  8: Image.Transpose.ROTATE_90,
+}
 
 
 def open_photo(
@@ -24,12 +32,13 @@ def open_photo(
   max_bytes: int = MAX_BYTES,
   name: str | None = None,
 ) -> UInt8[np.ndarray, 'h w 3']:
-  """Upright 8-bit RGB of a JPEG, PNG or WebP file.
+  """Upright 8-bit RGB of a JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF file.
 
-  EXIF rotation is applied, transparency is laid over white, 16-bit greys are
-  scaled to 8 bits, palettes and CMYK are converted; colour profiles are not
-  applied. Of an animation the first picture is taken. The header is checked
-  before a pixel is decoded.
+  The content says which it is, not the name. EXIF rotation is applied,
+  transparency is laid over white, 16 bits are scaled to 8, palettes and CMYK
+  are converted; colour profiles are not applied. Of several pictures in one
+  file the first is taken, of HEIC the primary one. The header is checked
+  before a pixel is decoded. HEIC needs pillow-heif.
 
   Args:
     photo: a path, or the encoded bytes.
@@ -47,23 +56,27 @@ def open_photo(
   if len(encoded) > max_bytes:
     raise UserError(f'{name}: {len(encoded)} bytes, at most {max_bytes} taken')
   try:
-    with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+    with image_formats.open_image(encoded) as image:
       if image.width * image.height > max_pixels:
         raise UserError(
           f'{name}: {image.width} x {image.height} pixels, at most '
           f'{max_pixels} in all are taken; make it smaller first'
         )
-      return _to_rgb(image)
+      return _to_rgb(image_formats.load_pixels(image, encoded))
   except (UserError, MemoryError):  # want of memory is no fault of the file
     raise
   except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
     raise UserError(
       f'{name}: far too many pixels, at most {max_pixels} are taken'
     ) from bomb
+  except image_formats.UnreadKindError as error:
+    raise UserError(f'{name}: {error}') from error
   except Image.UnidentifiedImageError as error:
-    raise UserError(f'{name}: not a JPEG, PNG or WebP picture') from error
+    empty = '' if encoded else ' (the file is empty)'
+    raise UserError(f'{name}: not a {image_formats.NAMES}{empty}') from error
   except Exception as error:  # Pillow's readers raise nearly every kind
-    raise UserError(f'{name}: damaged picture ({error})') from error
+    reason = ' '.join(str(error).split())
+    raise UserError(f'{name}: damaged picture ({reason})') from error
 
 
 def fit_photo(
@@ -77,22 +90,39 @@ def fit_photo(
 
 
 def _read(path: paths.Path, max_bytes: int) -> bytes:
-  if not path.is_file():
-    raise UserError(f'{path}: no such file')
-  if path.stat().st_size > max_bytes:
+  try:
+    if path.is_dir():
+      raise UserError(f'{path}: a folder, not a picture')
+    if not path.is_file():
+      raise UserError(f'{path}: no such file')
+    if path.stat().st_size > max_bytes:
+      raise UserError(
+        f'{path}: {path.stat().st_size} bytes, at most {max_bytes} are taken'
+      )
+    return path.read_bytes()
+  except OSError as error:
     raise UserError(
-      f'{path}: {path.stat().st_size} bytes, at most {max_bytes} are taken'
-    )
-  return path.read_bytes()
+      f'{path}: cannot be read ({error.strerror or error})'
+    ) from error
 
 
 def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, 'h w 3']:
-  image = ImageOps.exif_transpose(image)
-  if image.mode in _SIXTEEN_BIT:  # convert('RGB') would clip at 255
-    grey = np.asarray(image).astype(np.float64).clip(0, 65535) / 257
-    return np.repeat(np.round(grey).astype(np.uint8)[..., None], 3, axis=-1)
+  turn = _UPRIGHT.get(_find_orientation(image))
+  if turn is not None:
+    image = image.transpose(turn)
   if image.has_transparency_data:
     image = image.convert('RGBA')
     white = Image.new('RGBA', image.size, 'white')
     image = Image.alpha_composite(white, image)
   return np.asarray(image.convert('RGB'))
+
+
+def _find_orientation(image: Image.Image) -> int | None:
+  """What EXIF says; None where it is absent or broken, as pixels may be whole.
+
+  Pillow turns TIFF upright itself, and says so here.
+  """
+  try:
+    return image.getexif().get(_ORIENTATION)
+  except Exception:  # Pillow's reader of EXIF raises nearly every kind
+    return None
