@@ -47,6 +47,7 @@ ROWS = (
     'stopping',
     'lock',
     'inventory',
+    'checkpoint_errors',
   ),
   ('exported', 'step', 'provenance', 'wish'),
   ('checkpoint', 'evaluators', 'painting', 'predict', 'decode'),

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils import epath
 
 from vbanana_jax import checkpoint, inventory, lock
 from vbanana_jax.errors import (
@@ -254,3 +256,45 @@ def test_another_model_is_refused_by_name(tmp_path):
       UserError, match=r'scale has the shape \(4,\) there and \(5,\) here'
     ):
       checkpoints.restore_ema(other)
+
+
+@pytest.mark.parametrize(
+  'name', ['n[1]', 'n[!a]*', 'a b', '-x', '~', 'n#1%41?', 'ä漢', 'a\nb']
+)
+def test_any_name_of_a_workdir_keeps_its_checkpoints(
+  name, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  save(pathlib.Path(name, 'run'), 3, keep=1)
+  with checkpoint.Checkpoints(f'./{name}/run/') as checkpoints:
+    assert checkpoints.latest_step() == 3
+    state = checkpoints.restore(make_state(0))
+    np.testing.assert_array_equal(state.params['block']['kernel'], 3)
+
+
+def test_a_search_does_not_go_through_the_folders_beside(tmp_path):
+  save(tmp_path / 'n1', 3, keep=1)
+  save(tmp_path / 'n*', 4, keep=1)
+  with checkpoint.Checkpoints(tmp_path / 'n*') as checkpoints:
+    state = checkpoints.restore(make_state(0))
+    np.testing.assert_array_equal(state.params['block']['kernel'], 4)
+
+
+@pytest.mark.parametrize('name', ['a\\b', os.fsdecode(b'a\xff')])
+def test_names_that_keep_no_arrays_are_refused_at_once(name, tmp_path):
+  with pytest.raises(UserError, match='backslash, or one that is not UTF-8'):
+    checkpoint.Checkpoints(tmp_path / name, keep=1)
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_that_is_not_there_after_saving_is_an_error(
+  tmp_path, monkeypatch
+):
+  # As it is without `to_epath`: the library searches below a pattern.
+  monkeypatch.setattr(checkpoint.paths, 'to_epath', epath.Path)
+  with pytest.raises(SaveError, match=r'1 was saved and cannot be read'):
+    save(tmp_path / 'n[1]', 1, keep=1)
+  monkeypatch.undo()
+  monkeypatch.setattr(checkpoint, 'list_steps', lambda folder: [])
+  with pytest.raises(SaveError, match='it is not there'):
+    save(tmp_path / 'run', 1, keep=1)

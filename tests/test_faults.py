@@ -105,7 +105,7 @@ def test_a_disk_that_is_really_full(
 def test_no_room_is_seen_before_a_save(tmp_path, monkeypatch):
   usage = shutil.disk_usage(tmp_path)
   monkeypatch.setattr(
-    checkpoint.shutil, 'disk_usage', lambda path: usage._replace(free=1000)
+    shutil, 'disk_usage', lambda path: usage._replace(free=1000)
   )
   state = checkpoint.TrainState(checkpoint.jax.numpy.zeros(1000), {}, {}, ())
   with checkpoint.Checkpoints(tmp_path, keep=1) as checkpoints:

@@ -5,22 +5,23 @@ the rest as separate items, so that evaluation reads only what it needs), a
 manifest (plain JSON that says what the arrays are for) and a list of its files.
 """
 
-import contextlib
 import logging
-import os
-import pathlib
-import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from flax import traverse_util
 
-from vbanana_jax import inventory, processes
+from vbanana_jax import inventory, paths, processes
+from vbanana_jax.checkpoint_errors import (
+  check_name,
+  describe,
+  named_damage,
+  named_failures,
+)
 from vbanana_jax.errors import (
-  DISK_FULL,
   DamagedError,
   DiskFullError,
   Interrupted,
@@ -31,6 +32,9 @@ from vbanana_jax.state import TrainState
 
 # A save needs room for itself beside the one it replaces, and some to spare.
 _SPARE = 1.5
+
+# What makes a checkpoint in a bucket count.
+_COMMITTED = 'commit_success.txt'
 
 # Orbax raises what fails here, and logs it too, with the traces of its threads.
 logging.getLogger('absl').addFilter(
@@ -56,14 +60,16 @@ class Checkpoints:
 
   def __init__(
     self,
-    workdir: str | pathlib.Path,
+    workdir: str | paths.Path,
     *,
     keep: int | None = None,
     keep_every: int | None = None,
   ):
-    self.path = pathlib.Path(workdir).absolute() / 'checkpoints'
+    self.path = paths.to_path(workdir).absolute() / 'checkpoints'
+    check_name(self.path)
     self._saving: int | None = None
-    self._checked: set[pathlib.Path] = set()  # items, by their contents
+    self._sample: Any = None  # an array of the first save, to be read back
+    self._checked: set[paths.Path] = set()  # items, by their contents
     writes = keep is not None
     if writes:
       self._make_way()
@@ -71,9 +77,9 @@ class Checkpoints:
     kept = [policies.LatestN(keep)]
     if keep_every:
       kept.append(policies.EveryNSteps(keep_every))
-    with _named_failures(self.path, writes=writes):
+    with named_failures(self.path, writes=writes):
       self._manager = ocp.CheckpointManager(
-        self.path,
+        paths.to_epath(self.path),
         options=ocp.CheckpointManagerOptions(
           preservation_policy=policies.AnyPreservationPolicy(kept),
           create=writes,
@@ -111,14 +117,16 @@ class Checkpoints:
       SaveError: this one or the one before it could not be written.
     """
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    free = shutil.disk_usage(self.path).free
+    free = paths.get_free_bytes(self.path)
     if free < _SPARE * size:
       raise DiskFullError(
         f'{self.path} has {free / 1e6:.0f} MB free and a checkpoint takes '
         f'{size / 1e6:.0f} MB: make room and run the same command again'
       )
-    with _named_failures(self.path):
-      self._manager.wait_until_finished()
+    with named_failures(self.path):
+      self._finish()
+      if self._saving is None:
+        self._sample = _find_smallest(state.ema_params)
       self._saving = int(state.step)
       self._manager.save(
         self._saving,
@@ -130,11 +138,37 @@ class Checkpoints:
 
   def close(self) -> None:
     """Returns when everything started is on disk."""
-    with _named_failures(self.path):
+    with named_failures(self.path):
       try:
-        self._manager.wait_until_finished()
+        self._finish()
       finally:
         self._manager.close()
+
+  def _finish(self) -> None:
+    """Waits for the save under way and looks for it; the first one is read."""
+    self._manager.wait_until_finished()
+    if self._saving is None:
+      return
+    folder, told = self.path / str(self._saving), 'it is not there'
+    try:
+      if self._saving in list_steps(self.path):
+        if self._sample is not None:
+          self._manager.restore(
+            self._saving,
+            args=ocp.args.Composite(
+              ema_params=_ask_for(self._sample, partial=True)
+            ),
+          )
+          self._sample = None
+        return
+    except Exception as error:  # its readers raise nearly every kind
+      if processes.is_lost(error):
+        raise
+      told = str(error).partition('\n')[0]
+    raise SaveError(
+      f'{folder} was saved and cannot be read ({told}): its storage does not '
+      'keep it; choose another --workdir'
+    )
 
   def restore(self, abstract: TrainState) -> TrainState:
     """The newest state, with the shapes and shardings of `abstract`."""
@@ -165,7 +199,7 @@ class Checkpoints:
     """Shapes of the newest weights by name."""
     folder = self._find_newest(())
     handler = ocp.PyTreeCheckpointHandler()
-    with _named_damage(folder):
+    with named_damage(folder):
       stored = handler.metadata(
         self._manager.directory / folder.name / 'params'
       )
@@ -184,12 +218,12 @@ class Checkpoints:
 
   def _restore(self, **items: ocp.args.CheckpointArgs) -> Any:
     folder = self._find_newest(items)
-    with _named_damage(folder):
+    with named_damage(folder):
       return self._manager.restore(
         int(folder.name), args=ocp.args.Composite(**items)
       )
 
-  def _find_newest(self, items: Iterable[str]) -> pathlib.Path:
+  def _find_newest(self, items: Iterable[str]) -> paths.Path:
     """Folder of the newest checkpoint; DamagedError if a file is amiss.
 
     Args:
@@ -204,13 +238,17 @@ class Checkpoints:
 
     damage = processes.ask_first(find) if new else find()
     if damage:
-      raise DamagedError(_describe(folder, damage))
+      raise DamagedError(describe(folder, damage))
     self._checked.update(folder / item for item in new)
     return folder
 
   def _list_files(self) -> None:
-    # Orbax calls this, on the first process, between the last file and the
-    # renaming that commits them.
+    # Orbax calls this, on the first process, between the last file and what
+    # commits them: a new name, or in a bucket, which has no renaming of
+    # folders, one more object.
+    if paths.is_bucket(self.path):
+      inventory.save_list(self.path / str(self._saving))
+      return
     for folder in self.path.glob(f'{self._saving}.*'):
       if 'tmp' in folder.suffix:
         inventory.save_list(folder)
@@ -228,7 +266,7 @@ class Checkpoints:
           return ''
         damaged[folder] = damage
       # There is no whole one.
-      return next((_describe(*found) for found in damaged.items()), '')
+      return next((describe(*found) for found in damaged.items()), '')
 
     failure = processes.ask_first(clear)
     if failure:
@@ -236,6 +274,15 @@ class Checkpoints:
     newest = newest_step(self.path.parent)
     if newest is not None:
       self._checked.update((self.path / str(newest)).iterdir())
+
+
+def _find_smallest(params: Any) -> Any:
+  """The tree with its smallest array alone, as shape, type and sharding."""
+  named = traverse_util.flatten_dict(params, sep='/')
+  name = min(named, key=lambda each: named[each].nbytes)
+  leaf = named[name]
+  struct = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+  return traverse_util.unflatten_dict({name: struct}, sep='/')
 
 
 def _get_shapes(params: Any) -> dict[str, tuple[int, ...]]:
@@ -257,24 +304,26 @@ def _ask_for(tree: Any, *, partial: bool = False) -> ocp.args.PyTreeRestore:
   return ocp.args.PyTreeRestore(tree, types, partial_restore=partial)
 
 
-def list_steps(folder: pathlib.Path) -> list[int]:
+def list_steps(folder: paths.Path) -> list[int]:
   """Steps of the committed checkpoints of a folder `checkpoints`."""
   if not folder.is_dir():
     return []
-  # Orbax renames a checkpoint to its bare step when it is whole.
+  # Orbax renames a checkpoint to its bare step when it is whole, and in a
+  # bucket puts an object into it.
+  whole = _COMMITTED if paths.is_bucket(folder) else ''
   return [
     int(entry.name)
     for entry in folder.iterdir()
-    if entry.name.isdecimal() and entry.is_dir()
+    if entry.name.isdecimal() and entry.is_dir() and (entry / whole).exists()
   ]
 
 
-def newest_step(workdir: str | pathlib.Path) -> int | None:
+def newest_step(workdir: str | paths.Path) -> int | None:
   """Step of a workdir's newest committed checkpoint, without opening it."""
-  return max(list_steps(pathlib.Path(workdir) / 'checkpoints'), default=None)
+  return max(list_steps(paths.to_path(workdir) / 'checkpoints'), default=None)
 
 
-def require(workdir: str | pathlib.Path) -> None:
+def require(workdir: str | paths.Path) -> None:
   """Raises UserError where a workdir has no checkpoint."""
   if newest_step(workdir) is None:
     raise UserError(
@@ -283,7 +332,7 @@ def require(workdir: str | pathlib.Path) -> None:
     )
 
 
-def _move_aside(damaged: dict[pathlib.Path, str], step: int) -> None:
+def _move_aside(damaged: dict[paths.Path, str], step: int) -> None:
   for folder, damage in damaged.items():
     aside = inventory.move_aside(folder)
     print(
@@ -291,49 +340,3 @@ def _move_aside(damaged: dict[pathlib.Path, str], step: int) -> None:
       f'training goes on from step {step}',
       file=sys.stderr,
     )
-
-
-def _describe(folder: pathlib.Path, damage: str) -> str:
-  return (
-    f'{folder} cannot be read ({damage}): bring it back from a copy, or move '
-    'it away and the checkpoint before it counts, if there is one'
-  )
-
-
-@contextlib.contextmanager
-def _named_damage(folder: pathlib.Path) -> Iterator[None]:
-  """Names the checkpoint that cannot be read, in one line."""
-  try:
-    yield
-  except Exception as error:  # its readers raise nearly every kind
-    if processes.is_lost(error):
-      raise
-    told = str(error).partition('\n')[0]
-    raise DamagedError(_describe(folder, told)) from error
-
-
-@contextlib.contextmanager
-def _named_failures(
-  path: pathlib.Path, *, writes: bool = True
-) -> Iterator[None]:
-  """Turns a full disk, and whatever else forbids writing, into one line."""
-  try:
-    yield
-  except (OSError, ValueError) as error:
-    if processes.is_lost(error):
-      raise
-    number, text = getattr(error, 'errno', None), str(error)
-    told = text.partition('\n')[0]
-    if not writes:
-      raise UserError(
-        f'{path} cannot be read ({told}): mend its permissions'
-      ) from error
-    if number in DISK_FULL or any(os.strerror(k) in text for k in DISK_FULL):
-      raise DiskFullError(
-        f'the disk of {path} is full: make room and run the same command '
-        'again; it goes on from the last whole checkpoint'
-      ) from error
-    raise SaveError(
-      f'{path} cannot be written ({told}): mend that and run the same command '
-      'again; it goes on from the last whole checkpoint'
-    ) from error

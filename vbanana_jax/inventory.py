@@ -6,9 +6,10 @@ of it.
 """
 
 import json
-import pathlib
 import zlib
 from collections.abc import Collection
+
+from vbanana_jax import paths
 
 LIST = 'files.json'
 _PIECE = 4 * 2**20  # bytes read at once
@@ -17,10 +18,15 @@ _PIECE = 4 * 2**20  # bytes read at once
 _ITEMS = ('manifest', 'params')
 
 
-def save_list(folder: pathlib.Path) -> None:
-  """Lists the files of all items of a checkpoint: {name: [bytes, CRC-32]}."""
+def save_list(folder: paths.Path) -> None:
+  """Lists the files of all items of a checkpoint: {name: [bytes, CRC-32]}.
+
+  In a bucket the bytes alone: it compares checksums itself, when an object
+  comes and when it goes.
+  """
+  measure = _get_size if paths.is_bucket(folder) else _measure
   files = {
-    path.relative_to(folder).as_posix(): [path.stat().st_size, sum_file(path)]
+    path.relative_to(folder).as_posix(): measure(path)
     for path in sorted(folder.rglob('*'))
     if path.is_file() and path.parent != folder
   }
@@ -31,17 +37,25 @@ def save_list(folder: pathlib.Path) -> None:
   (folder / LIST).write_text(f'{{\n{lines}\n}}\n')
 
 
-def sum_file(path: pathlib.Path) -> int:
+def _get_size(path: paths.Path) -> int:
+  return path.stat().st_size
+
+
+def _measure(path: paths.Path) -> list[int]:
+  return [_get_size(path), sum_file(path)]
+
+
+def sum_file(path: paths.Path) -> int:
   """CRC-32 of a file."""
   found, piece = 0, memoryview(bytearray(_PIECE))
-  with path.open('rb', buffering=0) as file:
+  with path.open('rb') as file:
     while count := file.readinto(piece):
       found = zlib.crc32(piece[:count], found)
   return found
 
 
 def find_damage(
-  folder: pathlib.Path, items: Collection[str] | None = None
+  folder: paths.Path, items: Collection[str] | None = None
 ) -> str | None:
   """What is wrong with the first file that is not as listed; None if nothing.
 
@@ -74,7 +88,7 @@ def find_damage(
   return None
 
 
-def _load_list(folder: pathlib.Path) -> dict[str, tuple[int, int | None]]:
+def _load_list(folder: paths.Path) -> dict[str, tuple[int, int | None]]:
   """Bytes and CRC-32 by name; None where only the bytes are known."""
   listed = json.loads((folder / LIST).read_text())
   files = {}
@@ -86,7 +100,7 @@ def _load_list(folder: pathlib.Path) -> dict[str, tuple[int, int | None]]:
   return files
 
 
-def move_aside(folder: pathlib.Path) -> pathlib.Path:
+def move_aside(folder: paths.Path) -> paths.Path:
   """Renames a damaged checkpoint, so that nothing takes it for a whole one."""
   number = 1
   while (target := folder.with_name(f'{folder.name}.damaged{number}')).exists():
