@@ -93,17 +93,36 @@ def test_a_run_answers_a_benchmark_and_is_scored(workdir, tmp_path, capsys):
   asked = f'--protocol {protocol.name} --data {data}'
   paint = f'predict {asked} --checkpoint {workdir} --out {out} --passes 2'
   assert cli.main(paint.split()) == 0
-  pictures = sorted(path.name for path in out.iterdir())
+  pictures = sorted(path.name for path in out.glob('*.png'))
   assert pictures == sorted(
     f'test-{name}{turn}.png' for name in painted.NAMES for turn in ('', '@1')
   )
   first = (out / pictures[0]).stat().st_mtime_ns
   assert cli.main(paint.split()) == 0  # nothing is painted twice
   assert (out / pictures[0]).stat().st_mtime_ns == first
+  capsys.readouterr()
+  assert cli.main(f'{paint} --size 24'.split()) == 2  # pictures are not mixed
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert 'size 32 there and 24 here' in error and '--overwrite' in error
+  whole = (out / pictures[0]).read_bytes()
+  (out / pictures[0]).write_bytes(whole[:99])
+  assert cli.main(paint.split()) == 0
+  assert (out / pictures[0]).read_bytes() == whole
+  assert '1 pictures that are not as' in capsys.readouterr().err
   score = f'evaluate --predictions {out} {asked} --passes 2 --partial'
   assert cli.main(score.split()) == 0
   path = out / f'scores_{protocol.title}_2_passes.json'
   found = json.loads(path.read_text())
   assert found['n'] == 2 and found['passes'] == 2
   assert 0 < found['metrics']['mean_deg']['value'] < 180
-  assert 'first pass' in capsys.readouterr().out
+  assert found['painted']['settings']['size'] == 32
+  weights = found['painted']['settings']['weights']
+  printed = capsys.readouterr().out
+  assert 'first pass' in printed
+  assert f'painted by {workdir / "tune"} (weights {weights}, size 32' in printed
+
+  repaint = paint.replace(str(workdir), f'{workdir}/pretrain')
+  assert cli.main(repaint.split()) == 2
+  assert f'weights {weights} there' in capsys.readouterr().err
+  assert cli.main([*repaint.split(), '--overwrite']) == 0
+  assert (out / pictures[0]).read_bytes() != whole

@@ -1,15 +1,30 @@
 """A run paints every question of a benchmark."""
 
+import datetime
+import hashlib
+import json
 import pathlib
+import sys
+from typing import Any
 
 import tqdm
 
-from vbanana_jax import ahead, painting, predict
+from vbanana_jax import (
+  ahead,
+  painted_folder,
+  painting,
+  predict,
+  provenance,
+  weights,
+)
 from vbanana_jax.answer import Answerer, count_rows
-from vbanana_jax.data import protocols, questions
+from vbanana_jax.data import protocols, questions, readers
 from vbanana_jax.predict_all import make_pace
 from vbanana_jax.report import files, pictures
 from vbanana_jax.tasks import TASKS
+
+# What every prompt is like, without what one example puts into it.
+_ANY_ITEM = readers.Item('any', '', '{phrase}')
 
 
 def paint_protocol(
@@ -21,15 +36,16 @@ def paint_protocol(
   passes: int | None = None,
   size: int | None = None,
   rows: int | None = None,
+  overwrite: bool = False,
 ) -> int:
   """Paints every question of a benchmark; how many pictures there are.
 
   Pictures that are there already are kept, so that a painting that was
-  stopped goes on.
+  stopped goes on; see `painted_folder.Painting`.
 
   Raises:
-    UserError: another benchmark in `data`, or a prompt too long for the
-      network.
+    UserError: another benchmark in `data`, a prompt too long for the network,
+      or an `out` that cannot be written or was painted in another way.
   """
   reader = questions.open_reader(protocol, data)
   wanted = list(
@@ -38,9 +54,17 @@ def paint_protocol(
   size = size or answerer.config['image_size']
   rows = count_rows(rows)
   patch = answerer.model.config.patch
+  folder = painted_folder.Painting(
+    out,
+    make_manifest(answerer, protocol, size),
+    [question.file for question in wanted],
+    overwrite=overwrite,
+  )
+  missing = set(folder.missing)
   by_seed: dict[int, list[questions.Question]] = {}
   for question in wanted:
-    by_seed.setdefault(question.seed, []).append(question)
+    if question.file in missing:
+      by_seed.setdefault(question.seed, []).append(question)
 
   def read(question):
     photo = reader.load_image(question.item)
@@ -60,17 +84,60 @@ def paint_protocol(
 
   def write(painted):
     canvas, rgb = painted
-    files.write_atomic(out / canvas.label, files.to_png(pictures.to_u8(rgb)))
+    encoded = files.to_png(pictures.to_u8(rgb))
+    return canvas.label, folder.write(canvas.label, encoded)
 
-  bar = tqdm.tqdm(total=len(wanted), desc=protocol.label, unit='picture')
+  bar = tqdm.tqdm(
+    total=len(wanted),
+    initial=len(wanted) - len(missing),
+    desc=protocol.label,
+    unit='picture',
+  )
   with bar:
-    for seed, asked in by_seed.items():
-      missing = [each for each in asked if not (out / each.file).exists()]
-      bar.update(len(asked) - len(missing))
-      way = painting.Way(seed, protocol.sampler['steps'])
-      painted = answerer.box.paint_all(way, make_canvases(missing), rows=rows)
-      pace = make_pace(rows)
-      for _, writing in ahead.map_ahead(write, painted, **pace, soon=True):
-        writing.result()
-        bar.update()
+    if folder.spoiled:
+      bar.write(
+        f'{out}: {len(folder.spoiled)} pictures that are not as they were '
+        f'painted, {folder.spoiled[0]} the first, are painted anew',
+        file=sys.stderr,
+      )
+    try:
+      for seed, asked in by_seed.items():
+        way = painting.Way(seed, protocol.sampler['steps'])
+        painted = answerer.box.paint_all(way, make_canvases(asked), rows=rows)
+        pace = make_pace(rows)
+        for _, writing in ahead.map_ahead(write, painted, **pace, soon=True):
+          folder.note(*writing.result())
+          bar.update()
+    finally:
+      folder.save()
   return len(wanted)
+
+
+def make_manifest(
+  answerer: Answerer, protocol: protocols.Protocol, size: int
+) -> painted_folder.Manifest:
+  """What all pictures of one painting have in common."""
+  asked = questions.ask(protocol, _ANY_ITEM)
+  return painted_folder.Manifest(
+    settings={
+      'protocol': protocol.name,
+      'version': protocol.version,
+      'split': protocol.split,
+      'weights': weights.hash_weights(answerer.params)[:16],
+      'config': _hash_config(answerer.config),
+      'size': size,
+      **painting.Way(protocol.seeds[0], protocol.sampler['steps'])._asdict(),
+      'prompt': asked.prompt,
+    },
+    about={
+      'run': str(answerer.run),
+      'versions': provenance.get_versions(),
+      'git': provenance.get_git_state(),
+      'date': datetime.date.today().isoformat(),
+    },
+  )
+
+
+def _hash_config(config: dict[str, Any]) -> str:
+  text = json.dumps(config, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,9 +1,11 @@
 """A config's network, and the weights of a workdir that fit it."""
 
+import hashlib
 import pathlib
 from typing import Any
 
 import jax
+import numpy as np
 from flax import traverse_util
 
 from vbanana_jax import checkpoint, logs, models, sharding
@@ -74,6 +76,17 @@ def load_averaged(run: pathlib.Path, model: models.DiT, size: int) -> Any:
     whole = sharding.make_replicated(sharding.build_mesh())
     shardings = jax.tree.map(lambda _: whole, abstract)
     return checkpoints.restore_ema(sharding.make_abstract(abstract, shardings))
+
+
+def hash_weights(params: Any) -> str:
+  """SHA-256 of names, shapes, types and values: the same in every copy."""
+  found = hashlib.sha256()
+  flat = traverse_util.flatten_dict(params, sep='/')
+  for name in sorted(flat):
+    leaf = np.asarray(flat[name])
+    found.update(f'{name} {leaf.dtype} {leaf.shape}\n'.encode())
+    found.update(leaf.tobytes())
+  return found.hexdigest()
 
 
 def load_matching(run: pathlib.Path, params: Any) -> tuple[Any, str]:

@@ -44,6 +44,11 @@ def add_verb(verbs) -> None:
     help='photos painted at once; 1 on a CPU and 16 elsewhere if not given',
   )
   flags.add_protocol(verb, required=False)
+  verb.add_argument(
+    '--overwrite',
+    action='store_true',
+    help='with --protocol: paint anew what is in --out already',
+  )
   verb.set_defaults(run=run_predict)
 
 
@@ -160,6 +165,7 @@ def _answer_protocol(args) -> int:
     passes=args.passes,
     size=args.size,
     rows=args.batch,
+    overwrite=args.overwrite,
   )
   split = f' --split {args.split}' if args.split else ''
   print(

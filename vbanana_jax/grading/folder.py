@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tqdm
 
-from vbanana_jax import decode, keys, provenance, resizing
+from vbanana_jax import decode, keys, painted_folder, provenance, resizing
 from vbanana_jax.data import photos, protocols, questions, readers
 from vbanana_jax.errors import UserError
 from vbanana_jax.grading import tasks
@@ -59,6 +59,9 @@ def grade(
   passes = passes or protocol.passes
   reader = questions.open_reader(protocol, data)
   found = find_painted(reader.items, predictions, passes)
+  manifest = painted_folder.load_manifest(predictions)
+  if manifest is not None:
+    check_painted_for(protocol, manifest, predictions)
   items = [item for item in reader.items if item.id in found]
   lack = describe_lack(protocol, reader.items, items)
   if lack and not partial:
@@ -67,18 +70,28 @@ def grade(
     )
   single, voted, agreed = [], [], []
   odd: collections.Counter[str] = collections.Counter()
-  for item in tqdm.tqdm(items, desc=protocol.label, unit='example'):
+  make_states = tasks.TASKS[protocol.task].make_states
+
+  def score(item):  # whose truth and pictures are gone before the next one's
     truth = reader.load_truth(item)
     values = [
       read_painted(protocol, item, repeat, path, tasks.get_shape(truth), odd)
       for repeat, path in enumerate(found[item.id])
     ]
-    make_states = tasks.TASKS[protocol.task].make_states
     single.append(make_states(values[0], truth, protocol))
     if passes > 1:
       answer = votes.vote(protocol.task, values)
       voted.append(make_states(answer, truth, protocol))
       agreed.append(votes.agreement(protocol.task, values, answer).mean())
+
+  for item in tqdm.tqdm(items, desc=protocol.label, unit='example'):
+    score(item)
+  if manifest is not None:
+    names = [path.name for item in items for path in found[item.id]]
+    changed = manifest.find_changed(predictions, names)
+    unlisted = [name for name in names if name not in manifest.pictures]
+    odd['with other bytes than painted.json lists'] = len(changed)
+    odd['that painted.json does not list'] = len(unlisted)
   metrics, states = _summarize(protocol, voted or single)
   return Grade(
     {
@@ -95,6 +108,13 @@ def grade(
       'ids_published': protocol.has_known_ids(reader.items),
       'reader_verified': protocol.verified,
       'predictions': str(predictions),
+      'painted': None
+      if manifest is None
+      else {
+        **manifest.about,
+        'settings': manifest.settings,
+        'other_pictures': [*changed, *unlisted],
+      },
       'passes': passes,
       'decoder': protocol.decoder,
       'headline': protocol.headline,
@@ -138,6 +158,22 @@ def find_painted(
       f'called {wanted}.png and so on; vbanana prompts lists them'
     )
   return found
+
+
+def check_painted_for(
+  protocol: protocols.Protocol,
+  manifest: painted_folder.Manifest,
+  folder: pathlib.Path,
+) -> None:
+  """Refuses pictures that answer the questions of another protocol."""
+  for key in ('protocol', 'split'):
+    wanted = {'protocol': protocol.name, 'split': protocol.split}[key]
+    painted = manifest.settings.get(key)
+    if painted != wanted:
+      raise UserError(
+        f'{folder} was painted for the {key} {painted} and not for {wanted} '
+        f'(see {painted_folder.NAME} in it): name that one, or other pictures'
+      )
 
 
 def describe_lack(

@@ -113,6 +113,15 @@ def make_table(results: dict[str, Any]) -> str:
       f'SPLIT {results["split"]}, and not {results["standard_split"]}, which '
       'the protocol scores: not comparable with published numbers'
     )
+  if results['painted']:
+    settings = results['painted']['settings']
+    way = ', '.join(
+      f'{name} {settings.get(name)}'
+      for name in ('weights', 'size', 'steps', 'seed')
+    )
+    lines.append(f'painted by {results["painted"].get("run")} ({way})')
+    if settings.get('version') != results['version']:
+      lines.append(f'PAINTED FOR VERSION {settings.get("version")}')
   if results['lack']:
     lines.append(f'{results["lack"]}: not comparable with published numbers')
   lines += [

@@ -208,6 +208,8 @@ def _describe(result: Mapping[str, Any]) -> str:
   elif result['complete'] is None:
     facts.append('nobody has said how many there are')
   facts.append(str(result['predictions']))
+  if result.get('painted'):
+    facts.append(f'weights {result["painted"]["settings"].get("weights")}')
   if result.get('decoder'):
     facts.append(f'decoder {result["decoder"].get("name")}')
   changed = ', changed' if git.get('changed') == 'yes' else ''
