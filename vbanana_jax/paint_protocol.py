@@ -3,7 +3,6 @@
 import datetime
 import hashlib
 import json
-import pathlib
 import sys
 from typing import Any
 
@@ -13,6 +12,7 @@ from vbanana_jax import (
   ahead,
   painted_folder,
   painting,
+  paths,
   predict,
   provenance,
   weights,
@@ -30,8 +30,8 @@ _ANY_ITEM = readers.Item('any', '', '{phrase}')
 def paint_protocol(
   answerer: Answerer,
   protocol: protocols.Protocol,
-  data: pathlib.Path,
-  out: pathlib.Path,
+  data: paths.Path,
+  out: paths.Path,
   *,
   passes: int | None = None,
   size: int | None = None,

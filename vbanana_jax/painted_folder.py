@@ -8,11 +8,11 @@ Folders of other generators have none.
 import dataclasses
 import hashlib
 import json
-import pathlib
 import time
 from collections.abc import Iterable
 from typing import Any
 
+from vbanana_jax import paths
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import files
 
@@ -35,9 +35,7 @@ class Manifest:
   about: dict[str, Any]
   pictures: dict[str, str] = dataclasses.field(default_factory=dict)
 
-  def find_changed(
-    self, folder: pathlib.Path, names: Iterable[str]
-  ) -> list[str]:
+  def find_changed(self, folder: paths.Path, names: Iterable[str]) -> list[str]:
     """Those of the listed pictures that are there, with other bytes."""
     return [
       name
@@ -48,7 +46,7 @@ class Manifest:
     ]
 
 
-def load_manifest(folder: pathlib.Path) -> Manifest | None:
+def load_manifest(folder: paths.Path) -> Manifest | None:
   """The manifest of a folder; None where there is none.
 
   Errors: UserError for one that cannot be read.
@@ -84,7 +82,7 @@ class Painting:
 
   def __init__(
     self,
-    folder: pathlib.Path,
+    folder: paths.Path,
     manifest: Manifest,
     names: list[str],
     *,
@@ -136,7 +134,7 @@ def hash_picture(encoded: bytes) -> str:
 
 
 def _check_same(
-  folder: pathlib.Path, there: dict[str, Any], here: dict[str, Any]
+  folder: paths.Path, there: dict[str, Any], here: dict[str, Any]
 ) -> None:
   names = [
     name
