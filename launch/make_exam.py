@@ -1,9 +1,9 @@
-"""Freezes the exam: writes vbanana_jax/protocols/eval_v1.json, once.
+"""Freezes the exam: writes vbanana_jax/protocols/eval_v2.json, once.
 
   python launch/make_exam.py
 
 Takes some seconds. The file is committed and never written again: a change
-to scenes, language or tasks that moves its digests needs an eval_v2.
+to scenes, language or tasks that moves its digests needs an eval_v3.
 """
 
 import sys

@@ -15,7 +15,7 @@ LEVELS = ('quick', 'full')
 def test_prefix_is_the_frozen_one(level):
   frozen = exam.load_exam(level)
   assert exam.exam_hash(frozen, frozen.prefix_n) == frozen.prefix_sha256, (
-    'the exam eval_v1 is frozen: scores on another exam cannot be compared. '
+    'the exam eval_v2 is frozen: scores on another exam cannot be compared. '
     'Undo the change to scenes, language or tasks, or start eval_v2.'
   )
 
@@ -70,7 +70,7 @@ def test_scores_say_which_exam_they_are_of(monkeypatch):
   frozen = exam.load_exam('quick')
   monkeypatch.setattr(exam, 'exam_hash', lambda exam: frozen.sha256)
   whole = {'limit': frozen.n, 'size': frozen.size}
-  assert exam.name_exam('quick', **whole) == 'eval_v1'
+  assert exam.name_exam('quick', **whole) == 'eval_v2'
   assert 'first 8' in exam.name_exam('quick', limit=8, size=frozen.size)
   assert '32 px' in exam.name_exam('quick', limit=frozen.n, size=32)
   monkeypatch.setattr(exam, 'exam_hash', lambda exam: 'other')

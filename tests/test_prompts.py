@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from vbanana_jax.codecs import palettes
 from vbanana_jax.data import protocols, questions, readers
 from vbanana_jax.errors import UserError
 from vbanana_jax.scenes import referring, world
@@ -11,16 +10,16 @@ from vbanana_jax.tasks import TASKS, prompts
 
 YELLOW, GREEN, CYAN = (255, 255, 0), (0, 128, 0), (0, 255, 255)
 RED, BLUE, WHITE, GREY = (255, 0, 0), (0, 0, 255), (255,) * 3, (128,) * 3
-PINK = palettes.parse_colour('pink')
-LIGHT_PURPLE = palettes.parse_colour('light purple')
+PINK, MEDIUM_PURPLE = (255, 192, 203), (147, 112, 219)
 
-# As published: prompt, entries, background (None where it is not stated).
+# As published: prompt, entries, background (None where it is not stated). The
+# first says 'light purple', which is no color of CSS and is refused.
 PAPER_LEGENDS = (
   (
     'Generate a semantic segmentation visualization image, using this color '
-    'mapping: {"cat": "red", "lock": "pink", "exit sign": "light purple", '
+    'mapping: {"cat": "red", "lock": "pink", "exit sign": "medium purple", '
     '"background": yellow}.',
-    {'cat': RED, 'lock': PINK, 'exit sign': LIGHT_PURPLE},
+    {'cat': RED, 'lock': PINK, 'exit sign': MEDIUM_PURPLE},
     YELLOW,
   ),
   (
@@ -146,6 +145,12 @@ LEGENDS = (
   ('The pig is shown in red (#ff0000); the cow, in (0, 0, 255) (blue).',
    {'pig': RED, 'cow': BLUE}, None),
   ('the cat is red. the dog is blue.', {'cat': RED, 'dog': BLUE}, None),
+  ('{"cat": 0xff0000, "dog": "0x0000FF"}', {'cat': RED, 'dog': BLUE}, None),
+  ('{"cat": "pink", "dog": "hot pink"}',
+   {'cat': PINK, 'dog': (255, 105, 180)}, None),
+  # 'Light purple' describes a dress here, and is no color of the legend.
+  ('The lady in light purple, waving, is rendered in cyan.',
+   {'lady in light purple, waving': CYAN}, None),
   ('Segment the cat in red and the dog in #0000ff on a white background.',
    {'cat': RED, 'dog': BLUE}, WHITE),
   ('On a solid grey background, the cat is red.', {'cat': RED}, GREY),
@@ -344,7 +349,21 @@ def test_no_legend_is_one_clear_line(task, prompt):
 @pytest.mark.parametrize(
   'task, prompt, message',
   [
-    ('semantic', '{"cat": "reddish", "dog": "red"}', 'reddish'),
+    ('semantic', '{"cat": "reddish", "dog": "red"}', "'cat'.*reddish"),
+    ('semantic', '{"exit sign": "light purple"}', "'exit sign'.*mediumpurple"),
+    ('semantic', '{"cat": "red", "dog": #40ffc}', "'dog'.*5 hexadecimal"),
+    ('semantic', '{"cat": "red", "dog": 0x40ffc}', "'dog'.*5 hexadecimal"),
+    ('semantic', '{"cat": "red", "dog": "#40ffc"}', "'dog'.*5 hexadecimal"),
+    (
+      'semantic',
+      'The cat is red. The dog is rendered in a solid light purple.',
+      "'dog'.*light purple",
+    ),
+    (
+      'semantic',
+      'The cat is red, on a pale blue background.',
+      "'background'.*pale blue",
+    ),
     ('semantic', 'The cat is (300, 0, 0).', '300'),
     ('referring', 'The cat is #12345.', '#12345'),
     ('depth', 'Depth in the turbo colormap.', 'turbo.*viridis'),

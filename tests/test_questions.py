@@ -2,10 +2,11 @@
 
 import inspect
 import json
+import re
 
 import painted
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from vbanana_jax import cli, decode
 from vbanana_jax.data import protocols, questions, readers
@@ -31,6 +32,21 @@ def test_prompts_say_what_the_decoder_is_told(title):
     assert len({prompt for prompt, _ in asked}) == 3
     names = [[name for name, _ in r.entries] for _, r in asked]
     assert names[0] == names[1] == names[2]
+
+
+@pytest.mark.parametrize('title', protocols.list_protocols())
+def test_protocols_state_colors_in_numbers(title):
+  protocol = protocols.load_protocol(title)
+  if protocol.task in ('depth', 'normals'):
+    return
+  prompt, reading = questions.ask(protocol, ITEM)
+  numbers = re.findall(r'<(\d+), (\d+), (\d+)>', prompt)
+  stated = [tuple(int(level) for level in color) for color in numbers]
+  wanted = [color for _, color in reading.entries]
+  assert stated in (wanted, [*wanted, reading.background])
+  # Nothing is left to what a generator takes a word of color for.
+  words = set(re.findall('[a-z]+', prompt.lower()))
+  assert not words & set(ImageColor.colormap)
 
 
 def test_a_phrase_may_hold_anything_but_nothing(tmp_path):

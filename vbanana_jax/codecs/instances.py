@@ -13,22 +13,19 @@ from vbanana_jax.codecs import components, palettes, regions
 # Neighbours in the order are neighbours in colour, so that an undecided blend
 # of two ranks stays between them; any two are >= 127 levels apart, and each
 # is >= 180 from black, white and mid-grey.
-CANONICAL: tuple[palettes.Colour, ...] = tuple(
-  palettes.NAMED[name]
-  for name in (
-    'red',
-    'orange',
-    'yellow',
-    'chartreuse',
-    'lime',
-    'spring green',
-    'cyan',
-    'azure',
-    'blue',
-    'violet',
-    'magenta',
-    'rose',
-  )
+CANONICAL: tuple[palettes.Colour, ...] = (
+  (255, 0, 0),
+  (255, 128, 0),
+  (255, 255, 0),
+  (128, 255, 0),
+  (0, 255, 0),
+  (0, 255, 128),
+  (0, 255, 255),
+  (0, 128, 255),
+  (0, 0, 255),
+  (128, 0, 255),
+  (255, 0, 255),
+  (255, 0, 128),
 )
 
 

@@ -4,6 +4,7 @@ Colours as data are tuples of levels 0..255; colours in arrays are RGB in
 [0, 1].
 """
 
+import difflib
 import re
 from collections.abc import Iterable
 
@@ -29,49 +30,27 @@ __all__ = [
 
 Colour = tuple[int, int, int]
 
-# Three levels a channel: every two named colours are >= 127 levels apart,
-# 4.5 times the 28 levels by which a painted colour may spread.
+# The names that prompts are written with, as CSS means them: every two are
+# >= 69 levels apart, 2.5 times the 28 by which a painted colour may spread.
 NAMED: dict[str, Colour] = {
-  'black': (0, 0, 0),
-  'grey': (128, 128, 128),
-  'white': (255, 255, 255),
-  'red': (255, 0, 0),
-  'orange': (255, 128, 0),
-  'yellow': (255, 255, 0),
-  'chartreuse': (128, 255, 0),
-  'lime': (0, 255, 0),
-  'spring green': (0, 255, 128),
-  'cyan': (0, 255, 255),
-  'azure': (0, 128, 255),
-  'blue': (0, 0, 255),
-  'violet': (128, 0, 255),
-  'magenta': (255, 0, 255),
-  'rose': (255, 0, 128),
-  'maroon': (128, 0, 0),
-  'olive': (128, 128, 0),
-  'green': (0, 128, 0),
-  'teal': (0, 128, 128),
-  'navy': (0, 0, 128),
-  'purple': (128, 0, 128),
-  'salmon': (255, 128, 128),
-  'pale yellow': (255, 255, 128),
-  'light green': (128, 255, 128),
-  'pale cyan': (128, 255, 255),
-  'periwinkle': (128, 128, 255),
-  'pink': (255, 128, 255),
-}
+  name: css.COLOURS[name]
+  for name in (
+    'black', 'grey', 'white', 'red', 'orange', 'yellow', 'chartreuse', 'lime',
+    'springgreen', 'aquamarine', 'cyan', 'royalblue', 'blue', 'blueviolet',
+    'violet', 'magenta', 'deeppink', 'pink', 'salmon', 'brown', 'maroon',
+    'olive', 'green', 'limegreen', 'teal', 'navy', 'purple',
+  )
+}  # fmt: skip
 BACKGROUNDS = ('black', 'white', 'grey')
 NOTATIONS = ('name', 'hex', 'tuple', 'angle')
 
 _COARSEST = 64  # levels between two grid colours of a drawn palette
-_SHADES = {
-  'light': 'white', 'pale': 'white', 'dark': 'black', 'deep': 'black',
-  'pure': None, 'solid': None, 'bright': None, 'vivid': None,
-}  # fmt: skip
-_BY_NAME = {
-  **css.COLOURS,
-  **{name.replace(' ', ''): colour for name, colour in NAMED.items()},
-}
+_NO_CHANGE = frozenset(('pure', 'solid', 'plain'))
+# Nobody says how far towards white or black these go.
+SHADES = frozenset(
+  ('light', 'lighter', 'pale', 'bright', 'brilliant', 'vivid', 'soft', 'pastel',
+   'hot', 'neon', 'medium', 'dark', 'darker', 'deep', 'rich', 'dull', 'muted')
+)  # fmt: skip
 _TRIPLE = re.compile(
   r'(?:rgb)?\s*[(<]\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*[)>]', re.IGNORECASE
 )
@@ -107,48 +86,69 @@ def format_colour(colour: Colour, notation: str) -> str:
 def parse_colour(text: str) -> Colour:
   """Reads a colour as people write it in a prompt.
 
-  Any notation of `format_colour`, 'RGB(r, g, b)', '#rgb', the names of
-  `NAMED` and of CSS (`NAMED` wins, spaces and hyphens do not matter), before
-  a name 'light' or 'pale' (halfway to white), 'dark' or 'deep' (halfway to
-  black), 'pure', 'solid', 'bright' or 'vivid' (no change), and 'colour'
-  after it.
+  Any notation of `format_colour`, 'RGB(r, g, b)', '#rgb', and the 148 names of
+  CSS, in which capitals, spaces and hyphens do not matter ('Sky Blue',
+  'dark-grey'). Before a name 'pure', 'solid' or 'plain', which change nothing,
+  and 'colour' after it.
 
-  Raises UserError for anything else, or a level above 255.
-  Source: the prompts of Vision Banana, figures 2 to 4 ('light purple').
+  Raises:
+    UserError: for anything else. A name that only people use, like 'light
+      purple' or 'mauve', has no agreed numbers, and generators paint others
+      than a decoder would look for: the error names the nearest that CSS has.
+
+  Source: CSS Color Module Level 4, section 6.1; the prompts of Vision Banana,
+  figures 2 to 4.
   """
   word = ' '.join(text.strip().strip('"\'').lower().split())
-  if re.fullmatch(r'#[0-9a-f]{3}', word):
-    word = '#' + ''.join(2 * digit for digit in word[1:])
-  if re.fullmatch(r'#[0-9a-f]{6}', word):
-    return int(word[1:3], 16), int(word[3:5], 16), int(word[5:7], 16)
+  if word.startswith(('#', '0x')):
+    return _read_hex(text, word)
   triple = _TRIPLE.fullmatch(word)
   if triple:
     r, g, b = (int(level) for level in triple.groups())
-    if max(r, g, b) <= 255:
-      return r, g, b
-  word = re.sub(r' colou?r$', '', word.replace('gray', 'grey'))
-  colour = _read_name(word.replace('-', ' ').split())
-  if colour is not None:
-    return colour
+    if max(r, g, b) > 255:
+      raise UserError(f'colour {text!r}: levels go from 0 to 255')
+    return r, g, b
+  words = re.sub(r' colou?r$', '', word.replace('-', ' ')).split()
+  while len(words) > 1 and words[0] in _NO_CHANGE:
+    words = words[1:]
+  name = ''.join(words).replace('gray', 'grey')
+  if name in css.COLOURS:
+    return css.COLOURS[name]
   raise UserError(
-    f'colour {text!r}: write a name ({", ".join(NAMED)}, any of CSS, or '
-    '"light" or "dark" and a name), #rrggbb, (r, g, b) or <r, g, b> with '
-    'levels 0 to 255'
+    f'colour {text!r} is no name of CSS{_suggest(words)}: write one of its 148 '
+    f'names ({", ".join(list(NAMED)[:8])} ...), #rrggbb, (r, g, b) or '
+    '<r, g, b> with levels 0 to 255'
   )
 
 
-def _read_name(words: list[str]) -> Colour | None:
-  """Colour of 'sky blue', 'dark sky blue'; None for what is no colour."""
-  name = ''.join(words)
-  if name in _BY_NAME:
-    return _BY_NAME[name]
-  if len(words) < 2 or words[0] not in _SHADES:
-    return None
-  colour, towards = _read_name(words[1:]), _SHADES[words[0]]
-  if colour is None or towards is None:
-    return colour
-  (r, g, b), (x, y, z) = colour, NAMED[towards]
-  return (r + x + 1) // 2, (g + y + 1) // 2, (b + z + 1) // 2
+def _read_hex(text: str, word: str) -> Colour:
+  """'#rrggbb' or '#rgb'; UserError says what is wrong with another."""
+  digits = word.lstrip('#') if word.startswith('#') else word[2:]
+  if not re.fullmatch(r'[0-9a-f]+', digits):
+    raise UserError(
+      f'colour {text!r}: after # come hexadecimal digits, 0 to 9 and a to f'
+    )
+  if len(digits) not in (3, 6):
+    raise UserError(
+      f'colour {text!r} has {len(digits)} hexadecimal digits; write six '
+      '(#rrggbb) or three (#rgb)'
+    )
+  if len(digits) == 3:
+    digits = ''.join(2 * digit for digit in digits)
+  return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
+
+
+def _suggest(words: list[str]) -> str:
+  """' (near: mediumpurple (147, 112, 219))', or nothing."""
+  plain = ''.join(word for word in words if word not in SHADES)
+  plain = plain.replace('gray', 'grey')
+  close = [name for name in css.COLOURS if plain and name.endswith(plain)]
+  close.sort(key=lambda name: name != plain)
+  close = close or difflib.get_close_matches(''.join(words), css.COLOURS, n=3)
+  if not close:
+    return ''
+  known = ', '.join(f'{name} {css.COLOURS[name]}' for name in close[:3])
+  return f' (near: {known})'
 
 
 def farthest_point_palette(

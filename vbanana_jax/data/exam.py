@@ -17,7 +17,7 @@ from vbanana_jax.tasks import TASKS, base
 from vbanana_jax.tasks.generate import Generate
 from vbanana_jax.tokenizer import Tokenizer
 
-PROTOCOL_PATH = pathlib.Path(__file__).parents[1] / 'protocols' / 'eval_v1.json'
+PROTOCOL_PATH = pathlib.Path(__file__).parents[1] / 'protocols' / 'eval_v2.json'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Exam:
 
 
 def load_exam(level: str) -> Exam:
-  """The frozen exam of a level from `protocols/eval_v1.json`."""
+  """The frozen exam of a level from `protocols/eval_v2.json`."""
   exams = json.loads(PROTOCOL_PATH.read_text())['levels']
   if level not in exams:
     raise UserError(
-      f'exam eval_v1 has no level {level!r}; choose one of {sorted(exams)}'
+      f'exam eval_v2 has no level {level!r}; choose one of {sorted(exams)}'
     )
   return Exam(level=level, **exams[level])
 
@@ -202,10 +202,10 @@ def name_exam(level: str, *, limit: int, size: int) -> str:
   """
   exam = load_exam(level)
   if size != exam.size or limit < exam.n:
-    return f'eval_v1, its first {min(limit, exam.n)} scenes at {size} px'
+    return f'eval_v2, its first {min(limit, exam.n)} scenes at {size} px'
   if exam_hash(exam) != exam.sha256:
-    return 'eval_v1, redrawn with other digests than the frozen one'
-  return 'eval_v1'
+    return 'eval_v2, redrawn with other digests than the frozen one'
+  return 'eval_v2'
 
 
 def freeze_exam(level: str, n: int, size: int, prefix_n: int) -> Exam:
@@ -224,4 +224,4 @@ def save_exams(exams: Sequence[Exam], path: pathlib.Path) -> None:
   for exam in exams:
     fields = dataclasses.asdict(exam)
     levels[fields.pop('level')] = fields
-  path.write_text(json.dumps({'version': 1, 'levels': levels}, indent=2) + '\n')
+  path.write_text(json.dumps({'version': 2, 'levels': levels}, indent=2) + '\n')

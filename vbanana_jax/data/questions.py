@@ -178,8 +178,5 @@ def _deal(
 
 
 def _write(colour: palettes.Colour) -> words.Colour:
-  """By name where it has one that needs no guessing, else as <r, g, b>."""
-  for name, named in palettes.NAMED.items():
-    if named == colour and ' ' not in name:
-      return words.Colour(name, colour)
+  """In numbers, <r, g, b>, which mean the same to every generator."""
   return words.Colour(palettes.format_colour(colour, 'angle'), colour)

@@ -20,7 +20,7 @@ from vbanana_jax.codecs import palettes
 _TOKEN = re.compile(
   r"""
     (?P<code>   (?:rgb\s*)?[(<\[](?:\s*\d+\s*,){2}\s*\d+\s*[)>\]]
-              | \#[0-9a-f]+\b )
+              | (?:\#|\b0x)[0-9a-z]+\b )
   | (?P<quoted> "[^"]*" | “[^”]*” | (?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w))*'(?!\w) )
   | (?P<join>   [,}] | \.+(?=\s+(?-i:[a-z])) | (?:and|while|but)(?![\w-]) )
   | (?P<stop>   (?<!\b(?-i:[A-Z][a-z]))\.+(?=[\s"')}\]]|$)
@@ -37,7 +37,7 @@ _PARTICIPLES = frozenset(
 )
 _PREPOSITIONS = frozenset('in as by to with using'.split())
 _ADJECTIVES = frozenset(
-  ('a', 'an', 'solid', 'pure', 'plain', 'bright', 'the color', 'the colour')
+  ('a', 'an', 'solid', 'pure', 'plain', 'the color', 'the colour')
 )
 # A link after one of these belongs to the name: 'the cat that is white'.
 _RELATIVES = frozenset('that which who'.split())
@@ -75,7 +75,7 @@ class _Token(NamedTuple):
 class _End(NamedTuple):
   """A colour at the end of a clause; `size` tokens stand before its link."""
 
-  colour: palettes.Colour
+  colour: str  # as it is written
   size: int
   is_strong: bool  # linked by more than a bare preposition
 
@@ -87,7 +87,8 @@ def read_legend(prompt: str) -> list[tuple[str, palettes.Colour]]:
   (r, g, b), <r, g, b> or RGB(r, g, b). Names are without a leading 'the'.
 
   Raises:
-    UserError: for a level above 255.
+    UserError: for a level above 255, hexadecimal digits that are no colour,
+      or a name that CSS does not have; with the name of the entry.
 
   Source: Vision Banana, the prompts of figures 2, 3 and 4.
   """
@@ -121,7 +122,7 @@ def _read_sentence(
       left = tokens[:i]
       colour, _ = _pop_colour(left)
       if colour and _drop(left, _BEFORE_GROUND):
-        yield BACKGROUND, colour
+        yield BACKGROUND, _read_colour(BACKGROUND, colour)
         tokens = left + tokens[i + 1 :]
         break
   joins = [i for i, token in enumerate(tokens) if token.kind == 'join']
@@ -132,7 +133,8 @@ def _read_sentence(
   start = 0
   for i, end in ends.items():
     if end and end.size > start and (end.is_strong or i > last_strong):
-      yield _clean_name(prompt, tokens[start : end.size]), end.colour
+      name = _clean_name(prompt, tokens[start : end.size])
+      yield name, _read_colour(name, end.colour)
     elif i > start:
       _check_mapping(tokens[start:i])
       continue  # the join belongs to a name
@@ -143,7 +145,15 @@ def _check_mapping(clause: list[_Token]) -> None:
   """Raises UserError for '"cat": "reddish"', which would be left out."""
   colour = [token.text for token in clause[2:] if token.kind != 'join']
   if colour and clause[0].kind == 'quoted' and clause[1].text == ':':
-    palettes.parse_colour(' '.join(colour))
+    _read_colour(clause[0].text.strip('"\''), ' '.join(colour))
+
+
+def _read_colour(name: str, text: str) -> palettes.Colour:
+  """The colour of an entry; UserError names the entry."""
+  try:
+    return palettes.parse_colour(text)
+  except errors.UserError as error:
+    raise errors.UserError(f'{name!r}: {error}') from None
 
 
 def _find_end(tokens: list[_Token]) -> _End | None:
@@ -177,19 +187,26 @@ def _drop(tokens: list[_Token], texts) -> int:
   return size - len(tokens)
 
 
-def _pop_colour(tokens: list[_Token]) -> tuple[palettes.Colour | None, bool]:
-  """Takes the longest colour off the end; whether it is in numbers."""
+def _pop_colour(tokens: list[_Token]) -> tuple[str | None, bool]:
+  """Takes the longest colour off the end; whether it is in numbers.
+
+  With the words before a name that would make it another colour: 'light
+  purple' is taken whole, and refused where it belongs to an entry.
+  """
   if tokens and tokens[-1].kind == 'code':
-    return palettes.parse_colour(tokens.pop().text), True
+    return tokens.pop().text, True
   for size in range(min(_MOST_WORDS, len(tokens)), 0, -1):
     run = tokens[-size:]
     if size == 1 or all(token.kind == 'word' for token in run):
       try:
-        colour = palettes.parse_colour(' '.join(token.text for token in run))
+        palettes.parse_colour(' '.join(token.text for token in run))
       except errors.UserError:
         continue
+      while size < len(tokens) and tokens[-size - 1].text in palettes.SHADES:
+        size += 1
+      text = ' '.join(token.text for token in tokens[-size:])
       del tokens[-size:]
-      return colour, False
+      return text, False
   return None, False
 
 
