@@ -101,6 +101,27 @@ def test_instances_are_counted(decoder, tmp_path):
   assert (value > 0).sum() == sum(value[box].size for box in BOXES)
 
 
+@pytest.mark.parametrize('task', ['semantic', 'referring', 'instance'])
+@pytest.mark.parametrize('ground', [(0, 0, 0), (255, 255, 255), (0, 0, 255)])
+def test_transparency_is_the_background_of_the_prompt(
+  task, ground, tmp_path, capsys
+):
+  rgba = np.zeros((H, W, 4), np.uint8)
+  rgba[..., :3] = 90  # what a generator leaves where nothing shows
+  rgba[BOXES[0]] = (255, 0, 0, 255)
+  Image.fromarray(rgba).save(tmp_path / 'a.png')
+  prompt = 'The cat is red. Each ball is colored differently. '
+  prompt += f'The background is rgb{ground}.'.replace('rgb', 'RGB')
+  value, _, facts = run(
+    tmp_path, str(tmp_path / 'a.png'), '--task', task, '--prompt', prompt
+  )
+  wanted = np.zeros((H, W), int)
+  wanted[BOXES[0]] = 1
+  np.testing.assert_array_equal(value, wanted)
+  assert f'laid over the background {ground}' in facts['transparent']
+  assert f'transparent: {(wanted == 0).mean():.1%}' in capsys.readouterr().out
+
+
 def fails(tmp_path, capsys, *argv):
   out = tmp_path / 'out'
   assert cli.main(['decode', *argv, '--out', str(out)]) == 2

@@ -142,6 +142,27 @@ def test_odd_pictures_are_counted(tmp_path, capsys):
   assert 'nobody has said how many' in printed
 
 
+@pytest.mark.parametrize('task', ['semantic', 'referring', 'instance'])
+def test_right_answers_on_transparency_are_right(task, tmp_path, capsys):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark(task, data)
+  ground = tuple(protocol.background or (0, 0, 0))
+
+  def cut_out(rgb):
+    shown = (rgb != ground).any(-1, keepdims=True)
+    return np.concatenate([rgb * shown, 255 * shown.astype(np.uint8)], -1)
+
+  painted.paint(protocol, data, out, spoil=cut_out)
+  argv = ['evaluate', '--predictions', str(out), '--data', str(data)]
+  argv += ['--protocol', protocol.name, '--partial']
+  assert cli.main(argv) == 0
+  path = out / f'scores_{protocol.title}.json'
+  found = json.loads(path.read_text())['metrics']
+  for name, value in PERFECT[task].items():
+    assert found[name]['value'] == pytest.approx(value, abs=1e-4)
+  assert '2 pictures with transparency, laid over' in capsys.readouterr().out
+
+
 def _tile(rgb):
   """Four hundred squares, too many for the decoder."""
   tiles = np.random.default_rng(0).integers(60, 256, (10, 40, 3), np.uint8)

@@ -13,6 +13,7 @@ from vbanana_jax.errors import UserError
 SUFFIXES = image_formats.SUFFIXES
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256 * 2**20
+_WHITE = (255, 255, 255)
 _ORIENTATION = 0x0112  # of EXIF
 _UPRIGHT = {
   2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,6 +50,21 @@ def open_photo(
   Errors: UserError naming the file: missing, too large, not a picture, or
     damaged.
   """
+  return _open(photo, _WHITE, max_pixels, max_bytes, name)[0]
+
+
+def open_painted(
+  photo: str | os.PathLike | bytes, ground: tuple[int, int, int]
+) -> tuple[UInt8[np.ndarray, 'h w 3'], float]:
+  """As `open_photo`, with transparency laid over a colour of 8-bit levels.
+
+  Returns:
+    the picture, and the share of its pixels that are not opaque.
+  """
+  return _open(photo, ground, MAX_PIXELS, MAX_BYTES, None)
+
+
+def _open(photo, ground, max_pixels, max_bytes, name):
   if isinstance(photo, bytes):
     name, encoded = name or 'picture', photo
   else:
@@ -62,7 +78,7 @@ def open_photo(
           f'{name}: {image.width} x {image.height} pixels, at most '
           f'{max_pixels} in all are taken; make it smaller first'
         )
-      return _to_rgb(image_formats.load_pixels(image, encoded))
+      return _to_rgb(image_formats.load_pixels(image, encoded), ground)
   except (UserError, MemoryError):  # want of memory is no fault of the file
     raise
   except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
@@ -106,15 +122,20 @@ def _read(path: paths.Path, max_bytes: int) -> bytes:
     ) from error
 
 
-def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, 'h w 3']:
+def _to_rgb(
+  image: Image.Image, ground: tuple[int, int, int]
+) -> tuple[UInt8[np.ndarray, 'h w 3'], float]:
+  """Upright, over the ground, and the share of pixels that let it through."""
   turn = _UPRIGHT.get(_find_orientation(image))
   if turn is not None:
     image = image.transpose(turn)
+  clear = 0.0
   if image.has_transparency_data:
     image = image.convert('RGBA')
-    white = Image.new('RGBA', image.size, 'white')
-    image = Image.alpha_composite(white, image)
-  return np.asarray(image.convert('RGB'))
+    clear = float((np.asarray(image.getchannel('A')) < 255).mean())
+    under = Image.new('RGBA', image.size, (*ground, 255))
+    image = Image.alpha_composite(under, image)
+  return np.asarray(image.convert('RGB')), clear
 
 
 def _find_orientation(image: Image.Image) -> int | None:

@@ -42,10 +42,12 @@ def decode_file(
   Returns:
     the facts, and the files in the order above.
 
-  Errors: UserError for a picture that cannot be read, and for one with more
-    instances than the decoder holds; nothing is written then.
+  Errors: UserError for a picture that cannot be read, one with more instances
+    than the decoder holds, and a folder that cannot be written; nothing is
+    written then.
   """
-  painted_u8 = photos.open_photo(path)
+  files.check_folder(out_dir)
+  painted_u8, clear = photos.open_painted(path, reading.background)
   found = decode(reading, painted_u8, settings)
   if reading.task == 'instance':
     _check_instances(path, reading, found)
@@ -62,6 +64,7 @@ def decode_file(
     'painted_size': list(painted_u8.shape[:2]),
     'size': list(shape),
     'values': answers.UNITS[reading.task],
+    **_describe_transparency(clear, reading.background),
     **found.facts,
   }
   contents = {
@@ -94,6 +97,17 @@ def _check_instances(path, reading, found) -> None:
       f'{path}: {fault}: is it an instance picture with the background '
       f'{reading.background}? --prompt names another, --max-instances more'
     )
+
+
+def _describe_transparency(
+  clear: float, ground: palettes.Colour
+) -> dict[str, str]:
+  """What to say of a picture that is not opaque; nothing of any other."""
+  if not clear:
+    return {}
+  return {
+    'transparent': f'{clear:.1%} of it, laid over the background {ground}'
+  }
 
 
 def _make_legend(reading, found) -> tuple[list[str], np.ndarray]:

@@ -213,7 +213,8 @@ def read_painted(
   """One painted picture as values at the truth's size.
 
   `odd` counts pictures whose scores should be looked at: those of another
-  aspect than the truth, and those of more instances than the decoder holds.
+  aspect than the truth, those that are not opaque, and those of more instances
+  than the decoder holds.
   """
   reading = questions.ask(protocol, item, repeat).reading
   settings = decode.Settings(void_radius=protocol.void_radius)
@@ -222,13 +223,14 @@ def read_painted(
     settings = decode.Settings(
       decoder=constants.pop('name'), constants=tuple(constants.items())
     )
-  painted_u8 = photos.open_photo(path)
+  painted_u8, clear = photos.open_painted(path, reading.background)
   value, _, facts = decode.decode(reading, painted_u8, settings)
   height, width = painted_u8.shape[:2]
   stretch = (width / height) / (shape[1] / shape[0])
   odd['of another aspect'] += (
     not 1 / _MOST_STRETCHED < stretch < _MOST_STRETCHED
   )
+  odd['with transparency, laid over the background of the prompt'] += clear > 0
   odd['of too many instances'] += facts.get('overflow', False)
   if protocol.resampling == 'smooth':
     return resizing.RESIZE[protocol.task](value, shape)
