@@ -3,6 +3,8 @@
 from vbanana_jax.cli import flags
 from vbanana_jax.errors import UserError
 
+_NAMED = 5  # of the files left out
+
 
 def add_verb(verbs) -> None:
   """Adds `prepare` and its kinds."""
@@ -10,12 +12,17 @@ def add_verb(verbs) -> None:
   kinds = verb.add_subparsers(dest='kind', required=True, metavar='KIND')
   kind = kinds.add_parser(
     'image_folder',
-    help='a folder or zip: class folders, name.txt or metadata.jsonl',
+    help='a folder or zip: class folders, name.txt, metadata.csv or .jsonl',
   )
   kind.add_argument('path', type=flags.path, nargs='?')
   kind.add_argument('--out', required=True, type=flags.path)
   kind.add_argument(
     '--caption', help='of pictures that neither folder nor file describes'
+  )
+  kind.add_argument(
+    '--allow-unmatched',
+    action='store_true',
+    help='go on where many captions name no picture or pictures have none',
   )
   kind.add_argument(
     '--max-text',
@@ -51,11 +58,19 @@ def run_prepare(args, rest) -> int:
       args.path,
       args.out,
       caption=args.caption,
+      allow_unmatched=args.allow_unmatched,
       max_text=args.max_text or prepare.MAX_TEXT,
     )
+  for note in manifest.get('notes', ()):
+    print(f'{args.out}: {note}')
+  skipped = manifest['skipped']
+  for entry in skipped[:_NAMED]:
+    print(f'{args.out}: left out: {entry["file"]}: {entry["reason"]}')
+  if skipped[_NAMED:]:
+    print(f'{args.out}: left out: ... (all in {array_records.MANIFEST})')
   print(
     f'{args.out}: {manifest["count"]} pictures in '
-    f'{len(manifest["shards"])} shards, {len(manifest["skipped"])} left out'
+    f'{len(manifest["shards"])} shards, {len(skipped)} left out'
   )
   return 0
 

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 
 from vbanana_jax import paths
+from vbanana_jax.data import zip_names
 from vbanana_jax.errors import UserError
 
 _REMEDY = 'make the zip again, or unpack it and name the folder'
@@ -25,6 +26,8 @@ class Member:
     size: length in bytes, as declared.
     stamp: changes when the file does (modification time or CRC-32).
     read: the first n bytes of the file.
+    aliases: other names that it may have been given, where a zip does not say
+      how its names are encoded.
   """
 
   name: str
@@ -32,6 +35,7 @@ class Member:
   size: int
   stamp: int
   read: Callable[[int], bytes] = dataclasses.field(repr=False, compare=False)
+  aliases: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,16 +72,25 @@ def list_members(path: str | os.PathLike) -> Listing:
 
 def _list_folder(root: pathlib.Path) -> Listing:
   members, refused = [], []
-  for folder, folders, files in os.walk(root):
+
+  def refuse(error: OSError) -> None:
+    name = _relative(os.path.dirname(error.filename), error.filename, root)
+    refused.append((name, f'cannot be listed ({error.strerror})'))
+
+  for folder, folders, files in os.walk(root, onerror=refuse):
     for name in [f for f in folders if os.path.islink(f'{folder}/{f}')]:
       refused.append((_relative(folder, name, root), 'a link'))
     for name in files:
       path = pathlib.Path(folder, name)
       relative = _relative(folder, name, root)
-      if path.is_symlink() or not path.is_file():
+      try:
+        info = path.lstat()
+      except OSError as error:
+        refused.append((relative, f'cannot be read ({error.strerror})'))
+        continue
+      if not stat.S_ISREG(info.st_mode):
         refused.append((relative, 'a link or not a plain file'))
         continue
-      info = path.stat()
       members.append(
         Member(
           name=relative,
@@ -99,15 +112,16 @@ def _relative(folder: str, name: str, root: pathlib.Path) -> str:
 def _list_zip(archive: zipfile.ZipFile) -> Listing:
   members: dict[str, Member] = {}
   refused = []
-  for info in archive.infolist():
-    if info.filename.endswith('/'):
+  infos = archive.infolist()
+  for info, (written, aliases) in zip(infos, zip_names.decode_names(infos)):
+    if written.endswith('/'):
       continue
-    name = posixpath.normpath(info.filename)
-    reason = _refusal(info)
+    name = posixpath.normpath(written)
+    reason = _refusal(info, written)
     if name in members:
       reason = 'a second file of this name'
     if reason:
-      refused.append((info.filename, reason))
+      refused.append((written, reason))
       continue
     place = f'{archive.filename}/{name}'
     members[name] = Member(
@@ -116,16 +130,16 @@ def _list_zip(archive: zipfile.ZipFile) -> Listing:
       size=info.file_size,
       stamp=info.CRC,
       read=_zip_reader(archive, info, place),
+      aliases=tuple(map(posixpath.normpath, aliases)),
     )
   ordered = tuple(members[name] for name in sorted(members))
   return Listing(ordered, tuple(sorted(refused)))
 
 
-def _refusal(info: zipfile.ZipInfo) -> str:
-  name = info.filename
+def _refusal(info: zipfile.ZipInfo, name: str) -> str:
   if stat.S_ISLNK(info.external_attr >> 16):
     return 'a link'
-  if name.startswith('/') or '\\' in name or ':' in name.split('/')[0]:
+  if name.startswith('/') or ':' in name.split('/')[0]:
     return 'an absolute name'
   if '..' in name.split('/'):
     return 'a name that climbs with ..'

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import tqdm
 
 from vbanana_jax import paths
-from vbanana_jax.data import array_records, captions, photos
+from vbanana_jax.data import array_records, captions, photo_folder, photos
 from vbanana_jax.data.folders import Listing, Member, list_members
 from vbanana_jax.errors import DiskFullError, UserError
 from vbanana_jax.tokenizer import Tokenizer
@@ -26,6 +26,7 @@ def prepare_image_folder(
   *,
   name: str | None = None,
   caption: str | None = None,
+  allow_unmatched: bool = False,
   max_pixels: int = photos.MAX_PIXELS,
   max_bytes: int = photos.MAX_BYTES,
   max_text: int = MAX_TEXT,
@@ -35,22 +36,25 @@ def prepare_image_folder(
 
   Every picture is decoded once and every shard read again; what cannot be
   used is left out and listed in the manifest with the reason. Captions: see
-  `captions.Captions`. `out` appears only when it is whole. Stopped and started
-  again, finished shards are kept if they are as they were; on a finished `out`
-  of the same input nothing is done.
+  `captions.Captions`; where nothing describes any picture, all are kept
+  with an empty one. The manifest's `notes` are what a person should know.
+  `out` appears only when it is whole. Stopped and started again, finished
+  shards are kept if they are as they were; on a finished `out` of the same
+  input nothing is done.
 
   Args:
     path: folder or zip; a zip is read in place.
     out: folder to make.
     name: name of the data in logs; by default the stem of `path`.
     caption: caption of pictures that nothing else describes.
+    allow_unmatched: take what matches where many captions and pictures do not.
     max_pixels: leave out pictures with more pixels.
     max_bytes: leave out files longer than this.
     max_text: leave out pictures whose caption has more tokens.
     shard_bytes: encoded bytes in one shard, at most or one picture.
 
   Errors: UserError where there is nothing to prepare, captions cannot be
-    read or `out` is taken.
+    read or do not match the pictures, or `out` is taken.
   """
   path, out = paths.to_path(path), paths.to_path(out)
   listing = list_members(path)
@@ -63,10 +67,12 @@ def prepare_image_folder(
   fingerprint = _fingerprint(listing, options)
   if out.exists():
     return _existing(out, fingerprint)
-  chosen = [m for m in listing.members if _suffix(m.name) in photos.SUFFIXES]
+  members = {m.name: m for m in listing.members if not _is_hidden(m.name)}
+  chosen = [m for m in members.values() if _suffix(m.name) in photos.SUFFIXES]
   _check_space(out, sum(member.size for member in chosen))
-  members = {member.name: member for member in listing.members}
-  texts = captions.Captions(members, caption)
+  texts = captions.Captions(members, caption, [m.name for m in chosen])
+  notes = [*texts.check_matches(allow_unmatched), texts.describe()]
+  limits['wordless'] = texts.is_empty
 
   partial = _make_partial(out, fingerprint)
   shards = []
@@ -75,6 +81,7 @@ def prepare_image_folder(
       shards.append(_prepare_shard(partial, number, group, texts, limits))
       bar.update(len(group))
   manifest = _make_manifest(path, name, listing, shards, fingerprint)
+  manifest['notes'] = notes
   if not manifest['count']:
     reasons = '; '.join(
       f'{entry["file"]}: {entry["reason"]}' for entry in manifest['skipped'][:3]
@@ -148,11 +155,13 @@ def _make_record(
   max_pixels: int,
   max_bytes: int,
   max_text: int,
+  wordless: bool = False,
 ) -> bytes:
+  if caption is None and wordless:
+    caption = ''
   if caption is None:
     raise UserError(
-      'no caption: give a metadata.jsonl, a name.txt, a class folder or '
-      '--caption'
+      'no caption: give a metadata.csv, a name.txt, a class folder or --caption'
     )
   tokens = Tokenizer.load().count(caption)
   if tokens > max_text:
@@ -177,6 +186,9 @@ def _make_manifest(
 ) -> dict:
   skipped = [{'file': f, 'reason': reason} for f, reason in listing.refused]
   for member in listing.members:
+    if _is_hidden(member.name):
+      skipped.append({'file': member.name, 'reason': "a system's own file"})
+      continue
     if _suffix(member.name) in photos.SUFFIXES:
       continue
     if not captions.is_caption_file(member.name):
@@ -239,5 +251,10 @@ def _suffix(name: str) -> str:
   return pathlib.PurePosixPath(name).suffix.lower()
 
 
+def _is_hidden(name: str) -> bool:
+  return any(map(photo_folder.is_hidden, name.split('/')))
+
+
 def _to_json(value: dict) -> str:
-  return json.dumps(value, indent=1, ensure_ascii=False) + '\n'
+  text = json.dumps(value, indent=1, ensure_ascii=False)
+  return text.encode(errors='backslashreplace').decode() + '\n'
