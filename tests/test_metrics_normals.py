@@ -102,16 +102,21 @@ def test_equals_a_recomputation(seed):
   assert_scores(got, means, 1 / counted.sum((1, 2)).min(), 'image_')
 
 
-def test_same_in_all_forms():
+@pytest.mark.parametrize(
+  'shape, bin_deg', [((4, 6, 8), 0.1), ((8, 24, 32), normals.FINE_BIN_DEG)]
+)
+def test_same_in_all_forms(shape, bin_deg):
   rng = np.random.default_rng(0)
-  truth, pred = rng.normal(size=(2, 4, 6, 8, 3)).astype(np.float32)
+  truth, pred = rng.normal(size=(2, *shape, 3)).astype(np.float32)
   truth[:, 0] = 0
   pred[:, 1, 1] = np.nan
 
   def states_fn(pred, truth, where, valid):
-    return normals.normals_states(pred, truth, where=where, valid=valid)
+    return normals.normals_states(
+      pred, truth, bin_deg=bin_deg, where=where, valid=valid
+    )
 
-  where = rng.random((4, 6, 8)) < 0.8
+  where = rng.random(shape) < 0.8
   assert_same_in_all_forms(states_fn, (pred, truth, where))
 
 

@@ -26,8 +26,8 @@ def fit_median(
   pixels = counted.sum(axis=(-2, -1))
 
   def median(x):
-    x = jnp.where(counted, x, jnp.inf).reshape(len(x), -1)
-    x = jnp.sort(x, axis=-1)
+    x = jnp.where(counted, x, jnp.inf)
+    x = jnp.sort(x.reshape(len(x), x.shape[1] * x.shape[2]), axis=-1)
     middle = jnp.stack([pixels - 1, pixels], axis=-1) // 2
     middle = jnp.maximum(middle, 0)
     return jnp.take_along_axis(x, middle, axis=-1).mean(axis=-1)

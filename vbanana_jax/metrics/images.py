@@ -17,10 +17,17 @@ def image_states(
   where: Bool[ArrayLike, 'b h w'] | bool = True,
   valid: Bool[ArrayLike, 'b'] | bool = True,
 ) -> dict[str, Array]:
-  """Absolute error and PSNR an example, RGB in [0, 1]."""
-  counted = jnp.asarray(where) & jnp.asarray(valid)[..., None, None]
-  counted = jnp.broadcast_to(counted, prediction.shape[:-1])
-  error = jnp.where(counted[..., None], prediction - truth, 0.0)
+  """Absolute error and PSNR an example, RGB in [0, 1].
+
+  Pixels count where the truth is finite and `where`, in rows that are `valid`;
+  a predicted value that is not finite is 1 off.
+  """
+  prediction = jnp.asarray(prediction, jnp.float32)
+  truth = jnp.asarray(truth, jnp.float32)
+  counted = jnp.isfinite(truth).all(axis=-1) & where
+  counted &= jnp.asarray(valid)[..., None, None]
+  error = jnp.where(jnp.isfinite(prediction), prediction - truth, 1.0)
+  error = jnp.where(counted[..., None], error, 0.0)
   pixels = counted.sum(axis=(-2, -1), dtype=jnp.int32)
   values = 3.0 * jnp.maximum(pixels, 1)
   mae = jnp.abs(error).sum(axis=(-3, -2, -1)) / values

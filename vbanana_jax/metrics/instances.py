@@ -74,8 +74,9 @@ def instance_states(
   """Matches the instances of two id maps; 0 (and below) is background.
 
   Ids need not be contiguous. Ids above `max_instances` are left out of the
-  match and their example is counted in `overflow`. tp, fp, fn and
-  positive_fp are [b 10], one a threshold.
+  match and their example is counted in `overflow`. An example without a pixel
+  left by `where` is no item. tp, fp, fn and positive_fp are [b 10], one a
+  threshold.
 
   Source: SA-Co evaluation (SAM 3): one assignment that maximises the sum of
   IoU serves all thresholds; every decoded instance is a prediction.
@@ -83,6 +84,7 @@ def instance_states(
   prediction = jnp.asarray(prediction, jnp.int32)
   truth = jnp.asarray(truth, jnp.int32)
   counted = jnp.broadcast_to(jnp.asarray(where), truth.shape)
+  valid = jnp.asarray(valid) & counted.any(axis=(-2, -1))
   size = max_instances + 1
 
   def listed(ids):
@@ -166,8 +168,9 @@ def saco_states(
   Masks may overlap; empty ones are padding, and so is an annotator who
   repeats another. Crowd masks are not matched and not missed, but what is
   predicted on them is still a false positive. Ids above `max_predictions`
-  are left out of the match and their example is counted in `overflow`. tp is
-  [b a 10], true [b a]; `choose_annotators` makes states that can be summed.
+  are left out of the match and their example is counted in `overflow`. An
+  example without a pixel left by `where` is no item. tp is [b a 10], true
+  [b a]; `choose_annotators` makes states that can be summed.
 
   Source: SA-Co evaluation (SAM 3), `cgf1_eval`: one pair of picture and
   phrase is an item; iscrowd is its ignore flag.
@@ -175,6 +178,7 @@ def saco_states(
   prediction = jnp.asarray(prediction, jnp.int32)
   masks = jnp.asarray(masks)
   counted = jnp.broadcast_to(jnp.asarray(where), prediction.shape)
+  valid = jnp.asarray(valid) & counted.any(axis=(-2, -1))
   size = max_predictions + 1
   listed = (prediction > 0) & (prediction < size)
   ids = jnp.where(counted, jnp.where(listed, prediction, 0), -1)
@@ -209,8 +213,9 @@ def choose_annotators(
   Source: SA-Co/Gold, `cgf1_eval`: the best of three annotators.
   """
   predicted = np.asarray(states['predicted'])
-  tp = np.asarray(states['tp']).reshape(len(predicted), -1, len(TWENTIETHS))
-  true = np.asarray(states['true']).reshape(len(predicted), -1)
+  tp, true = np.asarray(states['tp']), np.asarray(states['true'])
+  if true.ndim == 1:
+    tp, true = tp[:, None], true[:, None]
   precision = tp / (predicted[:, None, None] + EPSILON)
   recall = tp / (true[:, :, None] + EPSILON)
   f1 = _f1(precision, recall, EPSILON)
@@ -279,7 +284,8 @@ def summarize_saco(states: Mapping[str, ArrayLike]) -> dict[str, float]:
   cgf1 = pmf1 * il_mcc. Of whole items: il_precision, il_recall, il_f1,
   il_fpr, il_mcc. Counts: items, predicted, true. positive_*, pmf1 and cgf1
   are nan where no item has a true instance; positive_macro_f1, a mean over
-  items with both truth and prediction, also where none has.
+  items with both truth and prediction, also where none has. All scores are nan
+  without an item.
 
   Source: SA-Co evaluation (SAM 3), `cgf1_eval`.
   """
@@ -301,7 +307,7 @@ def summarize_saco(states: Mapping[str, ArrayLike]) -> dict[str, float]:
   }
   if not states['true']:
     positive = {name: table * np.nan for name, table in positive.items()}
-  return {
+  scores = {
     **_spread({'precision': precision, 'recall': recall, 'f1': f1}),
     **_spread(positive),
     'il_precision': il_precision,
@@ -309,5 +315,8 @@ def summarize_saco(states: Mapping[str, ArrayLike]) -> dict[str, float]:
     'il_f1': _f1(il_precision, il_recall, _IMAGE_EPSILON),
     'il_fpr': fp / (fp + tn + _IMAGE_EPSILON),
     'il_mcc': il_mcc,
-    **{name: float(states[name]) for name in ('items', 'predicted', 'true')},
   }
+  if not states['items']:
+    scores = dict.fromkeys(scores, float('nan'))
+  counts = ('items', 'predicted', 'true')
+  return {**scores, **{name: float(states[name]) for name in counts}}

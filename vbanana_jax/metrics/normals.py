@@ -19,28 +19,58 @@ _WITHIN = tuple(f'within_{threshold:g}' for threshold in THRESHOLDS_DEG)
 _SCORES = ('mean_deg', 'median_deg', 'rmse_deg', *_WITHIN)
 
 
-def _unit(vectors):
-  """Unit vectors; zero, NaN and infinite ones become zero."""
-  vectors = jnp.asarray(vectors, jnp.float32)
-  squared = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
-  usable = (squared > 0.0) & (squared < jnp.inf)
-  length = jnp.sqrt(jnp.where(usable, squared, 1.0))
-  return jnp.where(usable, vectors / length, 0.0), usable[..., 0]
+def is_direction(vectors: Float[ArrayLike, '... 3']) -> Bool[Array, '...']:
+  """Where a vector points somewhere: not zero, NaN or infinite."""
+  largest = jnp.max(jnp.abs(jnp.asarray(vectors, jnp.float32)), axis=-1)
+  return (largest > 0.0) & (largest < jnp.inf)
 
 
 def angular_error_deg(
   prediction: Float[ArrayLike, '... 3'], truth: Float[ArrayLike, '... 3']
 ) -> Float[Array, '...']:
-  """Angle between vectors of any length in degrees; 90 where one is zero.
+  """Angle between vectors of any length in degrees.
+
+  90 where one of them is no direction (see `is_direction`).
 
   Source: Kahan's 2 atan2(|u - v|, |u + v|), exact where acos is not.
   """
-  u, u_usable = _unit(prediction)
-  v, v_usable = _unit(truth)
-  apart = jnp.linalg.norm(u - v, axis=-1)
-  along = jnp.linalg.norm(u + v, axis=-1)
-  angle = jnp.rad2deg(2.0 * jnp.arctan2(apart, along))
-  return jnp.where(u_usable & v_usable, angle, 90.0)
+  apart, along = _compare(prediction, truth)
+  return jnp.rad2deg(2.0 * jnp.arctan2(jnp.sqrt(apart), jnp.sqrt(along)))
+
+
+def _compare(prediction, truth):
+  """Squares of |u - v| and |u + v|; both 1 where there is no angle."""
+  u, v = _unit(prediction), _unit(truth)
+  known = is_direction(prediction) & is_direction(truth)
+  apart = _squared_length([a - b for a, b in zip(u, v)])
+  along = _squared_length([a + b for a, b in zip(u, v)])
+  return jnp.where(known, apart, 1.0), jnp.where(known, along, 1.0)
+
+
+def _unit(vectors):
+  """x, y and z of unit vectors."""
+  vectors = jnp.asarray(vectors, jnp.float32)
+  largest = jnp.max(jnp.abs(vectors), axis=-1, keepdims=True)
+  # Powers of two: squares stay finite, and no digit is lost.
+  scale = jnp.where(largest > 1e15, 2.0**-80, 1.0)
+  scale = jnp.where(largest < 1e-15, 2.0**80, scale)
+  xyz = jnp.moveaxis(jnp.where(largest > 0.0, vectors * scale, 1.0), -1, 0)
+  length = _round(jnp.sqrt(_squared_length(xyz)))
+  return [x / length for x in xyz]
+
+
+def _squared_length(xyz):
+  x, y, z = (_round(jnp.square(x)) for x in xyz)
+  return x + y + z
+
+
+def _round(x):
+  """One bit less, so that no compiler can draw a product into a sum.
+
+  Where it does, and it does so by the shape of a batch, the last bit of a sum
+  is another, and a pixel on the edge of a bin goes to the next one.
+  """
+  return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=22)
 
 
 def normals_states(
@@ -53,34 +83,38 @@ def normals_states(
 ) -> dict[str, Array]:
   """Sums and counts an example; add them over examples, then summarize.
 
-  Pixels count where the true normal is not zero and `where`, in rows that are
-  `valid`. A predicted zero vector is 90 degrees off. `bin_deg` divides 180:
-  BIN_DEG costs 7 KB an example, FINE_BIN_DEG 72 KB.
+  Pixels count where the truth is a direction (not zero, NaN or infinite) and
+  `where`, in rows that are `valid`. A prediction that is none is 90 degrees
+  off. `bin_deg` divides 180: BIN_DEG costs 7 KB an example, FINE_BIN_DEG 72 KB.
 
   Source: the DSINE protocol (pixels pooled over the data set); `image_*` as in
   Marigold's (scores of each image, then their mean).
   """
-  truth = jnp.asarray(truth, jnp.float32)
-  counted = jnp.any(truth != 0.0, axis=-1) & where
+  counted = is_direction(truth) & where
   counted &= jnp.asarray(valid)[..., None, None]
+  apart, along = _compare(prediction, truth)
   angle = jnp.where(counted, angular_error_deg(prediction, truth), 0.0)
   bins = round(180.0 / bin_deg)
+  # What counts are compared by, to the last bit the same in every batch: the
+  # squared tangent of half the angle. The angle itself is not.
+  tangent = apart / along
+  edges = jnp.asarray(_to_tangent(np.arange(1, bins) * (180.0 / bins)))
 
   def count(is_it):
     return jnp.sum(counted & is_it, axis=(-2, -1), dtype=jnp.int32)
 
-  def count_bins(angle, counted):
-    index = jnp.clip((angle / bin_deg).astype(jnp.int32), 0, bins - 1)
+  def count_bins(tangent, counted):
+    index = jnp.searchsorted(edges, tangent, side='right')
     return jnp.zeros(bins, jnp.int32).at[index].add(counted.astype(jnp.int32))
 
   states = {
     'pixels': count(True),
     'angle': sum_pixels(angle),
     'angle_squared': sum_pixels(jnp.square(angle)),
-    'histogram': jax.vmap(count_bins)(angle, counted),
+    'histogram': jax.vmap(count_bins)(tangent, counted),
   }
   for threshold, name in zip(THRESHOLDS_DEG, _WITHIN):
-    states[name] = count(angle < threshold)
+    states[name] = count(tangent < _to_tangent(threshold))
   n = jnp.maximum(states['pixels'], 1).astype(jnp.float32)
   image = {
     'mean_deg': states['angle'] / n,
@@ -90,6 +124,11 @@ def normals_states(
   }
   states['images'] = (states['pixels'] > 0).astype(jnp.int32)
   return {**states, **{f'image_{name}': x for name, x in image.items()}}
+
+
+def _to_tangent(angle_deg):
+  """Squared tangent of half an angle, float32, from float64 on the host."""
+  return np.square(np.tan(np.deg2rad(angle_deg) / 2)).astype(np.float32)
 
 
 def _median_deg(histogram):

@@ -118,7 +118,9 @@ def referring_states(
   """Overlap of one mask a phrase; both empty is an IoU of 1.
 
   Leading axes may be more than one (phrases of an example): sum over them.
-  Pixels to ignore are left out of overlaps by `where`.
+  Pixels to ignore are left out of overlaps by `where`; a phrase all of whose
+  pixels are ignored is not counted. Where neither mask has a pixel left, there
+  is nothing to get wrong: an IoU of 1, and a right answer in the accuracies.
 
   Args:
     prediction: masks of the phrases.
@@ -135,21 +137,21 @@ def referring_states(
   """
   prediction = jnp.asarray(prediction, bool)
   truth = jnp.asarray(truth, bool)
-  counted = jnp.asarray(where)
+  counted = jnp.broadcast_to(jnp.asarray(where), truth.shape)
 
   def area(mask):
     return jnp.sum(mask, axis=(-2, -1), dtype=jnp.int32)
 
   intersection = area(prediction & truth & counted)
   union = area((prediction | truth) & counted)
-  valid = jnp.broadcast_to(jnp.asarray(valid), union.shape)
+  valid = jnp.asarray(valid) & counted.any(axis=(-2, -1))
   if no_target is None:
     no_target = area(truth & counted) == 0
   silent = area(prediction) < min_pixels
-  right_silence = silent & no_target
+  untouched = union == 0
+  right_silence = (silent | untouched) & no_target
   intersection = jnp.where(valid & ~no_target & ~silent, intersection, 0)
   union = jnp.where(valid & ~right_silence, union, 0)
-  # With no pixel left on either side there is nothing to get wrong.
   agreed = valid & (union == 0)
   target = valid & ~jnp.asarray(no_target)
   states = {
@@ -159,7 +161,7 @@ def referring_states(
     'no_target': valid & no_target,
     'no_target_empty': valid & right_silence,
     'target': target,
-    'target_answered': target & ~silent,
+    'target_answered': target & (~silent | untouched),
   }
   for tenths in _TENTHS:
     hit = (10 * intersection >= tenths * union) & valid

@@ -1,5 +1,7 @@
 """Sums over pixels that do not depend on how a batch is cut up."""
 
+import math
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -11,9 +13,9 @@ def sum_pixels(x: Float[Array, 'b h w']) -> Float[Array, 'b']:
   pixels have equal sums to the last bit. The error grows with the logarithm of
   the number of pixels only.
   """
-  x = x.reshape(len(x), -1)
-  pixels = x.shape[1]
-  x = jnp.pad(x, ((0, 0), (0, (1 << (pixels - 1).bit_length()) - pixels)))
+  pixels = math.prod(x.shape[1:])
+  x = x.reshape(len(x), pixels)
+  x = jnp.pad(x, ((0, 0), (0, (1 << max(pixels - 1, 0).bit_length()) - pixels)))
   while x.shape[1] > 1:
     half = x.shape[1] // 2
     x = x[:, :half] + x[:, half:]

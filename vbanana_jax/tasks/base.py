@@ -142,6 +142,7 @@ def make_distance_states(
 
 
 def summarize_distance(states: Mapping[str, np.ndarray]) -> dict[str, float]:
-  """Mean distance from the legal colours in 8-bit levels."""
-  pixels = max(float(states['pixels']), 1.0)
-  return {'colour_distance': float(states['colour_distance']) / pixels}
+  """Mean distance from the legal colours in 8-bit levels; nan of nothing."""
+  pixels = float(states['pixels'])
+  distance = float(states['colour_distance'])
+  return {'colour_distance': distance / pixels if pixels else float('nan')}

@@ -85,7 +85,8 @@ class Normals:
     self, prediction: base.Arrays, aux: base.Arrays, valid
   ) -> base.Arrays:
     """Angular errors where there is a true normal."""
-    where = aux['valid_px'] & valid[:, None, None]
+    where = aux['valid_px'] & metric.is_direction(aux['normals'])
+    where &= valid[:, None, None]
     return {
       **metric.normals_states(
         prediction['normals'], aux['normals'], where=where, valid=valid
