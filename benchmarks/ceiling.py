@@ -3,9 +3,9 @@
   python -m benchmarks.ceiling [--output JSON]
 
 Products of several shapes take turns; a ceiling is the best of them. Float32,
-bfloat16 with a float32 result (what the network's products are), and PyTorch's
-own two where it is installed. On a GPU float32 is what JAX makes of it there,
-TensorFloat-32, on both sides.
+bfloat16 with a float32 result (what the network's products are, but on a CPU
+that would emulate them), and PyTorch's own where it is installed. On a GPU
+float32 is what JAX makes of it there, TensorFloat-32, on both sides.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import timing
+from vbanana_jax import models
 
 # Rows, columns and what is summed over: square ones, and an MLP's.
 CPU_SHAPES = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 256))
@@ -26,11 +27,20 @@ ACCELERATOR_SHAPES = ((8192, 8192, 8192), (16384, 4096, 4096))
 _LEAST_FLOPS = {'cpu': 1.5e10, 'accelerator': 2e13}
 
 
+EMULATED = 'this CPU has no bfloat16 instructions and would emulate it'
+
+
 class Product(NamedTuple):
   """Products to be timed: so many FLOPs in one call."""
 
   call: Callable[[], Any]
   flops: float
+
+
+def find_types() -> tuple[str, ...]:
+  """Types of products that this device has; the network's own comes last."""
+  own = models.build_policy().operands
+  return ('float32',) if own == 'float32' else ('float32', own)
 
 
 def count_flops(rows: int, columns: int, summed: int) -> float:
@@ -62,7 +72,7 @@ def _build_calls(shape, repeats, place) -> dict[str, Callable[[], Any]]:
   left = rng.standard_normal((rows, summed), np.float32)
   right = rng.standard_normal((summed, columns), np.float32)
 
-  def build_jax(dtype) -> Callable[[], Any]:
+  def build_jax(dtype: str) -> Callable[[], Any]:
     a, b = jnp.asarray(left, dtype), jnp.asarray(right, dtype)
     multiply = jax.jit(
       lambda a, b: jnp.dot(a, b, preferred_element_type=jnp.float32)
@@ -96,13 +106,9 @@ def _build_calls(shape, repeats, place) -> dict[str, Callable[[], Any]]:
 
     return call
 
-  calls = {
-    'jax float32': build_jax(jnp.float32),
-    'jax bfloat16': build_jax(jnp.bfloat16),
-  }
+  calls = {f'jax {name}': build_jax(name) for name in find_types()}
   if _has_torch(place):
-    calls['torch float32'] = build_torch('float32')
-    calls['torch bfloat16'] = build_torch('bfloat16')
+    calls |= {f'torch {name}': build_torch(name) for name in find_types()}
   return calls
 
 
@@ -152,6 +158,7 @@ def measure(rounds: int = 7, **changes: Any) -> dict[str, Any]:
       for name, found in ceilings.items()
       if name != 'jax float32'
     },
+    'left_out': {} if 'bfloat16' in find_types() else {'bfloat16': EMULATED},
     'gflops_per_s': ceilings,
     'times': timing.summarize_times(times),
   }
@@ -169,6 +176,8 @@ def main() -> None:
   result = measure(args.rounds, **(quick if args.quick else {}))
   for name, found in result['gflops_per_s'].items():
     print(f'{name:15} {found["median"]:8.0f} GFLOP/s  ({found["shape"]})')
+  for name, reason in result['left_out'].items():
+    print(f'{name} is left out: {reason}')
   if args.output:
     timing.save('ceiling', result, output=args.output)
 

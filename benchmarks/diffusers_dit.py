@@ -17,7 +17,7 @@ from typing import Any
 
 import jax
 
-from benchmarks import timing, train_step, workload
+from benchmarks import ceiling, timing, train_step, workload
 from vbanana_jax import flops, models, weights
 from vbanana_jax.step import make_painter
 
@@ -72,7 +72,7 @@ def measure(
   }
   modes = [False, True] if compiled and train_step.find_compiler() else [False]
   for is_compiled in modes:
-    for autocast in (False, True):
+    for autocast in (False, True)[: len(ceiling.find_types())]:
       name = ('compiled' if is_compiled else 'eager') + (
         ' bfloat16' if autocast else ' float32'
       )
@@ -95,6 +95,9 @@ def measure(
       for name in calls
       if name.startswith('diffusers')
     },
+    'left_out': {}
+    if 'bfloat16' in ceiling.find_types()
+    else {'diffusers bfloat16': ceiling.EMULATED},
     'load_before': load,
     'parameters': {'ours': number, 'diffusers': their_number},
     'image_tokens': (config['image_size'] // config['model']['patch']) ** 2,
@@ -248,6 +251,8 @@ def main() -> None:
       compiled=not args.no_compiled,
     )
   timing.print_ratios('diffusers_dit', result)
+  for name, reason in result['left_out'].items():
+    print(f'{name} is left out: {reason}')
   if args.output:
     timing.save('diffusers_dit', result, output=args.output)
 

@@ -22,7 +22,8 @@ def make_train_step(result: dict[str, Any]) -> str:
   """By width: rivals' passes over ours, shares of the ceiling, the ceilings."""
   rivals, ceilings, left_out = [], [], []
   for width, found in result['widths'].items():
-    shares = found['share_of_bfloat16_ceiling']
+    kind = found.get('ceiling_type', 'bfloat16')
+    shares = found[f'share_of_{kind}_ceiling']
     batch = str(found['batch_size'])
     rivals.append(
       [width, batch, _OURS, '1', '', '1', _show_share(shares, _OURS)]
@@ -48,7 +49,7 @@ def make_train_step(result: dict[str, Any]) -> str:
     tabulate(
       [
         'width', 'batch', 'passes', 'time over ours', 'least to most',
-        'CPU time over ours', 'share of our bfloat16 ceiling',
+        'CPU time over ours', f'share of our {kind} ceiling',
       ],
       rivals,
     ),

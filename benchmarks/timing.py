@@ -41,6 +41,7 @@ def interleave(
   *,
   warm_up: int = 1,
   in_a_row: int = 1,
+  most_s: float = float('inf'),
 ) -> dict[str, Times]:
   """Seconds that each function takes, all of them once a round.
 
@@ -55,6 +56,8 @@ def interleave(
     in_a_row: calls that count in a turn, as a training's steps follow each
       other; if more than 1, one goes before them that does not count, since
       it finds the memory as the rivals left it.
+    most_s: seconds after which no round begins, but for the first that counts;
+      for slow machines.
 
   Returns:
     by name `wall` and `cpu`, lists of one number a round; `cpu` is of all
@@ -63,7 +66,11 @@ def interleave(
   times: dict[str, Times] = {
     name: {'wall': [], 'cpu': []} for name in functions
   }
+  started = time.perf_counter()
   for attempt in range(-warm_up, rounds):
+    if attempt > 0 and time.perf_counter() - started > most_s:
+      say(f'{attempt} of {rounds} rounds: {most_s / 60:.1f} minutes are over')
+      break
     names = list(functions)
     for name in names[::-1] if attempt % 2 else names:
       if in_a_row > 1:

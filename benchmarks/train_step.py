@@ -13,7 +13,9 @@ Before anything is timed both networks, with the same weights, must have the
 same loss and gradient norm on a few examples: in float32, and less strictly in
 the arithmetic that we are timed in. FLOPs are those of `vbanana_jax.flops`, the
 same for everybody; a share of the ceiling is what was achieved over our
-bfloat16 product of the same process.
+bfloat16 product of the same process. A CPU without bfloat16 instructions would
+emulate them, product for product: what needs them is left out there, and the
+ceiling is of float32.
 """
 
 import argparse
@@ -28,14 +30,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import ceiling, timing, workload
-from vbanana_jax import (
-  flops,
-  keys,
-  optim,
-  sharding,
-  train,
-  weights,
-)
+from vbanana_jax import flops, keys, optim, sharding, train, weights
 from vbanana_jax.step import make_example_losses
 
 # Some seconds a round on two cores.
@@ -61,6 +56,7 @@ def measure(
   widths: Sequence[int] = tuple(BATCH_SIZES),
   *,
   rounds: int = 5,
+  minutes: float = 30.0,
   batch_size: int | None = None,
   compiled: bool = True,
 ) -> dict[str, Any]:
@@ -69,6 +65,8 @@ def measure(
   Args:
     widths: of the network; see `workload.SIZES`.
     rounds: turns that each of them has.
+    minutes: of all widths' rounds together; where they are over, a width has
+      fewer rounds, and one at least.
     batch_size: of all widths; `BATCH_SIZES` if not given.
     compiled: with the compiled twins, which take a minute each to compile.
 
@@ -77,12 +75,17 @@ def measure(
     ValueError: the networks do not have the same loss.
   """
   found, load = {}, timing.get_load()
+  most_s = 60 * minutes / len(widths)
+  timing.say(
+    f'{rounds} rounds a width, beside compilation; none begins after '
+    f'{most_s / 60:.0f} minutes of them (--minutes, --rounds, --widths)'
+  )
   for width in widths:
     timing.say(f'width {width}')
     config = workload.make_config(
       width, batch_size=batch_size or BATCH_SIZES[width]
     )
-    found[str(width)] = measure_width(config, rounds, compiled)
+    found[str(width)] = measure_width(config, rounds, compiled, most_s)
   return {
     'ratios': {
       f'{width}: {name}': ratio
@@ -96,7 +99,10 @@ def measure(
 
 
 def measure_width(
-  config: dict[str, Any], rounds: int, compiled: bool
+  config: dict[str, Any],
+  rounds: int,
+  compiled: bool,
+  most_s: float = float('inf'),
 ) -> dict[str, Any]:
   """One width's ratios: each twin's time over ours, round by round."""
   ours, step, equality, twins = build_rivals(config, compiled)
@@ -106,17 +112,21 @@ def measure_width(
   )
   calls = {OURS: ours, STEP: step, **twins}
   first, left_out = call_first(calls, set(twins))
+  own = ceiling.find_types()[-1]
+  if own != 'bfloat16':
+    narrow = [name for name, how in TWINS.items() if how['autocast']]
+    left_out |= dict.fromkeys([*narrow, 'bfloat16 ceilings'], ceiling.EMULATED)
   calls |= {label: product.call for label, product in products.items()}
   twins = [name for name in twins if name in calls]
   if compiled and not find_compiler():
     left_out['torch compiled'] = 'no C++ compiler is here'
   timing.say(f'{rounds} rounds')
-  times = timing.interleave(calls, rounds, in_a_row=IN_A_ROW)
+  times = timing.interleave(calls, rounds, in_a_row=IN_A_ROW, most_s=most_s)
 
   ceilings = ceiling.find_ceilings(products, times)
   counted = flops.count_step_flops(config)
   passes = counted.useful / 1e9
-  top = ceilings['jax bfloat16']['median']
+  top = ceilings[f'jax {own}']['median']
   achieved = {
     name: timing.summarize([passes / wall for wall in times[name]['wall']])
     for name in (OURS, *twins)
@@ -130,11 +140,13 @@ def measure_width(
       f'{name} over {OURS}': timing.compare(times, name, OURS, 'cpu')
       for name in twins
     },
-    'share_of_bfloat16_ceiling': {
+    'ceiling_type': own,
+    f'share_of_{own}_ceiling': {
       name: timing.shorten(rate['median'] / top)
       for name, rate in achieved.items()
     },
     'gflops_per_s': {**achieved, **ceilings},
+    'rounds': len(times[OURS]['wall']),
     'times': timing.summarize_times(
       {name: times[name] for name in (OURS, STEP, *twins)}
     ),
@@ -221,6 +233,7 @@ def build_rivals(
     name: training.Trainer(twin, on_torch, **how, **times).step
     for name, how in TWINS.items()
     if not how['compiled'] or (compiled and find_compiler())
+    if not how['autocast'] or 'bfloat16' in ceiling.find_types()
   }
   ours = jax.jit(make_passes(model, config))
   on_jax = jax.device_put(batch)
@@ -291,6 +304,9 @@ def main() -> None:
     '--widths', type=int, nargs='+', default=list(BATCH_SIZES)
   )
   parser.add_argument('--rounds', type=int, default=5)
+  parser.add_argument(
+    '--minutes', type=float, default=30.0, help='of all rounds, most'
+  )
   parser.add_argument('--batch-size', type=int)
   parser.add_argument('--no-compiled', action='store_true')
   parser.add_argument('--quick', action='store_true', help='one width, rough')
@@ -307,6 +323,7 @@ def main() -> None:
     result = measure(
       args.widths,
       rounds=args.rounds,
+      minutes=args.minutes,
       batch_size=args.batch_size,
       compiled=not args.no_compiled,
     )
@@ -314,7 +331,10 @@ def main() -> None:
     print('no C++ compiler is here, so that nothing was compiled by PyTorch')
   timing.print_ratios('train_step', result)
   for width, found in result['widths'].items():
-    print(width, 'share of the ceiling', found['share_of_bfloat16_ceiling'])
+    share = f'share_of_{found["ceiling_type"]}_ceiling'
+    print(width, share.replace('_', ' '), found[share])
+    for name, reason in found['left_out'].items():
+      print(width, f'{name} is left out: {reason}')
   if args.output:
     timing.save('train_step', result, output=args.output)
 

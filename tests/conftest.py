@@ -1,23 +1,48 @@
 """Eight virtual CPU devices, and shapes checked where arrays are public.
 
 VBANANA_TEST_PLATFORMS names other platforms than the CPU; '' is what JAX finds.
+`XLA_FLAGS=--xla_cpu_max_isa=AVX2 bash launch/test.sh` tests as on a processor
+without bfloat16 instructions: XLA compiles for AVX2, the library multiplies in
+float32, and so do the processes that tests start.
 """
 
 import os
 
+from virtual_devices import add_flag
+
 # Before jax is imported: it reads both when it makes its backend.
-os.environ['XLA_FLAGS'] = (
-  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
-)
+os.environ['XLA_FLAGS'] = add_flag(8)
 os.environ['JAX_PLATFORMS'] = os.environ.get('VBANANA_TEST_PLATFORMS', 'cpu')
 
 import pytest
 from jaxtyping import install_import_hook
 
+PROCESSORS = ('amx_bf16', 'avx512_bf16', 'avx2')
 CHECKED = ('codecs', 'metrics', 'diffusion')
 install_import_hook(
   [f'vbanana_jax.{name}' for name in CHECKED], 'beartype.beartype'
 )
+
+
+@pytest.fixture
+def set_processor(monkeypatch, tmp_path):
+  """Makes the library believe in a processor with these flags; XLA knows."""
+  from vbanana_jax.models import numerics
+
+  def set_flags(flags: str) -> None:
+    info = tmp_path / 'cpuinfo'
+    info.write_text(f'flags : fpu {flags}\n')
+    monkeypatch.setattr(numerics, '_CPU_INFO', info)
+    monkeypatch.delenv('XLA_FLAGS', raising=False)  # XLA has read it already
+
+  return set_flags
+
+
+@pytest.fixture(params=PROCESSORS)
+def processor(request, set_processor):
+  """One of each kind of processor in turn, by the flag that tells it."""
+  set_processor(request.param)
+  return request.param
 
 
 @pytest.fixture(scope='module')

@@ -13,6 +13,7 @@ from benchmarks import (
 )
 from benchmarks import (
   ceiling,
+  performance_networks,
   profile_step,
   timing,
   train_step,
@@ -105,7 +106,7 @@ def test_every_benchmark_is_found():
 @pytest.mark.parametrize('name', ['__main__', 'train_step', 'accelerator'])
 def test_help(name, monkeypatch, capsys):
   monkeypatch.setattr(sys, 'argv', [name, '--help'])
-  monkeypatch.delitem(sys.modules, f'benchmarks.{name}')
+  monkeypatch.delitem(sys.modules, f'benchmarks.{name}', raising=False)
   with pytest.raises(SystemExit) as stop:
     runpy.run_module(f'benchmarks.{name}', run_name='__main__')
   assert stop.value.code == 0
@@ -161,7 +162,23 @@ def test_ceiling_is_that_of_the_best_shape():
   assert (found['min'], found['max']) == (4.0, 8.0)
 
 
-def test_products_are_repeated_until_there_is_enough_to_time(monkeypatch):
+def test_no_round_begins_when_the_time_is_over(monkeypatch, capsys):
+  now = [0.0]
+  monkeypatch.setattr(timing.time, 'perf_counter', lambda: now[0])
+
+  def call():
+    now[0] += 10.0
+
+  times = timing.interleave({'a': call}, 9, most_s=25)
+  assert times['a']['wall'] == [10.0, 10.0]  # and one that warms up
+  assert '2 of 9 rounds' in capsys.readouterr().err
+  assert len(timing.interleave({'a': call}, 9, most_s=0)['a']['wall']) == 1
+
+
+def test_products_are_repeated_until_there_is_enough_to_time(
+  monkeypatch, set_processor
+):
+  set_processor('amx_bf16')
   built = ceiling.build_products(((8, 8, 8),), 4 * 2 * 8**3)
   product = built['jax bfloat16 8x8x8']
   assert product.flops == 4 * 2 * 8**3
@@ -171,6 +188,38 @@ def test_products_are_repeated_until_there_is_enough_to_time(monkeypatch):
   assert last.dtype.name == 'float32'
   # All but the last, which who asked waits for.
   assert len(waited) == 3 and all(one is not last for one in waited)
+
+
+def test_what_a_processor_would_emulate_is_left_out(processor, monkeypatch):
+  emulated = processor == 'avx2'
+  types = ['float32'] if emulated else ['float32', 'bfloat16']
+  found = ceiling.measure(1, shapes=((8, 8, 8),), least_flops=1e3)
+  assert {f'jax {name}' for name in types} <= set(found['gflops_per_s'])
+  assert list(found['left_out']) == (['bfloat16'] if emulated else [])
+  assert not emulated or 'bfloat16' not in str(found['gflops_per_s'])
+
+  def build_rivals(config, compiled):
+    twins = {'torch eager float32': lambda: 1}
+    if not emulated:
+      twins['torch eager bfloat16'] = lambda: 1
+    return lambda: 1, lambda: 1, {}, twins
+
+  monkeypatch.setattr(train_step, 'build_rivals', build_rivals)
+  monkeypatch.setattr(ceiling, 'CPU_SHAPES', ((8, 8, 8),))
+  config = workload.make_config(32, batch_size=2, image_size=16)
+  monkeypatch.setattr(train_step, '_CEILING_FLOPS', 1e3)
+  found = train_step.measure_width(config, 2, compiled=False)
+  assert found['ceiling_type'] == types[-1] and found['rounds'] == 2
+  assert set(found[f'share_of_{types[-1]}_ceiling']) == {
+    'ours', *(f'torch eager {name}' for name in types)
+  }  # fmt: skip
+  assert set(found['left_out'].values()) == (
+    {ceiling.EMULATED} if emulated else set()
+  )
+  assert emulated == ('torch eager bfloat16' in found['left_out'])
+  kind = f'share of our {types[-1]} ceiling'
+  text = performance_networks.make_train_step({'widths': {'32': found}})
+  assert kind in text and emulated == ('would emulate' in text)
 
 
 def test_a_profile_knows_kinds_and_parts():

@@ -78,9 +78,9 @@ def test_frechet_of_features_equals_scipy():
   got = generation.frechet_of(REAL, FAKE)
   assert got == pytest.approx(want, abs=1e-9)
   few = generation.frechet_of(REAL, FAKE[:10])
-  # Ten pictures leave directions of no spread: square roots of rounding, which
-  # differ between versions of LAPACK.
-  assert few == pytest.approx(WANT['fd_real_few'], abs=1e-8)
+  # Ten pictures in 16 dimensions leave directions of no spread: square roots of
+  # rounding, which is another one with every LAPACK and processor.
+  assert few == pytest.approx(WANT['fd_real_few'], abs=1e-6)
   assert generation.frechet_of(FAKE, REAL) == pytest.approx(want, abs=1e-9)
   assert abs(generation.frechet_of(REAL, REAL)) < 1e-9
   rng = np.random.default_rng(5)

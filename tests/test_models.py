@@ -312,15 +312,35 @@ def test_attention_of_the_farthest_keys_is_finite():
   assert all(jnp.isfinite(leaf).all() for leaf in vjp(y))
 
 
-def test_policy_of_a_cpu_follows_what_it_can_do(monkeypatch, tmp_path):
-  info = tmp_path / 'cpuinfo'
-  monkeypatch.setattr(numerics, '_CPU_INFO', info)
-  assert numerics.build_policy('cpu').operands == 'float32'
-  info.write_text('flags : fpu avx512_bf16 amx_bf16\n')
-  assert numerics.build_policy('cpu').operands == 'bfloat16'
-  info.write_text('flags : fpu avx2\n')
-  assert numerics.build_policy('cpu').operands == 'float32'
+def test_policy_of_a_cpu_follows_what_it_can_do(processor):
+  narrow = processor != 'avx2'
+  expected = 'bfloat16' if narrow else 'float32'
+  assert numerics.build_policy('cpu').operands == expected
+  assert numerics.build_policy('cpu').activations == 'float32'
   assert numerics.build_policy('gpu').activations == 'bfloat16'
+
+
+def test_policy_of_a_cpu_that_says_nothing(monkeypatch, tmp_path):
+  monkeypatch.setattr(numerics, '_CPU_INFO', tmp_path / 'cpuinfo')
+  assert numerics.build_policy('cpu').operands == 'float32'
+
+
+@pytest.mark.parametrize(
+  'flags, operands',
+  [
+    ('', 'bfloat16'),
+    ('--xla_cpu_max_isa=AVX2', 'float32'),
+    ('--xla_a=1  --xla_cpu_max_isa=avx512_vnni', 'float32'),
+    ('--xla_cpu_max_isa=AVX2 --xla_cpu_max_isa=AMX', 'bfloat16'),
+    ('--xla_cpu_max_isa=unknown', 'bfloat16'),  # XLA warns and goes on
+  ],
+)
+def test_policy_keeps_to_what_xla_may_use(
+  flags, operands, set_processor, monkeypatch
+):
+  set_processor('amx_bf16 avx512_bf16')
+  monkeypatch.setenv('XLA_FLAGS', flags)
+  assert numerics.build_policy('cpu').operands == operands
 
 
 def test_unknown_size_and_key_are_named():

@@ -15,6 +15,7 @@ import traceback
 import warnings
 
 import faults
+from virtual_devices import add_flag
 
 DEVICES = 8
 STEPS = 12
@@ -114,9 +115,7 @@ def run_job(cli, job: dict) -> None:
     log = os.open(job['log'], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    os.environ['XLA_FLAGS'] = (
-      f'--xla_force_host_platform_device_count={job["devices"]}'
-    )
+    os.environ['XLA_FLAGS'] = add_flag(job['devices'])
     faults.record_ids(pathlib.Path(job['workdir']))
     for fault in filter(None, job['fault'].split(';')):
       name, *arguments = fault.split()

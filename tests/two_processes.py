@@ -15,6 +15,7 @@ import warnings
 
 import faults
 import trainings
+from virtual_devices import add_flag
 
 EXAM_SCENES = 11
 # Counts, and a float sum that depended on the number of rows of a device.
@@ -167,7 +168,7 @@ def start(number: int, folder: pathlib.Path, port: int) -> int:
 def main(folder: pathlib.Path) -> None:
   importlib.import_module('vbanana_jax.train')
   importlib.import_module('vbanana_jax.evaluators')
-  os.environ['XLA_FLAGS'] = ''
+  os.environ['XLA_FLAGS'] = add_flag(1)
   os.environ['JAX_COMPILATION_CACHE_DIR'] = str(folder / 'xla')
   with socket.socket() as free:
     free.bind(('localhost', 0))

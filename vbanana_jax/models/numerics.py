@@ -9,6 +9,7 @@ over batch and token axes without flattening them first.
 
 import dataclasses
 import functools
+import os
 import pathlib
 
 import jax
@@ -17,6 +18,9 @@ from jax import lax
 
 _CPU_INFO = pathlib.Path('/proc/cpuinfo')
 _CPU_FLAGS = {'amx_bf16', 'avx512_bf16'}
+# XLA can be told to keep to older instructions; these have no bf16 among them.
+_ISA_FLAG = '--xla_cpu_max_isa='
+_NARROW_ISAS = {'SSE4_2', 'AVX', 'AVX2', 'AVX512', 'AVX512_VNNI'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +42,8 @@ class DotPolicy:
 def build_policy(backend: str | None = None) -> DotPolicy:
   """The fast policy of this backend.
 
-  A CPU is asked what it can do, not timed: a run that is resumed must choose
-  the same arithmetic again.
+  A CPU is asked what it can do, and XLA_FLAGS what XLA may use of it; neither
+  is timed: a run that is resumed must choose the same arithmetic again.
   """
   backend = backend or jax.default_backend()
   if backend != 'cpu':
@@ -48,6 +52,10 @@ def build_policy(backend: str | None = None) -> DotPolicy:
 
 
 def _cpu_has_bf16() -> bool:
+  flags = os.environ.get('XLA_FLAGS', '').split()
+  isas = [flag[len(_ISA_FLAG) :] for flag in flags if _ISA_FLAG in flag]
+  if isas and isas[-1].upper() in _NARROW_ISAS:  # XLA takes the last, too
+    return False
   if not _CPU_INFO.exists():
     return False
   return bool(_CPU_FLAGS & set(_CPU_INFO.read_text().split()))
