@@ -99,7 +99,7 @@ PACKAGES = {
 OURS = {
   'benchmarks', 'bucket', 'byte_files', 'conftest', 'faults', 'forms',
   'painted', 'phrase_reader', 'shells', 'test_resume', 'trainings',
-  'two_processes', 'vbanana_jax',
+  'two_processes', 'virtual_devices', 'vbanana_jax',
 }  # fmt: skip
 
 ATTICS = {'utils', 'util', 'helpers', 'misc', 'common'}
