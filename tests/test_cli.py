@@ -1,5 +1,7 @@
 """Flags, overrides and exit codes; nothing is trained here."""
 
+import argparse
+import os
 import socket
 import subprocess
 import sys
@@ -189,3 +191,48 @@ def test_a_spoilt_record_of_a_run_is_named(text, tmp_path, capsys):
   )
   with pytest.raises(UserError, match=r'run\.json holds no config'):
     logs.load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+  'error',
+  [
+    RuntimeError("Unable to initialize backend 'foo': not known\nmore"),
+    AssertionError(),
+  ],
+)
+def test_a_platform_that_is_not_there_is_one_line(error, monkeypatch, capsys):
+  def fail(*args):
+    raise error
+
+  monkeypatch.setattr('vbanana_jax.cli.train.load_config', fail)
+  monkeypatch.setattr('jax.devices', fail)
+  monkeypatch.setattr('jax.config.update', lambda name, value: None)
+  monkeypatch.setenv('JAX_PLATFORMS', 'foo,cpu')
+  assert cli.main([*TRAIN]) == 2
+  told = capsys.readouterr().err
+  assert told.startswith(
+    "vbanana: JAX_PLATFORMS is 'foo,cpu', and this machine"
+  )
+  assert told.count('\n') == 1
+  monkeypatch.delenv('JAX_PLATFORMS')  # then it is no mistake of the user's
+  with pytest.raises(type(error)):
+    cli.main([*TRAIN])
+
+
+def test_processes_of_one_run_ask_no_proxy(monkeypatch):
+  monkeypatch.setenv('https_proxy', 'http://127.0.0.1:9')
+  monkeypatch.setenv('HTTP_PROXY', 'http://127.0.0.1:9')
+  seen = []
+
+  def initialize(**settings):
+    seen.extend(name for name in os.environ if 'proxy' in name.lower())
+    raise RuntimeError('enough')
+
+  monkeypatch.setattr('jax.distributed.initialize', initialize)
+  args = argparse.Namespace(
+    distributed=True, coordinator=None, processes=None, process_id=None
+  )
+  with pytest.raises(UserError, match='enough'):
+    distributed.start(args, saves=False)
+  assert not set(seen) & {'https_proxy', 'HTTP_PROXY'}
+  assert os.environ['https_proxy'] == os.environ['HTTP_PROXY']

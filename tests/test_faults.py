@@ -148,6 +148,7 @@ def test_another_config(stopped_run, trainings):
   assert_last_line(
     error,
     r'.* holds a run of another config \(model\.patch was 8, is 4; .*; '
-    r'seed was 0, is 1\): choose another --workdir, or .*',
+    r'seed was 0, is 1\): repeat .*, or choose another --workdir; '
+    r'--config.init_from=.* begins that one with these weights',
   )
   assert list_files(stopped_run[0]) == before

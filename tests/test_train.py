@@ -14,7 +14,9 @@ from vbanana_jax.step import make_train_step
 def test_a_finished_run_says_so_and_changes_nothing(whole_run, capsys):
   before = (whole_run / 'metrics.jsonl').read_text()
   train.train(logs.load_json(whole_run / 'run.json')['config'], whole_run)
-  assert 'trained already' in capsys.readouterr().out
+  said = capsys.readouterr().out
+  assert 'trained already' in said
+  assert f'--config.init_from={whole_run}' in said
   assert (whole_run / 'metrics.jsonl').read_text() == before
 
 

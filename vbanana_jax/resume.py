@@ -72,7 +72,8 @@ def check_same(workdir: pathlib.Path, config: dict[str, Any]) -> None:
   if differences:
     raise UserError(
       f'{workdir} holds a run of another config ({"; ".join(differences)}): '
-      'choose another --workdir, or repeat the command of its run.json'
+      'repeat the command of its run.json, or choose another --workdir; '
+      f'--config.init_from={workdir} begins that one with these weights'
     )
 
 

@@ -82,7 +82,8 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
     start = int(state.step)
     if start >= total:
       processes.print_once(
-        f'{workdir}: trained already, {start} of {total} steps'
+        f'{workdir}: trained already, {start} of {total} steps; to begin '
+        f'another run with its weights: --config.init_from={workdir}'
       )
       return state
     provenance.save_run(workdir, config, mesh, start_step=start)

@@ -22,6 +22,7 @@ import sys
 from vbanana_jax import paths
 from vbanana_jax.cli import (
   decode,
+  devices,
   distributed,
   doctor,
   evaluate,
@@ -79,6 +80,14 @@ def main(argv: list[str] | None = None) -> int:
     remedy = ': make room and run the same command again' * is_full
     print(f'vbanana: {error}{remedy}', file=sys.stderr)
     exit_code = (DiskFullError if is_full else UserError).exit_code
+  except (RuntimeError, AssertionError) as error:
+    try:
+      devices.explain(error)
+    except UserError as told:
+      print(f'vbanana: {told}', file=sys.stderr)
+      exit_code = told.exit_code
+    else:
+      raise
   except KeyboardInterrupt:
     print('vbanana: interrupted', file=sys.stderr)
     exit_code = Interrupted.exit_code

@@ -15,6 +15,7 @@ from vbanana_jax.errors import UserError
 _WAIT = 300  # seconds for all processes to be there
 _PAUSE = 1.0  # seconds between looks for the first one
 _LEFT = 60  # seconds that JAX would wait longer: it ends in a stack of C++
+_PROXIES = ('grpc_proxy', 'http_proxy', 'https_proxy', 'all_proxy')
 _GRACE = 3.0  # seconds in which the others make the same mistake
 
 
@@ -100,7 +101,7 @@ def start(args: argparse.Namespace, *, saves: bool) -> None:
     _look_for_first(host, port, is_here=args.process_id == 0)
   jax.config.update('jax_enable_preemption_service', saves)
   try:
-    with _end_after(_WAIT, where):
+    with _end_after(_WAIT, where), _without_proxies():
       jax.distributed.initialize(**place, initialization_timeout=_WAIT + _LEFT)
   except ValueError as error:
     raise UserError(
@@ -179,6 +180,23 @@ def _end_after(seconds: float, where: str) -> Iterator[None]:
     yield
   finally:
     timer.cancel()
+
+
+@contextlib.contextmanager
+def _without_proxies() -> Iterator[None]:
+  """Processes of one run speak with each other directly.
+
+  gRPC would ask the proxy of `http_proxy` even for this machine, and wait.
+  """
+  kept = {
+    name: os.environ.pop(name)
+    for name in list(os.environ)
+    if name.lower() in _PROXIES
+  }
+  try:
+    yield
+  finally:
+    os.environ.update(kept)
 
 
 def leave(exit_code: int) -> None:
