@@ -20,6 +20,25 @@ def add_verb(verbs) -> None:
     '--caption', help='of pictures that neither folder nor file describes'
   )
   kind.add_argument(
+    '--include',
+    action='append',
+    default=[],
+    metavar='PATTERN',
+    help='take only these, as in --include train; may be given again',
+  )
+  kind.add_argument(
+    '--exclude',
+    action='append',
+    default=[],
+    metavar='PATTERN',
+    help="leave these out, as in --exclude '*_mask.png'; may be given again",
+  )
+  kind.add_argument(
+    '--all',
+    action='store_true',
+    help='take what looks like label maps, and splits side by side, too',
+  )
+  kind.add_argument(
     '--allow-unmatched',
     action='store_true',
     help='go on where many captions name no picture or pictures have none',
@@ -47,7 +66,7 @@ def add_verb(verbs) -> None:
 
 
 def run_prepare(args, rest) -> int:
-  from vbanana_jax.data import array_records, prepare
+  from vbanana_jax.data import array_records, prepare, selection
 
   if args.verify:
     manifest = array_records.check_shards(args.out)
@@ -59,6 +78,9 @@ def run_prepare(args, rest) -> int:
       args.out,
       caption=args.caption,
       allow_unmatched=args.allow_unmatched,
+      selection=selection.Selection(
+        tuple(args.include), tuple(args.exclude), args.all
+      ),
       max_text=args.max_text or prepare.MAX_TEXT,
     )
   for note in manifest.get('notes', ()):

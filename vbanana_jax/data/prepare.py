@@ -13,6 +13,7 @@ import tqdm
 from vbanana_jax import paths
 from vbanana_jax.data import array_records, captions, photo_folder, photos
 from vbanana_jax.data.folders import Listing, Member, list_members
+from vbanana_jax.data.selection import TAKE_PHOTOGRAPHS, Selection
 from vbanana_jax.errors import DiskFullError, UserError
 from vbanana_jax.tokenizer import Tokenizer
 
@@ -27,6 +28,7 @@ def prepare_image_folder(
   name: str | None = None,
   caption: str | None = None,
   allow_unmatched: bool = False,
+  selection: Selection = TAKE_PHOTOGRAPHS,
   max_pixels: int = photos.MAX_PIXELS,
   max_bytes: int = photos.MAX_BYTES,
   max_text: int = MAX_TEXT,
@@ -48,13 +50,15 @@ def prepare_image_folder(
     name: name of the data in logs; by default the stem of `path`.
     caption: caption of pictures that nothing else describes.
     allow_unmatched: take what matches where many captions and pictures do not.
+    selection: which pictures are meant.
     max_pixels: leave out pictures with more pixels.
     max_bytes: leave out files longer than this.
     max_text: leave out pictures whose caption has more tokens.
     shard_bytes: encoded bytes in one shard, at most or one picture.
 
   Errors: UserError where there is nothing to prepare, captions cannot be
-    read or do not match the pictures, or `out` is taken.
+    read or do not match the pictures, there are label maps or several splits
+    and `selection` does not say which, or `out` is taken.
   """
   path, out = paths.to_path(path), paths.to_path(out)
   listing = list_members(path)
@@ -64,11 +68,14 @@ def prepare_image_folder(
     'max_text': max_text,
   }
   options = {**limits, 'caption': caption, 'shard_bytes': shard_bytes}
+  if selection != TAKE_PHOTOGRAPHS:
+    options['selection'] = selection
   fingerprint = _fingerprint(listing, options)
   if out.exists():
     return _existing(out, fingerprint)
   members = {m.name: m for m in listing.members if not _is_hidden(m.name)}
-  chosen = [m for m in members.values() if _suffix(m.name) in photos.SUFFIXES]
+  pictures = [m for m in members.values() if _suffix(m.name) in photos.SUFFIXES]
+  chosen = selection.choose(pictures, str(path))
   _check_space(out, sum(member.size for member in chosen))
   texts = captions.Captions(members, caption, [m.name for m in chosen])
   notes = [*texts.check_matches(allow_unmatched), texts.describe()]
