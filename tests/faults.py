@@ -92,6 +92,13 @@ def die_before_save(step: str) -> None:
   patch(ocp.CheckpointManager, 'save', replace)
 
 
+def call_every_run_long() -> None:
+  """Whatever is left of a run is told of."""
+  from vbanana_jax import pace
+
+  pace.LONG_S = 0.0
+
+
 def die_among_arrays(step: str) -> None:
   """SIGKILL when the arrays of one item are written and others may not be."""
   from orbax.checkpoint._src.serialization import ocdbt_utils

@@ -43,6 +43,7 @@ ROWS = (
     'flops',
     'state',
     'logs',
+    'pace',
     'report',
     'stopping',
     'lock',

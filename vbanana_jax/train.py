@@ -17,6 +17,7 @@ from vbanana_jax import (
   lock,
   logs,
   optim,
+  pace,
   paths,
   processes,
   provenance,
@@ -122,6 +123,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
         watched.compile(state)
     bar = stack.enter_context(logs.make_bar(total, start, workdir.name))
     signals = stack.enter_context(StopSignals())
+    forecast = pace.Pace(total, mesh.devices.flat[0].platform)
 
     for step in range(start + 1, total + 1):
       length = batch['tokens'].shape[1]
@@ -158,6 +160,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
       if must_log:
         bar.set_postfix_str(meter.write(step), refresh=False)
       bar.update()
+      forecast.look(step, meter.seconds)
       if must_save:
         checkpoints.save(state, weights.make_manifest())
       if stop:
