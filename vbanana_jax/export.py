@@ -57,6 +57,7 @@ def export_run(
   model = model.clone(policy=models.build_policy('cpu'))
   task, question, names = ask(wish, config['data']['level'])
   size = size or (config['image_size'],) * 2
+  files.check_folder(out)
   patch = model.config.patch
   if any(edge < patch or edge % patch for edge in size):
     raise UserError(

@@ -8,16 +8,22 @@ import numpy as np
 from vbanana_jax import evaluate, logs, predict, processes, provenance
 from vbanana_jax.data import drawing
 from vbanana_jax.errors import UserError
-from vbanana_jax.report import answers, charts, page
+from vbanana_jax.report import answers, charts, files, page
 from vbanana_jax.tasks import TASKS, base
 
 PHASES = ('pretrain', 'tune')
 
 
 def write_results(
-  workdir: pathlib.Path, run: pathlib.Path, level: str | None = None
+  workdir: pathlib.Path,
+  run: pathlib.Path,
+  level: str | None = None,
+  *,
+  out: pathlib.Path | None = None,
 ) -> dict[str, Any]:
-  """Scores `run`, prints the table, writes results.json into `workdir`.
+  """Scores `run`, prints the table, writes results.json.
+
+  The folder is `out`, or `workdir` if that is not given.
 
   Scores on another level than the run's own go into a file named after it.
   Weights that are scored already are not scored again.
@@ -26,7 +32,8 @@ def write_results(
   own_level = config['data']['level']
   level = level or own_level
   suffix = '' if level == own_level else f'_{level}'
-  path = workdir / f'results{suffix}.json'
+  out = out or workdir
+  path = out / f'results{suffix}.json'
   weights = evaluate.fingerprint(run)
   results = logs.load_json(path) if path.exists() else {}
   processes.check_same(
@@ -42,6 +49,8 @@ def write_results(
     processes.print_once(make_table(results))
     processes.print_once(f'\n{path}: scored already; remove it to score again')
     return results
+  if processes.is_first():
+    files.check_folder(out)
   found = evaluate.evaluate(run, level)
   gallery = found.pop('gallery')
   phases = load_phases(workdir, run)
@@ -59,10 +68,10 @@ def write_results(
       for trial, examples in gallery.items()
     },
   }
+  processes.print_once(make_table(results))  # whatever goes wrong from here on
   if processes.is_first():
-    save_gallery(workdir / f'gallery{suffix}.npz', gallery)
+    save_gallery(out / f'gallery{suffix}.npz', gallery)
   logs.save_json(path, results)
-  processes.print_once(make_table(results))
   return results
 
 
@@ -146,6 +155,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
       f'{workdir} has no results.json: run vbanana evaluate --workdir '
       f'{workdir} first'
     )
+  files.check_folder(workdir)
   results = logs.load_json(path)
   gallery = load_gallery(workdir / 'gallery.npz', results['prompts'])
   distances: dict[str, dict[str, float]] = {}
@@ -279,7 +289,7 @@ def save_gallery(path: pathlib.Path, gallery: dict[str, list[dict]]) -> None:
           arrays[f'{trial}/{i}/{key}'] = example[key]
       for key, leaf in example['aux'].items():
         arrays[f'{trial}/{i}/aux/{key}'] = leaf
-  np.savez_compressed(path, **arrays)
+  files.write_atomic(path, files.to_npz(arrays))
 
 
 def load_gallery(

@@ -39,6 +39,12 @@ def add_verb(verbs) -> None:
     metavar='SCORES',
     help='a scores_*.json of other predictions: prints the differences',
   )
+  verb.add_argument(
+    '--out',
+    type=flags.path,
+    help='folder of the results, where they should not be written into '
+    '--predictions or --workdir',
+  )
   distributed.add_flags(verb)
   verb.set_defaults(run=run_evaluate)
 
@@ -59,7 +65,7 @@ def run_evaluate(args, rest) -> int:
     from vbanana_jax import results
 
     run = runs.find_run(args.workdir)
-    results.write_results(args.workdir, run, args.level)
+    results.write_results(args.workdir, run, args.level, out=args.out)
     return 0
   if args.workdir or len(given) < len(benchmark):
     raise UserError(
@@ -75,9 +81,16 @@ def _grade(args) -> int:
   from vbanana_jax import grading
   from vbanana_jax.data import protocols
   from vbanana_jax.grading import scores
+  from vbanana_jax.report import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
   other = args.against and scores.load_scores(args.against)
+  if other:
+    grading.refuse_other(
+      {'protocol': protocol.name, 'version': protocol.version}, other[0]
+    )
+  out = args.out or args.predictions
+  files.check_folder(out)
   grade = grading.grade(
     protocol,
     args.data,
@@ -87,11 +100,10 @@ def _grade(args) -> int:
   )
   passes = grade.results['passes']
   suffix = f'_{passes}_passes' if passes > 1 else ''
-  path = args.predictions / f'{scores.PREFIX}{protocol.label}{suffix}.json'
-  comparison = other and grading.compare(grade, *other)
+  path = out / f'{scores.PREFIX}{protocol.label}{suffix}.json'
+  print(scores.make_table(grade.results))  # whatever goes wrong from here on
   scores.save_scores(grade, path)
-  print(scores.make_table(grade.results))
-  if comparison:
-    print('\n' + scores.make_comparison(comparison))
   print(f'\n{path}')
+  if other:
+    print('\n' + scores.make_comparison(grading.compare(grade, *other)))
   return 0

@@ -62,7 +62,9 @@ def run_predict(args, rest) -> int:
 
   ask(wish, 'quick')  # a mistake in the words should not wait
   if args.passes or args.split:
-    raise UserError('predict --passes and --split go with --protocol')
+    raise UserError(
+      'predict --passes goes with --protocol, and so does --split'
+    )
   images = _find_images(args.image, args.out)
   run = runs.choose_run(args.checkpoint, '--checkpoint')
   from vbanana_jax import answer

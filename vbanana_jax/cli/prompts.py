@@ -17,16 +17,27 @@ def add_verb(verbs) -> None:
   )
   flags.add_protocol(verb)
   verb.add_argument('--out', type=flags.path, default=flags.path('questions'))
+  verb.add_argument(
+    '--overwrite',
+    action='store_true',
+    help='write over the questions of another protocol or split',
+  )
   verb.set_defaults(run=run_prompts)
 
 
 def run_prompts(args, rest) -> int:
   from vbanana_jax.data import protocols, questions
+  from vbanana_jax.report import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
   reader = questions.open_reader(protocol, args.data)
+  files.check_folder(args.out)
   n = questions.save_questions(
-    protocol, reader, args.out, args.passes or protocol.passes
+    protocol,
+    reader,
+    args.out,
+    args.passes or protocol.passes,
+    overwrite=args.overwrite,
   )
   print(f'{args.out / "prompts.jsonl"}: {n} pictures to paint')
   return 0

@@ -6,6 +6,7 @@ that mixes up colours and names does so in another way each time, and a vote can
 tell.
 """
 
+import io
 import json
 import pathlib
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from vbanana_jax import keys
+from vbanana_jax import keys, paths
 from vbanana_jax.codecs import palettes
 from vbanana_jax.data.protocols import Protocol
 from vbanana_jax.data.readers import Item, Reader
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import prompts, words
+
+_PROMPTS = 'prompts.jsonl'
 
 
 class Asked(NamedTuple):
@@ -114,22 +117,34 @@ def name_painted(item: Item, repeat: int) -> str:
 
 
 def save_questions(
-  protocol: Protocol, reader: Reader, out: pathlib.Path, passes: int
+  protocol: Protocol,
+  reader: Reader,
+  out: paths.Path,
+  passes: int,
+  *,
+  overwrite: bool = False,
 ) -> int:
   """Writes prompts.jsonl, and photographs that have no file; how many lines.
 
-  `image` in a line is the path of the photograph.
+  `image` in a line is the path of the photograph. Every file is written anew,
+  whole, and prompts.jsonl is the last: what was stopped is made whole again.
+
+  Errors: UserError where `out` has the questions of another protocol or split,
+    unless `overwrite`.
   """
-  out.mkdir(parents=True, exist_ok=True)
+  listed = out / _PROMPTS
+  if not overwrite:
+    _check_same(protocol, listed)
   lines = []
   for question in make_questions(protocol, reader, passes):
     item = question.item
     image = reader.root / item.image
     if not item.image:
       image = out / 'images' / f'{item.id}.png'
-      if not image.exists():
-        image.parent.mkdir(exist_ok=True)
-        Image.fromarray(reader.load_image(item)).save(image)
+      if question.file == f'{name_painted(item, 0)}.png':  # once an example
+        encoded = io.BytesIO()
+        Image.fromarray(reader.load_image(item)).save(encoded, 'PNG')
+        paths.write_whole(image, encoded.getvalue())
     line = {
       'file': question.file,
       'id': item.id,
@@ -141,9 +156,26 @@ def save_questions(
       'split': protocol.split,
     }
     lines.append(json.dumps(line, ensure_ascii=False) + '\n')
-  # Last, so that a file of prompts is always whole.
-  (out / 'prompts.jsonl').write_text(''.join(lines), encoding='utf-8')
+  paths.write_whole(listed, ''.join(lines).encode())
   return len(lines)
+
+
+def _check_same(protocol: Protocol, listed: paths.Path) -> None:
+  """Refuses to write over the questions of another protocol or split."""
+  if not listed.is_file():
+    return
+  ours = {'protocol': protocol.title, 'split': protocol.split}
+  with listed.open(encoding='utf-8', errors='replace') as file:
+    line = file.readline()
+  try:
+    theirs = {key: json.loads(line).get(key, ours[key]) for key in ours}
+  except (ValueError, AttributeError):
+    return  # cut off: whoever wrote it was stopped
+  if theirs != ours:
+    raise UserError(
+      f'{listed} has the questions of {theirs["protocol"]}, split '
+      f'{theirs["split"]}: choose another --out, or --overwrite'
+    )
 
 
 def open_reader(protocol: Protocol, root: pathlib.Path) -> Reader:

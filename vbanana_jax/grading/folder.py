@@ -244,13 +244,8 @@ def compare(
 
   Errors: UserError unless both answer the same examples of one protocol.
   """
-  for key in ('protocol', 'version', 'n', 'ids_sha256'):
-    if grade.results[key] != other.get(key):
-      raise UserError(
-        f'cannot compare: {key} is {grade.results[key]} here and '
-        f'{other.get(key)} there; scores under different protocols, or of '
-        'other examples, do not say which is better'
-      )
+  keys_of_same = ('protocol', 'version', 'n', 'ids_sha256')
+  refuse_other({key: grade.results[key] for key in keys_of_same}, other)
   task = tasks.TASKS[grade.results['task']]
   intervals = bootstrap.make_paired_intervals(
     other_states,
@@ -264,6 +259,17 @@ def compare(
     name: (ours[name]['value'] - theirs[name]['value'], intervals[name])
     for name in grade.results['headline']
   }
+
+
+def refuse_other(ours: dict[str, Any], other: dict[str, Any]) -> None:
+  """Raises UserError for results that differ from ours in one of its keys."""
+  for key, value in ours.items():
+    if value != other.get(key):
+      raise UserError(
+        f'cannot compare: {key} is {value} here and {other.get(key)} there; '
+        'scores under different protocols, or of other examples, do not say '
+        'which is better'
+      )
 
 
 def _summarize(protocol, rows):

@@ -1,0 +1,140 @@
+"""Where results cannot go is said before the work; nothing is half-written."""
+
+import json
+import types
+
+import numpy as np
+import painted
+import pytest
+from PIL import Image
+
+from vbanana_jax import cli, evaluate, grading, results
+from vbanana_jax.data import protocols, questions, readers
+from vbanana_jax.errors import UserError
+from vbanana_jax.report import files
+
+
+@pytest.fixture
+def nowhere(tmp_path):
+  """A folder that nobody can make, the owner of the machine neither."""
+  (tmp_path / 'file').write_text('')
+  return tmp_path / 'file' / 'out'
+
+
+@pytest.fixture
+def answered(tmp_path):
+  data, out = tmp_path / 'data', tmp_path / 'painted'
+  protocol = painted.write_benchmark('depth', data)
+  painted.paint(protocol, data, out, scale=1)
+  return (
+    f'evaluate --predictions {out} --data {data} --protocol {protocol.name} '
+    '--partial'
+  )
+
+
+def never(*args, **options):
+  pytest.fail('the work was begun')
+
+
+def test_scores_are_not_begun_where_they_cannot_be_written(
+  answered, nowhere, monkeypatch, capsys
+):
+  monkeypatch.setattr(grading, 'grade', never)
+  assert cli.main(f'{answered} --out {nowhere}'.split()) == 2
+  error = capsys.readouterr().err
+  assert error.count('\n') == 1 and f'cannot write into {nowhere}' in error
+
+
+def test_the_exam_is_not_begun_where_it_cannot_be_written(nowhere, monkeypatch):
+  monkeypatch.setattr(
+    results.logs, 'load_run', lambda run: {'config': {'data': {'level': 'q'}}}
+  )
+  monkeypatch.setattr(evaluate, 'fingerprint', lambda run: 'x')
+  monkeypatch.setattr(evaluate, 'evaluate', never)
+  with pytest.raises(UserError, match='cannot write into'):
+    results.write_results(nowhere.parent.parent, nowhere, out=nowhere)
+
+
+@pytest.mark.parametrize('verb', ['decode', 'prompts'])
+def test_other_verbs_ask_first(verb, answered, nowhere, tmp_path, capsys):
+  picture = next((tmp_path / 'painted').iterdir())
+  command = {
+    'decode': f'decode {picture} --task depth',
+    'prompts': f'prompts --protocol ibims1_depth --data {tmp_path}/data',
+  }[verb]
+  assert cli.main(f'{command} --out {nowhere}'.split()) == 2
+  error = capsys.readouterr().err
+  assert error.count('\n') == 1 and f'cannot write into {nowhere}' in error
+
+
+def test_the_table_is_printed_whatever_happens(
+  answered, nowhere, monkeypatch, capsys
+):
+  monkeypatch.setattr(files, 'check_folder', lambda folder: None)
+  assert cli.main(f'{answered} --out {nowhere}'.split()) == 2
+  printed = capsys.readouterr()
+  assert 'delta1' in printed.out
+  assert 'cannot write' in printed.err.splitlines()[-1]
+
+
+def test_scores_go_where_they_are_wanted(answered, tmp_path, capsys):
+  out = tmp_path / 'scores'
+  before = sorted((tmp_path / 'painted').iterdir())
+  assert cli.main(f'{answered} --out {out}'.split()) == 0
+  assert sorted((tmp_path / 'painted').iterdir()) == before
+  path = out / 'scores_ibims1_depth_v1.json'
+  assert json.loads(path.read_text())['n'] == 2
+  # Scores that cannot be compared are refused before the work, too.
+  path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+  assert cli.main([*answered.split(), '--against', str(path)]) == 2
+  printed = capsys.readouterr()
+  assert 'version is 1 here and 2 there' in printed.err
+  assert sorted((tmp_path / 'painted').iterdir()) == before
+
+
+def make_container(tmp_path):
+  """A reader whose photographs have no files of their own."""
+  rng = np.random.default_rng(0)
+  photos = rng.integers(0, 256, (2, 9, 12, 3), np.uint8)
+  return types.SimpleNamespace(
+    task='depth',
+    root=tmp_path,
+    items=tuple(readers.Item(name, '') for name in '01'),
+    load_image=lambda item: photos[int(item.id)],
+    load_truth=never,
+  ), photos
+
+
+def test_questions_that_were_stopped_are_made_whole(tmp_path):
+  protocol = protocols.load_protocol('nyuv2_depth')
+  reader, photos = make_container(tmp_path)
+  out = tmp_path / 'out'
+  for spoil in ('images/0.png', 'images/1.png', 'prompts.jsonl'):
+    assert questions.save_questions(protocol, reader, out, 2) == 4
+    path = out / spoil
+    path.write_bytes(path.read_bytes()[:40])
+  assert questions.save_questions(protocol, reader, out, 2) == 4
+  for k in range(2):
+    image = Image.open(out / 'images' / f'{k}.png')
+    np.testing.assert_array_equal(np.asarray(image), photos[k])
+  lines = (out / 'prompts.jsonl').read_text().splitlines()
+  assert [json.loads(line)['id'] for line in lines] == ['0', '0', '1', '1']
+  assert len(list(out.rglob('*'))) == 4  # nothing else is left behind
+
+
+def test_questions_of_another_protocol_or_split_stay(tmp_path):
+  reader, _ = make_container(tmp_path)
+  out = tmp_path / 'out'
+  own = protocols.load_protocol('nyuv2_depth')
+  questions.save_questions(own, reader, out, 1)
+  before = (out / 'prompts.jsonl').read_bytes()
+  for protocol in (
+    own.choose_split('train'),
+    protocols.load_protocol('ibims1_depth'),
+  ):
+    with pytest.raises(UserError, match=r'nyuv2_depth_v1, split test.*another'):
+      questions.save_questions(protocol, reader, out, 1)
+    assert (out / 'prompts.jsonl').read_bytes() == before
+    questions.save_questions(protocol, reader, tmp_path / protocol.label, 1)
+  questions.save_questions(protocol, reader, out, 1, overwrite=True)
+  assert (out / 'prompts.jsonl').read_bytes() != before
