@@ -123,7 +123,7 @@ def make_table(results: dict[str, Any]) -> str:
     if settings.get('version') != results['version']:
       lines.append(f'PAINTED FOR VERSION {settings.get("version")}')
   if results['lack']:
-    lines.append(f'{results["lack"]}: not comparable with published numbers')
+    lines.append(f'{results["lack"]}; not comparable with published numbers')
   lines += [
     '',
     f'{"metric":<24}{"score":>10}{"95 % interval":>24}'
