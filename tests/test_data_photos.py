@@ -150,12 +150,19 @@ def test_heic_without_its_library_says_what_to_install(monkeypatch):
     photos.open_photo(start + bytes(99), name='IMG_1.HEIC')
 
 
-@pytest.mark.parametrize('form', ['PNG', 'WEBP'])
-@pytest.mark.parametrize('exif', [b'Exif\0\0garbage', b'garbage', b'II*\0\xff'])
+CUT_EXIF = b'Exif\0\0II*\0\x08\0\0\0\xff\xff'
+
+
+@pytest.mark.parametrize('form', ['PNG', 'WEBP', 'JPEG'])
+@pytest.mark.parametrize(
+  'exif', [CUT_EXIF, b'Exif\0\0garbage', b'garbage', b'II*\0\xff']
+)
 def test_broken_exif_costs_no_picture(form, exif):
   options = {'lossless': True} if form == 'WEBP' else {}
-  encoded = encode(Image.fromarray(GRADIENT), format=form, exif=exif, **options)
-  np.testing.assert_array_equal(photos.open_photo(encoded), GRADIENT)
+  image = Image.fromarray(GRADIENT)
+  whole = photos.open_photo(encode(image, format=form, **options))
+  encoded = encode(image, format=form, exif=exif, **options)
+  np.testing.assert_array_equal(photos.open_photo(encoded), whole)
 
 
 @pytest.mark.parametrize('kind', [b'eXIf', b'iCCP', b'tEXt', b'zTXt', b'pHYs'])

@@ -87,7 +87,8 @@ def run_prepare(args, rest) -> int:
     print(f'{args.out}: {note}')
   skipped = manifest['skipped']
   for entry in skipped[:_NAMED]:
-    print(f'{args.out}: left out: {entry["file"]}: {entry["reason"]}')
+    reason = entry['reason'].removeprefix(f'{entry["file"]}: ')
+    print(f'{args.out}: left out: {entry["file"]}: {reason}')
   if skipped[_NAMED:]:
     print(f'{args.out}: left out: ... (all in {array_records.MANIFEST})')
   print(

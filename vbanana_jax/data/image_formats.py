@@ -1,8 +1,12 @@
 """Which encodings of pictures are read, by which library, to which values."""
 
+import contextlib
 import functools
 import io
 import sys
+import threading
+import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import UInt8
@@ -39,6 +43,9 @@ _SIXTEEN_BIT = ('I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 _PNG_PIXELS = (b'IHDR', b'PLTE', b'tRNS', b'IDAT', b'IEND')
 
 
+_WARNINGS = threading.Lock()  # their filters are the process's
+
+
 class UnreadKindError(Exception):
   """A whole picture of a kind that is not read; the message says which."""
 
@@ -54,7 +61,8 @@ def open_image(encoded: bytes) -> Image.Image:
   if _is_heif(encoded) and _has_heif():
     formats = ('HEIF', *_FORMATS)
   try:
-    return Image.open(io.BytesIO(encoded), formats=formats)
+    with ignore_broken_exif():
+      return Image.open(io.BytesIO(encoded), formats=formats)
   except Image.UnidentifiedImageError as error:
     if _is_heif(encoded) and not _has_heif():
       raise UnreadKindError(
@@ -70,6 +78,14 @@ def open_image(encoded: bytes) -> Image.Image:
       pixels = io.BytesIO(drop_png_metadata(encoded))
       return Image.open(pixels, formats=('PNG',))
     raise
+
+
+@contextlib.contextmanager
+def ignore_broken_exif() -> Iterator[None]:
+  """Keeps Pillow from warning, without a name, of EXIF in whole pictures."""
+  with _WARNINGS, warnings.catch_warnings():
+    warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')
+    yield
 
 
 def load_pixels(image: Image.Image, encoded: bytes) -> Image.Image:

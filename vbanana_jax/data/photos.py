@@ -144,6 +144,7 @@ def _find_orientation(image: Image.Image) -> int | None:
   Pillow turns TIFF upright itself, and says so here.
   """
   try:
-    return image.getexif().get(_ORIENTATION)
+    with image_formats.ignore_broken_exif():
+      return image.getexif().get(_ORIENTATION)
   except Exception:  # Pillow's reader of EXIF raises nearly every kind
     return None
