@@ -4,7 +4,7 @@ Purpose: shows that real pictures are one more source of the same mixture.
 Command: vbanana prepare image_folder cifar10_train.zip --out data/cifar10
   vbanana train --config photos --workdir runs/photos
     --config.data.photos=data/cifar10
-Hardware: 2 CPU cores, 4 GB; ten minutes.
+Hardware: 2 CPU cores, 4 GB.
 """
 
 from vbanana_jax.configs import base
