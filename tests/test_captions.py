@@ -216,6 +216,16 @@ def test_loose_pictures_train_without_words(folder, tmp_path, capsys):
   assert [rows[k]['caption'] for k in range(len(rows))] == [''] * 3
 
 
+def test_films_are_said_to_be_one_picture(tmp_path):
+  root = make_folder(tmp_path / 'in', ['a.png'], {})
+  frames = [Image.new('RGB', (8, 6), color) for color in ('red', 'blue')]
+  frames[0].save(root / 'b.gif', save_all=True, append_images=frames[1:])
+  manifest = prepare.prepare_image_folder(root, tmp_path / 'out', caption='x')
+  assert manifest['notes'][-1] == (
+    '1 files hold several pictures, of which the first is taken: b.gif'
+  )
+
+
 def test_where_captions_come_from_is_said(tmp_path):
   names = ['cats/a.png', 'cats/b.png', 'dogs/c.png', 'more/d.png']
   root = make_folder(tmp_path / 'in', names, {'cats/b.txt': 'bee'})

@@ -115,8 +115,12 @@ def test_of_several_pictures_the_first_is_taken():
     encoded = encode(
       film[0], format=form, save_all=True, append_images=film[1:]
     )
-    rgb = photos.open_photo(encoded).astype(int)
+    told = []
+    rgb = photos.open_photo(encoded, name='x', tell=told.append).astype(int)
     assert np.abs(rgb - (255, 0, 0)).max() <= 1
+    assert told == ['x']
+    photos.open_photo(encode(film[0], format=form), tell=told.append)
+    assert told == ['x']
 
 
 def test_avif_is_read_upright():

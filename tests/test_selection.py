@@ -86,7 +86,9 @@ def test_the_layout_of_camvid(labels, tmp_path, capsys):
   (line,) = capsys.readouterr().err.splitlines()
   assert 'label maps' not in line and 'val 2' in line
   assert run(root, out, '--include', 'train') == 0
-  assert array_records.load_manifest(out)['count'] == 4
+  manifest = array_records.load_manifest(out)
+  assert manifest['count'] == 4
+  assert '14 pictures are not chosen' in manifest['notes']
   assert run(root, tmp_path / 'all', '--all') == 0
   assert array_records.load_manifest(tmp_path / 'all')['count'] == 18
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vbanana_jax import ahead, predict
+from vbanana_jax import ahead, predict, processes
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import files
@@ -71,7 +71,7 @@ def predict_all(
   def read(image):
     if image is None:
       return None
-    image_u8 = photos.open_photo(image)
+    image_u8 = photos.open_photo(image, tell=_say_first)
     return predict.look(image_u8, find_grid(*image_u8.shape[:2]))
 
   def read_all():
@@ -104,6 +104,10 @@ def predict_all(
     while unread:
       yield unread.pop(0)
   yield from unread
+
+
+def _say_first(name: str) -> None:
+  processes.say(f'{name}: several pictures in one file; the first is taken')
 
 
 def make_pace(rows: int) -> dict[str, int]:

@@ -80,6 +80,18 @@ def open_image(encoded: bytes) -> Image.Image:
     raise
 
 
+def has_several(encoded: bytes) -> bool:
+  """Whether a picture is one of several in its file, as frames and pages are.
+
+  A telephone's MPO is not: its others are made for screens from the first.
+  """
+  try:
+    with open_image(encoded) as image:
+      return image.format != 'MPO' and getattr(image, 'is_animated', False)
+  except Exception:  # of the others; the first one may be whole
+    return False
+
+
 @contextlib.contextmanager
 def ignore_broken_exif() -> Iterator[None]:
   """Keeps Pillow from warning, without a name, of EXIF in whole pictures."""

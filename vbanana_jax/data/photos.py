@@ -1,6 +1,7 @@
 """Any photograph as 8-bit RGB, opened with care; and fitted to a size."""
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -32,6 +33,7 @@ def open_photo(
   *,
   max_bytes: int = MAX_BYTES,
   name: str | None = None,
+  tell: Callable[[str], None] | None = None,
 ) -> UInt8[np.ndarray, 'h w 3']:
   """Upright 8-bit RGB of a JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF file.
 
@@ -46,11 +48,12 @@ def open_photo(
     max_pixels: refuse pictures with more pixels than this.
     max_bytes: refuse files longer than this.
     name: what to call the picture in errors; by default its path.
+    tell: called with the name of a file of several pictures.
 
   Errors: UserError naming the file: missing, too large, not a picture, or
     damaged.
   """
-  return _open(photo, _WHITE, max_pixels, max_bytes, name)[0]
+  return _open(photo, _WHITE, max_pixels, max_bytes, name, tell)[0]
 
 
 def open_painted(
@@ -64,7 +67,7 @@ def open_painted(
   return _open(photo, ground, MAX_PIXELS, MAX_BYTES, None)
 
 
-def _open(photo, ground, max_pixels, max_bytes, name):
+def _open(photo, ground, max_pixels, max_bytes, name, tell=None):
   if isinstance(photo, bytes):
     name, encoded = name or 'picture', photo
   else:
@@ -78,7 +81,10 @@ def _open(photo, ground, max_pixels, max_bytes, name):
           f'{name}: {image.width} x {image.height} pixels, at most '
           f'{max_pixels} in all are taken; make it smaller first'
         )
-      return _to_rgb(image_formats.load_pixels(image, encoded), ground)
+      picture = _to_rgb(image_formats.load_pixels(image, encoded), ground)
+    if tell and image_formats.has_several(encoded):
+      tell(name)
+    return picture
   except (UserError, MemoryError):  # want of memory is no fault of the file
     raise
   except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:

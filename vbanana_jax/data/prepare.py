@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tqdm
 
@@ -79,6 +79,8 @@ def prepare_image_folder(
   _check_space(out, sum(member.size for member in chosen))
   texts = captions.Captions(members, caption, [m.name for m in chosen])
   notes = [*texts.check_matches(allow_unmatched), texts.describe()]
+  if pictures[len(chosen) :]:
+    notes.append(f'{len(pictures) - len(chosen)} pictures are not chosen')
   limits['wordless'] = texts.is_empty
 
   partial = _make_partial(out, fingerprint)
@@ -88,6 +90,12 @@ def prepare_image_folder(
       shards.append(_prepare_shard(partial, number, group, texts, limits))
       bar.update(len(group))
   manifest = _make_manifest(path, name, listing, shards, fingerprint)
+  several = [name for shard in shards for name in shard.get('several', ())]
+  if several:
+    notes.append(
+      f'{len(several)} files hold several pictures, of which the first is '
+      f'taken: {", ".join(several[:3])}{", ..." if several[3:] else ""}'
+    )
   manifest['notes'] = notes
   if not manifest['count']:
     reasons = '; '.join(
@@ -128,10 +136,12 @@ def _prepare_shard(
     journal = json.loads(journal_path.read_text(encoding='utf-8'))
     if _is_whole(path, journal['sha256']):
       return journal
-  records, skipped = [], []
+  records, skipped, several = [], [], []
+  tell = several.append
   for member in members:
     try:
-      records.append(_make_record(member, texts[member.name], **limits))
+      caption = texts[member.name]
+      records.append(_make_record(member, caption, tell=tell, **limits))
     except UserError as error:
       skipped.append({'file': member.name, 'reason': str(error)})
   digest = array_records.write_shard(path, records) if records else None
@@ -141,6 +151,7 @@ def _prepare_shard(
     'bytes': path.stat().st_size if records else 0,
     'sha256': digest,
     'skipped': skipped,
+    'several': several,
   }
   unfinished = journal_path.with_suffix('.tmp')
   unfinished.write_text(_to_json(journal), encoding='utf-8')
@@ -163,6 +174,7 @@ def _make_record(
   max_bytes: int,
   max_text: int,
   wordless: bool = False,
+  tell: Callable[[str], None],
 ) -> bytes:
   if caption is None and wordless:
     caption = ''
@@ -176,7 +188,7 @@ def _make_record(
   # What a zip declares may be false; one byte over the cap tells.
   encoded = member.read(max_bytes + 1)
   rgb_u8 = photos.open_photo(
-    encoded, max_pixels, max_bytes=max_bytes, name=member.name
+    encoded, max_pixels, max_bytes=max_bytes, name=member.name, tell=tell
   )
   height, width, _ = rgb_u8.shape
   return array_records.pack_photo(
