@@ -40,10 +40,21 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-  """Readable members in order of name, and why others were refused."""
+  """Readable members in order of name, and why others were refused.
+
+  Members of a zip can be read until the listing is closed.
+  """
 
   members: tuple[Member, ...]
   refused: tuple[tuple[str, str], ...]
+  archive: zipfile.ZipFile | None = None
+
+  def __enter__(self) -> 'Listing':
+    return self
+
+  def __exit__(self, *error) -> None:
+    if self.archive is not None:
+      self.archive.close()
 
 
 def list_members(path: str | os.PathLike) -> Listing:
@@ -133,7 +144,7 @@ def _list_zip(archive: zipfile.ZipFile) -> Listing:
       aliases=tuple(map(posixpath.normpath, aliases)),
     )
   ordered = tuple(members[name] for name in sorted(members))
-  return Listing(ordered, tuple(sorted(refused)))
+  return Listing(ordered, tuple(sorted(refused)), archive)
 
 
 def _refusal(info: zipfile.ZipInfo, name: str) -> str:

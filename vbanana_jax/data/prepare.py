@@ -61,54 +61,57 @@ def prepare_image_folder(
     and `selection` does not say which, or `out` is taken.
   """
   path, out = paths.to_path(path), paths.to_path(out)
-  listing = list_members(path)
-  limits = {
-    'max_pixels': max_pixels,
-    'max_bytes': max_bytes,
-    'max_text': max_text,
-  }
-  options = {**limits, 'caption': caption, 'shard_bytes': shard_bytes}
-  if selection != TAKE_PHOTOGRAPHS:
-    options['selection'] = selection
-  fingerprint = _fingerprint(listing, options)
-  if out.exists():
-    return _existing(out, fingerprint)
-  members = {m.name: m for m in listing.members if not _is_hidden(m.name)}
-  pictures = [m for m in members.values() if _suffix(m.name) in photos.SUFFIXES]
-  chosen = selection.choose(pictures, str(path))
-  _check_space(out, sum(member.size for member in chosen))
-  texts = captions.Captions(members, caption, [m.name for m in chosen])
-  notes = [*texts.check_matches(allow_unmatched), texts.describe()]
-  if pictures[len(chosen) :]:
-    notes.append(f'{len(pictures) - len(chosen)} pictures are not chosen')
-  limits['wordless'] = texts.is_empty
+  with list_members(path) as listing:
+    limits = {
+      'max_pixels': max_pixels,
+      'max_bytes': max_bytes,
+      'max_text': max_text,
+    }
+    options = {**limits, 'caption': caption, 'shard_bytes': shard_bytes}
+    if selection != TAKE_PHOTOGRAPHS:
+      options['selection'] = selection
+    fingerprint = _fingerprint(listing, options)
+    if out.exists():
+      return _existing(out, fingerprint)
+    members = {m.name: m for m in listing.members if not _is_hidden(m.name)}
+    pictures = [
+      m for m in members.values() if _suffix(m.name) in photos.SUFFIXES
+    ]
+    chosen = selection.choose(pictures, str(path))
+    _check_space(out, sum(member.size for member in chosen))
+    texts = captions.Captions(members, caption, [m.name for m in chosen])
+    notes = [*texts.check_matches(allow_unmatched), texts.describe()]
+    if pictures[len(chosen) :]:
+      notes.append(f'{len(pictures) - len(chosen)} pictures are not chosen')
+    limits['wordless'] = texts.is_empty
 
-  partial = _make_partial(out, fingerprint)
-  shards = []
-  with tqdm.tqdm(total=len(chosen), unit='image', desc='prepare') as bar:
-    for number, group in enumerate(_split(chosen, shard_bytes)):
-      shards.append(_prepare_shard(partial, number, group, texts, limits))
-      bar.update(len(group))
-  manifest = _make_manifest(path, name, listing, shards, fingerprint)
-  several = [name for shard in shards for name in shard.get('several', ())]
-  if several:
-    notes.append(
-      f'{len(several)} files hold several pictures, of which the first is '
-      f'taken: {", ".join(several[:3])}{", ..." if several[3:] else ""}'
-    )
-  manifest['notes'] = notes
-  if not manifest['count']:
-    reasons = '; '.join(
-      f'{entry["file"]}: {entry["reason"]}' for entry in manifest['skipped'][:3]
-    )
-    shutil.rmtree(partial)
-    raise UserError(f'{path}: no picture to prepare ({reasons or "empty"})')
-  manifest_path = partial / array_records.MANIFEST
-  manifest_path.write_text(_to_json(manifest), encoding='utf-8')
-  os.rename(partial, out)
-  for journal in out.glob('shard-*.json'):
-    journal.unlink()
-  return manifest
+    partial = _make_partial(out, fingerprint)
+    shards = []
+    with tqdm.tqdm(total=len(chosen), unit='image', desc='prepare') as bar:
+      for number, group in enumerate(_split(chosen, shard_bytes)):
+        shards.append(_prepare_shard(partial, number, group, texts, limits))
+        bar.update(len(group))
+    manifest = _make_manifest(path, name, listing, shards, fingerprint)
+    several = [name for shard in shards for name in shard.get('several', ())]
+    if several:
+      notes.append(
+        f'{len(several)} files hold several pictures, of which the first is '
+        f'taken: {", ".join(several[:3])}{", ..." if several[3:] else ""}'
+      )
+    manifest['notes'] = notes
+    if not manifest['count']:
+      reasons = '; '.join(
+        f'{entry["file"]}: {entry["reason"]}'
+        for entry in manifest['skipped'][:3]
+      )
+      shutil.rmtree(partial)
+      raise UserError(f'{path}: no picture to prepare ({reasons or "empty"})')
+    manifest_path = partial / array_records.MANIFEST
+    manifest_path.write_text(_to_json(manifest), encoding='utf-8')
+    os.rename(partial, out)
+    for journal in out.glob('shard-*.json'):
+      journal.unlink()
+    return manifest
 
 
 def _make_partial(out: pathlib.Path, fingerprint: str) -> pathlib.Path:
