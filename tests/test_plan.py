@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ from vbanana_jax.data import build, stream
 from vbanana_jax.errors import UserError
 from vbanana_jax.models.layers import hidden_width
 from vbanana_jax.plan import (
+  compiler,
   costs,
   exchanges,
   planner,
@@ -25,6 +27,7 @@ from vbanana_jax.plan import (
   text,
   topologies,
 )
+from vbanana_jax.plan import memory as memories
 from vbanana_jax.state import make_params, make_state
 from vbanana_jax.step import make_train_step
 
@@ -334,9 +337,8 @@ def test_the_largest_batch_is_within_the_tolerance(guess, code):
     needed = weigh(size) + code  # which weighing does not see
     return programs.Program(needed, fits=needed <= limit)
 
-  best = planner.find_largest_batch(
-    weigh, compile_step, limit, unit=8, guess=guess
-  )
+  weighed_best = planner.find_largest_batch(weigh, limit, unit=8, guess=guess)
+  best = planner.confirm_batch(compile_step, weighed_best, unit=8)
   assert best % 8 == 0 and compile_step(best).fits
   assert not compile_step(int(1.1 * best)).fits
   assert len(weighed) < 40
@@ -344,11 +346,10 @@ def test_the_largest_batch_is_within_the_tolerance(guess, code):
 
 def test_no_batch_fits():
   assert not planner.find_largest_batch(
-    lambda size: 2000.0,
-    lambda size: programs.Program(2000.0, fits=False),
-    1000.0,
-    unit=8,
-    guess=-40.0,
+    lambda size: 2000.0, 1000.0, unit=8, guess=-40.0
+  )
+  assert not planner.confirm_batch(
+    lambda size: programs.Program(2000.0, fits=False), 64, unit=8
   )
 
 
@@ -397,6 +398,131 @@ def test_without_libtpu_one_line_says_so(monkeypatch, capsys):
 
 
 @needs_libtpu
+@pytest.mark.parametrize('name', topologies.TOPOLOGIES)
+def test_libtpu_describes_every_slice_of_the_cloud(name):
+  topology = topologies.find_topology(name)
+  assert len(topologies.load_devices(topology)) == topology.count
+
+
+@needs_libtpu
+@pytest.mark.parametrize('name', ['v5e-1', 'v5e-8', 'v6e-1', 'v6e-8', 'v5p-4'])
+def test_slices_of_one_host_compile(name):
+  device = topologies.load_devices(topologies.find_topology(name))[0]
+  x = jax.ShapeDtypeStruct(
+    (8, 128), 'float32', sharding=jax.sharding.SingleDeviceSharding(device)
+  )
+  assert programs.compile_program(jax.jit(lambda x: x @ x.T).lower(x)).fits
+
+
+@needs_libtpu
+def test_a_slice_that_libtpu_does_not_know_is_refused_in_one_line():
+  strange = topologies.Topology('v5e-3', 'v5e', '3x1', 3)
+  with pytest.raises(UserError, match=r'has no slice v5e-3: .*2x2x1') as error:
+    topologies.load_devices(strange)
+  assert '\n' not in str(error.value)
+
+
+class StoredCompiler:
+  """Weighs by a line; compiles nothing."""
+
+  def __init__(self, config, topology, bounds):
+    self.topology = topology
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    pass
+
+  def weigh_train_step(self, batch_size):
+    if self.topology.name == 'v5e-4':
+      raise compiler.NotKnown('of v5e-4')
+    return 2.0**30 + batch_size * 2.0**20
+
+  def compile_train_step(self, batch_size):
+    raise compiler.NotKnown('too large for this machine')
+
+  compile_painter = compile_eval_step = lambda self: self.compile_train_step(0)
+
+
+@needs_libtpu
+def test_what_is_not_known_costs_its_own_line(monkeypatch):
+  monkeypatch.setattr(planner, 'Compiler', StoredCompiler)
+  shown = []
+  config = load_config('quickstart:tune,smoke').to_dict()
+  planner.show_plan(
+    config,
+    topologies.find_topology('v5e-8'),
+    bounds=compiler.Bounds(bytes=2.0**30, seconds=60.0),
+    show=shown.append,
+  )
+  page = '\n'.join(shown)
+  for words in (
+    'before compiling: weights',
+    'training step, weighed: 1.01 GiB',
+    'v5e-1: 1.01 GiB a chip, weighed; may fit',
+    'v5e-4: passed over, of v5e-4',
+    'the training step: not known, too large for this machine',
+    'the painter, one pass: not known',
+    'the training step on v5e-1: not known',
+    'the largest batch, compiled: not known',
+  ):
+    assert words in page, words
+  (largest,) = [
+    line for line in shown if line.startswith('the largest batch th')
+  ]
+  assert 14.25 < int(largest.split()[-1]) / 1024 <= 14.75
+
+
+def make_worker(monkeypatch, tmp_path, body):
+  """A compiler whose process runs a few lines of Python."""
+  script = tmp_path / 'worker.py'
+  script.write_text(f'import json, sys, time\n{body}\n')
+  start = subprocess.Popen
+  monkeypatch.setattr(
+    compiler.subprocess,
+    'Popen',
+    lambda command, **rest: start([sys.executable, str(script)], **rest),
+  )
+
+
+@pytest.mark.parametrize(
+  'body, bounds, words',
+  [
+    ('sys.stdin.read()', (2.0**10, 60.0), 'of memory on this machine'),
+    ('sys.stdin.read()', (2.0**40, 0.2), r'0\.00333333 minutes'),
+    ("sys.exit('Check failed: x')", (2.0**40, 60.0), '1: Check failed: x'),
+    (
+      'for line in sys.stdin: print(\'{"failed": "INTERNAL: y"}\', flush=True)',
+      (2.0**40, 60.0),
+      'INTERNAL: y',
+    ),
+  ],
+)
+def test_a_program_that_is_given_up_says_why(
+  body, bounds, words, monkeypatch, tmp_path
+):
+  make_worker(monkeypatch, tmp_path, body)
+  slice_of_4 = topologies.find_topology('v5e-4')
+  with compiler.Compiler({}, slice_of_4, compiler.Bounds(*bounds)) as made:
+    for _ in range(2):  # a process for each, if it has to be
+      with pytest.raises(compiler.NotKnown, match=words):
+        made.weigh_train_step(8)
+
+
+def test_the_bound_of_memory_leaves_some():
+  assert 0 < compiler.read_resident_bytes(os.getpid())
+  assert 0 < compiler.find_memory_bound() < 2.0**50
+
+
+@pytest.mark.parametrize('flag', ['--memory=0', '--minutes=-1'])
+def test_bounds_are_more_than_nothing(flag, capsys):
+  words = ['plan', '--config', 'quickstart', '--topology', 'v5e-4', flag]
+  assert cli.main(words) == UserError.exit_code
+  assert 'more than 0' in capsys.readouterr().err
+
+
+@needs_libtpu
 def test_a_cache_in_use_keeps_nothing_for_chips_that_are_not_there(tmp_path):
   jax.config.update('jax_compilation_cache_dir', str(tmp_path))
   jax.config.update('jax_enable_compilation_cache', True)
@@ -414,19 +540,24 @@ def test_a_cache_in_use_keeps_nothing_for_chips_that_are_not_there(tmp_path):
   assert set(tmp_path.iterdir()) == kept
 
 
+def refuse_plan(config, topology):
+  bounds = compiler.Bounds(bytes=1.0, seconds=1.0)
+  planner.show_plan(config, topology, bounds=bounds, show=pytest.fail)
+
+
 @needs_libtpu
 def test_a_batch_that_the_chips_cannot_share_is_refused():
   slice_of_16 = topologies.find_topology('v5e-16')
   config = make_config('smoke', batch_size=50, sharding='dp')
   with pytest.raises(UserError, match=r'batch_size is 50.*48 and 64'):
-    planner.make_plan(config, slice_of_16)
+    refuse_plan(config, slice_of_16)
   config = make_config('smoke', batch_size=48, accumulate=0, sharding='dp')
   with pytest.raises(UserError, match='accumulate is 0'):
-    planner.make_plan(config, slice_of_16)
+    refuse_plan(config, slice_of_16)
   config = make_config('smoke', batch_size=48, sharding='dp')
   config['eval']['batch_size'] = 8
   with pytest.raises(UserError, match=r'eval.batch_size is 8.*16'):
-    planner.make_plan(config, slice_of_16)  # before anything is compiled
+    refuse_plan(config, slice_of_16)  # before anything is compiled
 
 
 @needs_libtpu
@@ -440,7 +571,7 @@ def test_weighing_a_step_is_close_to_compiling_it():
   assert made.weigh_train_step(8) == pytest.approx(
     step.needed - step.code, rel=0.4
   )
-  memory = planner.make_memory(made, step, slope=2**14)
+  memory = memories.make_memory(made, step, slope=2**14)
   parts = dataclasses.asdict(memory)
   total, limit = parts.pop('total'), parts.pop('limit')
   assert sum(parts.values()) == pytest.approx(total) and total < limit
@@ -469,6 +600,7 @@ def test_the_command_prints_a_plan():
   assert done.returncode == 0, done.stderr
   for words in (
     'v5e-4: 4 chips, 2x2',
+    'training step, weighed:',
     'parameters',
     'all-reduce',
     'training step, predicted:',

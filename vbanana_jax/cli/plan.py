@@ -1,6 +1,7 @@
 """`vbanana plan`: what a config costs on a slice of TPUs, without a TPU."""
 
 from vbanana_jax.config import apply_overrides, load_config
+from vbanana_jax.errors import UserError
 
 
 def add_verb(verbs) -> None:
@@ -11,9 +12,10 @@ def add_verb(verbs) -> None:
     description='Compiles the training step, the painter and the eval step of '
     'a config for a slice of TPUs, on any Linux machine (pip install -c '
     "constraints.txt -e '.[plan]'), and prints memory, FLOPs, exchanges and "
-    'the time of a roofline; then the largest batch and the smallest slice '
-    'that fit. It takes minutes from size base on. Any key of the config can '
-    'be changed with --config.a.b=value.',
+    'the time of a roofline, the largest batch and the smallest slice that '
+    'fit: estimates within a minute or two, what is compiled as it comes. '
+    'Ctrl-C loses nothing that is printed. Any key of the config can be '
+    'changed with --config.a.b=value.',
     epilog='Example: vbanana plan --config pod --topology v5e-16 '
     '--config.model.size=large --config.batch_size=128',
   )
@@ -34,6 +36,19 @@ def add_verb(verbs) -> None:
     action='store_true',
     help='leave out the largest batch and the smallest slice: half of the time',
   )
+  verb.add_argument(
+    '--memory',
+    type=float,
+    metavar='GIB',
+    help='give up a program whose compilation takes more memory than this on '
+    'this machine (default: three quarters of what is free)',
+  )
+  verb.add_argument(
+    '--minutes',
+    type=float,
+    default=15.0,
+    help='give up a program whose compilation takes longer (default: 15)',
+  )
   verb.set_defaults(run=run_plan)
 
 
@@ -41,17 +56,28 @@ def run_plan(args, overrides: list[str]) -> int:
   import jax
 
   from vbanana_jax import processes
-  from vbanana_jax.plan import planner, text, topologies
+  from vbanana_jax.plan import compiler, planner, text, topologies
 
+  for flag in ('memory', 'minutes'):
+    value = getattr(args, flag)
+    if value is not None and not value > 0:
+      raise UserError(f'--{flag} {value}: it has to be more than 0')
   topology = topologies.find_topology(args.topology)
   config = load_config(args.config)
   apply_overrides(config, overrides)
   jax.config.update('jax_platforms', 'cpu')  # only the host computes here
-  plan = planner.make_plan(
+  bound = 2**30 * args.memory if args.memory else compiler.find_memory_bound()
+
+  def show(line: str) -> None:
+    print(line, flush=True)  # for what it is piped into, too
+
+  planner.show_plan(
     config.to_dict(),
     topology,
+    bounds=compiler.Bounds(bytes=bound, seconds=60 * args.minutes),
+    show=show,
     search=not args.no_search,
     say=processes.say,
   )
-  print(text.make_text(plan))
+  show(f'\n{text.NOTE}')
   return 0

@@ -1,4 +1,4 @@
-"""A config's cost on a slice; the largest batch and the smallest slice."""
+"""A config's cost on a slice, shown as it is found, the cheap part first."""
 
 import dataclasses
 import functools
@@ -8,6 +8,9 @@ from typing import Any
 
 from vbanana_jax import flops
 from vbanana_jax.errors import UserError
+from vbanana_jax.plan import text
+from vbanana_jax.plan.compiler import Bounds, Compiler, NotKnown
+from vbanana_jax.plan.memory import make_memory
 from vbanana_jax.plan.programs import Program, Programs, count_bytes
 from vbanana_jax.plan.topologies import Topology, smaller_topologies
 
@@ -16,179 +19,198 @@ _TOLERANCE = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory:
-  """Bytes a chip of a training step.
+class Weights:
+  """A training step, weighed; bytes a chip.
 
   Attributes:
-    parameters: weights.
-    averaged: their running average.
-    optimizer: moments.
-    batch: examples.
-    padding: that the tiles of the layout add to all of these.
-    activations: of the temporaries, what grows with the batch; None unless
-      a second batch was compiled.
-    temporaries: the rest: gradients, gathered weights, orthogonalisation.
-    code: the program.
-    total: all of them.
-    limit: what the chip has for a program.
+    one: of the config's batch.
+    slope: that one more example of the whole batch adds.
   """
 
-  parameters: float
-  averaged: float
-  optimizer: float
-  batch: float
-  padding: float
-  activations: float | None
-  temporaries: float
-  code: float
-  total: float
-  limit: float
+  one: float
+  slope: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-  """What `vbanana plan` says.
-
-  Attributes:
-    topology: the slice.
-    config: of the run.
-    mesh: size of each axis.
-    train_step: the training step at the config's batch size.
-    memory: of it; None if it does not fit.
-    hand: FLOPs of it from the config, all chips together.
-    painter: the one-pass answer; None where it was not asked for.
-    eval_step: that, decoded and scored; likewise.
-    exam_task: whose answers the two are.
-    largest_batch: that fits, within 5 %; 0 if none does, None if not asked.
-    smallest: slice of these chips on which the config's batch fits; None if
-      there is none, or not asked.
-    searched: whether the two were asked for.
-  """
-
-  topology: Topology
-  config: Mapping[str, Any]
-  mesh: dict[str, int]
-  train_step: Program
-  memory: Memory | None
-  hand: flops.StepFlops
-  painter: Program | None
-  eval_step: Program | None
-  exam_task: str
-  largest_batch: int | None
-  smallest: Topology | None
-  searched: bool
-
-
-def make_plan(
+def show_plan(
   config: Mapping[str, Any],
   topology: Topology,
   *,
+  bounds: Bounds,
+  show: Callable[[str], None],
   search: bool = True,
-  evaluation: bool = True,
   say: Callable[[str], None] = lambda line: None,
-) -> Plan:
-  """Compiles a config's programs for a slice and counts what they cost.
+) -> None:
+  """Weighs and compiles a config's programs and shows what they cost.
+
+  What cannot be found out costs its own line.
 
   Args:
     config: see `configs/base.py`.
     topology: the slice.
-    search: also look for the largest batch and the smallest slice, which
-      compiles the step several times.
-    evaluation: also compile the painter and the eval step.
+    bounds: of what each program may take on this machine.
+    show: told every result as soon as it is there.
+    search: also look for the largest batch and the smallest slice.
     say: told what is being compiled.
 
   Raises:
     UserError: what `train` would refuse on these devices; libtpu is missing.
   """
   programs = Programs(config, topology)
+  programs.check_eval_batch_size()  # before minutes of compiling
   batch_size = config['batch_size']
-  if evaluation:
-    programs.check_eval_batch_size()  # before minutes of compiling
-  say(f'compiling the training step, batch of {batch_size}')
-  step = programs.compile_train_step(batch_size)
-  slope, largest, smallest = None, None, None
-  if search:
-    say('compiling for the largest batch and the smallest slice')
-    weigh = functools.cache(programs.weigh_train_step)
-    limit = topology.chip.hbm_bytes
-    one = weigh(batch_size)
-    slope = (weigh(2 * batch_size) - one) / batch_size
-    largest = find_largest_batch(
-      weigh,
-      programs.compile_train_step,
-      limit,
-      unit=programs.shares * config['accumulate'],
-      guess=batch_size + (limit - one) / max(slope, 1.0),
+  hand = flops.count_step_flops(config)
+  show(text.describe_slice(programs))
+  show(text.describe_estimate(programs, hand))
+  show(text.describe_bounds(bounds))
+  with Compiler(config, topology, bounds) as compiler:
+    finder = _Finder(programs, compiler, bounds, show)
+    say(f'weighing the training step, batch of {batch_size}')
+    weights = finder.weigh(search)
+    slices = finder.weigh_slices() if search else []
+    say(f'compiling the training step, batch of {batch_size}')
+    step = finder.attempt(
+      'the training step', lambda: compiler.compile_train_step(batch_size)
     )
-    smallest = find_smallest(config, topology, step)
-  painter = eval_step = None
-  if evaluation:
-    say(f'compiling painter and eval step, {programs.exam_task.name}')
-    painter = programs.compile_painter()
-    eval_step = programs.compile_eval_step()
-  return Plan(
-    topology=topology,
-    config=config,
-    mesh=dict(programs.mesh.shape),
-    train_step=step,
-    memory=make_memory(programs, step, slope) if step.fits else None,
-    hand=flops.count_step_flops(config),
-    painter=painter,
-    eval_step=eval_step,
-    exam_task=programs.exam_task.name,
-    largest_batch=largest,
-    smallest=smallest,
-    searched=search,
-  )
+    if step is not None:
+      memory = None
+      if step.fits:
+        slope = weights.slope if weights and search else None
+        memory = make_memory(programs, step, slope)
+      show(text.describe_train_step(programs, step, memory, hand))
+    task = programs.exam_task.name
+    for name, compile_one in (
+      ('painter, one pass', compiler.compile_painter),
+      (f'eval step, {task}', compiler.compile_eval_step),
+    ):
+      say(f'compiling the {name}')
+      program = finder.attempt(f'the {name}', compile_one)
+      if program is not None:
+        show(text.describe_program(programs, name, program))
+    if search:
+      say('compiling for the smallest slice')
+      finder.show_smallest(slices, step)
+      if weights:
+        say('weighing and compiling for the largest batch')
+        finder.show_largest(weights, step)
 
 
-def make_memory(
-  programs: Programs, step: Program, slope: float | None
-) -> Memory:
-  """Where the bytes of a training step go.
+class _Finder:
+  """The searches, each of which may end without an answer."""
 
-  Args:
-    programs: of the config.
-    step: its training step, compiled.
-    slope: bytes a chip that one more example costs; None if not known.
-  """
-  state = programs.state
-  parameters, averaged, optimizer = (
-    float(count_bytes(tree))
-    for tree in (state.params, state.ema_params, state.opt_state)
-  )
-  batch = float(count_bytes(programs.make_batch(programs.config['batch_size'])))
-  activations = None
-  if slope is not None:
-    grown = slope * programs.config['batch_size'] - batch
-    activations = min(max(grown, 0.0), step.temporaries)
-  return Memory(
-    parameters=parameters,
-    averaged=averaged,
-    optimizer=optimizer,
-    batch=batch,
-    padding=step.arguments - parameters - averaged - optimizer - batch,
-    activations=activations,
-    temporaries=step.temporaries - (activations or 0.0) + step.results,
-    code=step.code,
-    total=step.needed,
-    limit=programs.topology.chip.hbm_bytes,
-  )
+  def __init__(
+    self,
+    programs: Programs,
+    compiler: Compiler,
+    bounds: Bounds,
+    show: Callable[[str], None],
+  ):
+    self._programs = programs
+    self._compiler = compiler
+    self._bounds = bounds
+    self._show = show
+    self._config = programs.config
+    self._batch_size = programs.config['batch_size']
+    self._limit = programs.topology.chip.hbm_bytes
+    self._unit = programs.shares * programs.config['accumulate']
+
+  def attempt(self, what: str, make: Callable[[], Any]) -> Any:
+    """What it makes; None, and a line, if that cannot be known."""
+    try:
+      return make()
+    except NotKnown as error:
+      self._show(f'{what}: not known, {error}')
+    return None
+
+  def weigh(self, twice: bool) -> Weights | None:
+    """The training step; `twice` tells what an example adds."""
+    size, weigh = self._batch_size, self._compiler.weigh_train_step
+
+    def make() -> Weights:
+      one = weigh(size)
+      self._show(text.describe_weight(self._programs, one))
+      slope = (weigh(2 * size) - one) / size if twice else 0.0
+      if twice:
+        rows = self._guess(Weights(one, slope))
+        line = max(0, int(rows) // self._unit * self._unit)
+        self._show(f'the largest batch by a straight line: about {line}')
+      return Weights(one, slope)
+
+    return self.attempt('weight of the training step', make)
+
+  def _guess(self, weights: Weights) -> float:
+    room = self._limit - weights.one
+    return self._batch_size + room / max(weights.slope, 1.0)
+
+  def weigh_slices(self) -> list[Topology]:
+    """Smaller slices on which the step weighs little enough."""
+    found = []
+    for smaller in smaller_topologies(self._programs.topology)[:-1]:
+      try:
+        state = count_bytes(Programs(self._config, smaller).state)
+        weight = state
+        if state < smaller.chip.hbm_bytes:
+          with Compiler(self._config, smaller, self._bounds) as compiler:
+            weight = compiler.weigh_train_step(self._batch_size)
+      except (UserError, NotKnown) as error:
+        self._show(f'{smaller.name}: passed over, {error}')
+        continue
+      self._show(text.describe_slice_weight(smaller, weight))
+      if weight < smaller.chip.hbm_bytes:
+        found.append(smaller)
+    return found
+
+  def show_smallest(self, slices: list[Topology], step: Program | None) -> None:
+    """The first of the slices that the step is compiled for."""
+    for smaller in slices:
+      with Compiler(self._config, smaller, self._bounds) as compiler:
+        program = self.attempt(
+          f'the training step on {smaller.name}',
+          lambda: compiler.compile_train_step(self._batch_size),
+        )
+      if program is not None and program.fits:
+        self._show(text.describe_smallest(self._programs, smaller))
+        return
+    if step is not None:
+      own = self._programs.topology if step.fits else None
+      self._show(text.describe_smallest(self._programs, own))
+
+  def show_largest(self, weights: Weights, step: Program | None) -> None:
+    """The largest batch, weighed and then compiled."""
+    weigh = self._compiler.weigh_train_step
+    scale, code = 1.0, 0.0
+    if step is not None and step.fits:  # by how much weighing says too little
+      scale, code = (step.needed - step.code) / weights.one, step.code
+    known = functools.cache(lambda size: scale * weigh(size) + code)
+    largest = self.attempt(
+      'the largest batch',
+      lambda: find_largest_batch(
+        known, self._limit, unit=self._unit, guess=self._guess(weights)
+      ),
+    )
+    if largest is None:
+      return
+    self._show(f'the largest batch that fits, weighed: {largest}')
+    compiled = self.attempt(
+      'the largest batch, compiled',
+      lambda: confirm_batch(
+        self._compiler.compile_train_step, largest, unit=self._unit
+      ),
+    )
+    if compiled is not None:
+      self._show(
+        f'the largest batch that fits, compiled: {compiled} (within 5 %)'
+        if compiled
+        else 'no batch fits'
+      )
 
 
 def find_largest_batch(
-  weigh: Callable[[int], float],
-  compile_step: Callable[[int], Program],
-  limit: float,
-  *,
-  unit: int,
-  guess: float,
+  weigh: Callable[[int], float], limit: float, *, unit: int, guess: float
 ) -> int:
-  """The largest batch that compiles, within 5 %; 0 if none does.
+  """The largest batch that weighs little enough, within 5 %; 0 if none does.
 
   Args:
     weigh: bytes a chip of a step with a batch.
-    compile_step: the step itself.
     limit: bytes of a chip.
     unit: what a batch has to be a multiple of.
     guess: where to look first.
@@ -207,36 +229,19 @@ def find_largest_batch(
     else:
       size = low * factor if low else high / factor
       factor **= 2
-  while low and not compile_step(low).fits:
-    low = int(low / (1 + _TOLERANCE)) // unit * unit
   return low
 
 
-def find_smallest(
-  config: Mapping[str, Any], topology: Topology, step: Program
-) -> Topology | None:
-  """The smallest slice of a topology's chips on which the config's step fits.
-
-  Slices that the mesh or the batch cannot use are passed over.
+def confirm_batch(
+  compile_step: Callable[[int], Program], largest: int, *, unit: int
+) -> int:
+  """The largest batch that compiles, from a weighed one down; 0 if none.
 
   Args:
-    config: see `configs/base.py`.
-    topology: the largest slice to look at.
-    step: the training step on it.
+    compile_step: the step with a batch.
+    largest: the batch to begin with.
+    unit: what a batch has to be a multiple of.
   """
-  batch_size = config['batch_size']
-  for smaller in smaller_topologies(topology):
-    if smaller == topology:
-      break
-    try:
-      programs = Programs(config, smaller)
-      limit = smaller.chip.hbm_bytes
-      if (
-        count_bytes(programs.state) < limit
-        and programs.weigh_train_step(batch_size) < limit
-        and programs.compile_train_step(batch_size).fits
-      ):
-        return smaller
-    except UserError:
-      continue
-  return topology if step.fits else None
+  while largest and not compile_step(largest).fits:
+    largest = int(largest / (1 + _TOLERANCE)) // unit * unit
+  return largest

@@ -1,49 +1,115 @@
-"""A plan for a person to read."""
+"""What a plan says, part by part, for a person to read."""
 
-from vbanana_jax.plan.planner import Plan
-from vbanana_jax.plan.programs import Program
+from vbanana_jax import flops
+from vbanana_jax.plan.compiler import Bounds
+from vbanana_jax.plan.memory import Memory
+from vbanana_jax.plan.programs import Program, Programs, count_bytes
 from vbanana_jax.plan.roofline import make_roofline
+from vbanana_jax.plan.topologies import Topology
 
-_NOTE = (
+NOTE = (
   'Memory and programs are what the compiler makes for these chips. Times are '
   'a roofline of published peaks; nothing was measured on a chip.'
 )
 
 
-def make_text(plan: Plan) -> str:
-  """The page that `vbanana plan` prints."""
-  config, topology = plan.config, plan.topology
-  mesh = ', '.join(f'{axis} {size}' for axis, size in plan.mesh.items())
-  lines = [
-    f'{topology.name}: {topology.count} chips, {topology.layout} '
-    f'(the cloud calls it {topology.accelerator})',
+def describe_slice(programs: Programs) -> str:
+  """The slice and the run."""
+  config, topology = programs.config, programs.topology
+  mesh = ', '.join(
+    f'{axis} {size}' for axis, size in programs.mesh.shape.items()
+  )
+  return (
+    f'{topology.name}: {topology.count} chip{"s" * (topology.count > 1)}, '
+    f'{topology.layout} '
+    f'(the cloud calls it {topology.accelerator})\n'
     f'{config["model"]["size"]}, {config["image_size"]} px in patches of '
     f'{config["model"]["patch"]}, batch of {config["batch_size"]}, '
-    f'{config["data"]["text_length"]} tokens; {config["sharding"]}: {mesh}',
-    '',
-    *_describe_memory(plan),
-    '',
-    *_describe_step(plan),
-  ]
-  for name, program in (
-    ('painter, one pass', plan.painter),
-    (f'eval step, {plan.exam_task}', plan.eval_step),
-  ):
-    if program is not None:
-      lines += ['', *_describe_program(plan, name, program)]
-  if plan.searched:
-    lines += ['', *_describe_search(plan)]
-  return '\n'.join([*lines, '', _NOTE])
+    f'{config["data"]["text_length"]} tokens; {config["sharding"]}: {mesh}\n'
+  )
 
 
-def _describe_memory(plan: Plan) -> list[str]:
-  limit = plan.topology.chip.hbm_bytes
-  memory = plan.memory
+def describe_estimate(programs: Programs, hand: flops.StepFlops) -> str:
+  """What needs no compiler: the state's bytes and the products' time."""
+  topology = programs.topology
+  share = hand.total / topology.count / topology.chip.flops
+  return (
+    f'before compiling: weights, their average and the optimizer take '
+    f'{to_size(count_bytes(programs.state))} a chip of '
+    f'{to_size(topology.chip.hbm_bytes)}\n'
+    f'FLOPs a step by hand, all chips: {to_flops(hand.total)} (forward '
+    f'{to_flops(hand.forward)}, backward {to_flops(hand.backward)}, again '
+    f'{to_flops(hand.again)}, Muon {to_flops(hand.muon)}): '
+    f'{to_time(share)} at least, if shared by all'
+  )
+
+
+def describe_bounds(bounds: Bounds) -> str:
+  """What a program may take on this machine."""
+  return (
+    f'a program is given up if compiling it takes more than '
+    f'{to_size(bounds.bytes)} of memory here (--memory) or '
+    f'{bounds.seconds / 60:g} minutes (--minutes)'
+  )
+
+
+def describe_weight(programs: Programs, weight: float) -> str:
+  """The training step before it is compiled."""
+  return (
+    f'training step, weighed: {to_size(weight)} a chip of '
+    f'{to_size(programs.topology.chip.hbm_bytes)}; compiled it takes more '
+    '(a tenth, from size base on)'
+  )
+
+
+def describe_slice_weight(topology: Topology, weight: float) -> str:
+  """The training step on a smaller slice."""
+  limit = topology.chip.hbm_bytes
+  verdict = 'may fit' if weight < limit else 'does not fit'
+  return f'{topology.name}: {to_size(weight)} a chip, weighed; {verdict}'
+
+
+def describe_smallest(programs: Programs, smallest: Topology | None) -> str:
+  """The end of the search for it."""
+  batch = programs.config['batch_size']
+  if smallest is None:
+    kind = programs.topology.kind
+    return f'a batch of {batch} fits on no {kind} slice up to this one'
+  return f'the smallest slice for a batch of {batch}: {smallest.name}'
+
+
+def describe_train_step(
+  programs: Programs,
+  step: Program,
+  memory: Memory | None,
+  hand: flops.StepFlops,
+) -> str:
+  """The compiled step; `memory` is None if it does not fit."""
+  topology = programs.topology
+  limit = to_size(topology.chip.hbm_bytes)
   if memory is None:
-    return [
-      f'training step does not fit: {to_size(plan.train_step.needed)} a chip '
-      f'of {to_size(limit)}'
+    return (
+      f'\ntraining step does not fit: {to_size(step.needed)} a chip of {limit}'
+    )
+  share = hand.total / topology.count / step.costs.flops
+  line = make_roofline(step.costs, topology.chip)
+  peak = topology.count * topology.chip.flops
+  useful = (hand.forward + hand.backward) / line.seconds / peak
+  return '\n'.join(
+    [
+      '',
+      *_describe_memory(memory),
+      f'in the program, a chip: {to_flops(step.costs.flops)}, of which by hand '
+      f'{share:.0%}; by the compiler, each loop once: '
+      f'{to_flops(step.compiler_flops)}',
+      *_describe_time('training step', topology, step),
+      f'  {programs.config["batch_size"] / line.seconds:,.0f} examples a second'
+      f' and {useful:.0%} of the peak at best, if the hosts make them as fast',
     ]
+  )
+
+
+def _describe_memory(memory: Memory) -> list[str]:
   rows = {
     'parameters': memory.parameters,
     'their average': memory.averaged,
@@ -59,54 +125,34 @@ def _describe_memory(plan: Plan) -> list[str]:
     del rows['activations'], rows['temporaries']
   share = memory.total / memory.limit
   return [
-    f'training step, a chip: {to_size(memory.total)} of {to_size(limit)} '
-    f'({share:.0%})',
+    f'training step, a chip: {to_size(memory.total)} of '
+    f'{to_size(memory.limit)} ({share:.0%})',
     *(f'  {name:28}{to_size(size):>12}' for name, size in rows.items()),
   ]
 
 
-def _describe_step(plan: Plan) -> list[str]:
-  hand = plan.hand
-  lines = [
-    f'FLOPs a step by hand, all chips: {to_flops(hand.total)} (forward '
-    f'{to_flops(hand.forward)}, backward {to_flops(hand.backward)}, again '
-    f'{to_flops(hand.again)}, Muon {to_flops(hand.muon)})'
-  ]
-  step = plan.train_step
-  if not step.fits:
-    return lines
-  share = hand.total / plan.topology.count / step.costs.flops
-  line = make_roofline(step.costs, plan.topology.chip)
-  peak = plan.topology.count * plan.topology.chip.flops
-  useful = (hand.forward + hand.backward) / line.seconds / peak
-  return [
-    *lines,
-    f'in the program, a chip: {to_flops(step.costs.flops)}, of which by hand '
-    f'{share:.0%}; by the compiler, each loop once: '
-    f'{to_flops(step.compiler_flops)}',
-    *_describe_time('training step', plan, step),
-    f'  {plan.config["batch_size"] / line.seconds:,.0f} examples a second and '
-    f'{useful:.0%} of the peak at best, if the hosts make them as fast',
-  ]
-
-
-def _describe_program(plan: Plan, name: str, program: Program) -> list[str]:
-  limit = plan.topology.chip.hbm_bytes
-  batch = plan.config['eval']['batch_size']
+def describe_program(programs: Programs, name: str, program: Program) -> str:
+  """A program of the exam."""
+  topology = programs.topology
+  batch = programs.config['eval']['batch_size']
   head = (
-    f'{name}, batch of {batch}: {to_size(program.needed)} a chip of '
-    f'{to_size(limit)}'
+    f'\n{name}, batch of {batch}: {to_size(program.needed)} a chip of '
+    f'{to_size(topology.chip.hbm_bytes)}'
   )
   if not program.fits:
-    return [f'{head}, which does not fit']
-  return [
-    f'{head}, {to_flops(program.costs.flops)}',
-    *_describe_time(name, plan, program),
-  ]
+    return f'{head}, which does not fit'
+  return '\n'.join(
+    [
+      f'{head}, {to_flops(program.costs.flops)}',
+      *_describe_time(name, topology, program),
+    ]
+  )
 
 
-def _describe_time(name: str, plan: Plan, program: Program) -> list[str]:
-  line = make_roofline(program.costs, plan.topology.chip)
+def _describe_time(
+  name: str, topology: Topology, program: Program
+) -> list[str]:
+  line = make_roofline(program.costs, topology.chip)
   exchanges = [
     f'  {kind:22}{to_size(exchange.bytes):>12} sent a chip, {exchange.count} x'
     for kind, exchange in program.costs.exchanges.items()
@@ -124,22 +170,6 @@ def _describe_time(name: str, plan: Plan, program: Program) -> list[str]:
       'bodies count once'
     )
   return lines
-
-
-def _describe_search(plan: Plan) -> list[str]:
-  chips = plan.topology.kind
-  batch = plan.config['batch_size']
-  largest = (
-    f'the largest batch that fits: {plan.largest_batch} (within 5 %)'
-    if plan.largest_batch
-    else 'no batch fits'
-  )
-  smallest = (
-    f'the smallest slice for a batch of {batch}: {plan.smallest.name}'
-    if plan.smallest
-    else f'a batch of {batch} fits on no {chips} slice up to this one'
-  )
-  return [largest, smallest]
 
 
 def to_size(count: float) -> str:

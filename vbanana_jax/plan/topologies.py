@@ -91,6 +91,19 @@ class Topology:
     name = {'v5e': 'v5litepod'}.get(self.kind, self.kind)
     return f'{name}-{self.count * (2 if self.kind == "v5p" else 1)}'
 
+  @property
+  def hosts(self) -> dict[str, list[int]]:
+    """What libtpu is told of a slice whose hosts have not four chips.
+
+    One chip and, of the flat kinds, eight are one host, as the cloud rents
+    them.
+    """
+    if self.count == 1:
+      return {'chips_per_host_bounds': [1, 1, 1]}
+    if self.layout == '2x4':
+      return {'chips_per_host_bounds': [2, 4, 1]}
+    return {}
+
 
 TOPOLOGIES = {
   f'{kind}-{count}': Topology(f'{kind}-{count}', kind, layout, count)
@@ -134,7 +147,7 @@ def load_devices(topology: Topology) -> list[Any]:
   chips that are not there are written to it and cannot be read back.
 
   Raises:
-    UserError: libtpu is not installed.
+    UserError: libtpu is not installed, or does not know the slice.
   """
   if not has_libtpu():
     raise UserError(
@@ -156,9 +169,18 @@ def load_devices(topology: Topology) -> list[Any]:
 
   jax.config.update('jax_enable_compilation_cache', False)
   compilation_cache.reset_cache()  # it may be in use, which the setting leaves
-  described = topologies.get_topology_desc(
-    platform='tpu', topology_name=f'{topology.kind}:{topology.layout}'
-  )
+  try:
+    described = topologies.get_topology_desc(
+      platform='tpu',
+      topology_name=f'{topology.kind}:{topology.layout}',
+      **topology.hosts,
+    )
+  except jax.errors.JaxRuntimeError as error:
+    version = importlib.metadata.version('libtpu')
+    raise UserError(
+      f'libtpu {version} has no slice {topology.name}: '
+      f'{str(error).splitlines()[0]}'
+    ) from error
   return described.devices
 
 
