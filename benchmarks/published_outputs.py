@@ -9,6 +9,7 @@ where that is installed. Drawings are made of the decoded numbers alone.
 """
 
 import argparse
+import importlib.util
 import itertools
 import json
 import pathlib
@@ -78,7 +79,10 @@ def examine(folder: pathlib.Path, pair: dict) -> tuple[dict, np.ndarray]:
   for key in ('colours', 'area_px', 'decoder', 'instances'):
     facts.pop(key, None)
   if pair['task'] == 'depth':
-    facts['against hilbertmap'] = compare_depth(painted_u8)
+    if importlib.util.find_spec('hilbertmap'):
+      facts['against hilbertmap'] = compare_depth(painted_u8)
+    else:
+      facts['against hilbertmap'] = 'left out: pip install hilbertmap'
   return {'painted_size': list(painted_u8.shape[:2]), **facts}, draw(
     reading, found.value
   )
@@ -110,6 +114,11 @@ def main() -> None:
   parser.add_argument('--output', type=pathlib.Path)
   parser.add_argument('--drawings', type=pathlib.Path)
   args = parser.parse_args()
+  if not (args.data / 'prompts.json').is_file():
+    parser.error(
+      f'--data {args.data}: no prompts.json there; the pictures and their '
+      'prompts do not come with this repository'
+    )
   results = {}
   for pair in logs.load_json(args.data / 'prompts.json')['pairs']:
     try:

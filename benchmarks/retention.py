@@ -35,6 +35,9 @@ def main() -> None:
   parser.add_argument('--n', type=int, default=2048)
   parser.add_argument('--out', type=pathlib.Path)
   args = parser.parse_args()
+  for run in args.runs:
+    if not run.is_dir():
+      parser.error(f'--runs {run}: no run there; train it first (see --help)')
 
   table, first = [], None
   print(f'{"run":<32}{"loss":>9}{"to the first run":>28}{"to no caption":>28}')

@@ -62,6 +62,13 @@ def main() -> None:
   parser.add_argument('--checkpoint', type=pathlib.Path, required=True)
   parser.add_argument('--output', type=pathlib.Path)
   args = parser.parse_args()
+  if not zipfile.is_zipfile(args.data):
+    parser.error(
+      f'--data {args.data}: no zip there; it holds photographs and measured '
+      'points, is made as --help says, and does not come with this repository'
+    )
+  if not args.checkpoint.is_dir():
+    parser.error(f'--checkpoint {args.checkpoint}: no run there; train first')
 
   answerer = answer.Answerer(args.checkpoint)
   predicted_m, true_m = [], []

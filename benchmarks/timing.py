@@ -23,6 +23,8 @@ import jax
 from vbanana_jax import logs, provenance
 
 RESULTS = pathlib.Path(__file__).parent / 'results'
+# Of runs with arguments, which may be smaller; git leaves it out.
+OTHER_RESULTS = RESULTS.parents[1] / 'runs' / 'benchmarks'
 
 # Wall and CPU seconds, one of each a round.
 Times = dict[str, list[float]]
@@ -204,9 +206,13 @@ def save(
     name: of the benchmark.
     result: of its `measure`; `ratios` first.
     command: that repeats it; that of this process if not given.
-    output: the file; `benchmarks/results/NAME.json` if not given.
+    output: the file; if not given `benchmarks/results/NAME.json`, or
+      `runs/benchmarks/NAME.json` if this process was given any arguments: only
+      a whole run replaces published numbers unasked.
   """
-  path = pathlib.Path(output) if output else RESULTS / f'{name}.json'
+  folder = OTHER_RESULTS if sys.argv[1:] else RESULTS
+  path = pathlib.Path(output) if output else folder / f'{name}.json'
+  path.parent.mkdir(parents=True, exist_ok=True)
   content = {
     'command': command or make_command(name),
     **result,

@@ -1,8 +1,10 @@
 """Pieces for an accelerator: their order and end, and what a CPU can run."""
 
+import importlib
 import json
 import os
 import pathlib
+import sys
 import time
 
 import jax
@@ -14,6 +16,7 @@ from benchmarks import (
   accelerator,
   accelerator_steps,
   accelerator_training,
+  timing,
   train_step,
   workload,
 )
@@ -197,3 +200,32 @@ def test_the_twin_paints_our_picture(twin, quick_compilation, steps):
   ours = jax.jit(make_painter(model, seed=0, steps=steps))(params, batch)
   assert np.ptp(theirs) > 0.5
   np.testing.assert_allclose(theirs, ours, atol=1e-3)
+
+
+@pytest.mark.parametrize('words, place', [([], 'whole'), (['--tiny'], 'other')])
+def test_only_a_whole_run_replaces_published_numbers(
+  words, place, monkeypatch, tmp_path
+):
+  monkeypatch.setattr(timing, 'RESULTS', tmp_path / 'whole')
+  monkeypatch.setattr(timing, 'OTHER_RESULTS', tmp_path / 'other')
+  monkeypatch.setattr(sys, 'argv', ['benchmark', *words])
+  path = timing.save('x', {'ratios': {}})
+  assert path == tmp_path / place / 'x.json' and path.exists()
+
+
+@pytest.mark.parametrize(
+  'name, words, needed',
+  [
+    ('sparse_depth', ['--data=no.zip', '--checkpoint=no'], 'no zip there'),
+    ('retention', ['--runs=no'], 'train it first'),
+    ('published_outputs', ['--data=no'], 'no prompts.json there'),
+  ],
+)
+def test_a_benchmark_names_what_it_needs(
+  name, words, needed, monkeypatch, capsys
+):
+  monkeypatch.setattr(sys, 'argv', [name, *words])
+  with pytest.raises(SystemExit) as ended:
+    importlib.import_module(f'benchmarks.{name}').main()
+  assert ended.value.code == 2
+  assert needed in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import jax
 import pytest
 
+import vbanana_jax
 from vbanana_jax import cli, logs
 from vbanana_jax import config as config_lib
 from vbanana_jax.cli import distributed
@@ -236,3 +238,44 @@ def test_processes_of_one_run_ask_no_proxy(monkeypatch):
     distributed.start(args, saves=False)
   assert not set(seen) & {'https_proxy', 'HTTP_PROXY'}
   assert os.environ['https_proxy'] == os.environ['HTTP_PROXY']
+
+
+def test_the_bare_command_shows_its_help(capsys):
+  assert cli.main([]) == 0
+  assert 'VERB' in capsys.readouterr().out
+
+
+def test_the_version_is_said(capsys):
+  with pytest.raises(SystemExit) as ended:
+    cli.main(['--version'])
+  assert not ended.value.code
+  assert capsys.readouterr().out == f'vbanana_jax {vbanana_jax.__version__}\n'
+
+
+def list_parsers(parser, name='vbanana'):
+  yield name, parser
+  for action in parser._actions:
+    if isinstance(action, argparse._SubParsersAction):
+      for word, inner in action.choices.items():
+        yield from list_parsers(inner, f'{name} {word}')
+
+
+@pytest.mark.parametrize(
+  'name, parser', [pair for pair in list_parsers(cli.build_parser())]
+)
+def test_every_help_says_the_defaults(name, parser):
+  said = ' '.join(parser.format_help().split())
+  for action in parser._actions:
+    if action.default in (None, False, '', argparse.SUPPRESS):
+      continue
+    assert 'default' in (action.help or ''), f'{name} {action.dest}'
+  assert '%(default)' not in said
+
+
+def test_default_folders_are_ignored_by_git():
+  ignored = pathlib.Path(cli.__file__).parents[2] / '.gitignore'
+  lines = ignored.read_text().splitlines()
+  for name, parser in list_parsers(cli.build_parser()):
+    for action in parser._actions:
+      if action.dest == 'out' and action.default is not None:
+        assert f'/{action.default}/' in lines, name

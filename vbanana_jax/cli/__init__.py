@@ -19,7 +19,7 @@ import argparse
 import os
 import sys
 
-from vbanana_jax import paths
+from vbanana_jax import __version__, paths
 from vbanana_jax.cli import (
   decode,
   devices,
@@ -62,6 +62,9 @@ def main(argv: list[str] | None = None) -> int:
   _print_any_name()
   parser = build_parser()
   args, rest = parser.parse_known_args(argv)
+  if args.verb is None and not rest:
+    parser.print_help()
+    return 0
   if rest and args.verb not in _TAKE_CONFIG_KEYS:
     parser.error(f'unknown arguments: {" ".join(rest)}')
   try:
@@ -102,14 +105,28 @@ def _print_any_name() -> None:
       stream.reconfigure(errors='backslashreplace')
 
 
+class _Parser(argparse.ArgumentParser):
+  """Says the default of every flag that has one."""
+
+  def add_argument(self, *names, **options):
+    default, about = options.get('default'), options.get('help') or ''
+    unsaid = default not in (None, '', argparse.SUPPRESS)
+    if unsaid and 'default' not in about and about != argparse.SUPPRESS:
+      options['help'] = f'{about} (default: %(default)s)'.strip()
+    return super().add_argument(*names, **options)
+
+
 def build_parser() -> argparse.ArgumentParser:
   """All verbs with their flags."""
-  parser = argparse.ArgumentParser(
+  parser = _Parser(
     prog='vbanana',
     description='An image generator, lightly tuned, as a vision generalist.',
     epilog='First time? Run: bash launch/quickstart.sh',
   )
-  verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
+  parser.add_argument(
+    '--version', action='version', version=f'vbanana_jax {__version__}'
+  )
+  verbs = parser.add_subparsers(dest='verb', metavar='VERB')
   for verb in _VERBS:
     verb.add_verb(verbs)
   return parser
