@@ -55,9 +55,11 @@ def test_pictures_of_nobody_knows_whom_are_not_painted_over(tmp_path):
   (tmp_path / '2.png').write_bytes(b'?')
   with pytest.raises(UserError, match=r'2.png already and no painted.json'):
     open_folder(tmp_path)
-  (tmp_path / 'painted.json').write_text('{"settings"')
-  with pytest.raises(UserError, match='not a manifest'):
-    open_folder(tmp_path)
+  odd = '{"settings": {}, "about": {}, "pictures": [1]}'
+  for text in ('{"settings"', '[]', '{}', '{"x": 1}', odd):
+    (tmp_path / 'painted.json').write_text(text)
+    with pytest.raises(UserError, match='not a manifest'):
+      open_folder(tmp_path)
   assert open_folder(tmp_path, overwrite=True).missing == NAMES
 
 

@@ -55,12 +55,13 @@ def test_the_exam_is_not_begun_where_it_cannot_be_written(nowhere, monkeypatch):
     results.write_results(nowhere.parent.parent, nowhere, out=nowhere)
 
 
-@pytest.mark.parametrize('verb', ['decode', 'prompts'])
+@pytest.mark.parametrize('verb', ['decode', 'prompts', 'predict'])
 def test_other_verbs_ask_first(verb, answered, nowhere, tmp_path, capsys):
   picture = next((tmp_path / 'painted').iterdir())
   command = {
     'decode': f'decode {picture} --task depth',
     'prompts': f'prompts --protocol ibims1_depth --data {tmp_path}/data',
+    'predict': f'predict --protocol ibims1_depth --data {tmp_path}/data',
   }[verb]
   assert cli.main(f'{command} --out {nowhere}'.split()) == 2
   error = capsys.readouterr().err

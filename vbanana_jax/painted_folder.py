@@ -55,7 +55,10 @@ def load_manifest(folder: paths.Path) -> Manifest | None:
   if not path.is_file():
     return None
   try:
-    return Manifest(**json.loads(path.read_text(encoding='utf-8')))
+    manifest = Manifest(**json.loads(path.read_text(encoding='utf-8')))
+    if not all(isinstance(x, dict) for x in vars(manifest).values()):
+      raise ValueError('settings, about and pictures are not objects')
+    return manifest
   except (OSError, ValueError, TypeError) as error:
     raise UserError(
       f'{path}: not a manifest of painted pictures ({error}): remove it to '

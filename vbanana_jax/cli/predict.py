@@ -157,8 +157,10 @@ def _answer_protocol(args) -> int:
     )
   from vbanana_jax import answer, paint_protocol
   from vbanana_jax.data import protocols
+  from vbanana_jax.report import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
+  files.check_folder(args.out)
   n = paint_protocol.paint_protocol(
     answer.Answerer(runs.choose_run(args.checkpoint, '--checkpoint')),
     protocol,
