@@ -186,6 +186,10 @@ def test_what_cannot_be_read_is_named(tmp_path, monkeypatch):
   path.mkdir()
   with pytest.raises(UserError, match=r'folder\.jpg: a folder'):
     photos.open_photo(path)
+  path = tmp_path / 'loop.jpg'
+  path.symlink_to(path)
+  with pytest.raises(UserError, match=r'loop\.jpg: a link to nothing'):
+    photos.open_photo(path)
   path = tmp_path / 'bad_sector.jpg'
   path.write_bytes(b'1')
 

@@ -16,7 +16,7 @@ from vbanana_jax.errors import UserError
 
 MAX_TEXT_BYTES = 64 * 2**20
 _READ = ('metadata.jsonl', 'metadata.csv', 'metadata.tsv')
-_UNREAD = ('metadata.parquet', 'metadata.json')
+_UNREAD = ('metadata.parquet',)
 _FILE_KEYS = (
   'file_name', 'filename', 'file', 'image', 'image_file_name', 'image_path',
   'file_path', 'filepath', 'path', 'img', 'img_path',
@@ -122,7 +122,8 @@ def _to_entry(place: str, fields: Mapping[str, Any]) -> Entry:
   text_key = next((key for key in _TEXT_KEYS if key in columns), None)
   if file_key is None or text_key is None:
     raise UserError(
-      f'{place}: needs "file_name" and "text", has {", ".join(columns)}'
+      f'{place}: needs "file_name" and "text", has {", ".join(columns)}; '
+      'rename the table if it is of something else'
     )
   name, text = columns[file_key], columns[text_key]
   if isinstance(text, list):  # several captions of one picture

@@ -116,7 +116,8 @@ def _read(path: paths.Path, max_bytes: int) -> bytes:
     if path.is_dir():
       raise UserError(f'{path}: a folder, not a picture')
     if not path.is_file():
-      raise UserError(f'{path}: no such file')
+      what = 'a link to nothing' if path.is_symlink() else 'no such file'
+      raise UserError(f'{path}: {what}')
     if path.stat().st_size > max_bytes:
       raise UserError(
         f'{path}: {path.stat().st_size} bytes, at most {max_bytes} are taken'
