@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from vbanana_jax import decode, logs, provenance, resizing
-from vbanana_jax.codecs import depth, palettes
+from vbanana_jax.codecs import depth
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers
@@ -93,10 +93,7 @@ def draw(reading: prompts.Reading, value: np.ndarray) -> np.ndarray:
   shape = (round(_WIDTH * value.shape[0] / value.shape[1]), _WIDTH)
   canvas = np.full((*shape, 3), _CANVAS, np.uint8)
   small = resizing.resize_nearest(value, shape)
-  count = int(small.max()) if small.dtype.kind == 'i' else 0
   colours = [colour for _, colour in reading.entries]
-  if reading.task == 'instance':
-    colours = palettes.farthest_point_palette(count, avoid=[(0, 0, 0)])
   return answers.draw(
     reading.task,
     small,

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from vbanana_jax import errors, logs
-from vbanana_jax.report import answers, charts, files, page, pictures
-
-PHOTO = np.full((8, 8, 3), 200, np.uint8)
+from vbanana_jax.codecs import normals as normals_codec
+from vbanana_jax.report import answers, charts, files, masks, page, pictures
 
 
 def test_ramp_is_evenly_light():
@@ -63,10 +62,12 @@ def test_scale_has_ticks_inside_the_range(range_m):
   assert all(range_m[0] <= tick <= range_m[1] for tick in ticks)
 
 
-def test_normals_are_the_usual_colours():
+def test_normals_are_drawn_in_the_colours_they_are_painted_in():
   axes = np.array([[[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]], np.float32)
   picture = pictures.draw_normals(axes)[0]
-  expected = [[255, 128, 128], [128, 255, 128], [128, 128, 255]]
+  painted = pictures.to_u8(np.asarray(normals_codec.encode(axes)))[0]
+  np.testing.assert_array_equal(picture[:3], painted[:3])
+  expected = [[0, 128, 128], [128, 255, 128], [128, 128, 255]]
   np.testing.assert_array_equal(picture[:3], expected)
   assert tuple(picture[3]) == pictures.NOTHING
 
@@ -83,40 +84,6 @@ def test_error_maps_are_dark_where_right_and_bright_where_wrong():
   )[0]
   np.testing.assert_array_equal(picture[0], pictures.ramp(0.0))
   np.testing.assert_array_equal(picture[1], pictures.ramp(1.0))
-
-
-def test_labels_take_their_colour_and_the_rest_stays_dim_photo():
-  labels = np.full((8, 8), -1)
-  labels[2:6, 2:6] = 1
-  colours = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
-  picture = pictures.draw_labels(PHOTO, labels, colours, opacity=1.0)
-  assert tuple(picture[3, 3]) == (255, 0, 0)
-  assert tuple(picture[0, 0]) == tuple(pictures.dim(PHOTO)[0, 0])
-  outlined = pictures.draw_labels(
-    PHOTO, labels, colours, opacity=1.0, outline=True
-  )
-  assert tuple(outlined[2, 2]) == (255, 255, 255)
-  assert tuple(outlined[3, 3]) == (255, 0, 0)
-  assert tuple(outlined[1, 2]) == tuple(picture[1, 2])
-
-
-def test_mask_lights_up_the_photo():
-  mask = np.zeros((8, 8), bool)
-  mask[2:6, 2:6] = True
-  picture = pictures.draw_mask(PHOTO, mask)
-  assert tuple(picture[2, 2]) == pictures.HIGHLIGHT
-  assert picture[3, 3].sum() > 2 * picture[0, 0].sum() * 0.8
-  assert picture[3, 3, 0] > picture[0, 0, 0]
-
-
-def test_legend_wraps_and_shows_the_colours():
-  picture = np.zeros((4, 200, 3), np.uint8)
-  entries = [(f'a long class name {i}', (10 * i, 200, 3)) for i in range(6)]
-  whole = pictures.with_legend(picture, entries)
-  assert whole.shape[1] == 200 and whole.shape[0] > 6 * 12
-  for _, colour in entries:
-    assert np.all(whole == colour, axis=-1).sum() > 20
-  assert pictures.with_legend(picture, []) is picture
 
 
 def test_upscale_repeats_pixels():
@@ -303,8 +270,11 @@ def test_example_compares_like_with_like():
       truth={key: np.zeros((8, 8), np.int32)},
       aux={'palette': np.array([[0, 0, 0], [0, 1, 0]], np.float32)},
     )
-    green = example.pictures['decoded'][50, 50].astype(int)
-    assert green[1] > green[0] + 100
+    # The prompt's colour; of instances, which have none, one of our own.
+    colour = {'row': (0, 255, 0), 'ids': masks.make_instance_colours(1)[0]}
+    drawn = example.pictures['decoded'][50, 50].astype(int)
+    drawn = drawn[np.asarray(colour[key]) > 0] - drawn.min()
+    assert drawn > 100
     assert tuple(example.pictures['error'][4, 4]) == pictures.WRONG
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from vbanana_jax import resizing
-from vbanana_jax.codecs import palettes
 from vbanana_jax.data import photos
 from vbanana_jax.decode.values import DEFAULTS, Settings, decode
 from vbanana_jax.errors import UserError
@@ -111,12 +110,11 @@ def _describe_transparency(
 
 
 def _make_legend(reading, found) -> tuple[list[str], np.ndarray]:
-  """Names and drawn colours [q 3] of the labels 1, 2, ..."""
-  if reading.task == 'instance':
-    # Not the painted colours: they may be as dark as the background.
-    names = [str(k + 1) for k in range(found.facts['instances'])]
-    colours = palettes.farthest_point_palette(len(names), avoid=[(0, 0, 0)])
-  else:
-    names = [name for name, _ in reading.entries]
-    colours = [colour for _, colour in reading.entries]
+  """Names and colours [q 3] of the labels 1, 2, ...; none of instances.
+
+  The colours of painted instances may be as dark as the background.
+  """
+  entries = () if reading.task == 'instance' else reading.entries
+  names = [name for name, _ in entries]
+  colours = [colour for _, colour in entries]
   return names, np.array(colours, np.uint8).reshape(-1, 3)

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vbanana_jax.report import page, pictures
+from vbanana_jax.report import masks, page, pictures, strips
 
 GALLERY_EDGE = 192  # pixels; labels need room for thin outlines
-
+_LEAST_EDGE = 512  # of a picture by itself: letters need room
 
 # What the .npy file of an answer holds.
 UNITS = {
@@ -51,20 +51,15 @@ def _draw_normals(normals, photo_u8, palette_u8, scale):
 
 def _draw_labels(labels, photo_u8, palette_u8, scale):
   del scale
-  return pictures.draw_labels(photo_u8, _without_ground(labels), palette_u8)
+  return masks.draw_labels(photo_u8, _without_ground(labels), palette_u8)
 
 
 def _draw_instances(labels, photo_u8, palette_u8, scale):
-  del scale
-  return pictures.draw_labels(
-    photo_u8, _without_ground(labels), palette_u8, outline=True
+  del palette_u8, scale
+  most = int(np.max(labels, initial=0))
+  return masks.draw_labels(
+    photo_u8, _without_ground(labels), masks.make_instance_colours(most)
   )
-
-
-def _draw_masks(labels, photo_u8, palette_u8, scale):
-  if len(palette_u8) > 1:  # several phrases need their colours
-    return _draw_labels(labels, photo_u8, palette_u8, scale)
-  return pictures.draw_mask(photo_u8, labels > 0)
 
 
 def _draw_depth_error(depth_m, truth_m, valid_px):
@@ -85,7 +80,7 @@ LOOKS = {
   'normals': Look('normals', _draw_normals, _draw_normals_error),
   'semantic': Look('row', _draw_labels, _draw_wrong),
   'instance': Look('ids', _draw_instances, _draw_wrong),
-  'referring': Look('row', _draw_masks, _draw_wrong),
+  'referring': Look('row', _draw_labels, _draw_wrong),
 }
 
 NOTES = {
@@ -95,15 +90,17 @@ NOTES = {
     'blue. Error: dark is right, pale is 50 % off or more.'
   ),
   'normals': (
-    'Right is red, up is green, to the viewer is blue. Error: dark is right, '
-    'pale is 45 degrees off or more.'
+    'As painted: left is red, up is green, to the viewer is blue. Error: dark '
+    'is right, pale is 45 degrees off or more.'
   ),
   'semantic': 'Error: green is right, red is wrong.',
   'instance': (
-    'Colours go from left to right. Error, by place in that order: green is '
-    'right, red is wrong.'
+    'Numbered from left to right, each in a colour of its own. Error, by place '
+    'in that order: green is right, red is wrong.'
   ),
-  'referring': 'What the phrase means is lit. Error: red is wrong.',
+  'referring': (
+    "What the phrase means has the prompt's colour. Error: red is wrong."
+  ),
 }
 
 
@@ -129,21 +126,44 @@ def draw(
 ) -> pictures.Picture:
   """One answer to look at, with its metre scale or its legend's names.
 
+  Small pictures are enlarged by repeating pixels, so that letters below them
+  can be read. Instances have colours of their own, and their numbers.
+
   Args:
     task_name: key in `LOOKS`.
     value: decoded, at the photo's size.
     photo_u8: what is shown through labels.
-    palette_u8: [q 3], the colours of labels 1, 2, ...
+    palette_u8: [q 3], the colours of labels 1, 2, ...; not of instances.
     names: of those labels; fewer leave the others out of the legend.
   """
+  times = -(-_LEAST_EDGE // max(photo_u8.shape[:2]))
+  value, photo_u8 = (_repeat(array, times) for array in (value, photo_u8))
   scale = pictures.depth_range_m(value) if task_name == 'depth' else None
   picture = LOOKS[task_name].draw(value, photo_u8, palette_u8, scale)
   if task_name == 'depth':
     return pictures.with_scale(picture, scale)
-  if task_name == 'referring' and len(palette_u8) == 1:
-    palette_u8 = np.array([pictures.HIGHLIGHT])
+  if task_name == 'instance':
+    picture = masks.write_numbers(picture, _without_ground(value))
+    found = (1 + np.flatnonzero(np.bincount(value.ravel())[1:])).tolist()
+    names = [str(k) for k in found]
+    palette_u8 = masks.make_instance_colours(max(found, default=0))
+    palette_u8 = palette_u8[[k - 1 for k in found]]
   entries = [(n, tuple(c)) for n, c in zip(names, palette_u8.tolist())]
-  return pictures.with_legend(picture, entries)
+  return strips.with_legend(picture, entries)
+
+
+def tell(task_name: str, value: np.ndarray, names: Sequence[str]) -> str | None:
+  """One line where an answer holds nothing of what was asked for, or less.
+
+  Args:
+    task_name: key in `LOOKS`, or of a task without values.
+    value: decoded.
+    names: of its labels 1, 2, ...; may be empty for instances.
+  """
+  if task_name not in ('semantic', 'instance', 'referring') or np.any(value):
+    return None
+  sought = ', '.join(names)
+  return f'nothing found{": " * bool(sought)}{sought}'
 
 
 def make_example(
@@ -194,6 +214,10 @@ def make_example(
 
 def _enlarge(value):
   return pictures.upscale(value, GALLERY_EDGE)
+
+
+def _repeat(value, times):
+  return np.repeat(np.repeat(value, times, 0), times, 1)
 
 
 def _without_ground(labels):

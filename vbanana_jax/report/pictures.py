@@ -1,26 +1,27 @@
 """Answers as pictures that a person wants to look at: numpy and Pillow only.
 
 Every function takes arrays at one size [h w ...] and returns uint8 RGB. Maps
-keep that size; `with_scale` and `with_legend` add a strip below.
+keep that size; `with_scale` adds a strip below. Labels are in masks.py.
 """
 
 import functools
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image, ImageDraw
+
+from vbanana_jax.codecs import normals as normals_codec
+from vbanana_jax.report import strips
 
 Picture = UInt8[np.ndarray, 'h w 3']
 SKY = (150, 190, 230)  # depth: infinitely far
 NOTHING = (40, 40, 44)  # no answer or no label here
-HIGHLIGHT = (255, 196, 0)
 SKY_M = 200.0  # drawn as sky from here on
 WRONG = (230, 60, 60)
 RIGHT = (60, 140, 90)
 MAX_RELATIVE_ERROR = 0.5  # the bright end of the depth error map
 MAX_ANGLE_DEG = 45.0  # the bright end of the normals error map
 
-_PAPER, _INK = (250, 250, 250), (30, 30, 34)
 _RAMP_STEPS = 4096
 
 
@@ -106,10 +107,12 @@ def draw_depth(
 def with_scale(picture: Picture, range_m: tuple[float, float]) -> Picture:
   """Adds the colour bar of `draw_depth` below, with metres."""
   width = picture.shape[1]
-  font = _font(width)
+  # Room for three numbers, also below a narrow picture.
+  size = min(strips.measure_font(picture.shape), width // 12)
+  font = strips.load_font(max(strips.LEAST_FONT, size))
   margin = round(font.size * 1.5)
   bar_height = round(font.size * 0.8)
-  strip = Image.new('RGB', (width, round(font.size * 3.2)), _PAPER)
+  strip = Image.new('RGB', (width, round(font.size * 3.2)), strips.PAPER)
   draw = ImageDraw.Draw(strip)
   inner = max(width - 2 * margin, 1)
   bar = np.broadcast_to(
@@ -124,8 +127,10 @@ def with_scale(picture: Picture, range_m: tuple[float, float]) -> Picture:
     half = font.getlength(label) / 2
     if x - half < free_from or x + half > width:
       continue
-    draw.line([(x, top + bar_height), (x, top + bar_height + 4)], _INK)
-    draw.text((x - half, top + bar_height + 5), label, _INK, font)
+    tick = top + bar_height + font.size // 4
+    line = [(x, top + bar_height), (x, tick)]
+    draw.line(line, strips.INK, max(1, font.size // 12))
+    draw.text((x - half, tick), label, strips.INK, font)
     free_from = x + half + font.size * 0.6
   return np.concatenate([picture, np.asarray(strip)])
 
@@ -163,8 +168,8 @@ def _ticks(range_m: tuple[float, float]) -> list[float]:
 
 
 def draw_normals(normals: Float[np.ndarray, 'h w 3']) -> Picture:
-  """(n + 1) / 2 as RGB: right is red, up is green, to the viewer is blue."""
-  picture = to_u8((np.asarray(normals) + 1.0) / 2.0)
+  """In the colours they are painted in: left is red, up green, near blue."""
+  picture = to_u8((normals_codec.SIGNS * np.asarray(normals) + 1.0) / 2.0)
   picture[~_has_length(normals)] = NOTHING
   return picture
 
@@ -183,47 +188,7 @@ def _has_length(normals):
   return np.sum(np.square(normals), axis=-1) > 0.25
 
 
-# Masks.
-
-
-def dim(photo_u8: Picture) -> Picture:
-  """The photo in half-dark grey, a ground on which colours stand out."""
-  grey = photo_u8 @ np.array([0.299, 0.587, 0.114])
-  return np.repeat((grey * 0.55)[..., None], 3, -1).astype(np.uint8)
-
-
-def draw_labels(
-  photo_u8: Picture,
-  labels: Int[np.ndarray, 'h w'],
-  colours_u8: UInt8[np.ndarray, 'q 3'],
-  *,
-  outline: bool = False,
-  opacity: float = 0.65,
-) -> Picture:
-  """Labels 0..q-1 as colours over the dimmed photo; others stay photo.
-
-  With `outline`, a thin line runs around each region (for instances).
-  """
-  ground = dim(photo_u8)
-  shown = (labels >= 0) & (labels < len(colours_u8))
-  if not len(colours_u8):
-    return ground
-  paint = np.asarray(colours_u8)[np.where(shown, labels, 0)]
-  mixed = np.round(opacity * paint + (1.0 - opacity) * ground)
-  picture = np.where(shown[..., None], mixed, ground).astype(np.uint8)
-  if outline:
-    edge = _edges(np.where(shown, labels, -1)) & shown
-    picture[edge] = 255
-  return picture
-
-
-def draw_mask(photo_u8: Picture, mask: Bool[np.ndarray, 'h w']) -> Picture:
-  """What the phrase means shines in full colour; the rest is dimmed."""
-  mask = np.asarray(mask, bool)
-  lit = np.round(0.7 * photo_u8 + 0.3 * np.array(HIGHLIGHT))
-  picture = np.where(mask[..., None], lit, dim(photo_u8)).astype(np.uint8)
-  picture[_edges(mask) & mask] = HIGHLIGHT
-  return picture
+# Right and wrong.
 
 
 def draw_wrong(
@@ -232,42 +197,3 @@ def draw_wrong(
   """Wrong pixels red, right ones green, unlabelled ones dark."""
   picture = np.where(np.asarray(wrong)[..., None], WRONG, RIGHT)
   return np.where(valid_px[..., None], picture, NOTHING).astype(np.uint8)
-
-
-def with_legend(
-  picture: Picture, entries: list[tuple[str, tuple[int, int, int]]]
-) -> Picture:
-  """Adds swatches and names below, in as many rows as they need."""
-  if not entries:
-    return picture
-  width = picture.shape[1]
-  font = _font(width)
-  swatch, gap, row_height = font.size, font.size // 2, font.size * 1.7
-  places, x, row = [], float(gap), 0
-  for name, _ in entries:
-    needed = swatch + gap + font.getlength(name) + 2 * gap
-    if x > gap and x + needed > width:
-      x, row = float(gap), row + 1
-    places.append((x, gap + row * row_height))
-    x += needed
-  strip = Image.new('RGB', (width, round((row + 1) * row_height + gap)), _PAPER)
-  draw = ImageDraw.Draw(strip)
-  for (name, colour), (x, y) in zip(entries, places):
-    draw.rectangle([x, y, x + swatch, y + swatch], tuple(colour), _INK)
-    draw.text((x + swatch + gap, y - 1), name, _INK, font)
-  return np.concatenate([picture, np.asarray(strip)])
-
-
-def _edges(labels):
-  """Pixels whose right, left, upper or lower neighbour differs."""
-  edge = np.zeros(labels.shape, bool)
-  down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
-  edge[1:] |= down
-  edge[:-1] |= down
-  edge[:, 1:] |= right
-  edge[:, :-1] |= right
-  return edge
-
-
-def _font(width: int):
-  return ImageFont.load_default(size=min(28, max(10, width // 32)))
