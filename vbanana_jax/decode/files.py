@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vbanana_jax import resizing
+from vbanana_jax.codecs import palettes
 from vbanana_jax.data import photos
 from vbanana_jax.decode.values import DEFAULTS, Settings, decode
 from vbanana_jax.errors import UserError
@@ -54,7 +55,7 @@ def decode_file(
   shape = under_u8.shape[:2]
   value = resizing.RESIZE[reading.task](found.value, shape)
   confidence = resizing.resize_nearest(found.confidence, shape)
-  names, palette_u8 = _make_legend(reading, found)
+  names, palette_u8 = _make_legend(reading)
   picture = answers.draw(reading.task, value, under_u8, palette_u8, names)
   stem = f'{path.stem}_{reading.task}'
   facts = {
@@ -109,7 +110,7 @@ def _describe_transparency(
   }
 
 
-def _make_legend(reading, found) -> tuple[list[str], np.ndarray]:
+def _make_legend(reading) -> tuple[list[str], np.ndarray]:
   """Names and colours [q 3] of the labels 1, 2, ...; none of instances.
 
   The colours of painted instances may be as dark as the background.
