@@ -63,6 +63,21 @@ def test_pictures_of_nobody_knows_whom_are_not_painted_over(tmp_path):
   assert open_folder(tmp_path, overwrite=True).missing == NAMES
 
 
+def test_two_at_once_end_whole_or_are_told(tmp_path):
+  first, second = open_folder(tmp_path), open_folder(tmp_path)
+  for name in NAMES:
+    for opened in (first, second):
+      opened.note(name, opened.write(name, name.encode()))
+  first.save()
+  second.save()
+  assert open_folder(tmp_path).missing == []
+  other = open_folder(tmp_path, overwrite=True, size=32)
+  with pytest.raises(UserError, match='size 32 there and 64 here'):
+    first.save()
+  other.save()
+  assert painted_folder.load_manifest(tmp_path).settings['size'] == 32
+
+
 def test_pictures_of_more_passes_stay_listed(tmp_path):
   paint(tmp_path, [*NAMES, '1@1.png'])
   paint(tmp_path, [])

@@ -111,7 +111,7 @@ class Painting:
     sound = manifest.pictures.keys() & set(there)
     self.missing = [name for name in names if name not in sound]
     self.spoiled = [name for name in there if name not in sound]
-    self.save()
+    self._write_list()
 
   def write(self, name: str, encoded: bytes) -> str:
     """Writes one picture, from any thread; its digest, for `note`."""
@@ -125,7 +125,16 @@ class Painting:
       self.save()
 
   def save(self) -> None:
-    """Writes the manifest."""
+    """Writes the manifest.
+
+    Errors: UserError where another process paints the folder in another way.
+    """
+    now = load_manifest(self._folder)
+    if now is not None:
+      _check_same(self._folder, now.settings, self._manifest.settings)
+    self._write_list()
+
+  def _write_list(self) -> None:
     text = json.dumps(dataclasses.asdict(self._manifest), indent=1)
     files.write_atomic(self._folder / NAME, (text + '\n').encode())
     self._saved = time.monotonic()
