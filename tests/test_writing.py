@@ -139,3 +139,17 @@ def test_questions_of_another_protocol_or_split_stay(tmp_path):
     questions.save_questions(protocol, reader, tmp_path / protocol.label, 1)
   questions.save_questions(protocol, reader, out, 1, overwrite=True)
   assert (out / 'prompts.jsonl').read_bytes() != before
+
+
+def test_a_report_names_a_gallery_that_is_not_its_own(tmp_path, capsys):
+  text = json.dumps({'prompts': {'depth': ['x']}, 'rows': []})
+  (tmp_path / 'results.json').write_text(text)
+  whole = {f'depth/{k}/painted': np.zeros((8, 8, 3)) for k in range(2)}
+  encoded = files.to_npz(whole)
+  for content in (None, b'', b'x', encoded[:200], encoded[:-9], encoded):
+    if content is not None:
+      (tmp_path / 'gallery.npz').write_bytes(content)
+    assert cli.main(['report', '--workdir', str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1 and 'gallery.npz: missing, dam' in error
+    assert not (tmp_path / 'report.html').exists()

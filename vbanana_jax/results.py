@@ -1,6 +1,9 @@
 """From a scored run to results.json, the printed table and report.html."""
 
+import io
 import pathlib
+import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,11 @@ from vbanana_jax.report import answers, charts, files, page
 from vbanana_jax.tasks import TASKS, base
 
 PHASES = ('pretrain', 'tune')
+# What numpy raises for a damaged file, and we for one of other results.
+_BAD_GALLERY = (
+  OSError, EOFError, ValueError, KeyError, IndexError, TypeError,
+  zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def write_results(
@@ -157,7 +165,13 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
     )
   files.check_folder(workdir)
   results = logs.load_json(path)
-  gallery = load_gallery(workdir / 'gallery.npz', results['prompts'])
+  try:
+    gallery = load_gallery(workdir / 'gallery.npz', results['prompts'])
+  except _BAD_GALLERY as error:
+    raise UserError(
+      f'{workdir / "gallery.npz"}: missing, damaged, or not of the results '
+      f'beside it ({error!r}): remove {path.name} and evaluate again'
+    ) from error
   distances: dict[str, dict[str, float]] = {}
   rows = []
   for row in results['rows']:
@@ -300,7 +314,7 @@ def load_gallery(
     trial: [{'prompt': prompt, 'source': None, 'aux': {}} for prompt in texts]
     for trial, texts in prompts.items()
   }
-  with np.load(path, allow_pickle=False) as arrays:
+  with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
     for name in arrays.files:
       trial, i, *key = name.split('/')
       example = gallery[trial][int(i)]
