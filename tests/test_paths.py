@@ -15,9 +15,11 @@ SAFE = 'n %41 -~ä{x}'  # in a bucket
 
 
 @pytest.mark.parametrize(
-  'name', ['', 'a\0b', 's3://b/x', 'gs:/b/x', 'file:///x', 'gs://', 'gs:///x',
-           'gs://b/../x', 'gs://b/n[1]', 'gs://b/a?', 'gs://b/a#1',
-           'gs://b/*', '~nobody-has-this-name/x']
+  'name', [
+    '', 'a\0b', 's3://b/x', 'gs:/b/x', 'file:///x', 'gs://', 'gs:///x',
+    'gs://b/x', 'gs://Upper/x', 'gs://bucket/../x', 'gs://bucket/n[1]',
+    'gs://bucket/a?', 'gs://bucket/a#1', 'gs://bucket/*', '~nobody-here/x',
+  ]
 )  # fmt: skip
 def test_what_is_no_path_is_refused(name, bucket):
   with pytest.raises(UserError, match=r'\w{3,}'):
@@ -30,8 +32,8 @@ def test_what_is_a_path(bucket, monkeypatch, tmp_path):
   assert paths.to_path('./~/x') == pathlib.Path('./~/x')
   assert paths.to_path(paths.to_path('./~')) == pathlib.Path('~')
   assert paths.to_path('c:/x/') == pathlib.Path('c:/x')
-  assert str(paths.to_path('gs://b/x/') / 'y') == 'gs://b/x/y'
-  assert str(paths.to_path('gs://b/x').absolute()) == 'gs://b/x'
+  assert str(paths.to_path('gs://bucket/x/') / 'y') == 'gs://bucket/x/y'
+  assert str(paths.to_path('gs://bucket/x').absolute()) == 'gs://bucket/x'
 
 
 def test_a_bucket_without_its_package_is_refused(monkeypatch):
@@ -40,13 +42,13 @@ def test_a_bucket_without_its_package_is_refused(monkeypatch):
 
   monkeypatch.setattr('fsspec.get_filesystem_class', find)
   with pytest.raises(UserError, match=r"pip install 'vbanana-jax\[gcs\]'"):
-    paths.to_path('gs://b/x')
+    paths.to_path('gs://bucket/x')
 
 
 @pytest.fixture(params=['disk', 'bucket'])
 def folder(request, tmp_path, bucket):
   if request.param == 'bucket':
-    return paths.to_path(f'gs://b/{SAFE}')
+    return paths.to_path(f'gs://bucket/{SAFE}')
   return tmp_path / ODD
 
 
@@ -96,7 +98,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_one_of_many_makes_an_object(bucket):
-  path, made = paths.to_path('gs://b/x'), []
+  path, made = paths.to_path('gs://bucket/x'), []
 
   def make(k):
     if paths.create_new(path, b'%d' % k):
@@ -112,13 +114,13 @@ def test_one_of_many_makes_an_object(bucket):
 
 def test_a_bucket_that_refuses_is_one_line(bucket, monkeypatch, capsys):
   monkeypatch.setattr(Bucket, 'refusal', 'Anonymous caller, code 401\nmore')
-  path = paths.to_path('gs://b/x')
+  path = paths.to_path('gs://bucket/x')
   with pytest.raises(OSError, match='401'):
     paths.write_whole(path, b'')
-  assert cli.main(['report', '--workdir', 'gs://b/x']) == 2
+  assert cli.main(['report', '--workdir', 'gs://bucket/x']) == 2
   said = capsys.readouterr().err
   assert said == (
-    'vbanana: gs://b/x cannot be reached: Anonymous caller, code 401\n'
+    'vbanana: gs://bucket/x cannot be reached: Anonymous caller, code 401\n'
   )
 
 

@@ -27,6 +27,7 @@ from vbanana_jax.errors import UserError
 
 _BUCKET = 'gs://'
 _SCHEME = re.compile(r'([A-Za-z][A-Za-z0-9+.-]*):/')
+_BUCKET_NAME = re.compile(r'[a-z0-9][a-z0-9._-]+[a-z0-9]')
 _WILD = re.compile(r'[*?[\]#]')
 _KNOWN = ('gs', 's3', 'az', 'hf', 'file', 'http', 'https', 'memory')
 
@@ -117,8 +118,11 @@ def to_path(text: str | os.PathLike) -> Path:
 
 def _to_bucket(name: str) -> BucketPath:
   parts = name.removeprefix(_BUCKET).split('/')
-  if not parts[0] or {'.', '..'} & set(parts):
-    raise UserError(f'{name} is not like gs://BUCKET/PATH')
+  if not _BUCKET_NAME.fullmatch(parts[0]) or {'.', '..'} & set(parts):
+    raise UserError(
+      f'{name} is not like gs://BUCKET/PATH: buckets are called by 3 and more '
+      'of a to z, 0 to 9, - _ and .'
+    )
   if _WILD.search(name):
     raise UserError(
       f'{name}: in a bucket the tools take * ? [ ] and # for signs of their '

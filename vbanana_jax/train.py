@@ -71,7 +71,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
   )
 
   with contextlib.ExitStack() as stack:
-    stack.enter_context(lock.hold(workdir))
+    check_lock = stack.enter_context(lock.hold(workdir))
     resume.check_same(workdir, config)
     checkpoints = stack.enter_context(
       checkpoint.Checkpoints(
@@ -162,6 +162,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
       bar.update()
       forecast.look(step, meter.seconds)
       if must_save:
+        check_lock()
         checkpoints.save(state, weights.make_manifest())
       if stop:
         raise stop(
