@@ -133,6 +133,8 @@ def load_manifest(folder: str | os.PathLike) -> dict:
 
   Errors: UserError where there is none, or one of another schema.
   """
+  # Its reader takes the name of an object for that of an empty file.
+  paths.refuse_bucket(folder, 'shards cannot be read')
   path = paths.to_path(folder) / MANIFEST
   if not path.is_file():
     raise UserError(

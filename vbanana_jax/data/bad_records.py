@@ -7,13 +7,12 @@ nor the number of processes or threads changes what is trained on.
 """
 
 import json
-import pathlib
 import threading
 import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from vbanana_jax import keys, processes
+from vbanana_jax import keys, paths, processes
 from vbanana_jax.data import sources
 from vbanana_jax.errors import UserError
 from vbanana_jax.tokenizer import Tokenizer
@@ -56,7 +55,7 @@ class BadRecordLog:
     process_index: this process's number.
   """
 
-  def __init__(self, folder: pathlib.Path | None, process_index: int = 0):
+  def __init__(self, folder: paths.Path | None, process_index: int = 0):
     self._folder = folder
     number = f'.{process_index}' if process_index else ''
     self.path = folder and folder / f'bad_records{number}.jsonl'
@@ -91,12 +90,7 @@ class BadRecordLog:
       return
     row = {'source': source, 'record': record, 'reason': reason}
     try:
-      self.path.parent.mkdir(parents=True, exist_ok=True)
-      with self.path.open('a+b') as file:
-        file.seek(0)
-        whole = file.read().rfind(b'\n') + 1
-        file.truncate(whole)  # a line cut short would spoil the next one
-        file.write(json.dumps(row).encode() + b'\n')
+      paths.append_line(self.path, json.dumps(row))
     except OSError as error:
       raise UserError(
         f'{self.path}: a bad record cannot be written down ({error}): {reason}'

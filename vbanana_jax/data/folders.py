@@ -66,6 +66,7 @@ def list_members(path: str | os.PathLike) -> Listing:
   Errors: UserError where `path` is neither a folder nor a whole zip.
   """
   path = paths.to_path(path)
+  paths.refuse_bucket(path, 'photographs cannot be prepared')
   if path.is_dir():
     return _list_folder(path)
   if not path.exists():

@@ -61,6 +61,7 @@ def prepare_image_folder(
     and `selection` does not say which, or `out` is taken.
   """
   path, out = paths.to_path(path), paths.to_path(out)
+  paths.refuse_bucket(out, 'shards cannot be written')
   with list_members(path) as listing:
     limits = {
       'max_pixels': max_pixels,

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from vbanana_jax import keys
+from vbanana_jax import keys, paths
 from vbanana_jax.data import sources
 from vbanana_jax.scenes import language
 
@@ -82,6 +82,7 @@ def freeze_scenes(
   data_dir: str | os.PathLike, *, level: str, seed: int, n: int, size: int
 ) -> str:
   """Build the data set under `data_dir`; returns its TFDS name."""
+  paths.refuse_bucket(data_dir, 'shards cannot be written')
   config = FrozenScenesConfig(
     name=f'{level}_{size}px_{n}_seed{seed}',
     level=level,

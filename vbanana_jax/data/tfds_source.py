@@ -131,6 +131,7 @@ def hash_manifest(name: str, data_dir: str | os.PathLike) -> str:
 def _load_builder(
   name: str, data_dir: str | os.PathLike
 ) -> tfds.core.DatasetBuilder:
+  paths.refuse_bucket(data_dir, 'shards cannot be read')
   try:
     builder = tfds.builder(name, data_dir=str(data_dir))
   except tfds.core.DatasetNotFoundError as error:

@@ -1,5 +1,6 @@
 """Scores on disk: JSON to read and, beside it, states to compare with."""
 
+import io
 import pathlib
 from typing import Any
 
@@ -31,7 +32,8 @@ def load_scores(
   results = load_results(path)
   with_states = path.with_suffix('.npz')
   try:
-    with np.load(with_states, allow_pickle=False) as arrays:
+    states = io.BytesIO(with_states.read_bytes())
+    with np.load(states, allow_pickle=False) as arrays:
       return results, dict(arrays)
   except (OSError, ValueError) as error:
     raise UserError(

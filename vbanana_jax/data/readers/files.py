@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 
+from vbanana_jax import paths
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 
@@ -168,7 +169,7 @@ def load_npy(
   if path.is_file() and path.stat().st_size > photos.MAX_BYTES:
     raise UserError(f'{path}: more than {photos.MAX_BYTES} bytes')
   try:
-    stored = np.lib.format.open_memmap(path, mode='r')
+    stored = _open_npy(path)
   except FileNotFoundError as error:
     raise UserError(f'{path}: no such file') from error
   except _BAD_NPY as error:
@@ -179,6 +180,13 @@ def load_npy(
     wanted = ' x '.join('any' if n is None else str(n) for n in shape)
     raise UserError(f'{path}: shape {stored.shape}, expected {wanted}')
   return np.array(stored)
+
+
+def _open_npy(path: paths.Path) -> np.ndarray:
+  if paths.is_bucket(path):  # nothing there can be mapped into memory
+    whole = io.BytesIO(path.read_bytes())
+    return np.lib.format.read_array(whole, allow_pickle=False)
+  return np.lib.format.open_memmap(path, mode='r')
 
 
 def load_raw_float32(

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from vbanana_jax import paths
 from vbanana_jax.data.readers import base, files
 from vbanana_jax.errors import UserError
 
@@ -78,6 +79,7 @@ class NyuV2(base.FolderReader):
 @contextlib.contextmanager
 def _open_hdf5(path: pathlib.Path):
   """An HDF5 file; errors of its reader, also later ones, name the file."""
+  paths.refuse_bucket(path, 'an HDF5 file cannot be read')
   try:
     import h5py
   except ImportError as error:
