@@ -19,13 +19,9 @@ setuptools.setup(
   author='vbanana_jax authors',
   license='Apache-2.0',
   python_requires='>=3.11',
-  # configs/ stands at the top, where people edit it, and is installed inside
-  # the package, so that `--config quickstart` works without a clone.
-  packages=[
-    *setuptools.find_packages(include=['vbanana_jax', 'vbanana_jax.*']),
-    'vbanana_jax.configs',
-  ],
-  package_dir={'vbanana_jax.configs': 'configs'},
+  # configs/ stands at the top, where people edit it; a link in the package has
+  # it imported and installed with the rest, also by a session that runs.
+  packages=setuptools.find_packages(include=['vbanana_jax', 'vbanana_jax.*']),
   package_data={'vbanana_jax': ['vocabulary.json', 'protocols/*.json']},
   entry_points={'console_scripts': ['vbanana = vbanana_jax.cli:main']},
   # Ranges that are meant to work; constraints.txt is the set that is tested.
