@@ -142,7 +142,7 @@ def test_referring_protocols_ask_for_white_on_black(name, phrase):
   protocol = protocols.load_protocol(name)
   assert protocol.count == {'ref': 4896, 'rea': 200}[name[:3]]
   asked = questions.ask(protocol, readers.Item('a', 'a.png', phrase))
-  assert phrase in asked.prompt and 'solid white' in asked.prompt
+  assert phrase in asked.prompt and '<255, 255, 255>' in asked.prompt
   assert asked.reading.entries == ((phrase, (255, 255, 255)),)
   reading = prompts.read_prompt('referring', asked.prompt)
   assert [colour for _, colour in reading.entries] == [(255, 255, 255)]

@@ -1,7 +1,8 @@
 """`vbanana predict`: a trained run's answer about photos, or a new picture."""
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,10 +16,26 @@ from vbanana_jax import (
   weights,
 )
 from vbanana_jax.errors import UserError
-from vbanana_jax.tasks.base import get_noise_scale
-from vbanana_jax.wish import Wish, ask, count_steps
+from vbanana_jax.tasks import base, legend_parts
+from vbanana_jax.wish import Wish, ask, ask_parts, count_steps
 
 _ACCELERATOR_ROWS = 16
+
+
+class Asked(NamedTuple):
+  """What is asked about one photo.
+
+  Attributes:
+    source: `[h, w, 3]` in [0, 1] on the network's grid; None for generation.
+    parts: of the question, one or several.
+    palette: of the whole legend, for the joined answer of several.
+    label: what the caller knows it by.
+  """
+
+  source: np.ndarray | None
+  parts: tuple[legend_parts.Part, ...]
+  palette: np.ndarray
+  label: Any
 
 
 class Answerer:
@@ -65,8 +82,13 @@ class Answerer:
     task, question, names = ask(wish, self.config['data']['level'])
     size = wish.size or self.config['image_size']
     patch = self.model.config.patch
+    parts = ask_parts(
+      wish, self.config['data']['level'], self.model.config.max_text
+    )
+    palette = question.aux.get('palette')
     about = {
       'checkpoint': str(self.run),
+      **describe_parts(parts),
       'parameters': models.count_parameters(self.params),
       'versions': provenance.get_versions(),
     }
@@ -74,15 +96,13 @@ class Answerer:
     way = painting.Way(wish.seed, count_steps(wish), wish.guidance)
 
     def paint_all(photos):
-      canvases = (
-        self.make_canvas(
-          task, asked.photo and asked.photo.source, question.prompt, size, asked
-        )
-        for asked in photos
+      asked = (
+        Asked(each.photo and each.photo.source, parts, palette, each)
+        for each in photos
       )
-      for canvas, painted in self.box.paint_all(way, canvases, rows=rows):
+      for each, painted in self.paint_all(task, way, asked, size, rows=rows):
         value = predict.decode_value(task, painted, question.aux)
-        yield canvas.label, painted, value
+        yield each, painted, value
 
     return predict_all.predict_all(
       paint_all,
@@ -96,16 +116,50 @@ class Answerer:
       rows=rows,
     )
 
-  def make_canvas(self, task, source, prompt, size, label) -> painting.Canvas:
-    """One picture to paint; an empty square of `size` without a source."""
-    has_source = source is not None
-    if not has_source:
-      patch = self.model.config.patch
-      grid = predict.make_grid(size, size, size=size, patch=patch)
-      source = np.zeros((*grid, 3), np.float32)
-    return painting.Canvas(
-      source, has_source, prompt, get_noise_scale(task, source), label
-    )
+  def paint_all(
+    self,
+    task: base.Task,
+    way: painting.Way,
+    asked: Iterable[Asked],
+    size: int,
+    *,
+    rows: int,
+  ) -> Iterator[tuple[Any, np.ndarray]]:
+    """Every label with its picture `[h, w, 3]` in [0, 1], as they come.
+
+    A question of several parts is painted in its parts and joined. Without a
+    source the picture is a square of `size`.
+    """
+
+    def make_canvases():
+      for each in asked:
+        source, has_source = each.source, each.source is not None
+        if not has_source:
+          patch = self.model.config.patch
+          grid = predict.make_grid(size, size, size=size, patch=patch)
+          source = np.zeros((*grid, 3), np.float32)
+        scale = base.get_noise_scale(task, source)
+        painted: dict[int, np.ndarray] = {}
+        for k, part in enumerate(each.parts):
+          yield painting.Canvas(
+            source, has_source, part.prompt, scale, (each, painted, k)
+          )
+
+    canvases = self.box.paint_all(way, make_canvases(), rows=rows)
+    for canvas, picture in canvases:
+      each, painted, k = canvas.label
+      painted[k] = picture
+      if len(painted) < len(each.parts):
+        continue
+      if len(each.parts) > 1:
+        in_order = [painted[k] for k in range(len(each.parts))]
+        picture = legend_parts.join_parts(each.parts, in_order, each.palette)
+      yield each.label, picture
+
+
+def describe_parts(parts: Sequence[legend_parts.Part]) -> dict[str, Any]:
+  """What results say of a question that was split; {} of another."""
+  return {'parts': [part.prompt for part in parts]} if len(parts) > 1 else {}
 
 
 def count_rows(rows: int | None = None) -> int:

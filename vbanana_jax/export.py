@@ -19,7 +19,7 @@ from vbanana_jax.report import answers, files
 from vbanana_jax.step import make_painter
 from vbanana_jax.tasks import base
 from vbanana_jax.tokenizer import Tokenizer
-from vbanana_jax.wish import Wish, ask, count_steps
+from vbanana_jax.wish import Wish, ask, ask_parts, count_steps
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 # Their instructions are words of a person, which differ from call to call.
@@ -55,7 +55,15 @@ def export_run(
   """
   config, model, params = weights_lib.load_run(run)
   model = model.clone(policy=models.build_policy('cpu'))
-  task, question, names = ask(wish, config['data']['level'])
+  level, max_text = config['data']['level'], model.config.max_text
+  task, question, names = ask(wish, level)
+  parts = ask_parts(wish, level, max_text)
+  if len(parts) > 1:
+    raise UserError(
+      f'--classes: this network takes {len(names)} names in {len(parts)} '
+      'questions, and an export is the program of one: give fewer, or export '
+      'them in turn'
+    )
   size = size or (config['image_size'],) * 2
   files.check_folder(out)
   patch = model.config.patch
@@ -64,7 +72,7 @@ def export_run(
       f'--size {size[0]}x{size[1]} does not divide into patches of {patch} '
       'pixels'
     )
-  tokens = _make_tokens(wish, question.prompt, model.config.max_text)
+  tokens = _make_tokens(wish, question.prompt, max_text)
   weights = {
     name: np.asarray(leaf)
     for name, leaf in traverse_util.flatten_dict(params, sep='/').items()

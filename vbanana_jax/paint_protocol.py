@@ -17,7 +17,7 @@ from vbanana_jax import (
   provenance,
   weights,
 )
-from vbanana_jax.answer import Answerer, count_rows
+from vbanana_jax.answer import Answerer, Asked, count_rows, describe_parts
 from vbanana_jax.data import protocols, questions, readers
 from vbanana_jax.predict_all import make_pace
 from vbanana_jax.report import files, pictures
@@ -54,6 +54,13 @@ def paint_protocol(
   size = size or answerer.config['image_size']
   rows = count_rows(rows)
   patch = answerer.model.config.patch
+  # Before anything is read or painted: can this network be asked at all?
+  parts = {
+    question.file: _ask_parts(
+      answerer, protocol, question.item, question.repeat
+    )
+    for question in wanted
+  }
   folder = painted_folder.Painting(
     out,
     make_manifest(answerer, protocol, size),
@@ -71,21 +78,17 @@ def paint_protocol(
     grid = predict.make_grid(*photo.shape[:2], size=size, patch=patch)
     return predict.shrink_photo(photo, grid)
 
-  def make_canvases(asked):
+  def read_all(asked):
     pace = {**make_pace(rows), 'threads': 1}  # readers may share a file
     for question, reading in ahead.map_ahead(read, asked, **pace):
-      yield answerer.make_canvas(
-        TASKS[protocol.task],
-        reading.result(),
-        question.asked.prompt,
-        size,
-        question.file,
+      palette, _ = question.asked.reading.make_palette()
+      yield Asked(
+        reading.result(), parts[question.file], palette, question.file
       )
 
   def write(painted):
-    canvas, rgb = painted
-    encoded = files.to_png(pictures.to_u8(rgb))
-    return canvas.label, folder.write(canvas.label, encoded)
+    name, rgb = painted
+    return name, folder.write(name, files.to_png(pictures.to_u8(rgb)))
 
   bar = tqdm.tqdm(
     total=len(wanted),
@@ -94,6 +97,14 @@ def paint_protocol(
     unit='picture',
   )
   with bar:
+    several = max(len(each) for each in parts.values()) if parts else 1
+    if several > 1:
+      bar.write(
+        f'{protocol.label}: {len(protocol.classes or ())} classes are asked '
+        f'for in {several} parts, as many at a time as this network was '
+        'trained for, and joined',
+        file=sys.stderr,
+      )
     if folder.spoiled:
       bar.write(
         f'{out}: {len(folder.spoiled)} pictures that are not as they were '
@@ -103,7 +114,9 @@ def paint_protocol(
     try:
       for seed, asked in by_seed.items():
         way = painting.Way(seed, protocol.sampler['steps'])
-        painted = answerer.box.paint_all(way, make_canvases(asked), rows=rows)
+        painted = answerer.paint_all(
+          TASKS[protocol.task], way, read_all(asked), size, rows=rows
+        )
         pace = make_pace(rows)
         for _, writing in ahead.map_ahead(write, painted, **pace, soon=True):
           folder.note(*writing.result())
@@ -128,6 +141,7 @@ def make_manifest(
       'size': size,
       **painting.Way(protocol.seeds[0], protocol.sampler['steps'])._asdict(),
       'prompt': asked.prompt,
+      **describe_parts(_ask_parts(answerer, protocol, _ANY_ITEM)),
     },
     about={
       'run': str(answerer.run),
@@ -135,6 +149,16 @@ def make_manifest(
       'git': provenance.get_git_state(),
       'date': datetime.date.today().isoformat(),
     },
+  )
+
+
+def _ask_parts(answerer, protocol, item, repeat=0):
+  return questions.ask_parts(
+    protocol,
+    item,
+    repeat,
+    level=answerer.config['data']['level'],
+    max_text=answerer.model.config.max_text,
   )
 
 

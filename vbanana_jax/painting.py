@@ -17,6 +17,7 @@ from vbanana_jax import step
 from vbanana_jax.tokenizer import Tokenizer
 
 _SHORTEST_TEXT = 16  # tokens
+_MOST_KNOWN = 32  # instructions whose keys and values are kept
 
 
 class Way(NamedTuple):
@@ -59,7 +60,7 @@ class PaintBox:
     self._model, self._params = model, params
     self._painters: dict[Way, Any] = {}
     self._encode = jax.jit(step.make_text_encoder(model))
-    self._known: tuple[str, Any] | None = None
+    self._known: dict[str, Any] = {}  # text memories by prompt
 
   def paint(self, way: Way, canvases: Sequence[Canvas]) -> np.ndarray:
     """All of one grid in one batch, `[n, h, w, 3]` in [0, 1].
@@ -110,13 +111,16 @@ class PaintBox:
     return list(zip(canvases, self.paint(way, full)))
 
   def _read(self, prompts: list[str]) -> Any:
-    """The text memory: one row if all ask the same, and kept until another."""
+    """The text memory: one row if all ask the same, and kept for a while."""
     if len(set(prompts)) > 1:
       return self._encode(self._params, self._make_tokens(prompts))
-    if self._known is None or self._known[0] != prompts[0]:
+    prompt = prompts[0]
+    if prompt not in self._known:
+      if len(self._known) == _MOST_KNOWN:
+        self._known.pop(next(iter(self._known)))  # the oldest
       tokens = self._make_tokens(prompts[:1])
-      self._known = (prompts[0], self._encode(self._params, tokens))
-    return self._known[1]
+      self._known[prompt] = self._encode(self._params, tokens)
+    return self._known[prompt]
 
   def _make_tokens(self, prompts: list[str]) -> np.ndarray:
     longest = self._model.config.max_text

@@ -3,9 +3,11 @@
 import dataclasses
 from typing import Any
 
-from vbanana_jax import keys
+import numpy as np
+
+from vbanana_jax import keys, tokenizer
 from vbanana_jax.errors import UserError
-from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks import TASKS, legend_parts, words
 from vbanana_jax.tasks.base import Question
 
 _GENERATE_STEPS = 25
@@ -68,20 +70,60 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
   task = TASKS[wish.task]
   rng = keys.make_rng(wish.seed, 'ask', wish.task)
   names: tuple[str, ...] = ()
-  words: dict[str, Any] = {}
+  given: dict[str, Any] = {}
   if wish.task == 'generate':
-    words = {'caption': wish.words}
+    given = {'caption': wish.words}
   elif wish.task == 'edit':
-    words = {'instruction': wish.words}
+    given = {'instruction': wish.words}
   elif wish.task == 'referring':
     names = (wish.words,)
-    words = {'phrases': names}
+    given = {'phrases': names}
   elif wish.task == 'semantic':
     names = wish.classes
-    words = {'classes': names}
+    given = {'classes': names}
   elif wish.task == 'instance':
-    words = {'thing': wish.classes[0]} if wish.classes else {}
-  return task, task.ask(rng, level=level, **words), names
+    given = {'thing': wish.classes[0]} if wish.classes else {}
+  return task, task.ask(rng, level=level, **given), names
+
+
+def ask_parts(
+  wish: Wish, level: str, max_text: int
+) -> tuple[legend_parts.Part, ...]:
+  """The questions that a network can take; together they ask for it all.
+
+  One for most. A semantic legend longer than the `level` trains on, or than
+  `max_text` tokens, is split; each part has colors and words of its own.
+
+  Raises:
+    UserError: an instruction of more than `max_text` tokens that cannot be
+      split.
+  """
+  _, question, names = ask(wish, level)
+
+  def ask_some(group: range) -> Question:
+    some = tuple(names[k] for k in group)
+    return ask(dataclasses.replace(wish, classes=some), level)[1]
+
+  def fits(group: range) -> bool:
+    return tokenizer.Tokenizer.load().count(ask_some(group).prompt) <= max_text
+
+  groups = None
+  if wish.task == 'semantic':
+    most = words.REGISTERS[level].entries[1]
+    groups = legend_parts.split_names(len(names), most, fits)
+  if groups is None or len(groups) == 1:
+    tokenizer.Tokenizer.load().encode(question.prompt, max_text)
+    palette = question.aux.get('palette', np.zeros((1, 3), np.float32))
+    return (
+      legend_parts.Part(question.prompt, palette, np.arange(len(palette))),
+    )
+  parts = []
+  for group in groups:
+    some = ask_some(group)
+    palette = some.aux['palette'][some.aux['palette_valid']]
+    rows = np.array([0, *(k + 1 for k in group)])
+    parts.append(legend_parts.Part(some.prompt, palette, rows))
+  return tuple(parts)
 
 
 def count_steps(wish: Wish) -> int:

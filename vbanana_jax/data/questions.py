@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from vbanana_jax import keys, paths
+from vbanana_jax import keys, paths, tokenizer
 from vbanana_jax.codecs import palettes
 from vbanana_jax.data.protocols import Protocol
 from vbanana_jax.data.readers import Item, Reader
 from vbanana_jax.errors import UserError
-from vbanana_jax.tasks import prompts, words
+from vbanana_jax.tasks import legend_parts, prompts, words
 
 _PROMPTS = 'prompts.jsonl'
 
@@ -40,16 +40,26 @@ class Question(NamedTuple):
     item: the example.
     seed: of the generator's noise, another one in every pass.
     asked: its instruction.
+    repeat: the pass.
   """
 
   file: str
   item: Item
   seed: int
   asked: Asked
+  repeat: int
 
 
-def ask(protocol: Protocol, item: Item, repeat: int = 0) -> Asked:
+def ask(
+  protocol: Protocol,
+  item: Item,
+  repeat: int = 0,
+  group: range | None = None,
+) -> Asked:
   """The instruction of one example in pass `repeat`; the same at any time.
+
+  With `group`, numbers of classes, it asks for these alone, in the colours that
+  they have in the whole legend.
 
   Errors: UserError for an example whose phrase cannot be put into the prompt.
   """
@@ -60,6 +70,9 @@ def ask(protocol: Protocol, item: Item, repeat: int = 0) -> Asked:
   classes = protocol.classes or []
   colours = _deal([tuple(colour) for _, colour in classes], protocol, repeat)
   names = [name.replace('{phrase}', phrase) for name, _ in classes]
+  if group is not None:
+    names = [names[k] for k in group]
+    colours = [colours[k] for k in group]
   legend = words.Legend(
     tuple((name, _write(colour)) for name, colour in zip(names, colours)),
     _write(ground),
@@ -90,6 +103,54 @@ def ask(protocol: Protocol, item: Item, repeat: int = 0) -> Asked:
   )
 
 
+def ask_parts(
+  protocol: Protocol,
+  item: Item,
+  repeat: int = 0,
+  *,
+  level: str,
+  max_text: int,
+) -> tuple[legend_parts.Part, ...]:
+  """The same question for a network, in parts where it takes no longer ones.
+
+  Args:
+    protocol: of the benchmark.
+    item: the example.
+    repeat: the pass.
+    level: of the scenes that the network was trained on, for how many names.
+    max_text: tokens that it takes.
+
+  Raises:
+    UserError: the instruction is too long and has nothing to split.
+  """
+  count = tokenizer.Tokenizer.load().count
+  names = range(len(protocol.classes or ()))
+
+  def fits(group: range | None) -> bool:
+    return count(ask(protocol, item, repeat, group).prompt) <= max_text
+
+  groups: list[range] | list[None] | None = [None] if fits(None) else None
+  if len(names) > 1:
+    most = words.REGISTERS[level].entries[1]
+    groups = legend_parts.split_names(len(names), most, fits)
+  if groups is None:
+    least = ask(protocol, item, repeat, names[:1] if len(names) > 1 else None)
+    raise UserError(
+      f'{protocol.title}: the instruction of example {item.id} has '
+      f'{count(least.prompt)} tokens and this network takes {max_text}: train '
+      f'one with a longer config.model.max_text'
+    )
+  parts = []
+  for group in groups:
+    asked = ask(protocol, item, repeat, group)
+    palette, _ = asked.reading.make_palette()
+    rows = [0, *(k + 1 for k in (names if group is None else group))]
+    parts.append(
+      legend_parts.Part(asked.prompt, palette, np.array(rows, np.int32))
+    )
+  return tuple(parts)
+
+
 def make_questions(
   protocol: Protocol, reader: Reader, passes: int
 ) -> Iterator[Question]:
@@ -102,6 +163,7 @@ def make_questions(
         item,
         get_seed(protocol, repeat),
         ask(protocol, item, repeat),
+        repeat,
       )
 
 

@@ -69,8 +69,9 @@ class Semantic:
   ) -> base.Question:
     """Asks for `classes`, in the given colours or drawn ones.
 
-    aux: palette f32[9 3], palette_valid bool[9], class_id int32[9] (index
-    into `world.CLASSES`; -1 for the background and for other names).
+    aux: palette f32[q 3], palette_valid bool[q], class_id int32[q] (index
+    into `world.CLASSES`; -1 for the background and for other names), where q
+    is `words.count_rows`: 9 for up to eight classes.
     """
     if not classes:
       raise errors.UserError('semantic needs at least one class to look for')
@@ -86,7 +87,7 @@ class Semantic:
       verb = words.choose(rng, verbs) if is_long else 'is'
       prompt = words.choose(rng, options).format(legend.write_sentences(verb))
     palette, palette_valid = legend.make_palette()
-    class_id = np.full(words.ROWS, -1, np.int32)
+    class_id = np.full(len(palette), -1, np.int32)
     for row, name in enumerate(classes, 1):
       if name in _CLASSES:
         class_id[row] = _CLASSES.index(name)

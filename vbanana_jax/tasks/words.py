@@ -17,7 +17,6 @@ from vbanana_jax import errors
 from vbanana_jax.codecs import palettes
 from vbanana_jax.tasks import base
 
-ROWS = 9  # palette rows: the background and up to eight entries
 BACKGROUND_SHARE = 0.5  # of prompts that state the background
 MIN_DISTANCE = 60.0  # 8-bit levels between colours of one legend
 # A one-pass answer is a mean, and a pixel decodes to its colour only where the
@@ -121,13 +120,22 @@ class Legend:
     return f' The background is {self.background.text}.'
 
   def make_palette(
-    self, rows: int = ROWS
+    self, rows: int | None = None
   ) -> tuple[Float[np.ndarray, 'q 3'], Bool[np.ndarray, 'q']]:
     """Colours in [0, 1], background first, and which of the rows exist."""
+    rows = rows or count_rows(len(self.entries))
     palette = np.zeros((rows, 3), np.float32)
     colours = [self.background, *(colour for _, colour in self.entries)]
     palette[: len(colours)] = [colour.rgb for colour in colours]
     return palette / np.float32(255.0), np.arange(rows) < len(colours)
+
+
+def count_rows(entries: int) -> int:
+  """Palette rows of a legend: 9, 17, 33 and so on, so that shapes are few."""
+  rows = 9
+  while rows <= entries:
+    rows = 2 * rows - 1
+  return rows
 
 
 def draw_legend(
@@ -141,19 +149,14 @@ def draw_legend(
 
   Args:
     rng: source of every choice.
-    names: what the entries stand for; at most `ROWS - 1`.
+    names: what the entries stand for.
     register: how to speak.
     background: the background as text; drawn, or black unsaid, if None.
     colours: the entries' colours as text; drawn if None.
 
   Raises:
-    UserError: for too many names, or colours that cannot be read or told
-      apart.
+    UserError: for colours that cannot be read or told apart.
   """
-  if len(names) >= ROWS:
-    raise errors.UserError(
-      f'a legend takes {ROWS - 1} names and has {len(names)}; ask in parts'
-    )
   notation = palettes.NOTATIONS[_pick(rng, register.notation_shares)]
   is_free = notation != 'name' and rng.random() < register.free_colour_share
   stated = background is not None or rng.random() < BACKGROUND_SHARE
@@ -254,25 +257,20 @@ def _draw_colours(
       rgb = palettes.NAMED[register.colours[row]]
       if len(drawn) < count and _is_apart(rgb, taken):
         drawn.append(rgb)
-    if len(drawn) < count:
-      raise errors.UserError(
-        f'only {len(drawn)} of {count} colours can be told apart from the '
-        'ones given; give fewer colours'
-      )
-  return [Colour(palettes.format_colour(rgb, notation), rgb) for rgb in drawn]
+    if len(drawn) < count:  # names run out; numbers do not
+      drawn = palettes.farthest_point_palette(count, avoid=taken)
+  return [_write(rgb, notation) for rgb in drawn]
+
+
+def _write(rgb: palettes.Colour, notation: str) -> Colour:
+  if notation == 'name' and rgb not in _HAS_NAME:
+    notation = 'hex'
+  return Colour(palettes.format_colour(rgb, notation), rgb)
 
 
 def _cap_triplets(colours: list[Colour], most: int) -> list[Colour]:
   """Writes the colours after the first `most` in fewer tokens."""
-  short = [
-    Colour(palettes.format_colour(c.rgb, _short_notation(c.rgb)), c.rgb)
-    for c in colours[most:]
-  ]
-  return colours[:most] + short
-
-
-def _short_notation(rgb: palettes.Colour) -> str:
-  return 'name' if rgb in _HAS_NAME else 'hex'
+  return colours[:most] + [_write(c.rgb, 'name') for c in colours[most:]]
 
 
 def _is_apart(rgb: palettes.Colour, others: Sequence[palettes.Colour]) -> bool:
