@@ -26,6 +26,7 @@ from etils.epath import gpath, stat_utils
 from vbanana_jax.errors import UserError
 
 _BUCKET = 'gs://'
+_LONGEST_LINE = 1 << 20  # bytes of a line of a log
 _SCHEME = re.compile(r'([A-Za-z][A-Za-z0-9+.-]*):/')
 _BUCKET_NAME = re.compile(r'[a-z0-9][a-z0-9._-]+[a-z0-9]')
 _WILD = re.compile(r'[*?[\]#]')
@@ -215,8 +216,9 @@ def append_line(path: Path, line: str) -> None:
     return
   path.parent.mkdir(parents=True, exist_ok=True)
   with path.open('a+b') as file:
-    file.seek(0)
-    file.truncate(file.read().rfind(b'\n') + 1)
+    file.seek(max(file.seek(0, os.SEEK_END) - _LONGEST_LINE, 0))
+    tail = file.read()
+    file.truncate(file.tell() - len(tail) + tail.rfind(b'\n') + 1)
     file.write(added)
 
 
