@@ -81,9 +81,18 @@ def test_mistaken_overrides_are_named(override, says):
     ([*TRAIN, '--processes=2', '--process-id=0'], 'all of --coordinator'),
     ([*TRAIN, '--distributed', '--coordinator=a:1'], 'either --distributed'),
     ([*TRAIN, *TWO, '--process-id=2'], 'the last one is 1'),
-    ([*TRAIN, *TWO, '--process-id=0', '--coordinator=a'], 'HOST:PORT'),
-    ([*TRAIN, *TWO, '--process-id=0', '--coordinator=:80'], 'HOST:PORT'),
-    ([*TRAIN, *TWO, '--process-id=1', '--coordinator=a:99999'], 'HOST:PORT'),
+    (
+      [*TRAIN, '--processes=2', '--process-id=0', '--coordinator=a'],
+      'HOST:PORT',
+    ),
+    (
+      [*TRAIN, '--processes=2', '--process-id=0', '--coordinator=:80'],
+      'HOST:PORT',
+    ),
+    (
+      [*TRAIN, '--processes=2', '--process-id=1', '--coordinator=a:99999'],
+      'HOST:PORT',
+    ),
     ([*SCORE, '--distributed'], 'takes one process'),
     (['report', '--workdir', 'nowhere'], 'results.json'),
     (['predict', 'x.jpg', '--task', 'depth'], 'quickstart.sh'),
@@ -279,3 +288,18 @@ def test_default_folders_are_ignored_by_git():
     for action in parser._actions:
       if action.dest == 'out' and action.default is not None:
         assert f'/{action.default}/' in lines, name
+
+
+@pytest.mark.parametrize(
+  'argv',
+  [
+    ['report', '--workdir', 'a', '--workdir', 'b'],
+    ['predict', 'x.png', '--task', 'depth', '--task', 'normals'],
+    ['evaluate', '--workdir', 'a', '--level', 'quick', '--level', 'full'],
+  ],
+)
+def test_a_flag_given_twice_is_refused(argv, capsys):
+  with pytest.raises(SystemExit) as stopped:
+    cli.main(argv)
+  assert stopped.value.code == 2
+  assert 'is given twice' in capsys.readouterr().err

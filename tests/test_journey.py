@@ -83,8 +83,20 @@ def test_predict_takes_a_photo_of_any_aspect(workdir, tmp_path, words, ending):
 def test_predict_paints_from_words(workdir, tmp_path):
   argv = ['predict', '--prompt', 'a red sphere', '--checkpoint', str(workdir)]
   assert cli.main([*argv, '--out', str(tmp_path), '--steps', '2']) == 0
-  with Image.open(tmp_path / 'painted_generate.png') as picture:
+  (painted,) = tmp_path.glob('*.png')
+  assert painted.name.startswith('a-red-sphere-')
+  with Image.open(painted) as picture:
     assert picture.size == (32, 32)
+  facts = json.loads(next(tmp_path.glob('*.json')).read_text())
+  assert (facts['steps'], facts['guidance'], facts['seed']) == (2, 1.0, 0)
+  assert facts['size'] == 32 and facts['step'] > 0
+  # The same command again is harmless; other words are another picture.
+  before = painted.read_bytes()
+  assert cli.main([*argv, '--out', str(tmp_path), '--steps', '2']) == 0
+  assert painted.read_bytes() == before
+  argv[2] = 'a blue box'
+  assert cli.main([*argv, '--out', str(tmp_path), '--steps', '2']) == 0
+  assert len(list(tmp_path.glob('*.png'))) == 2
 
 
 def test_a_run_answers_a_benchmark_and_is_scored(workdir, tmp_path, capsys):

@@ -223,3 +223,59 @@ def test_a_file_where_the_folder_should_be_is_named(tmp_path):
       'depth',
       lambda source, prompt: pytest.fail('asked before it is known'),
     )
+
+
+def test_an_answer_to_something_else_is_not_replaced(tmp_path):
+  painted = np.full((32, 64, 3), 0.4, np.float32)
+
+  def edit(words, **kwargs):
+    question = ask('edit', instruction=words)
+    return run(
+      tmp_path, 'edit', lambda s, p: painted, question=question, **kwargs
+    )
+
+  before = edit('make the box blue')['painted'].read_bytes()
+  assert edit('make the box blue')['painted'].read_bytes() == before
+  painted = painted / 2
+  with pytest.raises(errors.UserError, match=r'another answer.*--overwrite'):
+    edit('make the box red')
+  assert (tmp_path / 'out' / 'photo_edit_painted.png').read_bytes() == before
+  assert (
+    edit('make the box red', overwrite=True)['painted'].read_bytes() != before
+  )
+
+
+@pytest.mark.parametrize(
+  'caption', ['a red box', '赤い箱', '../../etc', 'x' * 500]
+)
+def test_a_generated_picture_is_named_for_its_prompt(tmp_path, caption):
+  painted = np.full((32, 64, 3), 0.4, np.float32)
+  names = set()
+  for seed in (0, 1):
+    paths = run(
+      tmp_path,
+      'generate',
+      lambda s, p: painted,
+      image_u8=None,
+      question=ask('generate', caption=caption),
+      about={'seed': seed},
+    )
+    assert 'picture' not in paths or paths['picture'] == paths['painted']
+    assert paths['painted'].parent == tmp_path / 'out'
+    assert len(paths['painted'].name) < 80
+    names.add(paths['painted'].name)
+  assert len(names) == 2
+
+
+def test_nothing_found_is_said(tmp_path, capsys):
+  question = ask('referring', phrases=('the red box',))
+  black = np.zeros((32, 64, 3), np.float32)
+  black[:] = question.aux['palette'][0]
+  run(
+    tmp_path,
+    'referring',
+    lambda s, p: black,
+    question=question,
+    names=('the red box',),
+  )
+  assert 'nothing found: the red box' in capsys.readouterr().err

@@ -8,10 +8,12 @@ import jax
 import numpy as np
 
 from vbanana_jax import (
+  checkpoint,
   models,
   painting,
   predict,
   predict_all,
+  processes,
   provenance,
   weights,
 )
@@ -66,6 +68,7 @@ class Answerer:
     out: pathlib.Path,
     *,
     rows: int | None = None,
+    overwrite: bool = False,
   ) -> Iterator[tuple[pathlib.Path | None, predict_all.Answered]]:
     """Writes the answers about photos; see `predict_all.predict_all`.
 
@@ -74,6 +77,7 @@ class Answerer:
       images: photos with different names; or [None], for generation.
       out: folder of the answers.
       rows: pictures of one grid to paint at once; see `count_rows`.
+      overwrite: whether answers to something else may be replaced.
 
     Raises:
       UserError: missing words, an unknown task, or answers cannot be written.
@@ -86,8 +90,24 @@ class Answerer:
       wish, self.config['data']['level'], self.model.config.max_text
     )
     palette = question.aux.get('palette')
+    trained = self.config['image_size']
+    if size != trained:
+      processes.say(
+        f'--size {size}: the network was trained at {trained}, and is worse at '
+        'any other size'
+      )
+    if len(parts) > 1:
+      processes.say(
+        f'{len(names)} classes are asked for in {len(parts)} parts, as many at '
+        'a time as this network was trained for, and joined'
+      )
     about = {
       'checkpoint': str(self.run),
+      'step': checkpoint.newest_step(self.run),
+      'size': size,
+      'steps': count_steps(wish),
+      'guidance': wish.guidance,
+      'seed': wish.seed,
       **describe_parts(parts),
       'parameters': models.count_parameters(self.params),
       'versions': provenance.get_versions(),
@@ -114,6 +134,7 @@ class Answerer:
       names=names,
       about=about,
       rows=rows,
+      overwrite=overwrite,
     )
 
   def paint_all(

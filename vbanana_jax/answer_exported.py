@@ -15,6 +15,8 @@ def answer_all(
   painter: Exported,
   images: Sequence[pathlib.Path | None],
   out: pathlib.Path,
+  *,
+  overwrite: bool = False,
 ) -> Iterator[tuple[pathlib.Path | None, predict_all.Answered]]:
   """Writes the answers about photos, brought to the one grid it knows.
 
@@ -22,6 +24,7 @@ def answer_all(
     painter: from `exported.load_exported`.
     images: photos with different names; [None] for generation.
     out: folder of the answers.
+    overwrite: whether answers to something else may be replaced.
 
   Returns:
     as `predict_all.predict_all`, which also says what goes wrong.
@@ -50,4 +53,5 @@ def answer_all(
     names=tuple(manifest['legend']),
     about={key: manifest[key] for key in ('checkpoint', 'parameters')}
     | {'versions': manifest['versions']},
+    overwrite=overwrite,
   )

@@ -90,6 +90,8 @@ def write(
     picture = painted_u8
     if photo is not None:
       picture = resizing.resize_picture(painted_u8, photo.size)
+    else:  # the same picture once, not twice
+      data = {'painted': (f'{stem}.png', files.to_png(painted_u8))}
   else:
     resize = resizing.RESIZE[task.name]
     picture = answers.draw(

@@ -1,16 +1,19 @@
 """One question about many photos: read, painted and written side by side."""
 
+import hashlib
+import json
 import os
 import pathlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vbanana_jax import ahead, predict, processes
+from vbanana_jax import ahead, paths, predict, processes
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
-from vbanana_jax.report import files
+from vbanana_jax.report import answers, files
 from vbanana_jax.tasks import base
 
 _MOST_THREADS = 8
@@ -42,6 +45,7 @@ def predict_all(
   names: tuple[str, ...] = (),
   about: dict[str, Any] | None = None,
   rows: int = 1,
+  overwrite: bool = False,
 ) -> Iterator[tuple[pathlib.Path | None, Answered]]:
   """Answers about each photo, as files; see `predict.write`.
 
@@ -57,13 +61,14 @@ def predict_all(
     names: of the legend.
     about: what the JSON files say besides.
     rows: how many photos `paint_all` takes before it paints.
+    overwrite: whether answers to something else may be replaced.
 
   Yields:
     every image with its answer or its error, as they come.
 
   Raises:
     UserError: no photo or one too many, no words, or answers cannot be
-      written.
+      written, or lie where others are.
   """
   pace = make_pace(rows)
   unread: list[tuple[pathlib.Path | None, UserError]] = []
@@ -83,6 +88,8 @@ def predict_all(
 
   def write(answer):
     asked, painted, value = answer
+    if value is not None and (told := answers.tell(task.name, value, names)):
+      processes.say(f'{asked.image}: {told}')
     return predict.write(
       task,
       asked.photo,
@@ -90,13 +97,20 @@ def predict_all(
       painted,
       value,
       out_dir=out_dir,
-      name=name_answer(asked.image),
+      name=name_answer(asked.image, question, about),
       names=names,
-      about=about,
+      about=describe(asked.image),
     )
+
+  def describe(image):
+    return {'photo': None if image is None else str(image), **(about or {})}
 
   for image in images:
     predict.check(task, image is not None, question)
+    if not overwrite:
+      name = f'{name_answer(image, question, about)}_{task.name}.json'
+      wanted = {'prompt': question.prompt, **describe(image)}
+      check_free(paths.to_path(out_dir) / name, wanted)
   files.check_folder(out_dir)
   painted = paint_all(read_all())
   for answer, writing in ahead.map_ahead(write, painted, **pace, soon=True):
@@ -116,6 +130,42 @@ def make_pace(rows: int) -> dict[str, int]:
   return {'threads': threads, 'ahead': rows + threads}
 
 
-def name_answer(image: pathlib.Path | None) -> str:
-  """Start of the names of an answer's files."""
-  return 'painted' if image is None else image.stem
+def name_answer(
+  image: pathlib.Path | None,
+  question: base.Question,
+  about: dict[str, Any] | None = None,
+) -> str:
+  """Start of the names of an answer's files.
+
+  That of a photo, or the first words of a prompt and six hexadecimal digits
+  of all that its picture depends on: the same command has the same name.
+  """
+  if image is not None:
+    return image.stem
+  words = re.findall('[a-z0-9]+', question.prompt.lower())
+  start = '-'.join(words)[:40].strip('-')
+  whole = json.dumps([question.prompt, _settle(about or {})], sort_keys=True)
+  digits = hashlib.sha256(whole.encode()).hexdigest()[:6]
+  return f'{start}-{digits}' if start else f'painted-{digits}'
+
+
+def check_free(path: pathlib.Path, wanted: dict[str, Any]) -> None:
+  """Raises UserError where an answer to something else lies at `path`."""
+  if not path.exists():
+    return
+  try:
+    there = json.loads(path.read_bytes())
+  except ValueError:
+    there = {}
+  there = there if isinstance(there, dict) else {}
+  for name, value in _settle(wanted).items():
+    if there.get(name) != value:
+      raise UserError(
+        f'{path} is another answer ({name} {there.get(name)!r}, not '
+        f'{value!r}): choose another --out, or --overwrite it'
+      )
+
+
+def _settle(about: dict[str, Any]) -> dict[str, Any]:
+  """What an answer depends on; not the packages that it is painted with."""
+  return {name: about[name] for name in about if name != 'versions'}

@@ -105,8 +105,25 @@ def _print_any_name() -> None:
       stream.reconfigure(errors='backslashreplace')
 
 
+class _Once(argparse._StoreAction):
+  """Takes a flag once: of two values nobody knows which one counts."""
+
+  _given = False
+
+  def __call__(self, parser, namespace, values, option_string=None):
+    if self._given and option_string:
+      parser.error(f'{option_string} is given twice, and takes one value')
+    self._given = True
+    super().__call__(parser, namespace, values, option_string)
+
+
 class _Parser(argparse.ArgumentParser):
-  """Says the default of every flag that has one."""
+  """Says the default of every flag that has one, and takes each once."""
+
+  def __init__(self, *args, **options):
+    super().__init__(*args, **options)
+    for name in (None, 'store'):
+      self.register('action', name, _Once)
 
   def add_argument(self, *names, **options):
     default, about = options.get('default'), options.get('help') or ''

@@ -47,7 +47,8 @@ def add_verb(verbs) -> None:
   verb.add_argument(
     '--overwrite',
     action='store_true',
-    help='with --protocol: paint anew what is in --out already',
+    help='replace answers to something else that have the same names, and '
+    'with --protocol paint everything anew',
   )
   verb.set_defaults(run=run_predict)
 
@@ -70,10 +71,15 @@ def run_predict(args, rest) -> int:
   from vbanana_jax import answer
 
   answerer = answer.Answerer(run)
-  return _print_answers(
-    answerer.answer_all(wish, images or [None], args.out, rows=args.batch),
-    max(len(images), 1),
+  print(f'run: {run}', file=sys.stderr)
+  found = answerer.answer_all(
+    wish,
+    images or [None],
+    args.out,
+    rows=args.batch,
+    overwrite=args.overwrite,
   )
+  return _print_answers(found, max(len(images), 1))
 
 
 def _answer_exported(args) -> int:
@@ -88,7 +94,9 @@ def _answer_exported(args) -> int:
   images = _find_images(args.image, args.out)
   painter = exported.load_exported(args.exported)
   return _print_answers(
-    answer_exported.answer_all(painter, images or [None], args.out),
+    answer_exported.answer_all(
+      painter, images or [None], args.out, overwrite=args.overwrite
+    ),
     max(len(images), 1),
   )
 
@@ -131,7 +139,7 @@ def _print_answers(answers: Iterable, count: int) -> int:
   with tqdm.tqdm(total=count, unit='photo', disable=count == 1) as bar:
     for image, paths in answers:
       if not isinstance(paths, UserError):
-        for path in paths.values():
+        for path in dict.fromkeys(paths.values()):
           bar.write(str(path), file=sys.stdout)
       elif count == 1:
         raise paths
