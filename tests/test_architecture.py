@@ -50,7 +50,7 @@ ROWS = (
     'inventory',
     'checkpoint_errors',
   ),
-  ('exported', 'step', 'provenance', 'wish'),
+  ('exported', 'gallery_file', 'step', 'provenance', 'wish'),
   (
     'checkpoint',
     'decode',

@@ -90,6 +90,10 @@ class Answerer:
       wish, self.config['data']['level'], self.model.config.max_text
     )
     palette = question.aux.get('palette')
+    if wish.task not in weights.find_trained_tasks(self.config):
+      processes.say(
+        f'{self.run} was never trained on {wish.task}: its answer means nothing'
+      )
     trained = self.config['image_size']
     if size != trained:
       processes.say(

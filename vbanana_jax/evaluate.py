@@ -89,8 +89,9 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
     level: of the exam; the one it was trained on if not given.
 
   Returns:
-    `rows` (task, metric, value, interval, constant, n), `by_count`, and
-    `seconds`; the gallery's arrays are under `gallery`.
+    `rows` (task, metric, value, interval, constant, n), `by_count`,
+    `untrained`, the tasks that are left out since the run never learned them,
+    and `seconds`; the gallery's arrays are under `gallery`.
   """
   began = time.perf_counter()
   config, model, params = weights.load_run(run)
@@ -104,7 +105,8 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
     level, limit=settings['limit'], size=config['image_size']
   )
   rows, by_count, gallery = [], {}, {}
-  trials = make_trials(config)
+  trained = weights.find_trained_tasks(config)
+  trials = [each for each in make_trials(config) if each.task in trained]
   constants = make_constants(config, mesh, level)
   bar = tqdm.tqdm(
     trials,
@@ -132,6 +134,7 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
     'exam': exam_name,
     'rows': rows,
     'by_count': by_count,
+    'untrained': [name for name in TASKS if name not in trained],
     'seconds': time.perf_counter() - began,
     'gallery': gallery,
   }

@@ -1,25 +1,22 @@
 """From a scored run to results.json, the printed table and report.html."""
 
-import io
 import pathlib
-import zipfile
-import zlib
 from typing import Any
 
-import numpy as np
-
-from vbanana_jax import evaluate, logs, predict, processes, provenance
+from vbanana_jax import (
+  evaluate,
+  gallery_file,
+  logs,
+  predict,
+  processes,
+  provenance,
+)
 from vbanana_jax.data import drawing
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers, charts, files, page
 from vbanana_jax.tasks import TASKS, base
 
 PHASES = ('pretrain', 'tune')
-# What numpy raises for a damaged file, and we for one of other results.
-_BAD_GALLERY = (
-  OSError, EOFError, ValueError, KeyError, IndexError, TypeError,
-  zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 
 
 def write_results(
@@ -78,9 +75,28 @@ def write_results(
   }
   processes.print_once(make_table(results))  # whatever goes wrong from here on
   if processes.is_first():
-    save_gallery(out / f'gallery{suffix}.npz', gallery)
+    gallery_file.save_gallery(out / f'gallery{suffix}.npz', gallery)
   logs.save_json(path, results)
   return results
+
+
+def _describe_scores(results: dict[str, Any]) -> str:
+  """What the intervals are, and what is not in the table."""
+  text = (
+    'Intervals are over these examples; another training can differ by more.'
+  )
+  data = results['config']['data']
+  if data['photos'] or data['tfds']:
+    text += (
+      ' Generated pictures are compared with drawn scenes, not with the '
+      'photographs or data sets that this run learned from too.'
+    )
+  if results.get('untrained'):
+    text += (
+      ' Not scored, since this run never trained on them: '
+      f'{", ".join(results["untrained"])}.'
+    )
+  return text
 
 
 def load_phases(
@@ -125,7 +141,7 @@ def make_table(results: dict[str, Any]) -> str:
       f'{row["task"]:<14}{row["metric"]:<18}{_text(row["value"]):>10}'
       f'{interval:>22}{_text(row["constant"]):>10}{row["n"]:>6}'
     )
-  lines += ['', 'by number of objects:']
+  lines += ['', _describe_scores(results), '', 'by number of objects:']
   for task, by_count in results['by_count'].items():
     headline = _get_headline(task)
     cells = [
@@ -166,8 +182,10 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
   files.check_folder(workdir)
   results = logs.load_json(path)
   try:
-    gallery = load_gallery(workdir / 'gallery.npz', results['prompts'])
-  except _BAD_GALLERY as error:
+    gallery = gallery_file.load_gallery(
+      workdir / 'gallery.npz', results['prompts']
+    )
+  except gallery_file.BAD_GALLERY as error:
     raise UserError(
       f'{workdir / "gallery.npz"}: missing, damaged, or not of the results '
       f'beside it ({error!r}): remove {path.name} and evaluate again'
@@ -198,7 +216,8 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
       title=f'{workdir.name}: {results["exam"]}, level {results["level"]}',
       summary='One set of weights answers every task below. Scores are of '
       'averaged weights on scenes never trained on, beside the best constant '
-      'answer; @k marks answers sampled in k steps.',
+      'answer; @k marks answers sampled in k steps. '
+      f'{_describe_scores(results)}',
       rows=rows,
       seconds={**seconds, 'evaluate': results['seconds']},
       spent={k: describe_data(v) for k, v in results['phases'].items()},
@@ -291,36 +310,6 @@ def make_score_curves(
       levels = {'best constant, whole exam': constants[key]}
     curves.append(charts.Chart(title, watched, levels=levels))
   return curves
-
-
-def save_gallery(path: pathlib.Path, gallery: dict[str, list[dict]]) -> None:
-  """Arrays of the gallery as one npz; the prompts are in results.json."""
-  arrays = {}
-  for trial, examples in gallery.items():
-    for i, example in enumerate(examples):
-      for key in ('source', 'painted', 'target', 'valid_px'):
-        if example[key] is not None:
-          arrays[f'{trial}/{i}/{key}'] = example[key]
-      for key, leaf in example['aux'].items():
-        arrays[f'{trial}/{i}/aux/{key}'] = leaf
-  files.write_atomic(path, files.to_npz(arrays))
-
-
-def load_gallery(
-  path: pathlib.Path, prompts: dict[str, list[str]]
-) -> dict[str, list[dict[str, Any]]]:
-  """Inverse of `save_gallery`."""
-  gallery = {
-    trial: [{'prompt': prompt, 'source': None, 'aux': {}} for prompt in texts]
-    for trial, texts in prompts.items()
-  }
-  with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-    for name in arrays.files:
-      trial, i, *key = name.split('/')
-      example = gallery[trial][int(i)]
-      target = example['aux'] if key[0] == 'aux' else example
-      target[key[-1]] = arrays[name]
-  return gallery
 
 
 def _make_example(task: base.Task, example: dict[str, Any]) -> page.Example:

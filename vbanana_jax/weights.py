@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from vbanana_jax import checkpoint, logs, models, sharding
+from vbanana_jax import checkpoint, logs, models, paths, sharding
 from vbanana_jax.errors import UserError
 from vbanana_jax.state import make_params
 from vbanana_jax.tokenizer import Tokenizer
@@ -60,6 +60,22 @@ def load_run(run: pathlib.Path) -> tuple[dict[str, Any], models.DiT, Any]:
   config = logs.load_run(run)['config']
   model = build_network(config)
   return config, model, load_averaged(run, model, config['image_size'])
+
+
+def find_trained_tasks(config: dict[str, Any]) -> set[str]:
+  """Tasks that a run has learned, or those that it began from, by name."""
+  tasks: set[str] = set()
+  seen: set[str] = set()
+  while True:
+    tasks |= {name for name, weight in config['mixture'].items() if weight > 0}
+    start = config.get('init_from')
+    if not start or start in seen:
+      return tasks
+    seen.add(start)
+    try:
+      config = logs.load_run(paths.to_path(start))['config']
+    except (UserError, OSError):  # moved away: what it learned is not known
+      return tasks
 
 
 def load_averaged(run: pathlib.Path, model: models.DiT, size: int) -> Any:
