@@ -50,8 +50,8 @@ def test_notations_of_the_paper():
 def test_color_names_are_those_of_css():
   # Pillow's list is CSS's, made independently of ours.
   assert len(ImageColor.colormap) == 148
-  for name, code in ImageColor.colormap.items():
-    want = ImageColor.getrgb(code)
+  for name in ImageColor.colormap:
+    want = ImageColor.getrgb(name)
     assert palettes.parse_colour(name) == want
     if name in palettes.NAMED:
       assert palettes.NAMED[name] == want

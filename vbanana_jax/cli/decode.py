@@ -1,5 +1,7 @@
 """`vbanana decode`: pictures that anything painted, back to numbers."""
 
+import sys
+
 from vbanana_jax.cli import flags
 from vbanana_jax.errors import UserError
 
@@ -92,6 +94,11 @@ def run_decode(args, rest) -> int:
     )
     for path in paths:
       print(path)
+    if 'doubt' in facts:
+      print(
+        f'{image}: hardly a painted answer of {args.task}: {facts["doubt"]}',
+        file=sys.stderr,
+      )
     for name, fact in facts.items():
       print(f'  {name}: {flags.to_text(fact)}')
   return 0

@@ -1,5 +1,6 @@
 """Any painted picture back to numbers, whoever painted it."""
 
+from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.files import decode_file
 from vbanana_jax.decode.values import (
   INSTANCE_DECODERS,
@@ -16,4 +17,5 @@ __all__ = [
   'Settings',
   'decode',
   'decode_file',
+  'find_doubt',
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from vbanana_jax import resizing
 from vbanana_jax.codecs import palettes
 from vbanana_jax.data import photos
+from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.values import DEFAULTS, Settings, decode
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers, files
@@ -51,6 +52,7 @@ def decode_file(
   found = decode(reading, painted_u8, settings)
   if reading.task == 'instance':
     _check_instances(path, reading, found)
+  doubt = find_doubt(reading, painted_u8)
   under_u8 = painted_u8 if photo is None else photos.open_photo(photo)
   shape = under_u8.shape[:2]
   value = resizing.RESIZE[reading.task](found.value, shape)
@@ -65,6 +67,7 @@ def decode_file(
     'size': list(shape),
     'values': answers.UNITS[reading.task],
     **_describe_transparency(clear, reading.background),
+    **({'doubt': doubt} if doubt else {}),
     **found.facts,
   }
   contents = {

@@ -231,6 +231,8 @@ def read_painted(
     not 1 / _MOST_STRETCHED < stretch < _MOST_STRETCHED
   )
   odd['with transparency, laid over the background of the prompt'] += clear > 0
+  doubt = decode.find_doubt(reading, painted_u8)
+  odd[f'that are hardly painted answers of {protocol.task}'] += bool(doubt)
   odd['of too many instances'] += facts.get('overflow', False)
   if protocol.resampling == 'smooth':
     return resizing.RESIZE[protocol.task](value, shape)

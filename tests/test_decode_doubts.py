@@ -1,0 +1,91 @@
+"""What cannot be a painted answer is said; what can be is not."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vbanana_jax import cli, decode
+from vbanana_jax.codecs import depth, normals
+from vbanana_jax.tasks import prompts
+
+LEGEND = '{"cat": "red", "dog": "pink", "sky": "blue", "road": "grey"}'
+PROMPTS = {
+  'depth': '', 'normals': '', 'semantic': LEGEND, 'referring': 'A is red.'
+}  # fmt: skip
+
+
+def to_u8(rgb):
+  return np.rint(255 * np.asarray(rgb)).astype(np.uint8)
+
+
+def paint(task):
+  """An exact answer [48 64 3]."""
+  rng = np.random.default_rng(0)
+  if task == 'depth':
+    return to_u8(depth.encode(np.geomspace(0.5, 60, 48 * 64).reshape(48, 64)))
+  if task == 'normals':
+    vectors = rng.normal(size=(48, 64, 3)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return to_u8(normals.encode(vectors))
+  palette, _ = prompts.read_prompt(task, PROMPTS[task]).make_palette()
+  label = rng.integers(0, len(palette), (6, 8)).repeat(8, 0).repeat(8, 1)
+  return to_u8(palette[label])
+
+
+def ask(task, picture, prompt=None):
+  reading = prompts.read_prompt(task, prompt or PROMPTS[task])
+  return decode.find_doubt(reading, picture)
+
+
+def make_photo():
+  rng = np.random.default_rng(1)
+  picture = rng.integers(0, 256, (6, 8, 3), np.uint8)
+  return np.asarray(Image.fromarray(picture).resize((64, 48)))
+
+
+@pytest.mark.parametrize('task', PROMPTS)
+def test_answers_are_not_doubted(task):
+  painted = paint(task)
+  assert ask(task, painted) is None
+  rng = np.random.default_rng(2)
+  noisy = np.clip(painted + rng.normal(0, 12, painted.shape), 0, 255)
+  assert ask(task, noisy.astype(np.uint8)) is None
+
+
+@pytest.mark.parametrize('task', PROMPTS)
+def test_photographs_and_grey_maps_are_doubted(task):
+  assert 'photograph' in ask(task, make_photo())
+  ramp = np.arange(48 * 64).reshape(48, 64) * 255 // (48 * 64)
+  grey = ramp.astype(np.uint8)[..., None].repeat(3, -1)
+  assert 'it is grey' in ask(task, grey)
+
+
+def test_class_ids_as_grey_are_doubted():
+  ids = np.arange(48 * 64).reshape(48, 64).astype(np.uint8)[..., None] % 19
+  assert 'it is grey' in ask('semantic', ids.repeat(3, -1))
+
+
+@pytest.mark.parametrize('task', ['depth', 'semantic'])
+def test_exchanged_channels_are_named(task):
+  assert 'BGR' in ask(task, np.ascontiguousarray(paint(task)[..., ::-1]))
+
+
+def test_grey_answers_of_grey_legends_are_not_doubted():
+  black = np.zeros((48, 64, 3), np.uint8)  # nothing found
+  assert ask('semantic', black) is None
+  road = black.copy()
+  road[10:20] = 128  # the legend's own grey
+  assert ask('semantic', road) is None
+  mask = black.copy()
+  mask[10:20] = 255
+  assert ask('referring', mask, 'The cat is white.') is None
+
+
+def test_the_command_says_it_in_one_line(tmp_path, capsys):
+  path = tmp_path / 'photo.png'
+  Image.fromarray(make_photo()).save(path)
+  argv = ['decode', str(path), '--task', 'depth', '--out', str(tmp_path / 'o')]
+  assert cli.main(argv) == 0
+  said = capsys.readouterr()
+  assert len(said.err.splitlines()) == 1 and 'photograph' in said.err
+  assert 'doubt' in (tmp_path / 'o' / 'photo_depth.json').read_text()

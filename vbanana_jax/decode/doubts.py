@@ -1,0 +1,98 @@
+"""Pictures that cannot be what they are decoded as: photographs, raw maps, BGR.
+
+Every picture decodes to something. These signs cost little and are said in one
+line; nothing is refused for them.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from vbanana_jax.codecs import depth, normals, palettes
+from vbanana_jax.tasks.prompts import Reading
+
+_FAR = 64 / 255  # from every legal color, RGB [0, 1] units
+_MOST_FAR = 0.1  # of a picture's pixels
+_GREY = 2  # levels between the channels of a grey pixel
+_NEAR = 14  # levels within which a grey pixel is a color of the legend
+_ALMOST = 4  # levels of noise on a picture of one color
+_OFF = 12 / 255  # mean distance from which another order of channels is tried
+
+
+def find_doubt(
+  reading: Reading, painted_u8: UInt8[np.ndarray, 'h w 3']
+) -> str | None:
+  """Why a picture is hardly an answer of `reading.task`; None if it may be.
+
+  A share of pixels above 10 % is far, 64 of 255 levels, from every color that
+  the prompt allows; or exchanged channels are much nearer to them; or a picture
+  is grey where the prompt allows colors. The colors of instances are free, and
+  other color maps than the rainbow have no rule here.
+
+  Args:
+    reading: what the prompt says.
+    painted_u8: the picture.
+  """
+  if reading.task == 'instance' or reading.colormap not in (None, 'rainbow'):
+    return None
+  if _is_raw_map(reading, painted_u8):
+    return (
+      'it is grey: a map of numbers, as of class ids or depth, is no painting; '
+      'paint it in the colors of the prompt'
+    )
+  far, mean = _measure(reading, painted_u8)
+  if mean > _OFF:
+    _, swapped = _measure(reading, painted_u8[..., ::-1])
+    if swapped < mean / 3:
+      return (
+        f'it is {255 * mean:.0f} levels from the colors of the prompt, and '
+        f'{255 * swapped:.0f} with red and blue exchanged: is it BGR?'
+      )
+  if far <= _MOST_FAR:
+    return None
+  return (
+    f'{far:.0%} of it is far from every color of the prompt: is it a '
+    'photograph, or the answer to another prompt or task?'
+  )
+
+
+def _is_raw_map(reading, painted_u8) -> bool:
+  span = painted_u8.max(-1).astype(int) - painted_u8.min(-1)
+  levels = np.unique(painted_u8)
+  if span.max() > _GREY or len(levels) == 1:
+    return False
+  if reading.task in ('depth', 'normals'):
+    return True
+  colors = [reading.background, *(color for _, color in reading.entries)]
+  greys = [c[0] for c in colors if max(c) - min(c) <= _GREY]
+  if len(greys) == len(colors):
+    return False
+  if not greys:
+    return True
+  gaps = np.abs(levels[:, None].astype(int) - np.array(greys, int)[None])
+  used = np.unique(gaps.argmin(-1))
+  # Greys of the legend's own: one with some noise, or several.
+  most = _NEAR if len(used) > 1 else _ALMOST
+  return bool(gaps.min(-1).max() > most)
+
+
+def _measure(reading, painted_u8) -> tuple[float, float]:
+  """Share of far pixels, and the mean distance in RGB [0, 1] units."""
+  palette, _ = reading.make_palette()
+  rgb = np.ascontiguousarray(painted_u8, np.float32) / np.float32(255.0)
+  far, mean = _measure_rgb(rgb, palette, reading.task)
+  return float(far), float(mean)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _measure_rgb(rgb, palette, task):
+  if task == 'depth':
+    distance = depth.residual(rgb)
+  elif task == 'normals':
+    distance = normals.residual(rgb)
+  else:
+    _, distance = palettes.decode_nearest(rgb, palette)
+  return jnp.mean(distance > _FAR), jnp.mean(distance)
