@@ -220,6 +220,10 @@ def test_scores_know_which_end_is_better():
   text = page.make_page(make_report(np.random.default_rng(0)))
   assert re.search(r'class="better">0\.8', text)
   assert re.search(r'class="worse">0\.5', text)
+  # A score without a constant to beat is neither.
+  row = page.Row('depth', 'delta1', 0.875, None, 8, 'max')
+  text = page.make_page(page.Report('t', 's', rows=[row]))
+  assert '<td>0.875' in text and 'class="better"' not in text
 
 
 def test_page_stays_small_and_says_what_it_left_out(monkeypatch):

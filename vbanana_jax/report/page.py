@@ -148,8 +148,10 @@ def _scores(rows: list[Row]) -> str:
     return ''
   lines = []
   for row in rows:
-    gain = 0.0 if row.constant is None else row.value - row.constant
-    is_worse = row.constant is not None and gain * _SIGN[row.better] <= 0
+    color = ''  # nothing to beat, nothing to color
+    if row.constant is not None:
+      gain = (row.value - row.constant) * _SIGN[row.better]
+      color = f' class="{"better" if gain > 0 else "worse"}"'
     interval = (
       f' <small>[{row.interval[0]:.4g}, {row.interval[1]:.4g}]</small>'
       if row.interval
@@ -159,8 +161,8 @@ def _scores(rows: list[Row]) -> str:
     constant = '&ndash;' if row.constant is None else f'{row.constant:.4g}'
     lines.append(
       f'<tr><td>{html.escape(row.task)}</td>'
-      f'<td>{html.escape(row.metric)} {arrow}</td>'
-      f'<td class="{"worse" if is_worse else "better"}">{row.value:.4g}'
+      f'<td>{html.escape(row.metric).replace("_", "_<wbr>")} {arrow}</td>'
+      f'<td{color}>{row.value:.4g}'
       f'{interval}</td><td>{constant}</td><td>{row.n:,}</td></tr>'
     )
   return (
@@ -169,7 +171,7 @@ def _scores(rows: list[Row]) -> str:
     f'<tbody>{"".join(lines)}</tbody></table></div>'
     '<p class="hint">Constant: the best constant answer for that metric, '
     'fitted on training scenes. Arrows point to better; a score no better '
-    'than the constant is red.</p>'
+    'than the constant is red, a better one green.</p>'
   )
 
 

@@ -41,7 +41,8 @@ blockquote { margin: 0 0 10px; font-size: .875rem; white-space: pre-wrap;
 img { display: block; width: 100%; height: auto; border-radius: 4px;
   image-rendering: pixelated }
 figcaption { color: var(--soft); font-size: .8125rem }
-@media (max-width: 479px) { th, td { padding: 5px 4px; font-size: .8125rem } }
+@media (max-width: 479px) { main { padding: 16px 10px }
+  th, td { padding: 5px 3px; font-size: .75rem; white-space: normal } }
 @media (min-width: 760px) {
   .curves { grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)) }
   .rows { grid-template-columns: repeat(auto-fit, minmax(560px, 1fr)) }
