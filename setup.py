@@ -22,7 +22,9 @@ setuptools.setup(
   # configs/ stands at the top, where people edit it; a link in the package has
   # it imported and installed with the rest, also by a session that runs.
   packages=setuptools.find_packages(include=['vbanana_jax', 'vbanana_jax.*']),
-  package_data={'vbanana_jax': ['vocabulary.json', 'protocols/*.json']},
+  package_data={
+    'vbanana_jax': ['protocols/*.json', 'tokenizer/vocabulary.json']
+  },
   entry_points={'console_scripts': ['vbanana = vbanana_jax.cli:main']},
   # Ranges that are meant to work; constraints.txt is the set that is tested.
   install_requires=[

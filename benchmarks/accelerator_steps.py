@@ -12,8 +12,9 @@ import jax
 import numpy as np
 
 from benchmarks import ceiling, timing, train_step, workload
-from vbanana_jax import flops, models, weights
-from vbanana_jax.step import make_painter
+from vbanana_jax import models
+from vbanana_jax.training import flops, weights
+from vbanana_jax.training.step import make_painter
 
 WIDTHS = (768, 1024, 1280)
 # The widest that is timed, which no config of ours names. Its heads are of 128,

@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks import timing
 from benchmarks.accelerator_steps import Room
-from vbanana_jax import logs
 from vbanana_jax.errors import Preempted
+from vbanana_jax.runtime import logs
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Of all its devices' time: pretraining, then tuning.

@@ -20,9 +20,10 @@ import jax
 import numpy as np
 
 from benchmarks import timing
-from vbanana_jax import checkpoint, models, optim, sharding, weights
+from vbanana_jax import models, sharding
 from vbanana_jax.config import load_config
 from vbanana_jax.train import make_abstract_state
+from vbanana_jax.training import checkpoint, optim, weights
 
 SIZES = ('nano', 'small', 'base')
 

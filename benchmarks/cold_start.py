@@ -25,8 +25,9 @@ import jax.numpy as jnp
 from PIL import Image
 
 from benchmarks import predict_speed, sampler, timing
-from vbanana_jax import checkpoint, logs, weights
-from vbanana_jax.state import TrainState
+from vbanana_jax.runtime import logs
+from vbanana_jax.training import checkpoint, weights
+from vbanana_jax.training.state import TrainState
 
 # Each part begins where the one before ended; run with its arguments.
 _PARTS = """

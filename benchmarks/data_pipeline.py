@@ -19,9 +19,10 @@ from typing import Any
 import jax
 
 from benchmarks import pictures, timing
-from vbanana_jax import cli, logs, sharding, train
+from vbanana_jax import cli, sharding, train
 from vbanana_jax.config import load_config
 from vbanana_jax.data import build, drawing, stream
+from vbanana_jax.runtime import logs
 
 WORKERS = (1, 2, 4)
 STEPS = 104

@@ -18,8 +18,9 @@ from typing import Any
 import jax
 
 from benchmarks import ceiling, timing, train_step, workload
-from vbanana_jax import flops, models, weights
-from vbanana_jax.step import make_painter
+from vbanana_jax import models
+from vbanana_jax.training import flops, weights
+from vbanana_jax.training.step import make_painter
 
 OURS = {'train': 'ours, train step', 'sample': 'ours, sampling'}
 _CLASSES = 8

@@ -15,12 +15,13 @@ from typing import Any
 import jax
 
 from benchmarks import timing
-from vbanana_jax import evaluators, sharding, weights
+from vbanana_jax import sharding
 from vbanana_jax.config import load_config
-from vbanana_jax.data import build
-from vbanana_jax.state import make_params
-from vbanana_jax.step import make_painter
+from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.tasks import TASKS
+from vbanana_jax.training import weights
+from vbanana_jax.training.state import make_params
+from vbanana_jax.training.step import make_painter
 
 _IN_A_ROW = 4  # a single call is over before other work on the machine is
 
@@ -50,7 +51,7 @@ def measure_task(
   model = weights.build_network(config)
   mesh = sharding.build_mesh()
   params = make_params(model, size=config['image_size'], seed=0)
-  (host,) = build.build_exam(
+  (host,) = held_out.build_exam(
     config, TASKS[name], config['data']['level'], config['eval']['batch_size']
   )
   batch = evaluators.put_eval_batch(host, mesh)

@@ -29,9 +29,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import timing, train_step, workload
-from vbanana_jax import cli, keys, models, optim, weights
+from vbanana_jax import cli, keys, models
 from vbanana_jax.config import load_config
 from vbanana_jax.models import attention, layers, numerics
+from vbanana_jax.training import optim, weights
 
 OURS = 'ours'
 PAGES = 'glibc.malloc.hugetlb='

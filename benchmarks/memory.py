@@ -23,7 +23,7 @@ import time
 import numpy as np
 
 from benchmarks import timing
-from vbanana_jax import logs
+from vbanana_jax.runtime import logs
 
 ROOT = pathlib.Path(__file__).parents[1]
 MB = 1e6

@@ -21,13 +21,13 @@ from typing import Any
 import jax
 
 from benchmarks import plan_page
-from vbanana_jax import flops, provenance
 from vbanana_jax.config import load_config
 from vbanana_jax.errors import UserError
 from vbanana_jax.models import SIZES
 from vbanana_jax.plan import programs, roofline
 from vbanana_jax.plan.topologies import TOPOLOGIES, Topology
 from vbanana_jax.sharding import PRESETS
+from vbanana_jax.training import flops, provenance
 
 # Side of the pictures and of a patch.
 PICTURES = {

@@ -19,21 +19,22 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import sampler, timing
-from vbanana_jax import answer, painting, predict, resizing
+from vbanana_jax import predict, resizing
+from vbanana_jax.inference import engine, outputs
+from vbanana_jax.inference.request import Wish, ask
 from vbanana_jax.tasks import TASKS
-from vbanana_jax.wish import Wish, ask
 
 _SIZE, _HEIGHT, _WIDTH = 256, 480, 640
 _ROWS = 8
 _PHOTOS = 16
 
 
-def build_answerer(run: pathlib.Path | None) -> answer.Answerer:
+def build_answerer(run: pathlib.Path | None) -> predict.Answerer:
   """Of a run, or of fresh weights of the quickstart's size."""
-  answerer = answer.Answerer.__new__(answer.Answerer)
+  answerer = predict.Answerer.__new__(predict.Answerer)
   answerer.run = run or pathlib.Path('fresh')
   answerer.config, answerer.model, answerer.params = sampler.build(run)
-  answerer.box = painting.PaintBox(answerer.model, answerer.params)
+  answerer.box = engine.PaintBox(answerer.model, answerer.params)
   return answerer
 
 
@@ -49,12 +50,12 @@ def answer_once(answerer, photo_u8: np.ndarray) -> np.ndarray:
   """Metres at the photograph's size: shrink, paint, decode, resize."""
   task, question, _ = ask(Wish('depth'), 'quick')
   patch = answerer.model.config.patch
-  grid = predict.make_grid(*photo_u8.shape[:2], size=_SIZE, patch=patch)
+  grid = outputs.make_grid(*photo_u8.shape[:2], size=_SIZE, patch=patch)
   canvas = answerer.make_canvas(
-    task, predict.shrink_photo(photo_u8, grid), question.prompt, _SIZE, None
+    task, outputs.shrink_photo(photo_u8, grid), question.prompt, _SIZE, None
   )
-  (painted,) = answerer.box.paint(painting.Way(0, 0), [canvas])
-  value = predict.decode_value(task, painted, question.aux)
+  (painted,) = answerer.box.paint(engine.Way(0, 0), [canvas])
+  value = outputs.decode_value(task, painted, question.aux)
   return resizing.RESIZE['depth'](value, photo_u8.shape[:2])
 
 
@@ -93,7 +94,7 @@ def measure_rows(answerer, rounds: int) -> tuple[dict[str, Any], float]:
     )
     for _ in range(_ROWS)
   ]
-  way = painting.Way(0, 0)
+  way = engine.Way(0, 0)
 
   def paint(rows):
     return [

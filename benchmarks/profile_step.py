@@ -25,8 +25,8 @@ from typing import Any
 import jax
 
 from benchmarks import timing, train_step, workload
-from vbanana_jax import flops, weights
 from vbanana_jax.plan import hlo
+from vbanana_jax.training import flops, weights
 
 _TRACE_FLAG = '--xla_cpu_enable_xprof_traceme=true'
 # The first that is found in a fusion names it.

@@ -17,12 +17,14 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from vbanana_jax import decode, logs, provenance, resizing
+from vbanana_jax import decode, resizing
 from vbanana_jax.codecs import depth
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers
+from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import prompts
+from vbanana_jax.training import provenance
 
 _WIDTH = 300  # of drawings, pixels
 _CANVAS = 90  # grey level that labels are drawn over

@@ -19,10 +19,12 @@ import jax
 import numpy as np
 
 from benchmarks import timing
-from vbanana_jax import keys, sharding, weights
-from vbanana_jax.data import exam, sources
-from vbanana_jax.step import make_example_losses
+from vbanana_jax import keys, sharding
+from vbanana_jax.data import sources
+from vbanana_jax.evaluation import held_out
 from vbanana_jax.tasks.generate import Generate
+from vbanana_jax.training import weights
+from vbanana_jax.training.step import make_example_losses
 
 _HELD_OUT_SEED = 2**40 + 3
 
@@ -81,7 +83,7 @@ def make_losses(run: pathlib.Path, n: int, blank: bool) -> np.ndarray:
   source = sources.SceneSource(
     config['data']['level'], _HELD_OUT_SEED, config['image_size']
   )
-  batches = exam.make_eval_batches(
+  batches = held_out.make_eval_batches(
     Generate(empty_share=0.0),
     source,
     range(n),
@@ -89,7 +91,7 @@ def make_losses(run: pathlib.Path, n: int, blank: bool) -> np.ndarray:
     seed=0,
     max_text=config['model']['max_text'],
   )
-  for batch in exam.trim_prompts(batches):
+  for batch in held_out.trim_prompts(batches):
     valid = batch['valid']
     for extra in ('aux', 'count', 'prompt', 'valid'):
       del batch[extra]

@@ -20,13 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import timing
-from vbanana_jax import keys, painting, weights
+from vbanana_jax import keys
 from vbanana_jax.config import load_config
 from vbanana_jax.diffusion import paths, samplers
+from vbanana_jax.inference import engine
 from vbanana_jax.models import from_network, to_network
-from vbanana_jax.state import make_params
-from vbanana_jax.step import make_painter
-from vbanana_jax.tokenizer import Tokenizer
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
+from vbanana_jax.training import weights
+from vbanana_jax.training.state import make_params
+from vbanana_jax.training.step import make_painter
 
 _PROMPT = 'two red spheres and a blue box in a room with a grey floor'
 _GUIDANCE = 3.0
@@ -57,7 +59,7 @@ def make_batch(
 ) -> dict[str, np.ndarray]:
   """Noise to paint over, with one instruction padded to `length`."""
   tokens = Tokenizer.load().encode(_PROMPT, longest)
-  length = length or painting.fit_text((tokens > 0).sum(), longest)
+  length = length or engine.fit_text((tokens > 0).sum(), longest)
   return {
     'tokens': np.tile(tokens[:length], (b, 1)),
     'source': np.random.default_rng(0).random((b, *size, 3), np.float32),

@@ -19,11 +19,12 @@ from typing import Any
 import jax
 
 from benchmarks import plan_page, plan_table, scaling_figure, timing
-from vbanana_jax import flops, models, weights
+from vbanana_jax import models
 from vbanana_jax.config import load_config
 from vbanana_jax.models import SIZES
 from vbanana_jax.plan.topologies import CHIPS, TOPOLOGIES
-from vbanana_jax.state import make_params
+from vbanana_jax.training import flops, weights
+from vbanana_jax.training.state import make_params
 
 # Chips of one kind that are wired together; by the model alone beyond 256.
 COUNTS = {

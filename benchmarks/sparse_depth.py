@@ -19,9 +19,11 @@ import zipfile
 
 import numpy as np
 
-from vbanana_jax import answer, logs, provenance
+from vbanana_jax import predict
 from vbanana_jax.metrics import depth as metric
+from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import TASKS
+from vbanana_jax.training import provenance
 
 CAP_M = 80.0
 _SCORES = ('delta1', 'abs_rel', 'rmse', 'silog')
@@ -70,7 +72,7 @@ def main() -> None:
   if not args.checkpoint.is_dir():
     parser.error(f'--checkpoint {args.checkpoint}: no run there; train first')
 
-  answerer = answer.Answerer(args.checkpoint)
+  answerer = predict.Answerer(args.checkpoint)
   predicted_m, true_m = [], []
   with (
     zipfile.ZipFile(args.data) as archive,
@@ -80,7 +82,7 @@ def main() -> None:
     for record in map(json.loads, lines):
       photo = pathlib.Path(d) / pathlib.PurePosixPath(record['image']).name
       photo.write_bytes(archive.read(record['image']))
-      paths = answerer.answer(answer.Wish('depth'), photo, pathlib.Path(d))
+      paths = answerer.answer(predict.Wish('depth'), photo, pathlib.Path(d))
       pixels, depth_m = load_points(record)
       predicted_m.append(np.load(paths['values'])[pixels[:, 1], pixels[:, 0]])
       true_m.append(depth_m)

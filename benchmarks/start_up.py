@@ -33,7 +33,8 @@ PHASES = (
 )
 _CODE = """
 import sys, time
-from vbanana_jax import cli, logs, processes
+from vbanana_jax import cli
+from vbanana_jax.runtime import logs, processes
 def say(line): print(time.time(), line, flush=True)
 processes.say = say
 write = logs.Meter.write

@@ -20,7 +20,8 @@ from typing import Any
 
 import jax
 
-from vbanana_jax import logs, provenance
+from vbanana_jax.runtime import logs
+from vbanana_jax.training import provenance
 
 RESULTS = pathlib.Path(__file__).parent / 'results'
 # Of runs with arguments, which may be smaller; git leaves it out.

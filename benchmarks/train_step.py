@@ -11,11 +11,11 @@ TensorFloat-32, as JAX's are.
 
 Before anything is timed both networks, with the same weights, must have the
 same loss and gradient norm on a few examples: in float32, and less strictly in
-the arithmetic that we are timed in. FLOPs are those of `vbanana_jax.flops`, the
-same for everybody; a share of the ceiling is what was achieved over our
-bfloat16 product of the same process. A CPU without bfloat16 instructions would
-emulate them, product for product: what needs them is left out there, and the
-ceiling is of float32.
+the arithmetic that we are timed in. FLOPs are those of
+`vbanana_jax.training.flops`, the same for everybody; a share of the ceiling
+is what was achieved over our bfloat16 product of the same process. A CPU
+without bfloat16 instructions would emulate them, product for product: what
+needs them is left out there, and the ceiling is of float32.
 """
 
 import argparse
@@ -30,8 +30,9 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import ceiling, timing, workload
-from vbanana_jax import flops, keys, optim, sharding, train, weights
-from vbanana_jax.step import make_example_losses
+from vbanana_jax import keys, sharding, train
+from vbanana_jax.training import flops, optim, weights
+from vbanana_jax.training.step import make_example_losses
 
 # Some seconds a round on two cores.
 BATCH_SIZES = {256: 32, 384: 16, 768: 4}

@@ -5,9 +5,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from vbanana_jax import keys, models, weights
+from vbanana_jax import keys, models
 from vbanana_jax.config import load_config
-from vbanana_jax.state import TrainState, make_params
+from vbanana_jax.training import weights
+from vbanana_jax.training.state import TrainState, make_params
 
 # Named sizes by their width.
 SIZES = {fields['width']: name for name, fields in models.SIZES.items()}

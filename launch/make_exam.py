@@ -8,19 +8,19 @@ to scenes, language or tasks that moves its digests needs an eval_v3.
 
 import sys
 
-from vbanana_jax.data import exam
+from vbanana_jax.evaluation import held_out
 
 LEVELS = ('quick', 'full')
 
 
 def main() -> None:
-  if exam.PROTOCOL_PATH.exists():
+  if held_out.PROTOCOL_PATH.exists():
     sys.exit(f'{exam.PROTOCOL_PATH} is frozen already; nothing is done')
   exams = [
-    exam.freeze_exam(level, n=512, size=64, prefix_n=32) for level in LEVELS
+    held_out.freeze_exam(level, n=512, size=64, prefix_n=32) for level in LEVELS
   ]
-  exam.PROTOCOL_PATH.parent.mkdir(exist_ok=True)
-  exam.save_exams(exams, exam.PROTOCOL_PATH)
+  held_out.PROTOCOL_PATH.parent.mkdir(exist_ok=True)
+  held_out.save_exams(exams, held_out.PROTOCOL_PATH)
 
 
 if __name__ == '__main__':

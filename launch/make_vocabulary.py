@@ -1,4 +1,4 @@
-"""Makes vbanana_jax/vocabulary.json from prompts of our own tasks.
+"""Makes vbanana_jax/tokenizer/vocabulary.json from prompts of our own tasks.
 
   python launch/make_vocabulary.py
 
@@ -14,10 +14,11 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
-from vbanana_jax import keys, tokenizer
+from vbanana_jax import keys
 from vbanana_jax.codecs import palettes
 from vbanana_jax.scenes import edits, language, referring, world
 from vbanana_jax.tasks import TASKS
+from vbanana_jax.tokenizer import tokenizer
 
 VOCAB_SIZE = 1024
 SCENES = 600  # a level

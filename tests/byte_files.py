@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax.data.readers import READERS
+from vbanana_jax.benchmark.readers import READERS
 from vbanana_jax.errors import UserError
 
 

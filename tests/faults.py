@@ -94,7 +94,7 @@ def die_before_save(step: str) -> None:
 
 def call_every_run_long() -> None:
   """Whatever is left of a run is told of."""
-  from vbanana_jax import pace
+  from vbanana_jax.runtime import pace
 
   pace.LONG_S = 0.0
 
@@ -158,7 +158,7 @@ def die_in_deletion(step: str) -> None:
 
 def get_no_space(step: str) -> None:
   """A write in the background of the save of `step` finds the disk full."""
-  from vbanana_jax import inventory
+  from vbanana_jax.training import checkpoint_files
 
   def replace(save_list):
     def fail(folder):
@@ -168,7 +168,7 @@ def get_no_space(step: str) -> None:
 
     return fail
 
-  patch(inventory, 'save_list', replace)
+  patch(checkpoint_files, 'save_list', replace)
 
 
 def lose_root_rights() -> None:
@@ -186,7 +186,8 @@ def train_on_small_disk(source: str, workdir: str, out: str) -> None:
   training, the step to resume from, and the workdir in the end. Exits with
   EPERM where nothing may be mounted.
   """
-  from vbanana_jax import checkpoint, cli
+  from vbanana_jax import cli
+  from vbanana_jax.training import checkpoint
 
   small, out = pathlib.Path(workdir), pathlib.Path(out)
   out.mkdir()

@@ -6,9 +6,9 @@ import numpy as np
 from byte_files import make_jpeg, make_png, write
 from PIL import Image
 
+from vbanana_jax.benchmark import protocols, questions
+from vbanana_jax.benchmark.readers import rle
 from vbanana_jax.codecs import depth, normals, palettes
-from vbanana_jax.data import protocols, questions
-from vbanana_jax.data.readers import rle
 
 RNG = np.random.default_rng(5)
 H, W = 24, 32

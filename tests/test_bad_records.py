@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax import cli, keys, resume
+from vbanana_jax import cli, keys
 from vbanana_jax import config as config_lib
 from vbanana_jax.data import (
   array_records,
@@ -25,6 +25,7 @@ from vbanana_jax.data import (
 )
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks.generate import Generate
+from vbanana_jax.training import resume
 
 ROWS, SHARDS, SIZE = 12, 3, 8
 MAX_TEXT = 32

@@ -19,8 +19,9 @@ from benchmarks import (
   train_step,
   workload,
 )
-from vbanana_jax import models, weights
+from vbanana_jax import models
 from vbanana_jax.plan import hlo
+from vbanana_jax.training import weights
 
 MODULE = """\
 HloModule step

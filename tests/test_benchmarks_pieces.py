@@ -20,9 +20,10 @@ from benchmarks import (
   train_step,
   workload,
 )
-from vbanana_jax import keys, models, weights
+from vbanana_jax import keys, models
 from vbanana_jax.diffusion import paths
-from vbanana_jax.step import make_painter
+from vbanana_jax.training import weights
+from vbanana_jax.training.step import make_painter
 
 
 def test_pieces_for_an_accelerator_know_how_far_they_are(tmp_path):

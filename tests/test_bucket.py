@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vbanana_jax import checkpoint, cli, lock, logs, paths
-from vbanana_jax.data.readers import files
+from vbanana_jax import cli
+from vbanana_jax.benchmark.readers import files
 from vbanana_jax.errors import UserError
-from vbanana_jax.report import files as report_files
-from vbanana_jax.state import TrainState
+from vbanana_jax.runtime import files as report_files
+from vbanana_jax.runtime import logs, paths, workdir_lock
+from vbanana_jax.training import checkpoint
+from vbanana_jax.training.state import TrainState
 
 RUN = 'gs://bucket/runs/a'
 
@@ -19,25 +21,25 @@ RUN = 'gs://bucket/runs/a'
 @pytest.fixture
 def fast(monkeypatch):
   """Signs of life every 20 ms, and gone after 200."""
-  monkeypatch.setattr(lock, '_BEAT', 0.02)
-  monkeypatch.setattr(lock, '_PATIENCE', 0.2)
-  monkeypatch.setattr(lock, '_LOOK', 0.01)
+  monkeypatch.setattr(workdir_lock, '_BEAT', 0.02)
+  monkeypatch.setattr(workdir_lock, '_PATIENCE', 0.2)
+  monkeypatch.setattr(workdir_lock, '_LOOK', 0.01)
 
 
 def test_a_lock_keeps_out_whoever_sees_its_owner_live(bucket, fast):
-  with lock.hold(RUN) as check:
+  with workdir_lock.hold(RUN) as check:
     with pytest.raises(UserError, match=r'runs/a is being trained .* on .*'):
-      with lock.hold(RUN):
+      with workdir_lock.hold(RUN):
         pass
     check()
   assert not bucket
-  with lock.hold(RUN):
+  with workdir_lock.hold(RUN):
     pass
 
 
 def test_a_lock_of_a_killed_owner_is_taken_over(bucket, fast, capsys):
   bucket['bucket/runs/a/.lock'] = b'{"host": "gone", "owner": "x"}'
-  with lock.hold(RUN):
+  with workdir_lock.hold(RUN):
     assert b'gone' not in bucket['bucket/runs/a/.lock']
   assert not bucket
   assert '.lock is there: looks for 0 s' in capsys.readouterr().err
@@ -49,7 +51,7 @@ def test_one_of_many_takes_the_lock_of_a_killed_owner(bucket, fast):
 
   def train(k):
     try:
-      with lock.hold(RUN) as check:
+      with workdir_lock.hold(RUN) as check:
         time.sleep(0.3)
         check()
         held.append(k)
@@ -67,7 +69,7 @@ def test_one_of_many_takes_the_lock_of_a_killed_owner(bucket, fast):
 
 
 def test_who_lost_the_lock_saves_nothing(bucket, fast):
-  with lock.hold(RUN) as check:
+  with workdir_lock.hold(RUN) as check:
     other = b'{"host": "b", "owner": "y"}'
     bucket['bucket/runs/a/.lock'] = other
     deadline = time.monotonic() + 20

@@ -11,10 +11,11 @@ import jax
 import pytest
 
 import vbanana_jax
-from vbanana_jax import cli, logs
+from vbanana_jax import cli
 from vbanana_jax import config as config_lib
 from vbanana_jax.cli import distributed
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import logs
 
 TRAIN = ('train', '--config', 'quickstart', '--workdir', 'w')
 TWO = ('--coordinator=localhost:1', '--processes=2')

@@ -8,9 +8,9 @@ import threading
 import numpy as np
 import pytest
 
-from vbanana_jax import processes
 from vbanana_jax.data import mixture, stream
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import processes
 from vbanana_jax.tasks.depth import Depth
 from vbanana_jax.tasks.generate import Generate
 

@@ -7,9 +7,9 @@ import painted
 import pytest
 from byte_files import make_png, write
 
-from vbanana_jax import cli, doctor
-from vbanana_jax.data import protocols, readers
-from vbanana_jax.doctor import tallies
+from vbanana_jax import cli
+from vbanana_jax.benchmark import doctor, protocols, readers
+from vbanana_jax.benchmark.doctor import tallies
 
 
 @pytest.mark.parametrize('task', painted.PROTOCOLS)

@@ -4,8 +4,9 @@ import jax
 import pytest
 
 from vbanana_jax import config as config_lib
-from vbanana_jax import evaluate, evaluators, sharding
-from vbanana_jax.data import exam, sources
+from vbanana_jax import evaluate, sharding
+from vbanana_jax.data import sources
+from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.tasks import TASKS
 
 N, SIZE = 11, 32
@@ -18,7 +19,7 @@ def source():
 
 def make_batches(source, task, batch_size):
   return list(
-    exam.make_eval_batches(
+    held_out.make_eval_batches(
       task, source, range(N), batch_size=batch_size, seed=0, max_text=64
     )
   )

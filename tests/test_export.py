@@ -12,19 +12,14 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from vbanana_jax import (
-  answer,
-  checkpoint,
-  cli,
-  export,
-  exported,
-  weights,
-)
+from vbanana_jax import cli, predict
 from vbanana_jax import config as config_lib
 from vbanana_jax.errors import UserError
-from vbanana_jax.state import TrainState, make_params
+from vbanana_jax.inference import export, exported
+from vbanana_jax.inference.request import Wish
 from vbanana_jax.tasks.base import get_noise_scale
-from vbanana_jax.wish import Wish
+from vbanana_jax.training import checkpoint, weights
+from vbanana_jax.training.state import TrainState, make_params
 
 SIZE = (24, 32)
 
@@ -151,16 +146,16 @@ def make_sources(b):
 
 
 def test_an_export_answers_as_the_painter(run, served):
-  answerer = answer.Answerer(run)
+  answerer = predict.Answerer(run)
   task, question, _ = export.ask(Wish('depth'), 'quick')
   sources = make_sources(3)
   canvases = [
-    answer.painting.Canvas(
+    predict.painting.Canvas(
       source, True, question.prompt, get_noise_scale(task, source)
     )
     for source in sources
   ]
-  expected = answerer.box.paint(answer.painting.Way(0, 0), canvases)
+  expected = answerer.box.paint(predict.painting.Way(0, 0), canvases)
   found = exported.load_exported(served)(sources)
   np.testing.assert_allclose(found['painted'], expected, atol=1e-6, rtol=0)
   decoded = jax.jit(task.decode)(found['painted'], {})['depth_m']
@@ -207,7 +202,8 @@ def test_other_tasks_export(run, wish, tmp_path):
 def test_an_export_runs_without_the_network(served, photos, tmp_path):
   code = (
     'import sys, numpy as np\n'
-    'from vbanana_jax import cli, exported\n'
+    'from vbanana_jax import cli\n'
+    'from vbanana_jax.inference import exported\n'
     f'painter = exported.load_exported({str(served)!r})\n'
     f'painter(np.zeros((2, {SIZE[0]}, {SIZE[1]}, 3)))\n'
     f'argv = ["predict", {str(photos / "a.png")!r}, "--exported",\n'

@@ -9,8 +9,8 @@ import signal
 import pytest
 from test_resume import assert_same_run
 
-from vbanana_jax import checkpoint
 from vbanana_jax.errors import DiskFullError, UserError
+from vbanana_jax.training import checkpoint
 
 
 def list_files(folder):

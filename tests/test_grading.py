@@ -6,10 +6,9 @@ import numpy as np
 import painted
 import pytest
 
-from vbanana_jax import cli, grading
-from vbanana_jax.data import protocols
+from vbanana_jax import cli
+from vbanana_jax.benchmark import protocols, score_folder, scores
 from vbanana_jax.errors import UserError
-from vbanana_jax.grading import scores
 
 PERFECT = {
   'depth': {'delta1': 1.0, 'abs_rel': 0.0, 'aligned_median_delta1': 1.0},
@@ -32,7 +31,7 @@ def answered(request, tmp_path_factory):
 
 def test_right_answers_of_another_size_are_right(answered):
   protocol, data, out = answered
-  found = grading.grade(protocol, data, out, partial=True).results
+  found = score_folder.grade(protocol, data, out, partial=True).results
   for name, value in PERFECT[protocol.task].items():
     got = found['metrics'][name]['value']
     assert got == pytest.approx(value, abs=SLACK.get(name, 1e-6)), name
@@ -48,8 +47,8 @@ def test_part_of_a_split_is_refused_unless_asked_for(answered):
   if protocol.count is None:
     return  # how many there should be is not known
   with pytest.raises(UserError, match=f'{protocol.count} examples'):
-    grading.grade(protocol, data, out)
-  assert not grading.grade(protocol, data, out, partial=True).results[
+    score_folder.grade(protocol, data, out)
+  assert not score_folder.grade(protocol, data, out, partial=True).results[
     'complete'
   ]
 
@@ -105,13 +104,13 @@ def test_saco_is_the_mean_of_seven_subsets(tmp_path):
 
 
 def test_scores_load_as_saved(answered, tmp_path):
-  grade = grading.grade(*answered, partial=True)
+  grade = score_folder.grade(*answered, partial=True)
   scores.save_scores(grade, tmp_path / 'scores_x.json')
   results, states = scores.load_scores(tmp_path / 'scores_x.json')
   assert results == json.loads(json.dumps(grade.results))
   for name, state in grade.states.items():
     np.testing.assert_array_equal(states[name], state)
-  same = grading.compare(grade, results, states)
+  same = score_folder.compare(grade, results, states)
   assert all(value == (0.0, (0.0, 0.0)) for value in same.values())
 
 
@@ -121,11 +120,13 @@ def test_a_vote_outvotes_one_spoiled_pass(tmp_path):
   painted.paint(protocol, data, out, spoil=lambda rgb: rgb[:, ::-1])
   for repeat in (1, 2):
     painted.paint(protocol, data, out, repeat=repeat)
-  found = grading.grade(protocol, data, out, passes=3, partial=True).results
+  found = score_folder.grade(
+    protocol, data, out, passes=3, partial=True
+  ).results
   assert found['passes'] == 3
   assert found['metrics']['miou']['value'] == 1.0
   assert found['single_pass']['miou']['value'] < 0.9
-  single = grading.grade(protocol, data, out, partial=True).results
+  single = score_folder.grade(protocol, data, out, partial=True).results
   assert single['metrics'] == found['single_pass']
   assert single['single_pass'] is None
 

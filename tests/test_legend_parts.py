@@ -6,9 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
-from vbanana_jax import answer, errors, painting, predict, wish
+from vbanana_jax import errors, predict
+from vbanana_jax.benchmark import protocols, questions, readers
 from vbanana_jax.codecs import palettes
-from vbanana_jax.data import protocols, questions, readers
+from vbanana_jax.inference import engine, outputs, request
 from vbanana_jax.tasks import TASKS, legend_parts, words
 
 ITEM = readers.Item('x', 'x.png', 'the old clock on the left of the wall')
@@ -55,9 +56,9 @@ def test_a_legend_takes_any_number_of_names(count, level):
 @pytest.mark.parametrize('count', [11, 19, 80])
 def test_perfect_parts_join_to_the_truth(count, level):
   rng = np.random.default_rng(count)
-  asked = wish.Wish('semantic', classes=name_classes(count))
-  _, question, _ = wish.ask(asked, level)
-  parts = wish.ask_parts(asked, level, 160)
+  asked = request.Wish('semantic', classes=name_classes(count))
+  _, question, _ = request.ask(asked, level)
+  parts = request.ask_parts(asked, level, 160)
   most = words.REGISTERS[level].entries[1]
   assert len(parts) >= -(-count // most)
   label = rng.integers(0, count + 1, (12, 16))
@@ -105,31 +106,31 @@ class Box:
 
 
 def test_every_part_of_every_photo_is_asked_and_joined():
-  asked = wish.Wish('semantic', classes=name_classes(11))
-  task, question, _ = wish.ask(asked, 'quick')
-  parts = wish.ask_parts(asked, 'quick', 160)
+  asked = request.Wish('semantic', classes=name_classes(11))
+  task, question, _ = request.ask(asked, 'quick')
+  parts = request.ask_parts(asked, 'quick', 160)
   label = np.arange(12).repeat(4).reshape(6, 8)
   box = Box(label, parts)
-  answerer = object.__new__(answer.Answerer)
+  answerer = object.__new__(predict.Answerer)
   answerer.box = box
   photos = [
-    answer.Asked(
+    predict.Asked(
       np.zeros((6, 8, 3), np.float32), parts, question.aux['palette'], k
     )
     for k in range(2)
   ]
-  painted = answerer.paint_all(task, painting.Way(0, 0), photos, 8, rows=1)
+  painted = answerer.paint_all(task, engine.Way(0, 0), photos, 8, rows=1)
   for expected, (k, picture) in zip(range(2), painted, strict=True):
     assert k == expected
-    value = predict.decode_value(task, picture, question.aux)
+    value = outputs.decode_value(task, picture, question.aux)
     np.testing.assert_array_equal(value, label)
   assert box.asked == [part.prompt for part in parts] * 2
 
 
 def test_a_short_legend_is_one_question():
-  asked = wish.Wish('semantic', classes=('sphere', 'box'))
-  (part,) = wish.ask_parts(asked, 'quick', 160)
-  assert part.prompt == wish.ask(asked, 'quick')[1].prompt
+  asked = request.Wish('semantic', classes=('sphere', 'box'))
+  (part,) = request.ask_parts(asked, 'quick', 160)
+  assert part.prompt == request.ask(asked, 'quick')[1].prompt
 
 
 def load_configs():

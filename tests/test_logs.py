@@ -2,8 +2,10 @@
 
 import sys
 
-from vbanana_jax import checkpoint, logs, provenance, sharding
+from vbanana_jax import sharding
 from vbanana_jax.data import build
+from vbanana_jax.runtime import logs
+from vbanana_jax.training import checkpoint, provenance
 
 
 def start(workdir, monkeypatch, **config):

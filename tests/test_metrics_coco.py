@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vbanana_jax.data.readers import rle
+from vbanana_jax.benchmark.readers import rle
 from vbanana_jax.metrics import coco
 
 GOLDEN = json.loads(

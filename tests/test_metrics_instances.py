@@ -10,7 +10,7 @@ import pytest
 import scipy.optimize
 from forms import assert_same_in_all_forms
 
-from vbanana_jax.data.readers import rle
+from vbanana_jax.benchmark.readers import rle
 from vbanana_jax.metrics import instances
 
 ORACLES = Path(__file__).parent / 'oracles'

@@ -14,8 +14,9 @@ import two_processes
 from shells import ROOT, make_environment, run_script
 from trainings import STEPS, load_ids
 
-from vbanana_jax import checkpoint, logs
 from vbanana_jax.errors import Preempted
+from vbanana_jax.runtime import logs
+from vbanana_jax.training import checkpoint
 
 # Sums in another order: seen 4e-5 of the loss, 2e-4 of the gradient's norm.
 TOLERANCE = 1e-3

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from optax import contrib
 
-from vbanana_jax import models, muon, optim, sharding, state
+from vbanana_jax import models, sharding
 from vbanana_jax.errors import UserError
+from vbanana_jax.training import muon, optim, state
 
 CONFIG = {
   'name': 'muon',

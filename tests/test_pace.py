@@ -2,7 +2,7 @@
 
 import pytest
 
-from vbanana_jax import pace
+from vbanana_jax.runtime import pace
 
 
 def look_at(total, step_s, *, platform='cpu', start=0, first_s=50.0):

@@ -6,9 +6,10 @@ import numpy as np
 import painted
 import pytest
 
-from vbanana_jax import cli, grading, painted_folder
+from vbanana_jax import cli
+from vbanana_jax.benchmark import painted_folder, score_folder
 from vbanana_jax.errors import UserError
-from vbanana_jax.weights import hash_weights
+from vbanana_jax.training.weights import hash_weights
 
 SETTINGS = {'protocol': 'x', 'split': 'val', 'weights': 'aa', 'size': 64}
 NAMES = ['1.png', '2.png', '3.png']
@@ -97,7 +98,7 @@ def test_scores_name_the_painter_and_what_was_changed_since(tmp_path, capsys):
   painted.paint(protocol, data, out, scale=1)
   argv = ['evaluate', '--predictions', str(out), '--data', str(data)]
   argv += ['--protocol', protocol.name, '--partial']
-  plain = grading.grade(protocol, data, out, partial=True).results
+  plain = score_folder.grade(protocol, data, out, partial=True).results
   assert plain['painted'] is None  # another generator's folder
 
   names = sorted(path.name for path in out.iterdir())

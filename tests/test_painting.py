@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vbanana_jax import ahead, models, painting, predict, step
+from vbanana_jax import models
 from vbanana_jax.diffusion import samplers
+from vbanana_jax.inference import engine, outputs
 from vbanana_jax.models import from_network, to_network
-from vbanana_jax.tokenizer import Tokenizer
+from vbanana_jax.runtime import prefetch
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
+from vbanana_jax.training import step
 
 SIZE = (16, 24)
 
@@ -174,7 +177,7 @@ def make_canvases(n=7):
   rng = np.random.default_rng(1)
   shapes = [SIZE, (24, 16), SIZE, SIZE, (16, 16), SIZE, (24, 16)][:n]
   return [
-    painting.Canvas(
+    engine.Canvas(
       rng.random((*shape, 3), np.float32), True, 'depth', 1.0, number
     )
     for number, shape in enumerate(shapes)
@@ -182,8 +185,8 @@ def make_canvases(n=7):
 
 
 def test_many_at_once_are_painted_as_one_by_one(network):
-  way = painting.Way(0, 2)
-  box = painting.PaintBox(*network)
+  way = engine.Way(0, 2)
+  box = engine.PaintBox(*network)
   texts = []
   encode = box._encode
   box._encode = lambda *args: texts.append(args) or encode(*args)
@@ -202,11 +205,11 @@ def test_many_at_once_are_painted_as_one_by_one(network):
 
 
 def test_each_picture_of_a_batch_keeps_its_instruction(network):
-  box = painting.PaintBox(*network)
-  way = painting.Way(0, 0)
+  box = engine.PaintBox(*network)
+  way = engine.Way(0, 0)
   first, second = make_canvases()[:3:2]
   longer = 'paint every red sphere that stands left of the tall blue box green'
-  second = painting.Canvas(second.source, True, longer, 1.0)
+  second = engine.Canvas(second.source, True, longer, 1.0)
   both = box.paint(way, [first, second])
   np.testing.assert_allclose(both[0], box.paint(way, [first])[0], atol=1e-5)
   np.testing.assert_allclose(both[1], box.paint(way, [second])[0], atol=1e-5)
@@ -217,14 +220,14 @@ def test_few_shapes_are_ever_compiled(size):
   grids = set()
   for edge in range(size, 4000, 17):
     for shape in ((edge, 1000), (1000, edge)):
-      grid = predict.make_grid(*shape, size=size, patch=8)
+      grid = outputs.make_grid(*shape, size=size, patch=8)
       assert max(grid) == size and not any(side % 8 for side in grid)
       off = min(grid) / size - min(shape) / max(shape)
       assert abs(off) <= max(1 / 32, 4 / size) + 1e-6 or min(grid) == 8
       grids.add(grid)
   assert len(grids) <= 63
-  assert predict.make_grid(480, 640, size=256, patch=8) == (192, 256)
-  lengths = {painting.fit_text(n, 160) for n in range(161)}
+  assert outputs.make_grid(480, 640, size=256, patch=8) == (192, 256)
+  lengths = {engine.fit_text(n, 160) for n in range(161)}
   assert lengths == {16, 32, 64, 128, 160}
 
 
@@ -245,7 +248,7 @@ def test_work_ahead_keeps_the_order_and_its_bounds():
         gate.set()
       yield x
 
-  results = ahead.map_ahead(double, items(), ahead=2, threads=2)
+  results = prefetch.map_ahead(double, items(), ahead=2, threads=2)
   assert not begun  # nothing is begun before it is asked for
   item, future = next(results)
   assert (item, future.result(), begun) == (0, 0, [0, 1, 2])
@@ -265,7 +268,7 @@ def test_slow_items_do_not_hold_back_results_that_are_there():
     yield 'second'
     pytest.fail('asked for a third before the first was told')
 
-  results = ahead.map_ahead(
+  results = prefetch.map_ahead(
     lambda item: done.set(), items(), ahead=9, threads=1, soon=True
   )
   assert next(results)[0] == 'first'

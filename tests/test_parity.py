@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from vbanana_jax import config as config_lib
-from vbanana_jax import evaluators, models, optim, sharding, train
-from vbanana_jax.data import exam, sources
+from vbanana_jax import models, sharding, train
+from vbanana_jax.data import sources
+from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.models import dit
-from vbanana_jax.state import make_params, make_state
-from vbanana_jax.step import make_painter, split_batch
 from vbanana_jax.tasks import TASKS
+from vbanana_jax.training import optim
+from vbanana_jax.training.state import make_params, make_state
+from vbanana_jax.training.step import make_painter, split_batch
 
 STEPS, BATCH, SIZE, WORDS = 3, 16, 16, 1024
 # Of losses and norms; of arrays, as a share of their largest entry.
@@ -163,7 +165,7 @@ def test_parts_of_a_batch_take_every_so_many_rows():
 def test_weights_that_are_split_paint_and_score_the_same():
   task = TASKS['depth']
   batches = list(
-    exam.make_eval_batches(
+    held_out.make_eval_batches(
       task,
       sources.SceneSource('quick', 5, SIZE),
       range(8),

@@ -7,8 +7,9 @@ import threading
 import pytest
 from bucket import Bucket
 
-from vbanana_jax import cli, paths
+from vbanana_jax import cli
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
 
 ODD = 'n[1] *?#%41 -~ä{x}'  # on a disk
 SAFE = 'n %41 -~ä{x}'  # in a bucket

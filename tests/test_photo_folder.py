@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax import cli, predict_all
+from vbanana_jax import cli
 from vbanana_jax.cli import predict as verb
 from vbanana_jax.data import photo_folder
 from vbanana_jax.errors import UserError
+from vbanana_jax.inference import pipeline
 from vbanana_jax.tasks import TASKS
 
 OUT = pathlib.Path('answers')
@@ -73,7 +74,7 @@ def test_a_file_that_the_disk_does_not_give_is_named(tmp_path, monkeypatch):
   monkeypatch.setattr(pathlib.Path, 'read_bytes', fail)
   task = TASKS['edit']
   answers = dict(
-    predict_all.predict_all(
+    pipeline.predict_all(
       lambda photos: ((asked, asked.photo.source, None) for asked in photos),
       task,
       images,

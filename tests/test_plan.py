@@ -12,7 +12,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks import plan_page
-from vbanana_jax import cli, flops, models, optim, weights
+from vbanana_jax import cli, models
 from vbanana_jax.config import load_config
 from vbanana_jax.data import build, stream
 from vbanana_jax.errors import UserError
@@ -28,8 +28,9 @@ from vbanana_jax.plan import (
   topologies,
 )
 from vbanana_jax.plan import memory as memories
-from vbanana_jax.state import make_params, make_state
-from vbanana_jax.step import make_train_step
+from vbanana_jax.training import flops, optim, weights
+from vbanana_jax.training.state import make_params, make_state
+from vbanana_jax.training.step import make_train_step
 
 needs_libtpu = pytest.mark.skipif(
   not topologies.has_libtpu(),

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax import errors, predict, predict_all, resizing
+from vbanana_jax import errors, resizing
 from vbanana_jax.codecs import depth as depth_codec
 from vbanana_jax.codecs import normals as normals_codec
+from vbanana_jax.inference import outputs, pipeline
 from vbanana_jax.report import pictures
 from vbanana_jax.tasks import TASKS, base
 
@@ -34,14 +35,14 @@ def run(
     for asked in photos:
       source = None if asked.photo is None else asked.photo.source
       painted = np.asarray(answer_fn(source, question.prompt), np.float32)
-      yield asked, painted, predict.decode_value(task, painted, question.aux)
+      yield asked, painted, outputs.decode_value(task, painted, question.aux)
 
-  ((_, paths),) = predict_all.predict_all(
+  ((_, paths),) = pipeline.predict_all(
     paint_all,
     task,
     [image],
     question,
-    find_grid=lambda h, w: predict.make_grid(h, w, size=64, patch=8),
+    find_grid=lambda h, w: outputs.make_grid(h, w, size=64, patch=8),
     out_dir=tmp_path / 'out',
     **kwargs,
   )
@@ -64,7 +65,7 @@ def load(path):
   ],
 )
 def test_grid_keeps_aspect_and_fits_patches(height, width, expected):
-  assert predict.make_grid(height, width, size=64, patch=8) == expected
+  assert outputs.make_grid(height, width, size=64, patch=8) == expected
 
 
 def test_answer_sees_the_photo_on_the_grid(tmp_path):
@@ -104,8 +105,8 @@ def test_depth_comes_back_in_metres(tmp_path):
     pictures.to_u8(np.asarray(depth_codec.encode(metres))),
   )
   picture = load(paths['picture'])
-  assert picture.shape[1] == predict.VIEW_EDGE  # and a scale bar below
-  assert picture.shape[0] > predict.VIEW_EDGE * HEIGHT // WIDTH
+  assert picture.shape[1] == outputs.VIEW_EDGE  # and a scale bar below
+  assert picture.shape[0] > outputs.VIEW_EDGE * HEIGHT // WIDTH
   assert tuple(picture[5, 5]) == pictures.SKY
   facts = json.loads(paths['json'].read_text())
   assert facts['checkpoint'] == 'runs/a' and facts['versions'] == {'jax': '1'}
@@ -167,7 +168,7 @@ def test_labels_follow_the_palette(tmp_path, task_name, words, names):
   assert list(legend) == list(names)
   for row, name in enumerate(names, 1):
     np.testing.assert_array_equal(legend[name], pictures.to_u8(palette[row]))
-  assert load(paths['picture']).shape[1] == predict.VIEW_EDGE
+  assert load(paths['picture']).shape[1] == outputs.VIEW_EDGE
 
 
 def test_labels_are_resized_exactly():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vbanana_jax.data import protocols, questions, readers
+from vbanana_jax.benchmark import protocols, questions, readers
 from vbanana_jax.errors import UserError
 from vbanana_jax.scenes import referring, world
 from vbanana_jax.tasks import TASKS, prompts

@@ -9,7 +9,7 @@ import copy
 import numpy as np
 import pytest
 
-from vbanana_jax.data import protocols
+from vbanana_jax.benchmark import protocols
 from vbanana_jax.report import published
 
 PAPER = 'Vision Banana'

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from vbanana_jax import cli, decode
-from vbanana_jax.data import protocols, questions, readers
+from vbanana_jax.benchmark import protocols, questions, readers
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import prompts
 

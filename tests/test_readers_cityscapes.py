@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from byte_files import make_png, write
 
+from vbanana_jax.benchmark import protocols, questions, readers
+from vbanana_jax.benchmark.readers import cityscapes
 from vbanana_jax.codecs import palettes
-from vbanana_jax.data import protocols, questions, readers
-from vbanana_jax.data.readers import cityscapes
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import prompts
 

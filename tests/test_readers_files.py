@@ -9,8 +9,8 @@ from byte_files import assert_refused as refused
 from byte_files import make_floats, make_jpeg, make_npy, make_png, write
 from PIL import Image
 
+from vbanana_jax.benchmark.readers import base, files
 from vbanana_jax.data import photos
-from vbanana_jax.data.readers import base, files
 
 RNG = np.random.default_rng(20)
 GREY16 = RNG.integers(0, 65536, (7, 5))

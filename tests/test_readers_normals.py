@@ -6,8 +6,8 @@ from byte_files import assert_reader_refuses as refused
 from byte_files import make_jpeg, make_npy, make_png
 from byte_files import write as write_files
 
+from vbanana_jax.benchmark.readers import READERS
 from vbanana_jax.codecs import normals as codec
-from vbanana_jax.data.readers import READERS
 
 RNG = np.random.default_rng(22)
 PHOTO = RNG.integers(0, 256, (6, 8, 3))

@@ -8,7 +8,7 @@ import pytest
 from byte_files import assert_reader_refuses, make_jpeg
 from byte_files import write as write_files
 
-from vbanana_jax.data.readers import READERS, nuscenes
+from vbanana_jax.benchmark.readers import READERS, nuscenes
 
 HEIGHT, WIDTH = 6, 8
 INTRINSICS = [[10.0, 0.0, 3.0], [0.0, 10.0, 2.0], [0.0, 0.0, 1.0]]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vbanana_jax.data.readers import polygons, rle
+from vbanana_jax.benchmark.readers import polygons, rle
 
 
 def show(mask):

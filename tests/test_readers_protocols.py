@@ -2,8 +2,8 @@
 
 import pytest
 
-from vbanana_jax.data import protocols
-from vbanana_jax.data.readers import READERS
+from vbanana_jax.benchmark import protocols
+from vbanana_jax.benchmark.readers import READERS
 
 COUNTS = {
   'nyuv2_depth': 654,

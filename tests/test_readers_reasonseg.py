@@ -8,8 +8,8 @@ import pytest
 from byte_files import make_jpeg, write
 from PIL import Image
 
-from vbanana_jax.data import readers
-from vbanana_jax.data.readers import reasonseg
+from vbanana_jax.benchmark import readers
+from vbanana_jax.benchmark.readers import reasonseg
 from vbanana_jax.errors import UserError
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from byte_files import make_jpeg, write
 
-from vbanana_jax.data import readers
-from vbanana_jax.data.readers import refcocog, unpickle
+from vbanana_jax.benchmark import readers
+from vbanana_jax.benchmark.readers import refcocog, unpickle
 from vbanana_jax.errors import UserError
 
 REFS, INSTANCES = 'refcocog/refs(umd).p', 'refcocog/instances.json'

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vbanana_jax.data.readers import rle
+from vbanana_jax.benchmark.readers import rle
 from vbanana_jax.errors import UserError
 
 # Columns of a 2 x 3 mask: (0, 1), (1, 1), (1, 0).

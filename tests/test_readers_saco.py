@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from byte_files import make_jpeg, write
 
-from vbanana_jax.data import readers
-from vbanana_jax.data.readers import rle, saco
+from vbanana_jax.benchmark import readers
+from vbanana_jax.benchmark.readers import rle, saco
 from vbanana_jax.errors import UserError
 
 PHOTOS = ('1/1001/metaclip_1.jpeg', '2/metaclip_2.jpeg')

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax import errors, logs
+from vbanana_jax import errors
 from vbanana_jax.codecs import normals as normals_codec
-from vbanana_jax.report import answers, charts, files, masks, page, pictures
+from vbanana_jax.report import answers, charts, masks, page, pictures
+from vbanana_jax.runtime import files, logs
 
 
 def test_ramp_is_evenly_light():

@@ -11,20 +11,12 @@ import pytest
 from flax import traverse_util
 from trainings import STEPS, load_ids
 
-from vbanana_jax import (
-  checkpoint,
-  logs,
-  optim,
-  provenance,
-  resume,
-  sharding,
-  stopping,
-  train,
-  weights,
-)
+from vbanana_jax import sharding, train
 from vbanana_jax.errors import Interrupted, Preempted, UserError
-from vbanana_jax.state import make_params
+from vbanana_jax.runtime import logs, preemption
 from vbanana_jax.tasks import TASKS
+from vbanana_jax.training import checkpoint, optim, provenance, resume, weights
+from vbanana_jax.training.state import make_params
 
 
 def load_config(workdir):
@@ -140,7 +132,7 @@ def test_on_another_number_of_devices(
 )
 def test_which_signal_asked(number, error, capsys):
   before = signal.getsignal(signal.SIGTERM)
-  with stopping.StopSignals() as signals:
+  with preemption.StopSignals() as signals:
     assert signals.asked(1) is None
     signal.raise_signal(signal.Signals[number])
     assert signals.asked(2) is error

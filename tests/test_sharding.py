@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from vbanana_jax import checkpoint, models, optim, sharding, weights
 from vbanana_jax import config as config_lib
-from vbanana_jax import state as state_lib
+from vbanana_jax import models, sharding
 from vbanana_jax.errors import UserError
 from vbanana_jax.sharding import rules
+from vbanana_jax.training import checkpoint, optim, weights
+from vbanana_jax.training import state as state_lib
 
 SIZE = 16
 # How `fsdp_tp` splits the weights; what is not here is whole on every device.

@@ -7,10 +7,15 @@ import shutil
 import painted
 import pytest
 
-from vbanana_jax import cli, doctor, grading
-from vbanana_jax.data import protocols, readers
+from vbanana_jax import cli
+from vbanana_jax.benchmark import (
+  doctor,
+  protocols,
+  readers,
+  score_folder,
+  scores,
+)
 from vbanana_jax.errors import UserError
-from vbanana_jax.grading import scores
 from vbanana_jax.report import published
 
 # First digits of the digests of published lists: of NYUv2 and KITTI by BTS, of
@@ -160,12 +165,12 @@ def test_as_many_examples_of_other_ids_are_pointed_out(tmp_path):
   with pytest.raises(
     UserError, match=r'2 examples, as many .* not the publish'
   ):
-    grading.grade(protocol, data, out)
-  results = grading.grade(protocol, data, out, partial=True).results
+    score_folder.grade(protocol, data, out)
+  results = score_folder.grade(protocol, data, out, partial=True).results
   assert results['ids_published'] is False and results['complete'] is False
   assert 'ids are not the published' in scores.make_table(results)
 
   known = protocols.hash_ids(protocol.open(data).items)
   whole = dataclasses.replace(protocol, ids_sha256=known)
-  results = grading.grade(whole, data, out).results
+  results = score_folder.grade(whole, data, out).results
   assert results['ids_published'] is results['complete'] is True

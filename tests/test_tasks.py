@@ -12,7 +12,7 @@ from vbanana_jax import errors
 from vbanana_jax.scenes import render, world
 from vbanana_jax.tasks import TASKS, base, words
 from vbanana_jax.tasks import instance as instance_task
-from vbanana_jax.tokenizer import Tokenizer
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 SIZE = 32
 VISION = [name for name, task in TASKS.items() if task.vision]

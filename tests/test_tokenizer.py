@@ -8,7 +8,7 @@ import pytest
 from vbanana_jax import errors
 from vbanana_jax.codecs import palettes
 from vbanana_jax.scenes import world
-from vbanana_jax.tokenizer import VOCABULARY, Tokenizer
+from vbanana_jax.tokenizer.tokenizer import VOCABULARY, Tokenizer
 
 
 @pytest.fixture(scope='module')

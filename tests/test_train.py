@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vbanana_jax import checkpoint, logs, train, weights
 from vbanana_jax import config as config_lib
+from vbanana_jax import train
 from vbanana_jax.errors import NonFiniteLossError, UserError
-from vbanana_jax.step import make_train_step
+from vbanana_jax.runtime import logs
+from vbanana_jax.training import checkpoint, weights
+from vbanana_jax.training.step import make_train_step
 
 
 def test_a_finished_run_says_so_and_changes_nothing(whole_run, capsys):
@@ -60,7 +62,7 @@ class Constant:
 def make_tiny_step():
   import optax
 
-  from vbanana_jax.state import TrainState
+  from vbanana_jax.training.state import TrainState
 
   optimizer = optax.sgd(0.1)
   params = {'w': jnp.zeros(())}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vbanana_jax import weights
+from vbanana_jax.training import weights
 
 
 def save_run(folder, mixture, init_from=''):

@@ -7,10 +7,13 @@ import jax.numpy as jnp
 import pytest
 
 from vbanana_jax import config as config_lib
-from vbanana_jax import logs, results, sharding, watch, weights
+from vbanana_jax import sharding
 from vbanana_jax.errors import UserError
-from vbanana_jax.state import TrainState
+from vbanana_jax.evaluation import periodic, results
+from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import TASKS
+from vbanana_jax.training import weights
+from vbanana_jax.training.state import TrainState
 
 
 def make_config(**eval_changes):
@@ -21,7 +24,7 @@ def make_config(**eval_changes):
 
 
 def build(config, tasks=('generate', 'depth', 'normals')):
-  return watch.build_watch(
+  return periodic.build_watch(
     config,
     [TASKS[name] for name in tasks],
     weights.build_network(config),
@@ -57,13 +60,13 @@ class Answers:
 
 def test_averaged_weights_are_scored_and_nan_is_null():
   state = TrainState(0, params=1.0, ema_params=2.0, opt_state=None)
-  watched = watch.Watch([(Answers(), [])], 5)
+  watched = periodic.Watch([(Answers(), [])], 5)
   found = watched.run(state)
   assert found == {f'depth/{name}': 2.0 for name in TASKS['depth'].metrics}
-  assert watch.describe(found) == 'depth/delta1 2'
+  assert periodic.describe(found) == 'depth/delta1 2'
   found = watched.run(state._replace(ema_params=float('nan')))
   assert set(found.values()) == {None}
-  assert watch.describe(found) == 'depth/delta1 -'
+  assert periodic.describe(found) == 'depth/delta1 -'
 
 
 def test_scoring_counts_as_time_but_not_as_slow_training(tmp_path):

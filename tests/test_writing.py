@@ -8,10 +8,11 @@ import painted
 import pytest
 from PIL import Image
 
-from vbanana_jax import cli, evaluate, grading, results
-from vbanana_jax.data import protocols, questions, readers
+from vbanana_jax import cli, evaluate
+from vbanana_jax.benchmark import protocols, questions, readers, score_folder
 from vbanana_jax.errors import UserError
-from vbanana_jax.report import files
+from vbanana_jax.evaluation import results
+from vbanana_jax.runtime import files
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def never(*args, **options):
 def test_scores_are_not_begun_where_they_cannot_be_written(
   answered, nowhere, monkeypatch, capsys
 ):
-  monkeypatch.setattr(grading, 'grade', never)
+  monkeypatch.setattr(score_folder, 'grade', never)
   assert cli.main(f'{answered} --out {nowhere}'.split()) == 2
   error = capsys.readouterr().err
   assert error.count('\n') == 1 and f'cannot write into {nowhere}' in error
@@ -52,7 +53,7 @@ def test_the_exam_is_not_begun_where_it_cannot_be_written(nowhere, monkeypatch):
   monkeypatch.setattr(evaluate, 'fingerprint', lambda run: 'x')
   monkeypatch.setattr(evaluate, 'evaluate', never)
   with pytest.raises(UserError, match='cannot write into'):
-    results.write_results(nowhere.parent.parent, nowhere, out=nowhere)
+    evaluate.write_results(nowhere.parent.parent, nowhere, out=nowhere)
 
 
 @pytest.mark.parametrize('verb', ['decode', 'prompts', 'predict'])

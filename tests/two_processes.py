@@ -29,8 +29,9 @@ def paint_the_source(params, batch):
 
 def examine() -> dict[str, dict]:
   """Scores of fixed pictures, with all digits, and of the best constant."""
-  from vbanana_jax import evaluators, sharding
-  from vbanana_jax.data import exam, sources
+  from vbanana_jax import sharding
+  from vbanana_jax.data import sources
+  from vbanana_jax.evaluation import evaluators, held_out
   from vbanana_jax.tasks import TASKS
 
   found = {}
@@ -39,7 +40,7 @@ def examine() -> dict[str, dict]:
   for name in EXAMINED:
     task = TASKS[name]
     batches = list(
-      exam.make_eval_batches(
+      held_out.make_eval_batches(
         task, source, range(EXAM_SCENES), batch_size=8, seed=0, max_text=64
       )
     )
@@ -70,8 +71,8 @@ def hold_rows() -> dict[str, list]:
 
 def check_agreement(number: int) -> list[str]:
   """What a process is told of the same, and of different configs."""
-  from vbanana_jax import processes
   from vbanana_jax.errors import UserError
+  from vbanana_jax.runtime import processes
 
   shared = {'config.seed': 1, 'config.optim': {'name': 'muon', 'rate': 0.1}}
   other = {'config.seed': number, 'config.extra': 'ä'} if number else {}
@@ -167,7 +168,7 @@ def start(number: int, folder: pathlib.Path, port: int) -> int:
 
 def main(folder: pathlib.Path) -> None:
   importlib.import_module('vbanana_jax.train')
-  importlib.import_module('vbanana_jax.evaluators')
+  importlib.import_module('vbanana_jax.evaluation.evaluators')
   os.environ['XLA_FLAGS'] = add_flag(1)
   os.environ['JAX_COMPILATION_CACHE_DIR'] = str(folder / 'xla')
   with socket.socket() as free:

@@ -12,19 +12,14 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from vbanana_jax import (
-  checkpoint,
-  evaluators,
-  logs,
-  processes,
-  provenance,
-  sharding,
-  weights,
-)
-from vbanana_jax.data import build, exam, sources
+from vbanana_jax import sharding
+from vbanana_jax.data import sources
+from vbanana_jax.evaluation import evaluators, gallery_file, held_out
 from vbanana_jax.metrics import generation
-from vbanana_jax.step import make_painter
+from vbanana_jax.runtime import files, logs, processes
 from vbanana_jax.tasks import TASKS
+from vbanana_jax.training import checkpoint, provenance, weights
+from vbanana_jax.training.step import make_painter
 
 _TRAIN_POSE_SEED = 1
 
@@ -101,7 +96,7 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
   sharding.check_batch_size(
     'config.eval.batch_size', settings['batch_size'], mesh
   )
-  exam_name = exam.name_exam(
+  exam_name = held_out.name_exam(
     level, limit=settings['limit'], size=config['image_size']
   )
   rows, by_count, gallery = [], {}, {}
@@ -118,7 +113,7 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
   for trial in bar:
     bar.set_postfix_str(trial.name)
     task = TASKS[trial.task]
-    batches = build.build_exam(config, task, level, trial.limit)
+    batches = held_out.build_exam(config, task, level, trial.limit)
     paint = make_painter(model, seed=config['seed'], steps=trial.steps)
     scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
     rows += make_rows(trial, scores, constants(task, batches))
@@ -140,6 +135,68 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
   }
 
 
+def write_results(
+  workdir: pathlib.Path,
+  run: pathlib.Path,
+  level: str | None = None,
+  *,
+  out: pathlib.Path | None = None,
+) -> dict[str, Any]:
+  """Scores `run`, prints the table, writes results.json.
+
+  The folder is `out`, or `workdir` if that is not given.
+
+  Scores on another level than the run's own go into a file named after it.
+  Weights that are scored already are not scored again.
+  """
+  config = logs.load_run(run)['config']
+  own_level = config['data']['level']
+  level = level or own_level
+  suffix = '' if level == own_level else f'_{level}'
+  out = out or workdir
+  path = out / f'results{suffix}.json'
+  weights = fingerprint(run)
+  results = logs.load_json(path) if path.exists() else {}
+  processes.check_same(
+    {
+      'config of the run': config,
+      '--level': level,
+      'versions of packages': provenance.get_package_versions(),
+      'weights and losses of the run': weights,
+      f'the weights that {path.name} is of': results.get('weights'),
+    }
+  )
+  if results.get('weights') == weights:
+    processes.print_once(tables.make_table(results))
+    processes.print_once(f'\n{path}: scored already; remove it to score again')
+    return results
+  if processes.is_first():
+    files.check_folder(out)
+  found = evaluate(run, level)
+  gallery = found.pop('gallery')
+  phases = tables.load_phases(workdir, run)
+  seconds = sum(phase['seconds'] for phase in phases.values())
+  results = {
+    **found,
+    'weights': weights,
+    'phases': phases,
+    'seconds_train_eval': seconds + found['seconds'],
+    'config': config,
+    'versions': provenance.get_versions(),
+    'git': provenance.get_git_state(),
+    'prompts': {
+      trial: [example['prompt'] for example in examples]
+      for trial, examples in gallery.items()
+    },
+  }
+  # Whatever goes wrong from here on.
+  processes.print_once(tables.make_table(results))
+  if processes.is_first():
+    gallery_file.save_gallery(out / f'gallery{suffix}.npz', gallery)
+  logs.save_json(path, results)
+  return results
+
+
 def make_constants(
   config, mesh, level
 ) -> Callable[[Any, list[dict]], dict[str, float]]:
@@ -156,7 +213,7 @@ def make_constants(
   @functools.cache
   def fit(task):
     evaluator = evaluators.ConstantEvaluator(task, mesh)
-    batches = exam.make_eval_batches(
+    batches = held_out.make_eval_batches(
       task,
       source,
       range(settings['constant_scenes']),

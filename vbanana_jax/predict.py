@@ -1,179 +1,192 @@
-"""One photo, one question, one answer on disk.
+"""`vbanana predict`: a trained run's answer about photos, or a new picture."""
 
-The photo is shrunk to the model's grid, the answer is decoded at the size it
-was painted, and the decoded values, never the colours, are brought to the
-photo's size: half-way between two colours lies a third label or a false
-depth.
-"""
-
-import functools
-import json
+import pathlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, UInt8
 
-from vbanana_jax import errors, paths, resizing
-from vbanana_jax.report import answers, files, pictures
-from vbanana_jax.tasks import base
+from vbanana_jax import models
+from vbanana_jax.errors import UserError
+from vbanana_jax.inference import engine, outputs, pipeline
+from vbanana_jax.inference.request import Wish, ask, ask_parts, count_steps
+from vbanana_jax.runtime import processes
+from vbanana_jax.tasks import base, legend_parts
+from vbanana_jax.training import checkpoint, provenance, weights
 
-VIEW_EDGE = 1024  # long edge of the picture to look at, whatever the photo's
-
-# Short edges of the grids of one long edge, at most.
-_SHORT_EDGES = 16
+_ACCELERATOR_ROWS = 16
 
 
-class Photo(NamedTuple):
-  """What an answer needs of a photo; small, whatever the photo's size.
+class Asked(NamedTuple):
+  """What is asked about one photo.
 
   Attributes:
-    size: its height and width in pixels.
-    source: f32 [gh gw 3] in [0, 1], on the network's grid.
-    view_u8: u8 [vh vw 3], what is seen through the answer.
+    source: `[h, w, 3]` in [0, 1] on the network's grid; None for generation.
+    parts: of the question, one or several.
+    palette: of the whole legend, for the joined answer of several.
+    label: what the caller knows it by.
   """
 
-  size: tuple[int, int]
-  source: np.ndarray
-  view_u8: np.ndarray
+  source: np.ndarray | None
+  parts: tuple[legend_parts.Part, ...]
+  palette: np.ndarray
+  label: Any
 
 
-def look(image_u8: UInt8[np.ndarray, 'h w 3'], grid: tuple[int, int]) -> Photo:
-  """The `Photo` of a picture, for a network that works at `grid`."""
-  height, width = image_u8.shape[:2]
-  scale = VIEW_EDGE / max(height, width)
-  view = [max(1, round(edge * scale)) for edge in (height, width)]
-  return Photo(
-    size=(height, width),
-    source=shrink_photo(image_u8, grid),
-    view_u8=resizing.resize_picture(image_u8, (view[0], view[1])),
-  )
+class Answerer:
+  """A trained run with its weights loaded, ready for many pictures."""
 
+  def __init__(self, run: pathlib.Path):
+    self.run = run
+    self.config, self.model, self.params = weights.load_run(run)
+    self.box = engine.PaintBox(self.model, self.params)
 
-def write(
-  task: base.Task,
-  photo: Photo | None,
-  question: base.Question,
-  painted: Float[np.ndarray, 'gh gw 3'],
-  value: np.ndarray | None,
-  *,
-  out_dir: str | paths.Path,
-  name: str,
-  names: tuple[str, ...] = (),
-  about: dict[str, Any] | None = None,
-) -> dict[str, paths.Path]:
-  """Writes an answer that is painted and decoded: what a person can use.
+  def answer(
+    self, wish: Wish, image: pathlib.Path | None, out: pathlib.Path
+  ) -> dict[str, pathlib.Path]:
+    """Writes the answer about one photo, or one generated picture.
 
-  Args:
-    task: what was asked.
-    photo: None for generation.
-    question: instruction and palette.
-    painted: in [0, 1].
-    value: from `decode_value`.
-    out_dir: folder of the answers; made if it is not there.
-    name: start of the file names.
-    names: the legend's names in palette order, for the picture's legend.
-    about: what the JSON file says besides: checkpoint, versions and so on.
+    Raises:
+      UserError: an unreadable photo, missing words, an unknown task.
+    """
+    ((_, paths),) = self.answer_all(wish, [image], out)
+    if isinstance(paths, UserError):
+      raise paths
+    return paths
 
-  Returns:
-    paths of 'painted', 'picture' and 'json', and of 'values' where the task
-    decodes to numbers.
+  def answer_all(
+    self,
+    wish: Wish,
+    images: Sequence[pathlib.Path | None],
+    out: pathlib.Path,
+    *,
+    rows: int | None = None,
+    overwrite: bool = False,
+  ) -> Iterator[tuple[pathlib.Path | None, pipeline.Answered]]:
+    """Writes the answers about photos; see `predict_all.predict_all`.
 
-  Raises:
-    UserError: the files cannot be written.
-  """
-  stem = f'{name}_{task.name}'
-  painted_u8 = pictures.to_u8(painted)
-  data = {'painted': (f'{stem}_painted.png', files.to_png(painted_u8))}
-  palette = answers.get_palette(question.aux)
-  if value is None:
-    picture = painted_u8
-    if photo is not None:
-      picture = resizing.resize_picture(painted_u8, photo.size)
-    else:  # the same picture once, not twice
-      data = {'painted': (f'{stem}.png', files.to_png(painted_u8))}
-  else:
-    resize = resizing.RESIZE[task.name]
-    picture = answers.draw(
-      task.name,
-      resize(value, photo.view_u8.shape[:2]),
-      photo.view_u8,
-      palette,
-      names,
+    Args:
+      wish: what is asked about each.
+      images: photos with different names; or [None], for generation.
+      out: folder of the answers.
+      rows: pictures of one grid to paint at once; see `count_rows`.
+      overwrite: whether answers to something else may be replaced.
+
+    Raises:
+      UserError: missing words, an unknown task, or answers cannot be written.
+    """
+    rows = count_rows(rows)
+    task, question, names = ask(wish, self.config['data']['level'])
+    size = wish.size or self.config['image_size']
+    patch = self.model.config.patch
+    parts = ask_parts(
+      wish, self.config['data']['level'], self.model.config.max_text
     )
-    data['values'] = (f'{stem}.npy', files.to_npy(resize(value, photo.size)))
-  data['picture'] = (f'{stem}.png', files.to_png(picture))
-  facts = {
-    'task': task.name,
-    'prompt': question.prompt,
-    'legend': dict(zip(names, palette.tolist())),
-    'photo_size': None if photo is None else list(photo.size),
-    'painted_size': list(painted.shape[:2]),
-    'values': answers.UNITS.get(task.name),
-    'files': {key: file_name for key, (file_name, _) in data.items()},
-    **(about or {}),
-  }
-  data['json'] = (f'{stem}.json', (json.dumps(facts, indent=2) + '\n').encode())
-  return {
-    key: files.write_atomic(paths.to_path(out_dir) / file_name, content)
-    for key, (file_name, content) in data.items()
-  }
+    palette = question.aux.get('palette')
+    if wish.task not in weights.find_trained_tasks(self.config):
+      processes.say(
+        f'{self.run} was never trained on {wish.task}: its answer means nothing'
+      )
+    trained = self.config['image_size']
+    if size != trained:
+      processes.say(
+        f'--size {size}: the network was trained at {trained}, and is worse at '
+        'any other size'
+      )
+    if len(parts) > 1:
+      processes.say(
+        f'{len(names)} classes are asked for in {len(parts)} parts, as many at '
+        'a time as this network was trained for, and joined'
+      )
+    about = {
+      'checkpoint': str(self.run),
+      'step': checkpoint.newest_step(self.run),
+      'size': size,
+      'steps': count_steps(wish),
+      'guidance': wish.guidance,
+      'seed': wish.seed,
+      **describe_parts(parts),
+      'parameters': models.count_parameters(self.params),
+      'versions': provenance.get_versions(),
+    }
+
+    way = engine.Way(wish.seed, count_steps(wish), wish.guidance)
+
+    def paint_all(photos):
+      asked = (
+        Asked(each.photo and each.photo.source, parts, palette, each)
+        for each in photos
+      )
+      for each, painted in self.paint_all(task, way, asked, size, rows=rows):
+        value = outputs.decode_value(task, painted, question.aux)
+        yield each, painted, value
+
+    return pipeline.predict_all(
+      paint_all,
+      task,
+      images,
+      question,
+      find_grid=lambda h, w: outputs.make_grid(h, w, size=size, patch=patch),
+      out_dir=out,
+      names=names,
+      about=about,
+      rows=rows,
+      overwrite=overwrite,
+    )
+
+  def paint_all(
+    self,
+    task: base.Task,
+    way: engine.Way,
+    asked: Iterable[Asked],
+    size: int,
+    *,
+    rows: int,
+  ) -> Iterator[tuple[Any, np.ndarray]]:
+    """Every label with its picture `[h, w, 3]` in [0, 1], as they come.
+
+    A question of several parts is painted in its parts and joined. Without a
+    source the picture is a square of `size`.
+    """
+
+    def make_canvases():
+      for each in asked:
+        source, has_source = each.source, each.source is not None
+        if not has_source:
+          patch = self.model.config.patch
+          grid = outputs.make_grid(size, size, size=size, patch=patch)
+          source = np.zeros((*grid, 3), np.float32)
+        scale = base.get_noise_scale(task, source)
+        painted: dict[int, np.ndarray] = {}
+        for k, part in enumerate(each.parts):
+          yield engine.Canvas(
+            source, has_source, part.prompt, scale, (each, painted, k)
+          )
+
+    canvases = self.box.paint_all(way, make_canvases(), rows=rows)
+    for canvas, picture in canvases:
+      each, painted, k = canvas.label
+      painted[k] = picture
+      if len(painted) < len(each.parts):
+        continue
+      if len(each.parts) > 1:
+        in_order = [painted[k] for k in range(len(each.parts))]
+        picture = legend_parts.join_parts(each.parts, in_order, each.palette)
+      yield each.label, picture
 
 
-def make_grid(
-  height: int, width: int, *, size: int, patch: int
-) -> tuple[int, int]:
-  """Height and width for the model: long edge `size`, aspect kept.
+def describe_parts(parts: Sequence[legend_parts.Part]) -> dict[str, Any]:
+  """What results say of a question that was split; {} of another."""
+  return {'parts': [part.prompt for part in parts]} if len(parts) > 1 else {}
 
-  Both edges are multiples of `patch`. The short edge is the long one less a
-  multiple of a step, which is a patch below 32 patches and grows from there:
-  for every grid the network is compiled once, so there are few of them, and
-  the aspect is kept to 1 part in 32, or to half a patch where that is more.
+
+def count_rows(rows: int | None = None) -> int:
+  """Pictures to paint at once: what is asked for, or what suits the device.
+
+  On a CPU painting is a small part of an answer, and with one at a time no
+  answer depends on what else is asked.
   """
-  count = max(1, round(size / patch))
-  step = max(1, count // _SHORT_EDGES)
-  less = (1 - min(height, width) / max(height, width)) * count
-  short = max(1, count - step * round(less / step))
-  edges = (count, short) if height >= width else (short, count)
-  return edges[0] * patch, edges[1] * patch
-
-
-def shrink_photo(
-  image_u8: UInt8[np.ndarray, 'h w 3'], grid: tuple[int, int]
-) -> Float[np.ndarray, 'gh gw 3']:
-  """The photo on the model's grid, anti-aliased, in [0, 1]."""
-  return resizing.resize_picture(image_u8, grid).astype(
-    np.float32
-  ) / np.float32(255.0)
-
-
-def decode(
-  task: base.Task, painted: Float[np.ndarray, 'h w 3'], aux: dict
-) -> dict[str, np.ndarray]:
-  """`task.decode` of one picture, as numpy arrays without a batch axis."""
-  batched = jax.tree.map(lambda leaf: np.asarray(leaf)[None], dict(aux))
-  decoded = _decode(task, painted[None], batched)
-  return {key: np.asarray(leaf)[0] for key, leaf in decoded.items()}
-
-
-def decode_value(
-  task: base.Task, painted: Float[np.ndarray, 'h w 3'], aux: dict
-) -> np.ndarray | None:
-  """The numbers of one picture; None where the colours are the answer."""
-  shown = answers.LOOKS.get(task.name)
-  return None if shown is None else decode(task, painted, aux)[shown.key]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _decode(task, rgb, aux):
-  return task.decode(rgb, aux)
-
-
-def check(task: base.Task, has_photo: bool, question: base.Question) -> None:
-  """Raises UserError where there is nothing to paint about, or no words."""
-  if task.name == 'generate' and has_photo:
-    raise errors.UserError('generate takes words only; leave the image out')
-  if task.name != 'generate' and not has_photo:
-    raise errors.UserError(f'--task {task.name} needs an image: name a file')
-  if not question.prompt.strip():
-    raise errors.UserError('the prompt is empty; say what to paint')
+  if rows is not None:
+    return rows
+  return 1 if jax.default_backend() == 'cpu' else _ACCELERATOR_ROWS

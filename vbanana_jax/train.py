@@ -10,27 +10,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax import (
-  checkpoint,
-  durations,
-  flops,
-  lock,
-  logs,
-  optim,
-  pace,
-  paths,
-  processes,
-  provenance,
-  resume,
-  sharding,
-  watch,
-  weights,
-)
+from vbanana_jax import durations, sharding
 from vbanana_jax.data import build, stream
 from vbanana_jax.errors import NonFiniteLossError, UserError
-from vbanana_jax.state import TrainState, make_logical_axes, make_state
-from vbanana_jax.step import make_train_step
-from vbanana_jax.stopping import StopSignals
+from vbanana_jax.evaluation import periodic
+from vbanana_jax.runtime import logs, pace, paths, processes, workdir_lock
+from vbanana_jax.runtime.preemption import StopSignals
+from vbanana_jax.training import (
+  checkpoint,
+  flops,
+  optim,
+  provenance,
+  resume,
+  weights,
+)
+from vbanana_jax.training.state import TrainState, make_logical_axes, make_state
+from vbanana_jax.training.step import make_train_step
 
 
 def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
@@ -71,7 +66,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
   )
 
   with contextlib.ExitStack() as stack:
-    check_lock = stack.enter_context(lock.hold(workdir))
+    check_lock = stack.enter_context(workdir_lock.hold(workdir))
     resume.check_same(workdir, config)
     checkpoints = stack.enter_context(
       checkpoint.Checkpoints(
@@ -108,7 +103,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
       config, model, optimizer, mesh, state, len(task_names)
     )
     compiled_steps = {}  # by the length that instructions are padded to
-    watched = watch.build_watch(config, mixture.tasks, model, mesh, total)
+    watched = periodic.build_watch(config, mixture.tasks, model, mesh, total)
     processes.say('first batch')
     batch, metrics = next(batches), None
 

@@ -9,7 +9,8 @@ import optax
 import torch
 
 from benchmarks.torch_twin import training
-from vbanana_jax import keys, models, weights
+from vbanana_jax import keys, models
+from vbanana_jax.training import weights
 
 # Greatest relative difference of losses and gradient norms: of float32, and of
 # what is timed, whose products are of bfloat16.

@@ -19,7 +19,7 @@ import argparse
 import os
 import sys
 
-from vbanana_jax import __version__, paths
+from vbanana_jax import __version__
 from vbanana_jax.cli import (
   decode,
   devices,
@@ -40,6 +40,7 @@ from vbanana_jax.errors import (
   Interrupted,
   UserError,
 )
+from vbanana_jax.runtime import paths
 
 _VERBS = (
   train,

@@ -90,7 +90,7 @@ def start(args: argparse.Namespace, *, saves: bool) -> None:
 
   import jax
 
-  from vbanana_jax import processes
+  from vbanana_jax.runtime import processes
 
   where = f' at {args.coordinator}' if args.coordinator else ''
   processes.print_stamped(
@@ -218,7 +218,7 @@ def leave(exit_code: int) -> None:
 
 
 def _end_with_error(kind, error, trace) -> None:
-  from vbanana_jax import processes
+  from vbanana_jax.runtime import processes
 
   if processes.is_lost(error):
     told = str(error).partition('\n')[0]

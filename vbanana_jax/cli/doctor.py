@@ -29,7 +29,7 @@ def add_verb(verbs) -> None:
 
 
 def run_doctor(args, rest) -> int:
-  from vbanana_jax import doctor
+  from vbanana_jax.benchmark import doctor
 
   is_faulty = False
   for protocol in doctor.find_protocols(args.dataset, args.split):

@@ -62,10 +62,10 @@ def run_evaluate(args, rest) -> int:
     )
   if args.workdir and not given:
     distributed.start(args, saves=False)
-    from vbanana_jax import results
+    from vbanana_jax import evaluate
 
     run = runs.find_run(args.workdir)
-    results.write_results(args.workdir, run, args.level, out=args.out)
+    evaluate.write_results(args.workdir, run, args.level, out=args.out)
     return 0
   if args.workdir or len(given) < len(benchmark):
     raise UserError(
@@ -78,20 +78,18 @@ def run_evaluate(args, rest) -> int:
 
 
 def _grade(args) -> int:
-  from vbanana_jax import grading
-  from vbanana_jax.data import protocols
-  from vbanana_jax.grading import scores
-  from vbanana_jax.report import files
+  from vbanana_jax.benchmark import protocols, score_folder, scores
+  from vbanana_jax.runtime import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
   other = args.against and scores.load_scores(args.against)
   if other:
-    grading.refuse_other(
+    score_folder.refuse_other(
       {'protocol': protocol.name, 'version': protocol.version}, other[0]
     )
   out = args.out or args.predictions
   files.check_folder(out)
-  grade = grading.grade(
+  grade = score_folder.grade(
     protocol,
     args.data,
     args.predictions,
@@ -105,5 +103,5 @@ def _grade(args) -> int:
   scores.save_scores(grade, path)
   print(f'\n{path}')
   if other:
-    print('\n' + scores.make_comparison(grading.compare(grade, *other)))
+    print('\n' + scores.make_comparison(score_folder.compare(grade, *other)))
   return 0

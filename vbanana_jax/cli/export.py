@@ -15,7 +15,7 @@ def add_verb(verbs) -> None:
     'as a folder for serving: one program for several platforms and any '
     'number of pictures, its weights, and a manifest that says what goes in '
     'and comes out. Runs without the code of the network: see '
-    'vbanana_jax/exported.py, or vbanana predict --exported.',
+    'vbanana_jax/inference/exported.py, or vbanana predict --exported.',
     epilog='Example: vbanana export --workdir runs/quickstart --task depth '
     '--size 48x64 --out served',
   )
@@ -41,8 +41,8 @@ def add_verb(verbs) -> None:
 
 
 def run_export(args, rest) -> int:
-  from vbanana_jax import export
-  from vbanana_jax.wish import ask
+  from vbanana_jax.inference import export
+  from vbanana_jax.inference.request import ask
 
   platforms = tuple(args.platforms.split(','))
   unknown = set(platforms) - set(export.PLATFORMS)

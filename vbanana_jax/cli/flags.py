@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from vbanana_jax import paths
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
 
 
 def at_least(least: int):
@@ -92,7 +92,7 @@ def make_wish(args: argparse.Namespace, **more: Any):
     args: with a task, or with a prompt alone.
     **more: of its fields.
   """
-  from vbanana_jax import wish
+  from vbanana_jax.inference import request
 
   images = getattr(args, 'image', None)
   task = args.task or ('edit' if images and args.prompt else None)
@@ -102,7 +102,7 @@ def make_wish(args: argparse.Namespace, **more: Any):
       f'{args.verb} needs --task for an image, or --prompt to paint'
     )
   names = (name.strip() for name in (args.classes or '').split(','))
-  return wish.Wish(
+  return request.Wish(
     task=task,
     words=args.prompt,
     classes=tuple(filter(None, names)),

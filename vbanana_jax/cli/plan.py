@@ -55,8 +55,8 @@ def add_verb(verbs) -> None:
 def run_plan(args, overrides: list[str]) -> int:
   import jax
 
-  from vbanana_jax import processes
   from vbanana_jax.plan import compiler, planner, text, topologies
+  from vbanana_jax.runtime import processes
 
   for flag in ('memory', 'minutes'):
     value = getattr(args, flag)

@@ -59,7 +59,7 @@ def run_predict(args, rest) -> int:
   if args.exported:
     return _answer_exported(args)
   wish = flags.make_wish(args, size=args.size)
-  from vbanana_jax.wish import ask
+  from vbanana_jax.inference.request import ask
 
   ask(wish, 'quick')  # a mistake in the words should not wait
   if args.passes or args.split:
@@ -68,9 +68,9 @@ def run_predict(args, rest) -> int:
     )
   images = _find_images(args.image, args.out)
   run = runs.choose_run(args.checkpoint, '--checkpoint')
-  from vbanana_jax import answer
+  from vbanana_jax import predict
 
-  answerer = answer.Answerer(run)
+  answerer = predict.Answerer(run)
   print(f'run: {run}', file=sys.stderr)
   found = answerer.answer_all(
     wish,
@@ -83,7 +83,7 @@ def run_predict(args, rest) -> int:
 
 
 def _answer_exported(args) -> int:
-  from vbanana_jax import answer_exported, exported
+  from vbanana_jax.inference import exported, exported_predictor
 
   own = (args.checkpoint, args.size, args.batch, args.passes, args.split)
   if any(own) or flags.has_question(args):
@@ -94,7 +94,7 @@ def _answer_exported(args) -> int:
   images = _find_images(args.image, args.out)
   painter = exported.load_exported(args.exported)
   return _print_answers(
-    answer_exported.answer_all(
+    exported_predictor.answer_all(
       painter, images or [None], args.out, overwrite=args.overwrite
     ),
     max(len(images), 1),
@@ -163,14 +163,14 @@ def _answer_protocol(args) -> int:
       'predict --protocol needs --data, and takes neither images nor '
       '--exported nor a question: the protocol asks'
     )
-  from vbanana_jax import answer, paint_protocol
-  from vbanana_jax.data import protocols
-  from vbanana_jax.report import files
+  from vbanana_jax import predict
+  from vbanana_jax.benchmark import predict_protocol, protocols
+  from vbanana_jax.runtime import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
   files.check_folder(args.out)
-  n = paint_protocol.paint_protocol(
-    answer.Answerer(runs.choose_run(args.checkpoint, '--checkpoint')),
+  n = predict_protocol.paint_protocol(
+    predict.Answerer(runs.choose_run(args.checkpoint, '--checkpoint')),
     protocol,
     args.data,
     args.out,

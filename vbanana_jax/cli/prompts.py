@@ -26,8 +26,8 @@ def add_verb(verbs) -> None:
 
 
 def run_prompts(args, rest) -> int:
-  from vbanana_jax.data import protocols, questions
-  from vbanana_jax.report import files
+  from vbanana_jax.benchmark import protocols, questions
+  from vbanana_jax.runtime import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
   reader = questions.open_reader(protocol, args.data)

@@ -7,7 +7,7 @@ from vbanana_jax.errors import UserError
 
 def find_run(folder: pathlib.Path) -> pathlib.Path:
   """The trained workdir that a folder is, or holds as tune/."""
-  from vbanana_jax.checkpoint import newest_step
+  from vbanana_jax.training.checkpoint import newest_step
 
   for run in (folder, folder / 'tune'):
     if newest_step(run) is not None:
@@ -22,7 +22,7 @@ def choose_run(folder: pathlib.Path | None, flag: str) -> pathlib.Path:
   """The workdir that a flag names, or the one under runs/ trained last."""
   if folder is not None:
     return find_run(folder)
-  from vbanana_jax.checkpoint import newest_step
+  from vbanana_jax.training.checkpoint import newest_step
 
   root = pathlib.Path('runs')
   runs = [

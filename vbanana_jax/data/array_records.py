@@ -16,10 +16,10 @@ import grain
 import numpy as np
 from array_record.python import array_record_module
 
-from vbanana_jax import paths
 from vbanana_jax.data import open_files, photos, sources
 from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
 
 SCHEMA_VERSION = 1
 MANIFEST = 'manifest.json'

@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from vbanana_jax import keys, paths, processes
+from vbanana_jax import keys
 from vbanana_jax.data import sources
 from vbanana_jax.errors import UserError
-from vbanana_jax.tokenizer import Tokenizer
+from vbanana_jax.runtime import paths, processes
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 # Where nearly every second record is bad, this many draws find a good one.
 _DRAWS = 100

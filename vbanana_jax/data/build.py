@@ -1,19 +1,13 @@
-"""From a config's sections to sources, a mixture, and batches of the exam."""
+"""From a config's sections to sources and a mixture."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from vbanana_jax import paths
-from vbanana_jax.data import (
-  array_records,
-  bad_records,
-  exam,
-  mixture,
-  sources,
-)
+from vbanana_jax.data import array_records, bad_records, mixture, sources
 from vbanana_jax.errors import UserError
-from vbanana_jax.tasks import TASKS, base
-from vbanana_jax.tokenizer import Tokenizer
+from vbanana_jax.runtime import paths
+from vbanana_jax.tasks import TASKS
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 # Edits are rendered twice, and so have a stream of scenes of their own.
 _EDIT_SEED_OFFSET = 1_000_000
@@ -115,22 +109,3 @@ def describe_data(config: Mapping) -> dict[str, Any]:
     manifest = tfds_source.hash_manifest(data['tfds'], data['tfds_dir'])
     found['tfds'] = {'name': data['tfds'], 'manifest': manifest}
   return found
-
-
-def build_exam(
-  config: Mapping, task: base.Task, level: str, limit: int
-) -> list[dict[str, Any]]:
-  """The first `limit` scenes of the frozen exam at the config's picture size.
-
-  See `exam.make_eval_batches` for what a batch holds.
-  """
-  return exam.trim_prompts(
-    exam.exam_batches(
-      task,
-      level,
-      config['eval']['batch_size'],
-      limit,
-      max_text=config['model']['max_text'],
-      size=config['image_size'],
-    )
-  )

@@ -8,9 +8,9 @@ import stat
 import zipfile
 from collections.abc import Callable
 
-from vbanana_jax import paths
 from vbanana_jax.data import zip_names
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
 
 _REMEDY = 'make the zip again, or unpack it and name the folder'
 

@@ -3,9 +3,9 @@
 import collections
 from collections.abc import Mapping
 
-from vbanana_jax import paths
 from vbanana_jax.data import image_formats
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
 
 # What file managers leave; besides, all names that begin with a dot.
 _LEFT_BY_SYSTEMS = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r')

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from vbanana_jax import paths
 from vbanana_jax.data import image_formats
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
 
 SUFFIXES = image_formats.SUFFIXES
 MAX_PIXELS = 64_000_000

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 
 import tqdm
 
-from vbanana_jax import paths
 from vbanana_jax.data import array_records, captions, photo_folder, photos
 from vbanana_jax.data.folders import Listing, Member, list_members
 from vbanana_jax.data.selection import TAKE_PHOTOGRAPHS, Selection
 from vbanana_jax.errors import DiskFullError, UserError
-from vbanana_jax.tokenizer import Tokenizer
+from vbanana_jax.runtime import paths
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 SHARD_BYTES = 128 * 2**20
 MAX_TEXT = 160  # tokens, as model.max_text of the base config

@@ -10,12 +10,13 @@ import grain
 import numpy as np
 from absl import flags
 
-from vbanana_jax import keys, processes
+from vbanana_jax import keys
 from vbanana_jax.data import mixture as mixture_lib
 from vbanana_jax.data import sources, watchdog
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import processes
 from vbanana_jax.tasks import base
-from vbanana_jax.tokenizer import Tokenizer
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.types import Batch
 
 # Steps whose examples are sorted into short and long instructions.

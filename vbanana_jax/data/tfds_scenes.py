@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from vbanana_jax import keys, paths
+from vbanana_jax import keys
 from vbanana_jax.data import sources
+from vbanana_jax.runtime import paths
 from vbanana_jax.scenes import language
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vbanana_jax import paths
 from vbanana_jax.data import array_records, open_files, photos, sources
 from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
 
 LABELS = ('depth_m', 'normals', 'semantic', 'instance')
 

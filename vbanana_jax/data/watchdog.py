@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from vbanana_jax import processes
 from vbanana_jax.data import sources
+from vbanana_jax.runtime import processes
 
 PATIENCE = 60.0  # seconds until the first line, and between lines
 _CHECKS = 10  # looks at the clock while patience lasts

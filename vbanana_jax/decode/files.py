@@ -12,7 +12,8 @@ from vbanana_jax.data import photos
 from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.values import DEFAULTS, Settings, decode
 from vbanana_jax.errors import UserError
-from vbanana_jax.report import answers, files
+from vbanana_jax.report import answers
+from vbanana_jax.runtime import files
 from vbanana_jax.tasks import prompts
 
 # A picture is not taken for one of instances if more than these shares of what

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vbanana_jax import flops
 from vbanana_jax.errors import UserError
 from vbanana_jax.plan import text
 from vbanana_jax.plan.compiler import Bounds, Compiler, NotKnown
 from vbanana_jax.plan.memory import make_memory
 from vbanana_jax.plan.programs import Program, Programs, count_bytes
 from vbanana_jax.plan.topologies import Topology, smaller_topologies
+from vbanana_jax.training import flops
 
 # A batch is the largest that fits if one larger by this share does not.
 _TOLERANCE = 0.05

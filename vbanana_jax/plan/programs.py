@@ -8,22 +8,23 @@ from typing import Any
 import jax
 import numpy as np
 
-from vbanana_jax import durations, evaluators, optim, sharding, weights
-from vbanana_jax.data import build
+from vbanana_jax import durations, sharding
+from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.plan.costs import Costs, count_costs
 from vbanana_jax.plan.topologies import (
   Topology,
   load_devices,
   read_needed_bytes,
 )
-from vbanana_jax.state import TrainState
-from vbanana_jax.step import make_painter
 from vbanana_jax.tasks import TASKS, base
 from vbanana_jax.train import (
   check_sizes,
   jit_train_step,
   make_abstract_state,
 )
+from vbanana_jax.training import optim, weights
+from vbanana_jax.training.state import TrainState
+from vbanana_jax.training.step import make_painter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Programs:
     config = self.config
     size = config['eval']['batch_size']
     one = {**config, 'eval': {**config['eval'], 'batch_size': 1}}
-    (batch,) = build.build_exam(one, task, config['data']['level'], 1)
+    (batch,) = held_out.build_exam(one, task, config['data']['level'], 1)
     rows = {key: batch[key] for key in evaluators.DEVICE_KEYS}
     rows['tokens'] = np.zeros((1, config['data']['text_length']), np.int32)
     return self._spread(rows, size)

@@ -1,11 +1,11 @@
 """What a plan says, part by part, for a person to read."""
 
-from vbanana_jax import flops
 from vbanana_jax.plan.compiler import Bounds
 from vbanana_jax.plan.memory import Memory
 from vbanana_jax.plan.programs import Program, Programs, count_bytes
 from vbanana_jax.plan.roofline import make_roofline
 from vbanana_jax.plan.topologies import Topology
+from vbanana_jax.training import flops
 
 NOTE = (
   'Memory and programs are what the compiler makes for these chips. Times are '

@@ -14,7 +14,8 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from vbanana_jax.report import charts, files, style
+from vbanana_jax.report import charts, style
+from vbanana_jax.runtime import files
 
 MAX_BYTES = 6_000_000
 ARROW = {'max': '\u2191', 'min': '\u2193', None: ''}

@@ -1,0 +1,1 @@
+"""Published data sets: their files, protocols, and scores of any pictures."""

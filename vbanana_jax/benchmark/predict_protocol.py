@@ -1,0 +1,161 @@
+"""A run paints every question of a benchmark."""
+
+import datetime
+import hashlib
+import json
+import sys
+from typing import Any
+
+import tqdm
+
+from vbanana_jax.benchmark import painted_folder, protocols, questions, readers
+from vbanana_jax.inference import engine, outputs
+from vbanana_jax.inference.pipeline import make_pace
+from vbanana_jax.predict import Answerer, Asked, count_rows, describe_parts
+from vbanana_jax.report import pictures
+from vbanana_jax.runtime import files, paths, prefetch
+from vbanana_jax.tasks import TASKS
+from vbanana_jax.training import provenance, weights
+
+# What every prompt is like, without what one example puts into it.
+_ANY_ITEM = readers.Item('any', '', '{phrase}')
+
+
+def paint_protocol(
+  answerer: Answerer,
+  protocol: protocols.Protocol,
+  data: paths.Path,
+  out: paths.Path,
+  *,
+  passes: int | None = None,
+  size: int | None = None,
+  rows: int | None = None,
+  overwrite: bool = False,
+) -> int:
+  """Paints every question of a benchmark; how many pictures there are.
+
+  Pictures that are there already are kept, so that a painting that was
+  stopped goes on; see `painted_folder.Painting`.
+
+  Raises:
+    UserError: another benchmark in `data`, a prompt too long for the network,
+      or an `out` that cannot be written or was painted in another way.
+  """
+  reader = questions.open_reader(protocol, data)
+  wanted = list(
+    questions.make_questions(protocol, reader, passes or protocol.passes)
+  )
+  size = size or answerer.config['image_size']
+  rows = count_rows(rows)
+  patch = answerer.model.config.patch
+  # Before anything is read or painted: can this network be asked at all?
+  parts = {
+    question.file: _ask_parts(
+      answerer, protocol, question.item, question.repeat
+    )
+    for question in wanted
+  }
+  folder = painted_folder.Painting(
+    out,
+    make_manifest(answerer, protocol, size),
+    [question.file for question in wanted],
+    overwrite=overwrite,
+  )
+  missing = set(folder.missing)
+  by_seed: dict[int, list[questions.Question]] = {}
+  for question in wanted:
+    if question.file in missing:
+      by_seed.setdefault(question.seed, []).append(question)
+
+  def read(question):
+    photo = reader.load_image(question.item)
+    grid = outputs.make_grid(*photo.shape[:2], size=size, patch=patch)
+    return outputs.shrink_photo(photo, grid)
+
+  def read_all(asked):
+    pace = {**make_pace(rows), 'threads': 1}  # readers may share a file
+    for question, reading in prefetch.map_ahead(read, asked, **pace):
+      palette, _ = question.asked.reading.make_palette()
+      yield Asked(
+        reading.result(), parts[question.file], palette, question.file
+      )
+
+  def write(painted):
+    name, rgb = painted
+    return name, folder.write(name, files.to_png(pictures.to_u8(rgb)))
+
+  bar = tqdm.tqdm(
+    total=len(wanted),
+    initial=len(wanted) - len(missing),
+    desc=protocol.label,
+    unit='picture',
+  )
+  with bar:
+    several = max(len(each) for each in parts.values()) if parts else 1
+    if several > 1:
+      bar.write(
+        f'{protocol.label}: {len(protocol.classes or ())} classes are asked '
+        f'for in {several} parts, as many at a time as this network was '
+        'trained for, and joined',
+        file=sys.stderr,
+      )
+    if folder.spoiled:
+      bar.write(
+        f'{out}: {len(folder.spoiled)} pictures that are not as they were '
+        f'painted, {folder.spoiled[0]} the first, are painted anew',
+        file=sys.stderr,
+      )
+    try:
+      for seed, asked in by_seed.items():
+        way = engine.Way(seed, protocol.sampler['steps'])
+        painted = answerer.paint_all(
+          TASKS[protocol.task], way, read_all(asked), size, rows=rows
+        )
+        pace = make_pace(rows)
+        for _, writing in prefetch.map_ahead(write, painted, **pace, soon=True):
+          folder.note(*writing.result())
+          bar.update()
+    finally:
+      folder.save()
+  return len(wanted)
+
+
+def make_manifest(
+  answerer: Answerer, protocol: protocols.Protocol, size: int
+) -> painted_folder.Manifest:
+  """What all pictures of one painting have in common."""
+  asked = questions.ask(protocol, _ANY_ITEM)
+  return painted_folder.Manifest(
+    settings={
+      'protocol': protocol.name,
+      'version': protocol.version,
+      'split': protocol.split,
+      'weights': weights.hash_weights(answerer.params)[:16],
+      'config': _hash_config(answerer.config),
+      'size': size,
+      **engine.Way(protocol.seeds[0], protocol.sampler['steps'])._asdict(),
+      'prompt': asked.prompt,
+      **describe_parts(_ask_parts(answerer, protocol, _ANY_ITEM)),
+    },
+    about={
+      'run': str(answerer.run),
+      'versions': provenance.get_versions(),
+      'git': provenance.get_git_state(),
+      'date': datetime.date.today().isoformat(),
+    },
+  )
+
+
+def _ask_parts(answerer, protocol, item, repeat=0):
+  return questions.ask_parts(
+    protocol,
+    item,
+    repeat,
+    level=answerer.config['data']['level'],
+    max_text=answerer.model.config.max_text,
+  )
+
+
+def _hash_config(config: dict[str, Any]) -> str:
+  text = json.dumps(config, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()[:16]

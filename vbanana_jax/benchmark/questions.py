@@ -1,0 +1,278 @@
+"""What a protocol asks: the instruction of every example, for any generator.
+
+Pass 0 asks in the protocol's own words and colours. Each further pass has a
+seed of its own, and deals the colours of a legend anew, so that a generator
+that mixes up colours and names does so in another way each time, and a vote can
+tell.
+"""
+
+import io
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from vbanana_jax import keys
+from vbanana_jax.benchmark.protocols import Protocol
+from vbanana_jax.benchmark.readers import Item, Reader
+from vbanana_jax.codecs import palettes
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
+from vbanana_jax.tasks import legend_parts, prompts, words
+from vbanana_jax.tokenizer import tokenizer
+
+_PROMPTS = 'prompts.jsonl'
+
+
+class Asked(NamedTuple):
+  """An instruction and what a decoder must know to read its answer."""
+
+  prompt: str
+  reading: prompts.Reading
+
+
+class Question(NamedTuple):
+  """One picture to paint.
+
+  Attributes:
+    file: name of the painted picture; a suffix of .jpg or .webp does as well.
+    item: the example.
+    seed: of the generator's noise, another one in every pass.
+    asked: its instruction.
+    repeat: the pass.
+  """
+
+  file: str
+  item: Item
+  seed: int
+  asked: Asked
+  repeat: int
+
+
+def ask(
+  protocol: Protocol,
+  item: Item,
+  repeat: int = 0,
+  group: range | None = None,
+) -> Asked:
+  """The instruction of one example in pass `repeat`; the same at any time.
+
+  With `group`, numbers of classes, it asks for these alone, in the colours that
+  they have in the whole legend.
+
+  Errors: UserError for an example whose phrase cannot be put into the prompt.
+  """
+  phrase = (item.phrase or '').strip()
+  if '{phrase}' in protocol.prompt and not phrase:
+    raise UserError(f'{protocol.title}: example {item.id} has no phrase')
+  ground = tuple(protocol.background or (0, 0, 0))
+  classes = protocol.classes or []
+  colours = _deal([tuple(colour) for _, colour in classes], protocol, repeat)
+  names = [name.replace('{phrase}', phrase) for name, _ in classes]
+  if group is not None:
+    names = [names[k] for k in group]
+    colours = [colours[k] for k in group]
+  legend = words.Legend(
+    tuple((name, _write(colour)) for name, colour in zip(names, colours)),
+    _write(ground),
+    stated=True,
+  )
+  # Not str.format: a phrase may hold braces.
+  prompt = protocol.prompt
+  for field, text in (
+    ('{legend}', legend.write_mapping()),
+    ('{colour}', legend.entries[0][1].text if classes else ''),
+    ('{background}', legend.background.text),
+    ('{phrase}', phrase),
+  ):
+    prompt = prompt.replace(field, text)
+  colormap = None
+  if protocol.task == 'depth':
+    colormap = prompts.read_prompt('depth', prompt).colormap
+  return Asked(
+    prompt,
+    prompts.Reading(
+      protocol.task,
+      entries=tuple(zip(names, colours)),
+      background=ground,
+      background_stated=True,
+      thing=phrase if protocol.task == 'instance' else None,
+      colormap=colormap,
+    ),
+  )
+
+
+def ask_parts(
+  protocol: Protocol,
+  item: Item,
+  repeat: int = 0,
+  *,
+  level: str,
+  max_text: int,
+) -> tuple[legend_parts.Part, ...]:
+  """The same question for a network, in parts where it takes no longer ones.
+
+  Args:
+    protocol: of the benchmark.
+    item: the example.
+    repeat: the pass.
+    level: of the scenes that the network was trained on, for how many names.
+    max_text: tokens that it takes.
+
+  Raises:
+    UserError: the instruction is too long and has nothing to split.
+  """
+  count = tokenizer.Tokenizer.load().count
+  names = range(len(protocol.classes or ()))
+
+  def fits(group: range | None) -> bool:
+    return count(ask(protocol, item, repeat, group).prompt) <= max_text
+
+  groups: list[range] | list[None] | None = [None] if fits(None) else None
+  if len(names) > 1:
+    most = words.REGISTERS[level].entries[1]
+    groups = legend_parts.split_names(len(names), most, fits)
+  if groups is None:
+    least = ask(protocol, item, repeat, names[:1] if len(names) > 1 else None)
+    raise UserError(
+      f'{protocol.title}: the instruction of example {item.id} has '
+      f'{count(least.prompt)} tokens and this network takes {max_text}: train '
+      f'one with a longer config.model.max_text'
+    )
+  parts = []
+  for group in groups:
+    asked = ask(protocol, item, repeat, group)
+    palette, _ = asked.reading.make_palette()
+    rows = [0, *(k + 1 for k in (names if group is None else group))]
+    parts.append(
+      legend_parts.Part(asked.prompt, palette, np.array(rows, np.int32))
+    )
+  return tuple(parts)
+
+
+def make_questions(
+  protocol: Protocol, reader: Reader, passes: int
+) -> Iterator[Question]:
+  """Every picture that the protocol wants painted, in order."""
+  for item in reader.items:
+    for repeat in range(passes):
+      name = name_painted(item, repeat)
+      yield Question(
+        f'{name}.png',
+        item,
+        get_seed(protocol, repeat),
+        ask(protocol, item, repeat),
+        repeat,
+      )
+
+
+def get_seed(protocol: Protocol, repeat: int) -> int:
+  """The seed of a pass; after those of the protocol they count on."""
+  beyond = max(repeat - len(protocol.seeds) + 1, 0)
+  return protocol.seeds[repeat - beyond] + beyond
+
+
+def name_painted(item: Item, repeat: int) -> str:
+  """Name of a painted picture without its suffix: `ID`, then `ID@1` ..."""
+  return f'{item.id}@{repeat}' if repeat else item.id
+
+
+def save_questions(
+  protocol: Protocol,
+  reader: Reader,
+  out: paths.Path,
+  passes: int,
+  *,
+  overwrite: bool = False,
+) -> int:
+  """Writes prompts.jsonl, and photographs that have no file; how many lines.
+
+  `image` in a line is the path of the photograph. Every file is written anew,
+  whole, and prompts.jsonl is the last: what was stopped is made whole again.
+
+  Errors: UserError where `out` has the questions of another protocol or split,
+    unless `overwrite`.
+  """
+  listed = out / _PROMPTS
+  if not overwrite:
+    _check_same(protocol, listed)
+  lines = []
+  for question in make_questions(protocol, reader, passes):
+    item = question.item
+    image = reader.root / item.image
+    if not item.image:
+      image = out / 'images' / f'{item.id}.png'
+      if question.file == f'{name_painted(item, 0)}.png':  # once an example
+        encoded = io.BytesIO()
+        Image.fromarray(reader.load_image(item)).save(encoded, 'PNG')
+        paths.write_whole(image, encoded.getvalue())
+    line = {
+      'file': question.file,
+      'id': item.id,
+      'image': str(image),
+      'prompt': question.asked.prompt,
+      'seed': question.seed,
+      'task': protocol.task,
+      'protocol': protocol.title,
+      'split': protocol.split,
+    }
+    lines.append(json.dumps(line, ensure_ascii=False) + '\n')
+  paths.write_whole(listed, ''.join(lines).encode())
+  return len(lines)
+
+
+def _check_same(protocol: Protocol, listed: paths.Path) -> None:
+  """Refuses to write over the questions of another protocol or split."""
+  if not listed.is_file():
+    return
+  ours = {'protocol': protocol.title, 'split': protocol.split}
+  with listed.open(encoding='utf-8', errors='replace') as file:
+    line = file.readline()
+  try:
+    theirs = {key: json.loads(line).get(key, ours[key]) for key in ours}
+  except (ValueError, AttributeError):
+    return  # cut off: whoever wrote it was stopped
+  if theirs != ours:
+    raise UserError(
+      f'{listed} has the questions of {theirs["protocol"]}, split '
+      f'{theirs["split"]}: choose another --out, or --overwrite'
+    )
+
+
+def open_reader(protocol: Protocol, root: pathlib.Path) -> Reader:
+  """The protocol's benchmark in a folder; UserError where it is not one."""
+  if not root.is_dir():
+    raise UserError(f'{root}: no such folder')
+  return protocol.open(root)
+
+
+def _deal(
+  colours: list[palettes.Colour], protocol: Protocol, repeat: int
+) -> list[palettes.Colour]:
+  """The protocol's colours, dealt anew in every pass but the first.
+
+  A legend of several keeps its colours, which are far apart, and changes who
+  gets which; a single colour is drawn from the named ones that are far from
+  the background.
+  """
+  if not repeat or not colours:
+    return colours
+  rng = keys.make_rng(get_seed(protocol, repeat), protocol.title)
+  if len(colours) > 1:
+    return [colours[i] for i in rng.permutation(len(colours))]
+  ground = protocol.background or (0, 0, 0)
+  far = [
+    colour
+    for colour in palettes.NAMED.values()
+    if np.linalg.norm(np.subtract(colour, ground)) >= 200
+    and colour != colours[0]
+  ]
+  return [words.choose(rng, far)]
+
+
+def _write(colour: palettes.Colour) -> words.Colour:
+  """In numbers, <r, g, b>, which mean the same to every generator."""
+  return words.Colour(palettes.format_colour(colour, 'angle'), colour)

@@ -1,6 +1,0 @@
-"""Is this folder the benchmark that it should be?"""
-
-from vbanana_jax.doctor.folder import examine, find_protocols, make_text
-from vbanana_jax.doctor.tallies import Finding
-
-__all__ = ['Finding', 'examine', 'find_protocols', 'make_text']

@@ -1,0 +1,1 @@
+"""Scores on the held-out set, while a run trains and after it."""

@@ -1,0 +1,246 @@
+"""The frozen exam on scenes, and evaluation batches for any source."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vbanana_jax import keys
+from vbanana_jax.data import sources, stream
+from vbanana_jax.errors import UserError
+from vbanana_jax.tasks import TASKS, base
+from vbanana_jax.tasks.generate import Generate
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
+
+PROTOCOL_PATH = pathlib.Path(__file__).parents[1] / 'protocols' / 'eval_v2.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Exam:
+  """What is frozen of a level's exam.
+
+  Attributes:
+    level: level of the scenes.
+    n: number of scenes; object counts run 0, 1, ..., max, 0, ...
+    size: height and width in pixels.
+    scene_seed: seed of the scenes, out of reach of a training seed.
+    pose_seed: seed of wordings, legends and colours.
+    prefix_n: scenes that the quick check covers.
+    sha256: digest of all prompts, legends and labels.
+    prefix_sha256: digest of those of the first `prefix_n` scenes.
+  """
+
+  level: str
+  n: int
+  size: int
+  scene_seed: int
+  pose_seed: int
+  prefix_n: int
+  sha256: str
+  prefix_sha256: str
+
+
+def load_exam(level: str) -> Exam:
+  """The frozen exam of a level from `protocols/eval_v2.json`."""
+  exams = json.loads(PROTOCOL_PATH.read_text())['levels']
+  if level not in exams:
+    raise UserError(
+      f'exam eval_v2 has no level {level!r}; choose one of {sorted(exams)}'
+    )
+  return Exam(level=level, **exams[level])
+
+
+def exam_batches(
+  task: base.Task,
+  level: str,
+  batch_size: int,
+  limit: int | None = None,
+  *,
+  max_text: int,
+  size: int | None = None,
+) -> Iterator[dict[str, Any]]:
+  """Batches of the frozen exam, see `make_eval_batches`.
+
+  Args:
+    task: the task examined.
+    level: level of the scenes.
+    batch_size: rows a batch; the last one is padded.
+    limit: use only this many scenes from the start.
+    max_text: length of the token arrays; a longer instruction is refused.
+    size: another picture size than the frozen one (other labels, so the
+      frozen digest does not apply).
+  """
+  exam = load_exam(level)
+  return make_eval_batches(
+    as_examined(task),
+    exam_source(level, exam.scene_seed, size or exam.size),
+    range(exam.n if limit is None else min(limit, exam.n)),
+    batch_size=batch_size,
+    seed=exam.pose_seed,
+    max_text=max_text,
+  )
+
+
+def as_examined(task: base.Task) -> base.Task:
+  """The task without what only training does to it: captions left empty."""
+  if isinstance(task, Generate):
+    return dataclasses.replace(task, empty_share=0.0)
+  return task
+
+
+@functools.lru_cache(maxsize=4)
+def exam_source(level: str, scene_seed: int, size: int) -> sources.SceneSource:
+  """Exam scenes, kept rendered while all tasks are examined."""
+  return sources.SceneSource(
+    level, scene_seed, size, edits=True, even_counts=True, keep=16
+  )
+
+
+def make_eval_batches(
+  task: base.Task,
+  source: sources.Source,
+  rows: Sequence[int],
+  *,
+  batch_size: int,
+  seed: int,
+  max_text: int,
+) -> Iterator[dict[str, Any]]:
+  """Padded batches of a task on the given rows of a source, in order.
+
+  Each is a `Batch` with task 0 and index = row, and besides `valid` bool[b]
+  (False on padding), `aux` (stacked), `count` int32[b] (objects in the
+  scene, -1 where there is no scene) and `prompt` list[str] for the host.
+  """
+  tokenizer = Tokenizer.load()
+  for first in range(0, len(rows), batch_size):
+    chosen = list(rows[first : first + batch_size])
+    posed = [pose_row(task, source, row, seed) for row in chosen]
+    padding = batch_size - len(chosen)
+    lines = [
+      {
+        **stream.make_row(
+          task,
+          answer,
+          tokens=tokenizer.encode(answer.prompt, max_text),
+          position=0,
+          index=row,
+          one_pass_share=0.0,
+        ),
+        'aux': answer.aux,
+        'count': np.int32(_object_count(example)),
+      }
+      for row, (example, answer) in zip(chosen, posed)
+    ]
+    batch = stream.stack_rows(lines + lines[-1:] * padding)
+    batch['valid'] = np.arange(batch_size) < len(chosen)
+    prompts = [answer.prompt for _, answer in posed]
+    yield {**batch, 'prompt': prompts + prompts[-1:] * padding}
+
+
+def trim_prompts(batches: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+  """The batches, their tokens no longer than the longest instruction."""
+  batches = list(batches)
+  longest = max(map(stream.count_tokens, batches))
+  return [{**b, 'tokens': b['tokens'][:, :longest]} for b in batches]
+
+
+def pose_row(
+  task: base.Task, source: sources.Source, row: int, seed: int
+) -> tuple[sources.Example, base.Posed]:
+  """Example and posed task; words depend on (seed, task, row) alone."""
+  example = stream.read_example(source, row, source.name)
+  rng = keys.make_rng(seed, 'exam', task.name, row)
+  return example, stream.pose_example(task, example, rng, source.name)
+
+
+def _object_count(example: sources.Example) -> int:
+  scene = example.get('scene')
+  return -1 if scene is None else int(scene.count)
+
+
+def exam_hash(exam: Exam, n: int | None = None) -> str:
+  """SHA-256 over prompts, legends and labels of the first `n` scenes.
+
+  Every whole-number array of a task's aux counts (ids, legends, masks);
+  depth, normals and colours are left out, because their last bits differ
+  between kinds of hardware.
+  """
+  source = exam_source(exam.level, exam.scene_seed, exam.size)
+  digest = hashlib.sha256()
+  for row in range(exam.n if n is None else n):
+    for name in sorted(TASKS):
+      task = as_examined(TASKS[name])
+      example, posed = pose_row(task, source, row, exam.pose_seed)
+      _update(digest, f'{row}/{name}/prompt', np.array(posed.prompt.encode()))
+      for key in sorted(posed.aux):
+        _update(digest, f'{row}/{name}/{key}', posed.aux[key])
+    for key in ('semantic', 'instance'):
+      _update(digest, f'{row}/{key}', example[key])
+  return digest.hexdigest()
+
+
+def _update(digest, name: str, array: np.ndarray) -> None:
+  array = np.asarray(array)
+  if array.dtype.kind == 'f':
+    return
+  if array.dtype.kind in 'iu':
+    array = array.astype('<i4')
+  digest.update(f'{name}{array.dtype.kind}{array.shape}'.encode())
+  digest.update(np.ascontiguousarray(array).tobytes())
+
+
+def name_exam(level: str, *, limit: int, size: int) -> str:
+  """What scores are scores of: the frozen exam, or what differs from it.
+
+  Takes some seconds for the whole exam. Another kind of hardware may decide a
+  pixel on an edge otherwise, so a difference is told and not refused.
+  """
+  exam = load_exam(level)
+  if size != exam.size or limit < exam.n:
+    return f'eval_v2, its first {min(limit, exam.n)} scenes at {size} px'
+  if exam_hash(exam) != exam.sha256:
+    return 'eval_v2, redrawn with other digests than the frozen one'
+  return 'eval_v2'
+
+
+def freeze_exam(level: str, n: int, size: int, prefix_n: int) -> Exam:
+  """A new exam with its digests, to be written once and never again."""
+  exam = Exam(level, n, size, 2**40 + 1, 2**40 + 2, prefix_n, '', '')
+  return dataclasses.replace(
+    exam,
+    sha256=exam_hash(exam),
+    prefix_sha256=exam_hash(exam, prefix_n),
+  )
+
+
+def save_exams(exams: Sequence[Exam], path: pathlib.Path) -> None:
+  """Write frozen exams as JSON."""
+  levels = {}
+  for exam in exams:
+    fields = dataclasses.asdict(exam)
+    levels[fields.pop('level')] = fields
+  path.write_text(json.dumps({'version': 2, 'levels': levels}, indent=2) + '\n')
+
+
+def build_exam(
+  config: Mapping, task: base.Task, level: str, limit: int
+) -> list[dict[str, Any]]:
+  """The first `limit` scenes of the frozen exam at the config's picture size.
+
+  See `make_eval_batches` for what a batch holds.
+  """
+  return trim_prompts(
+    exam_batches(
+      task,
+      level,
+      config['eval']['batch_size'],
+      limit,
+      max_text=config['model']['max_text'],
+      size=config['image_size'],
+    )
+  )

@@ -1,0 +1,104 @@
+"""Scores while a model trains: averaged weights on a few scenes of the exam.
+
+Nothing is chosen by these scores and nothing random is drawn, so a run that
+is watched ends in the same weights as one that is not.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+
+from vbanana_jax import durations, sharding
+from vbanana_jax.errors import UserError
+from vbanana_jax.evaluation import evaluators, held_out
+from vbanana_jax.runtime import logs
+from vbanana_jax.tasks import base
+from vbanana_jax.training.state import TrainState
+from vbanana_jax.training.step import make_painter
+
+_NEVER = ('', '0')
+
+
+class Watch:
+  """Scores of averaged weights, one pass, every so many steps.
+
+  Args:
+    exams: evaluators, each with its questions, padded alike.
+    every: how often, in steps.
+  """
+
+  def __init__(
+    self,
+    exams: Sequence[tuple[evaluators.TaskEvaluator, list[dict[str, Any]]]],
+    every: int,
+  ):
+    self.every = every
+    self.exams = tuple(exams)
+
+  def compile(self, state: TrainState) -> None:
+    """Compiles, so that `run` only runs."""
+    for evaluator, batches in self.exams:
+      evaluator.compile(state.ema_params, batches[0])
+
+  def run(self, state: TrainState) -> dict[str, float | None]:
+    """'task/metric' -> score, headline first; None where it is no number."""
+    scores = {}
+    for evaluator, batches in self.exams:
+      found = evaluator.measure(state.ema_params, batches)
+      for metric in evaluator.task.metrics:
+        name = f'{evaluator.task.name}/{metric}'
+        scores[name] = logs.to_number(found[metric])
+    return scores
+
+
+def build_watch(
+  config: Mapping[str, Any],
+  tasks: Sequence[base.Task],
+  model: Any,
+  mesh: jax.sharding.Mesh,
+  total_steps: int,
+) -> Watch | None:
+  """A watch over a mixture's vision tasks; None without any or `eval.every`.
+
+  Raises:
+    UserError: for a mistake in the config's `eval` section.
+  """
+  settings = config['eval']
+  tasks = [task for task in tasks if task.vision]
+  if settings['every'] in _NEVER or not tasks:
+    return None
+  if settings['watch'] < 1:
+    raise UserError(
+      f'config.eval.watch is {settings["watch"]}: score at least one scene, '
+      'or set config.eval.every=0 to score none'
+    )
+  sharding.check_batch_size(
+    'config.eval.batch_size', settings['batch_size'], mesh
+  )
+  every = durations.to_steps(
+    settings['every'],
+    batch_size=config['batch_size'],
+    total_steps=total_steps,
+  )
+  paint = make_painter(model, seed=config['seed'], steps=0)
+  level = config['data']['level']
+  return Watch(
+    [
+      (
+        evaluators.TaskEvaluator(task, paint, mesh),
+        held_out.build_exam(config, task, level, settings['watch']),
+      )
+      for task in tasks
+    ],
+    every,
+  )
+
+
+def describe(scores: Mapping[str, float | None]) -> str:
+  """The headline of every task in one line, for a terminal."""
+  headlines: dict[str, str] = {}
+  for name, value in scores.items():
+    text = '-' if value is None else f'{value:.3g}'
+    headlines.setdefault(name.partition('/')[0], f'{name} {text}')
+  return ', '.join(headlines.values())

@@ -1,0 +1,137 @@
+"""A network with its weights, painting whatever comes, in few programs.
+
+What is compiled depends on the grid, on the number of rows and on the length
+of the instruction, so each takes few values: grids are `predict.make_grid`'s,
+a batch has one row or `rows`, and instructions are padded to a power of two.
+The keys and values of an instruction are computed once for all that share it.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
+from vbanana_jax.training import step
+
+_SHORTEST_TEXT = 16  # tokens
+_MOST_KNOWN = 32  # instructions whose keys and values are kept
+
+
+class Way(NamedTuple):
+  """How to paint: see `step.make_painter`."""
+
+  seed: int
+  steps: int
+  guidance: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Canvas:
+  """One picture to paint.
+
+  Attributes:
+    source: `[h, w, 3]` in [0, 1] on the network's grid; zeros where there is
+      none.
+    has_source: whether it is a picture at all.
+    prompt: the instruction.
+    noise_scale: of the task.
+    label: what the caller knows it by.
+  """
+
+  source: np.ndarray
+  has_source: bool
+  prompt: str
+  noise_scale: float
+  label: Any = None
+
+
+class PaintBox:
+  """Paints with one network; compiles what it needs and keeps it.
+
+  Args:
+    model: from `models.build_model`.
+    params: its weights.
+  """
+
+  def __init__(self, model, params: Any):
+    self._model, self._params = model, params
+    self._painters: dict[Way, Any] = {}
+    self._encode = jax.jit(step.make_text_encoder(model))
+    self._known: dict[str, Any] = {}  # text memories by prompt
+
+  def paint(self, way: Way, canvases: Sequence[Canvas]) -> np.ndarray:
+    """All of one grid in one batch, `[n, h, w, 3]` in [0, 1].
+
+    Raises:
+      UserError: an instruction that is too long for the network.
+    """
+    if way not in self._painters:
+      self._painters[way] = jax.jit(
+        step.make_painter(self._model, **way._asdict())
+      )
+    batch = {
+      'memory': self._read([canvas.prompt for canvas in canvases]),
+      'source': np.stack([canvas.source for canvas in canvases]),
+      'has_source': np.array([canvas.has_source for canvas in canvases]),
+      'noise_scale': np.array([c.noise_scale for c in canvases], np.float32),
+      # The noise of a picture does not depend on what is painted beside it.
+      'index': np.zeros(len(canvases), np.int32),
+    }
+    return np.asarray(self._painters[way](self._params, batch))
+
+  def paint_all(
+    self, way: Way, canvases: Iterable[Canvas], *, rows: int
+  ) -> Iterator[tuple[Canvas, np.ndarray]]:
+    """Every canvas with its picture, in batches of `rows` of one grid.
+
+    What is left of a grid in the end is filled up with copies, unless it is a
+    single one, so that a grid takes two programs at most where all ask the
+    same.
+
+    Yields:
+      canvases as their batches are full, and not in order where grids differ.
+    """
+    waiting: dict[tuple[int, ...], list[Canvas]] = {}
+    for canvas in canvases:
+      together = waiting.setdefault(canvas.source.shape, [])
+      together.append(canvas)
+      if len(together) == rows:
+        yield from self._paint_full(way, together, rows)
+        together.clear()
+    for together in waiting.values():
+      if together:
+        yield from self._paint_full(way, together, rows)
+
+  def _paint_full(self, way, canvases, rows):
+    missing = 0 if len(canvases) == 1 else rows - len(canvases)
+    full = [*canvases, *[canvases[-1]] * missing]
+    return list(zip(canvases, self.paint(way, full)))
+
+  def _read(self, prompts: list[str]) -> Any:
+    """The text memory: one row if all ask the same, and kept for a while."""
+    if len(set(prompts)) > 1:
+      return self._encode(self._params, self._make_tokens(prompts))
+    prompt = prompts[0]
+    if prompt not in self._known:
+      if len(self._known) == _MOST_KNOWN:
+        self._known.pop(next(iter(self._known)))  # the oldest
+      tokens = self._make_tokens(prompts[:1])
+      self._known[prompt] = self._encode(self._params, tokens)
+    return self._known[prompt]
+
+  def _make_tokens(self, prompts: list[str]) -> np.ndarray:
+    longest = self._model.config.max_text
+    tokenizer = Tokenizer.load()
+    tokens = np.stack([tokenizer.encode(text, longest) for text in prompts])
+    return tokens[:, : fit_text((tokens > 0).sum(1).max(), longest)]
+
+
+def fit_text(tokens: int, longest: int) -> int:
+  """The next power of two, so that few lengths are compiled."""
+  length = _SHORTEST_TEXT
+  while length < tokens:
+    length *= 2
+  return min(length, longest)

@@ -1,0 +1,208 @@
+"""Makes a folder for `exported.load_exported` from a trained run."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+from flax import traverse_util
+from jax import export
+
+from vbanana_jax import models
+from vbanana_jax.errors import UserError
+from vbanana_jax.inference import engine, exported
+from vbanana_jax.inference.request import Wish, ask, ask_parts, count_steps
+from vbanana_jax.report import answers
+from vbanana_jax.runtime import files
+from vbanana_jax.tasks import base
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
+from vbanana_jax.training import provenance
+from vbanana_jax.training import weights as weights_lib
+from vbanana_jax.training.step import make_painter
+
+PLATFORMS = ('cpu', 'cuda', 'tpu')
+# Their instructions are words of a person, which differ from call to call.
+_FREE = ('generate', 'edit', 'referring')
+
+
+def export_run(
+  run: pathlib.Path,
+  wish: Wish,
+  out: pathlib.Path,
+  *,
+  size: tuple[int, int] | None = None,
+  platforms: tuple[str, ...] = PLATFORMS,
+) -> list[pathlib.Path]:
+  """Exports how a run answers one question, for any number of pictures.
+
+  The program is written with plain operations and the arithmetic of this
+  machine's CPU, so that it is one program on all platforms.
+
+  Args:
+    run: a trained workdir.
+    wish: the question; its palette is part of the program, its words are the
+      instruction that the program reads unless it is given another.
+    out: folder of the files, made if it is not there.
+    size: height and width of the pictures; the trained square if not given.
+    platforms: of `PLATFORMS`.
+
+  Returns:
+    paths of the files; the manifest is written last.
+
+  Raises:
+    UserError: a mistake in the question or the size, or no checkpoint.
+  """
+  config, model, params = weights_lib.load_run(run)
+  model = model.clone(policy=models.build_policy('cpu'))
+  level, max_text = config['data']['level'], model.config.max_text
+  task, question, names = ask(wish, level)
+  parts = ask_parts(wish, level, max_text)
+  if len(parts) > 1:
+    raise UserError(
+      f'--classes: this network takes {len(names)} names in {len(parts)} '
+      'questions, and an export is the program of one: give fewer, or export '
+      'them in turn'
+    )
+  size = size or (config['image_size'],) * 2
+  files.check_folder(out)
+  patch = model.config.patch
+  if any(edge < patch or edge % patch for edge in size):
+    raise UserError(
+      f'--size {size[0]}x{size[1]} does not divide into patches of {patch} '
+      'pixels'
+    )
+  tokens = _make_tokens(wish, question.prompt, max_text)
+  weights = {
+    name: np.asarray(leaf)
+    for name, leaf in traverse_util.flatten_dict(params, sep='/').items()
+  }
+  answer = make_answer(model, task, question, wish, size)
+  program = export_program(answer, weights, len(tokens), size, platforms)
+  content = {
+    exported.PROGRAM: bytes(program.serialize()),
+    exported.WEIGHTS: safetensors.numpy.save(weights),
+  }
+  palette = answers.get_palette(question.aux)
+  manifest = {
+    'format': exported.FORMAT,
+    'task': task.name,
+    'prompt': question.prompt,
+    'legend': dict(zip(names, palette.tolist())),
+    'palette': palette.tolist(),
+    'sampler': {
+      'steps': count_steps(wish),
+      'guidance': wish.guidance,
+      'seed': wish.seed,
+    },
+    'inputs': {
+      'tokens': {
+        'shape': 'int32 [b, l]',
+        'l': len(tokens),
+        'default': tokens.tolist(),
+        'tokenizer': Tokenizer.load().hash,
+      },
+      'source': {
+        'shape': 'float32 [b, h, w, 3], red, green and blue in [0, 1]',
+        'grid': list(size),
+      },
+      'index': {'shape': 'int32 [b]; which noise sampling starts from'},
+    },
+    'outputs': {
+      'painted': 'float32 [b, h, w, 3] in [0, 1]',
+      **({'value': answers.UNITS[task.name]} if _has_value(task) else {}),
+    },
+    'platforms': list(platforms),
+    'arithmetic': {
+      'products': model.policy.operands,
+      'between products': model.policy.activations,
+    },
+    'parameters': models.count_parameters(params),
+    'checkpoint': str(run),
+    'versions': provenance.get_versions(),
+    'jax_export': program.calling_convention_version,
+    'sha256': {
+      name: exported.hash_bytes(data) for name, data in content.items()
+    },
+  }
+  content[exported.MANIFEST] = (json.dumps(manifest, indent=2) + '\n').encode()
+  return [
+    files.write_atomic(out / name, data) for name, data in content.items()
+  ]
+
+
+def make_answer(
+  model,
+  task: base.Task,
+  question: base.Question,
+  wish: Wish,
+  size: tuple[int, int],
+) -> Callable[..., dict[str, jax.Array]]:
+  """The function `(weights by name, tokens, source, index) -> answer`.
+
+  Args:
+    model: from `weights.build_network`.
+    task: what is asked.
+    question: whose palette decodes the answer.
+    wish: seed, steps and guidance.
+    size: of the pictures, which the noise depends on.
+  """
+  paint = make_painter(
+    model, seed=wish.seed, steps=count_steps(wish), guidance=wish.guidance
+  )
+  noise_scale = base.get_noise_scale(task, np.zeros((*size, 3)))
+
+  def answer(weights, tokens, source, index):
+    b = source.shape[0]
+    painted = paint(
+      traverse_util.unflatten_dict(weights, sep='/'),
+      {
+        'tokens': tokens,
+        'source': source,
+        'has_source': jnp.full(b, task.name != 'generate'),
+        'noise_scale': jnp.full(b, noise_scale, jnp.float32),
+        'index': index,
+      },
+    )
+    if not _has_value(task):
+      return {'painted': painted}
+    aux = {
+      name: jnp.broadcast_to(leaf, (b, *np.shape(leaf)))
+      for name, leaf in question.aux.items()
+    }
+    decoded = task.decode(painted, aux)
+    return {'painted': painted, 'value': decoded[answers.LOOKS[task.name].key]}
+
+  return answer
+
+
+def export_program(
+  answer: Callable[..., dict[str, jax.Array]],
+  weights: dict[str, np.ndarray],
+  length: int,
+  size: tuple[int, int],
+  platforms: tuple[str, ...],
+) -> export.Exported:
+  """`answer` of `make_answer`, lowered for any number of pictures."""
+  (b,) = export.symbolic_shape('b')
+  shape = jax.ShapeDtypeStruct
+  return export.export(jax.jit(answer), platforms=platforms)(
+    {name: shape(leaf.shape, leaf.dtype) for name, leaf in weights.items()},
+    shape((b, length), np.int32),
+    shape((b, *size, 3), np.float32),
+    shape((b,), np.int32),
+  )
+
+
+def _has_value(task: base.Task) -> bool:
+  return task.name in answers.LOOKS
+
+
+def _make_tokens(wish: Wish, prompt: str, longest: int) -> np.ndarray:
+  tokens: Any = Tokenizer.load().encode(prompt, longest)
+  if wish.task in _FREE:
+    return tokens
+  return tokens[: engine.fit_text((tokens > 0).sum(), longest)]

@@ -1,0 +1,57 @@
+"""An exported painter's answers about photos; no code of the network."""
+
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from vbanana_jax.inference import pipeline
+from vbanana_jax.inference.exported import Exported
+from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks.base import Question
+
+
+def answer_all(
+  painter: Exported,
+  images: Sequence[pathlib.Path | None],
+  out: pathlib.Path,
+  *,
+  overwrite: bool = False,
+) -> Iterator[tuple[pathlib.Path | None, pipeline.Answered]]:
+  """Writes the answers about photos, brought to the one grid it knows.
+
+  Args:
+    painter: from `exported.load_exported`.
+    images: photos with different names; [None] for generation.
+    out: folder of the answers.
+    overwrite: whether answers to something else may be replaced.
+
+  Returns:
+    as `predict_all.predict_all`, which also says what goes wrong.
+  """
+  manifest = painter.manifest
+  # The background comes first, and no picture of an answer shows it.
+  colours = np.array([[0, 0, 0], *manifest['palette']], np.float32)
+  question = Question(manifest['prompt'], {'palette': colours / 255})
+
+  def paint_all(photos):
+    for asked in photos:
+      source = np.zeros((*painter.size, 3), np.float32)
+      if asked.photo is not None:
+        source = asked.photo.source
+      answer = painter(source[None])
+      value = answer.get('value')
+      yield asked, answer['painted'][0], None if value is None else value[0]
+
+  return pipeline.predict_all(
+    paint_all,
+    TASKS[manifest['task']],
+    images,
+    question,
+    find_grid=lambda height, width: painter.size,
+    out_dir=out,
+    names=tuple(manifest['legend']),
+    about={key: manifest[key] for key in ('checkpoint', 'parameters')}
+    | {'versions': manifest['versions']},
+    overwrite=overwrite,
+  )

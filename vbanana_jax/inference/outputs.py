@@ -1,0 +1,180 @@
+"""One photo, one question, one answer on disk.
+
+The photo is shrunk to the model's grid, the answer is decoded at the size it
+was painted, and the decoded values, never the colours, are brought to the
+photo's size: half-way between two colours lies a third label or a false
+depth.
+"""
+
+import functools
+import json
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vbanana_jax import errors, resizing
+from vbanana_jax.report import answers, pictures
+from vbanana_jax.runtime import files, paths
+from vbanana_jax.tasks import base
+
+VIEW_EDGE = 1024  # long edge of the picture to look at, whatever the photo's
+
+# Short edges of the grids of one long edge, at most.
+_SHORT_EDGES = 16
+
+
+class Photo(NamedTuple):
+  """What an answer needs of a photo; small, whatever the photo's size.
+
+  Attributes:
+    size: its height and width in pixels.
+    source: f32 [gh gw 3] in [0, 1], on the network's grid.
+    view_u8: u8 [vh vw 3], what is seen through the answer.
+  """
+
+  size: tuple[int, int]
+  source: np.ndarray
+  view_u8: np.ndarray
+
+
+def look(image_u8: UInt8[np.ndarray, 'h w 3'], grid: tuple[int, int]) -> Photo:
+  """The `Photo` of a picture, for a network that works at `grid`."""
+  height, width = image_u8.shape[:2]
+  scale = VIEW_EDGE / max(height, width)
+  view = [max(1, round(edge * scale)) for edge in (height, width)]
+  return Photo(
+    size=(height, width),
+    source=shrink_photo(image_u8, grid),
+    view_u8=resizing.resize_picture(image_u8, (view[0], view[1])),
+  )
+
+
+def write(
+  task: base.Task,
+  photo: Photo | None,
+  question: base.Question,
+  painted: Float[np.ndarray, 'gh gw 3'],
+  value: np.ndarray | None,
+  *,
+  out_dir: str | paths.Path,
+  name: str,
+  names: tuple[str, ...] = (),
+  about: dict[str, Any] | None = None,
+) -> dict[str, paths.Path]:
+  """Writes an answer that is painted and decoded: what a person can use.
+
+  Args:
+    task: what was asked.
+    photo: None for generation.
+    question: instruction and palette.
+    painted: in [0, 1].
+    value: from `decode_value`.
+    out_dir: folder of the answers; made if it is not there.
+    name: start of the file names.
+    names: the legend's names in palette order, for the picture's legend.
+    about: what the JSON file says besides: checkpoint, versions and so on.
+
+  Returns:
+    paths of 'painted', 'picture' and 'json', and of 'values' where the task
+    decodes to numbers.
+
+  Raises:
+    UserError: the files cannot be written.
+  """
+  stem = f'{name}_{task.name}'
+  painted_u8 = pictures.to_u8(painted)
+  data = {'painted': (f'{stem}_painted.png', files.to_png(painted_u8))}
+  palette = answers.get_palette(question.aux)
+  if value is None:
+    picture = painted_u8
+    if photo is not None:
+      picture = resizing.resize_picture(painted_u8, photo.size)
+    else:  # the same picture once, not twice
+      data = {'painted': (f'{stem}.png', files.to_png(painted_u8))}
+  else:
+    resize = resizing.RESIZE[task.name]
+    picture = answers.draw(
+      task.name,
+      resize(value, photo.view_u8.shape[:2]),
+      photo.view_u8,
+      palette,
+      names,
+    )
+    data['values'] = (f'{stem}.npy', files.to_npy(resize(value, photo.size)))
+  data['picture'] = (f'{stem}.png', files.to_png(picture))
+  facts = {
+    'task': task.name,
+    'prompt': question.prompt,
+    'legend': dict(zip(names, palette.tolist())),
+    'photo_size': None if photo is None else list(photo.size),
+    'painted_size': list(painted.shape[:2]),
+    'values': answers.UNITS.get(task.name),
+    'files': {key: file_name for key, (file_name, _) in data.items()},
+    **(about or {}),
+  }
+  data['json'] = (f'{stem}.json', (json.dumps(facts, indent=2) + '\n').encode())
+  return {
+    key: files.write_atomic(paths.to_path(out_dir) / file_name, content)
+    for key, (file_name, content) in data.items()
+  }
+
+
+def make_grid(
+  height: int, width: int, *, size: int, patch: int
+) -> tuple[int, int]:
+  """Height and width for the model: long edge `size`, aspect kept.
+
+  Both edges are multiples of `patch`. The short edge is the long one less a
+  multiple of a step, which is a patch below 32 patches and grows from there:
+  for every grid the network is compiled once, so there are few of them, and
+  the aspect is kept to 1 part in 32, or to half a patch where that is more.
+  """
+  count = max(1, round(size / patch))
+  step = max(1, count // _SHORT_EDGES)
+  less = (1 - min(height, width) / max(height, width)) * count
+  short = max(1, count - step * round(less / step))
+  edges = (count, short) if height >= width else (short, count)
+  return edges[0] * patch, edges[1] * patch
+
+
+def shrink_photo(
+  image_u8: UInt8[np.ndarray, 'h w 3'], grid: tuple[int, int]
+) -> Float[np.ndarray, 'gh gw 3']:
+  """The photo on the model's grid, anti-aliased, in [0, 1]."""
+  return resizing.resize_picture(image_u8, grid).astype(
+    np.float32
+  ) / np.float32(255.0)
+
+
+def decode(
+  task: base.Task, painted: Float[np.ndarray, 'h w 3'], aux: dict
+) -> dict[str, np.ndarray]:
+  """`task.decode` of one picture, as numpy arrays without a batch axis."""
+  batched = jax.tree.map(lambda leaf: np.asarray(leaf)[None], dict(aux))
+  decoded = _decode(task, painted[None], batched)
+  return {key: np.asarray(leaf)[0] for key, leaf in decoded.items()}
+
+
+def decode_value(
+  task: base.Task, painted: Float[np.ndarray, 'h w 3'], aux: dict
+) -> np.ndarray | None:
+  """The numbers of one picture; None where the colours are the answer."""
+  shown = answers.LOOKS.get(task.name)
+  return None if shown is None else decode(task, painted, aux)[shown.key]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _decode(task, rgb, aux):
+  return task.decode(rgb, aux)
+
+
+def check(task: base.Task, has_photo: bool, question: base.Question) -> None:
+  """Raises UserError where there is nothing to paint about, or no words."""
+  if task.name == 'generate' and has_photo:
+    raise errors.UserError('generate takes words only; leave the image out')
+  if task.name != 'generate' and not has_photo:
+    raise errors.UserError(f'--task {task.name} needs an image: name a file')
+  if not question.prompt.strip():
+    raise errors.UserError('the prompt is empty; say what to paint')

@@ -1,0 +1,172 @@
+"""One question about many photos: read, painted and written side by side."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vbanana_jax.data import photos
+from vbanana_jax.errors import UserError
+from vbanana_jax.inference import outputs
+from vbanana_jax.report import answers
+from vbanana_jax.runtime import files, paths, prefetch, processes
+from vbanana_jax.tasks import base
+
+_MOST_THREADS = 8
+
+
+class Asked(NamedTuple):
+  """An image and what was made of it; both are None for generation."""
+
+  image: pathlib.Path | None
+  photo: outputs.Photo | None
+
+
+# Painted [h w 3] in [0, 1] and decoded answers of photos, as they come.
+PaintAll = Callable[
+  [Iterable[Asked]], Iterator[tuple[Asked, np.ndarray, np.ndarray | None]]
+]
+# Paths by name as of `predict.write`, or what is wrong with the photo.
+Answered = dict[str, pathlib.Path] | UserError
+
+
+def predict_all(
+  paint_all: PaintAll,
+  task: base.Task,
+  images: Sequence[pathlib.Path | None],
+  question: base.Question,
+  *,
+  find_grid: Callable[[int, int], tuple[int, int]],
+  out_dir: pathlib.Path,
+  names: tuple[str, ...] = (),
+  about: dict[str, Any] | None = None,
+  rows: int = 1,
+  overwrite: bool = False,
+) -> Iterator[tuple[pathlib.Path | None, Answered]]:
+  """Answers about each photo, as files; see `predict.write`.
+
+  Threads read the photos ahead of the painting and write behind it.
+
+  Args:
+    paint_all: the network.
+    task: what is asked.
+    images: photos with different names; [None] for generation.
+    question: instruction and palette.
+    find_grid: the network's height and width for those of a photo.
+    out_dir: folder of the answers.
+    names: of the legend.
+    about: what the JSON files say besides.
+    rows: how many photos `paint_all` takes before it paints.
+    overwrite: whether answers to something else may be replaced.
+
+  Yields:
+    every image with its answer or its error, as they come.
+
+  Raises:
+    UserError: no photo or one too many, no words, or answers cannot be
+      written, or lie where others are.
+  """
+  pace = make_pace(rows)
+  unread: list[tuple[pathlib.Path | None, UserError]] = []
+
+  def read(image):
+    if image is None:
+      return None
+    image_u8 = photos.open_photo(image, tell=_say_first)
+    return outputs.look(image_u8, find_grid(*image_u8.shape[:2]))
+
+  def read_all():
+    for image, reading in prefetch.map_ahead(read, images, **pace):
+      try:
+        yield Asked(image, reading.result())
+      except UserError as error:
+        unread.append((image, error))
+
+  def write(answer):
+    asked, painted, value = answer
+    if value is not None and (told := answers.tell(task.name, value, names)):
+      processes.say(f'{asked.image}: {told}')
+    return outputs.write(
+      task,
+      asked.photo,
+      question,
+      painted,
+      value,
+      out_dir=out_dir,
+      name=name_answer(asked.image, question, about),
+      names=names,
+      about=describe(asked.image),
+    )
+
+  def describe(image):
+    return {'photo': None if image is None else str(image), **(about or {})}
+
+  for image in images:
+    outputs.check(task, image is not None, question)
+    if not overwrite:
+      name = f'{name_answer(image, question, about)}_{task.name}.json'
+      wanted = {'prompt': question.prompt, **describe(image)}
+      check_free(paths.to_path(out_dir) / name, wanted)
+  files.check_folder(out_dir)
+  painted = paint_all(read_all())
+  for answer, writing in prefetch.map_ahead(write, painted, **pace, soon=True):
+    yield answer[0].image, writing.result()
+    while unread:
+      yield unread.pop(0)
+  yield from unread
+
+
+def _say_first(name: str) -> None:
+  processes.say(f'{name}: several pictures in one file; the first is taken')
+
+
+def make_pace(rows: int) -> dict[str, int]:
+  """Threads, and how far they are ahead of a painter of `rows` at once."""
+  threads = min(os.cpu_count() or 1, _MOST_THREADS)
+  return {'threads': threads, 'ahead': rows + threads}
+
+
+def name_answer(
+  image: pathlib.Path | None,
+  question: base.Question,
+  about: dict[str, Any] | None = None,
+) -> str:
+  """Start of the names of an answer's files.
+
+  That of a photo, or the first words of a prompt and six hexadecimal digits
+  of all that its picture depends on: the same command has the same name.
+  """
+  if image is not None:
+    return image.stem
+  words = re.findall('[a-z0-9]+', question.prompt.lower())
+  start = '-'.join(words)[:40].strip('-')
+  whole = json.dumps([question.prompt, _settle(about or {})], sort_keys=True)
+  digits = hashlib.sha256(whole.encode()).hexdigest()[:6]
+  return f'{start}-{digits}' if start else f'painted-{digits}'
+
+
+def check_free(path: pathlib.Path, wanted: dict[str, Any]) -> None:
+  """Raises UserError where an answer to something else lies at `path`."""
+  if not path.exists():
+    return
+  try:
+    there = json.loads(path.read_bytes())
+  except ValueError:
+    there = {}
+  there = there if isinstance(there, dict) else {}
+  for name, value in _settle(wanted).items():
+    if there.get(name) != value:
+      raise UserError(
+        f'{path} is another answer ({name} {there.get(name)!r}, not '
+        f'{value!r}): choose another --out, or --overwrite it'
+      )
+
+
+def _settle(about: dict[str, Any]) -> dict[str, Any]:
+  """What an answer depends on; not the packages that it is painted with."""
+  return {name: about[name] for name in about if name != 'versions'}

@@ -1,0 +1,65 @@
+"""Files that are either whole or not there."""
+
+import io
+import os
+
+import numpy as np
+from PIL import Image
+
+from vbanana_jax import errors
+from vbanana_jax.runtime import paths
+
+
+def write_atomic(path: str | os.PathLike, data: bytes) -> paths.Path:
+  """Writes a file, and its folder, so that no reader sees half of it.
+
+  A failed write leaves the old one.
+
+  Raises:
+    UserError: the folder cannot be made, or the file cannot be written.
+  """
+  path = paths.to_path(path)
+  try:
+    paths.write_whole(path, data)
+  except OSError as error:
+    raise errors.UserError(
+      f'cannot write {path}: {error.strerror}; choose another place'
+    ) from error
+  return path
+
+
+def check_folder(folder: str | os.PathLike) -> None:
+  """Asks, before long work, whether files can be written into a folder.
+
+  Raises:
+    UserError: it cannot be made, or not be written to.
+  """
+  try:
+    paths.check_writable(paths.to_path(folder))
+  except OSError as error:
+    raise errors.UserError(
+      f'cannot write into {folder}: {error.filename}: {error.strerror}; choose '
+      'another place'
+    ) from error
+
+
+def to_png(picture_u8: np.ndarray) -> bytes:
+  """uint8 [h w 3] as the bytes of a PNG file."""
+  buffer = io.BytesIO()
+  # A tenth longer than at zlib's default of 6, in two fifths of the time.
+  Image.fromarray(picture_u8).save(buffer, 'PNG', compress_level=4)
+  return buffer.getvalue()
+
+
+def to_npy(value: np.ndarray) -> bytes:
+  """An array as the bytes of a .npy file."""
+  buffer = io.BytesIO()
+  np.save(buffer, value, allow_pickle=False)
+  return buffer.getvalue()
+
+
+def to_npz(arrays: dict[str, np.ndarray]) -> bytes:
+  """Arrays by name as the bytes of a compressed .npz file."""
+  buffer = io.BytesIO()
+  np.savez_compressed(buffer, **arrays)
+  return buffer.getvalue()

@@ -1,0 +1,228 @@
+"""What a run writes down: progress bar, lines by step, JSON.
+
+Of several processes the first one alone writes.
+"""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import tqdm
+
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths, processes
+
+
+def save_json(path: paths.Path, content: Any) -> None:
+  """Writes JSON that readers see whole or not at all."""
+  if not processes.is_first():
+    return
+  paths.write_whole(path, (json.dumps(content, indent=2) + '\n').encode())
+
+
+def to_number(value: float | None) -> float | None:
+  """What JSON can hold of a number: null where it is not finite."""
+  return None if value is None or not np.isfinite(value) else float(value)
+
+
+def load_json(path: paths.Path) -> Any:
+  """Reads JSON; a broken file is a UserError that names it."""
+  try:
+    return json.loads(path.read_text())
+  except (OSError, ValueError) as error:
+    raise UserError(f'{path} cannot be read as JSON: {error}') from error
+
+
+def load_run(workdir: paths.Path) -> dict[str, Any]:
+  """A workdir's run.json; UserError unless it holds a config."""
+  path = workdir / 'run.json'
+  run = load_json(path)
+  config = run.get('config') if isinstance(run, dict) else None
+  if not (isinstance(config, dict) and config):
+    raise UserError(f'{path} holds no config: bring it back from a copy')
+  return run
+
+
+class StepLog:
+  """Appends one JSON object with a 'step' a line to a file.
+
+  On resume, lines past the step that training starts from are dropped: they
+  are about to be written again.
+
+  Args:
+    path: metrics.jsonl or scores.jsonl of a workdir.
+    start_step: number of finished updates.
+
+  Attributes:
+    last: the last line that was there already, or {}.
+  """
+
+  def __init__(self, path: paths.Path, *, start_step: int):
+    self.path = path
+    kept = [row for row in load_metrics(path) if row['step'] <= start_step]
+    self.last: dict[str, Any] = kept[-1] if kept else {}
+    if processes.is_first() and path.exists():
+      lines = ''.join(json.dumps(row) + '\n' for row in kept)
+      paths.write_whole(path, lines.encode())
+
+  def write(self, row: dict[str, Any]) -> None:
+    """Appends one line and closes the file."""
+    if not processes.is_first():
+      return
+    paths.append_line(self.path, json.dumps(row))
+
+
+def load_metrics(path: paths.Path) -> list[dict[str, Any]]:
+  """All whole lines; a line cut short by a kill is left out.
+
+  Raises:
+    UserError: a whole line is not a JSON object with a 'step'.
+  """
+  if not path.exists():
+    return []
+  rows = []
+  for number, line in enumerate(path.read_text().split('\n')[:-1], 1):
+    if not line:
+      continue
+    try:
+      row = json.loads(line)
+      int(row['step'])
+    except (ValueError, TypeError, KeyError) as error:
+      raise UserError(
+        f'{path}, line {number}: not an object with a step; remove the line'
+      ) from error
+    rows.append(row)
+  return rows
+
+
+def make_bar(total: int, initial: int, name: str) -> tqdm.tqdm:
+  """Progress bar on stderr; plain sparse lines where there is no terminal."""
+  return tqdm.tqdm(
+    total=total,
+    initial=initial,
+    desc=name,
+    unit='step',
+    dynamic_ncols=True,
+    mininterval=0.5 if sys.stderr.isatty() else 20.0,
+    disable=not processes.is_first(),
+  )
+
+
+class Meter:
+  """Averages between log lines, and where the time went.
+
+  `seconds`, `cpu_seconds` (of all threads) and `waited` add up over resumes,
+  and so does compilation, which is kept apart. Scoring counts as time, but
+  does not slow down the images a second.
+
+  Args:
+    log: where lines go.
+    task_names: in the order of the metrics' `task_loss`.
+    batch_size: examples a step.
+  """
+
+  def __init__(
+    self,
+    log: StepLog,
+    task_names: list[str],
+    *,
+    batch_size: int,
+  ):
+    self._log = log
+    self._tasks = task_names
+    self._batch_size = batch_size
+    self._seconds = log.last.get('seconds', 0.0)
+    self._cpu_seconds = log.last.get('cpu_seconds', 0.0)
+    self._waited = log.last.get('waited', 0.0)
+    self._compile_seconds = log.last.get('compile_seconds', 0.0)
+    self._start()
+
+  def _start(self) -> None:
+    self._rows: list[dict[str, jax.Array]] = []
+    self._flops = 0.0
+    self._since, self._cpu_since = time.perf_counter(), time.process_time()
+    self._scored = 0.0
+
+  @property
+  def seconds(self) -> float:
+    """Of the whole run up to now, without compilation."""
+    return self._seconds + time.perf_counter() - self._since
+
+  @contextlib.contextmanager
+  def waiting(self) -> Iterator[None]:
+    """Its time counts as waiting for data."""
+    began = time.perf_counter()
+    yield
+    self._waited += time.perf_counter() - began
+
+  @contextlib.contextmanager
+  def scoring(self, state: Any) -> Iterator[None]:
+    """Its time counts, but not in the images a second.
+
+    Args:
+      state: what the step under way makes; its own time is no scoring.
+    """
+    jax.block_until_ready(state)
+    began = time.perf_counter()
+    yield
+    self._scored += time.perf_counter() - began
+
+  @contextlib.contextmanager
+  def compiling(self) -> Iterator[None]:
+    """Its time counts as compilation, and not as training."""
+    processes.say('compiling')
+    began, cpu_began = time.perf_counter(), time.process_time()
+    yield
+    seconds = time.perf_counter() - began
+    self._compile_seconds += seconds
+    self._since += seconds
+    self._cpu_since += time.process_time() - cpu_began
+
+  def add(self, metrics: dict[str, jax.Array], flops: float) -> None:
+    """Remembers a step's metrics without fetching them, and its FLOPs.
+
+    Args:
+      metrics: of the step.
+      flops: `StepFlops.useful` of it.
+    """
+    self._rows.append(metrics)
+    self._flops += flops
+
+  def write(self, step: int) -> str:
+    """One line of metrics.jsonl; returns what a progress bar says."""
+    rows = jax.device_get(self._rows)
+    before, self._seconds = self._seconds, self.seconds
+    self._cpu_seconds += time.process_time() - self._cpu_since
+    mean = {
+      key: float(np.mean([row[key] for row in rows]))
+      for key in ('loss', 'gradient_norm')
+    }
+    sums = sum(row['task_loss'] for row in rows)
+    counts = sum(row['task_count'] for row in rows)
+    trained = self._seconds - before - self._scored
+    rate = len(rows) * self._batch_size / trained
+    work = self._flops / trained / 1e12  # of all devices
+    self._log.write(
+      {
+        'step': step,
+        **mean,
+        **{
+          f'loss/{name}': float(total / count)
+          for name, total, count in zip(self._tasks, sums, counts)
+          if count
+        },
+        'images_per_second': rate,
+        'tflops_per_s': work,
+        'seconds': self._seconds,
+        'cpu_seconds': self._cpu_seconds,
+        'waited': self._waited,
+        'compile_seconds': self._compile_seconds,
+      }
+    )
+    self._start()
+    return f'loss {mean["loss"]:.4f}, {rate:.1f} images/s, {work:.3g} TFLOP/s'

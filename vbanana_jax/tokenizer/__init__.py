@@ -1,0 +1,1 @@
+"""Instructions to token ids and back."""

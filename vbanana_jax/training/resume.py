@@ -1,0 +1,87 @@
+"""What a run's processes, and its parts, must have in common."""
+
+import pathlib
+from typing import Any
+
+import jax
+
+from vbanana_jax.data import build
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import logs, processes
+from vbanana_jax.training import checkpoint, provenance
+
+# Keys and sections that a run may change when it goes on. Where the weights
+# came from no longer matters once there is a checkpoint; the length still does,
+# because the learning rate follows it. Devices and the way they share the work
+# change the last digits alone.
+MAY_CHANGE = (
+  'log_every',
+  'save_every',
+  'keep_checkpoints',
+  'keep_every',
+  'eval',
+  'init_from',
+  'mesh',
+  'sharding',
+  'accumulate',
+  'data.bad_records',
+)
+
+
+def check_agreement(config: dict[str, Any], workdir: pathlib.Path) -> None:
+  """Refuses to train unless all processes are about to do the same.
+
+  Raises:
+    UserError: with what differs: sections of the config, the data, the
+      packages, or what they see in the workdir.
+  """
+  if jax.process_count() == 1:
+    return
+  try:
+    data = build.describe_data(config)
+  except (UserError, OSError) as error:  # who builds it says more
+    data = str(error)
+  processes.check_same(
+    {
+      **{f'config.{name}': section for name, section in config.items()},
+      'the data': data,
+      'versions of packages': provenance.get_package_versions(),
+      'the newest checkpoint in --workdir': checkpoint.newest_step(workdir),
+    }
+  )
+
+
+def check_same(workdir: pathlib.Path, config: dict[str, Any]) -> None:
+  """Refuses to go on with a run of another config, or on other data.
+
+  Raises:
+    UserError: with every key that differs and may not.
+  """
+  if checkpoint.newest_step(workdir) is None:
+    return
+  run = logs.load_run(workdir)
+  before, now = flatten_config(run['config']), flatten_config(config)
+  if 'data' in run:  # older versions did not write it
+    before |= flatten_config({'run.json data': run['data']})
+    now |= flatten_config({'run.json data': build.describe_data(config)})
+  differences = [
+    f'{key} was {before.get(key)}, is {now.get(key)}'
+    for key in sorted(now.keys() | before.keys())
+    if now.get(key) != before.get(key)
+    and not any(f'{key}.'.startswith(f'{may}.') for may in MAY_CHANGE)
+  ]
+  if differences:
+    raise UserError(
+      f'{workdir} holds a run of another config ({"; ".join(differences)}): '
+      'repeat the command of its run.json, or choose another --workdir; '
+      f'--config.init_from={workdir} begins that one with these weights'
+    )
+
+
+def flatten_config(config: dict[str, Any]) -> dict[str, Any]:
+  """Values of a nested config by their dotted keys."""
+  leaves, _ = jax.tree_util.tree_flatten_with_path(config)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='.'): value
+    for path, value in leaves
+  }

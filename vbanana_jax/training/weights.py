@@ -1,0 +1,166 @@
+"""A config's network, and the weights of a workdir that fit it."""
+
+import hashlib
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from vbanana_jax import models, sharding
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import logs, paths
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
+from vbanana_jax.training import checkpoint
+from vbanana_jax.training.state import make_params
+
+# Its rows are the words of a vocabulary.
+_WORDS = 'text/embedding'
+
+
+def build_network(
+  config: dict[str, Any], mesh: jax.sharding.Mesh | None = None
+) -> models.DiT:
+  """The network of a config, for the vocabulary that the package ships.
+
+  Args:
+    config: see `configs/base.py`.
+    mesh: devices that share its weights or its batches; one if not given.
+
+  Raises:
+    UserError: for a mistake in the model's section, pictures that do not
+      divide into its patches, or heads that the mesh cannot share.
+  """
+  size, patch = config['image_size'], config['model']['patch']
+  if patch < 1 or size < patch or size % patch:
+    raise UserError(
+      f'config.image_size is {size}, which does not divide into patches of '
+      f'{patch} pixels (config.model.patch)'
+    )
+  shape = {**config['model'], 'vocab_size': Tokenizer.load().vocab_size}
+  if mesh is None:
+    return models.build_model(shape)
+  # The devices may be described and not present: see `plan`.
+  policy = models.build_policy(mesh.devices.flat[0].platform)
+  model = models.build_model(shape, policy, sharding.build_place(mesh))
+  heads = {
+    'heads of the pictures': model.config.heads,
+    'heads of the text': model.config.text_heads,
+  }
+  sharding.check_heads(heads, mesh, config['sharding'])
+  return model
+
+
+def make_manifest() -> dict[str, Any]:
+  """What a checkpoint says of itself: what its token ids mean."""
+  return {'tokenizer': Tokenizer.load().hash}
+
+
+def load_run(run: pathlib.Path) -> tuple[dict[str, Any], models.DiT, Any]:
+  """Config, network and averaged weights of a trained workdir."""
+  config = logs.load_run(run)['config']
+  model = build_network(config)
+  return config, model, load_averaged(run, model, config['image_size'])
+
+
+def find_trained_tasks(config: dict[str, Any]) -> set[str]:
+  """Tasks that a run has learned, or those that it began from, by name."""
+  tasks: set[str] = set()
+  seen: set[str] = set()
+  while True:
+    tasks |= {name for name, weight in config['mixture'].items() if weight > 0}
+    start = config.get('init_from')
+    if not start or start in seen:
+      return tasks
+    seen.add(start)
+    try:
+      config = logs.load_run(paths.to_path(start))['config']
+    except (UserError, OSError):  # moved away: what it learned is not known
+      return tasks
+
+
+def load_averaged(run: pathlib.Path, model: models.DiT, size: int) -> Any:
+  """Averaged weights of a workdir, whole on every device.
+
+  Raises:
+    UserError: there is no checkpoint, it is of another network, or its token
+      ids mean something else.
+  """
+  checkpoint.require(run)
+  abstract = jax.eval_shape(lambda: make_params(model, size=size, seed=0))
+  with checkpoint.Checkpoints(run) as checkpoints:
+    check_tokenizer(checkpoints)
+    whole = sharding.make_replicated(sharding.build_mesh())
+    shardings = jax.tree.map(lambda _: whole, abstract)
+    return checkpoints.restore_ema(sharding.make_abstract(abstract, shardings))
+
+
+def hash_weights(params: Any) -> str:
+  """SHA-256 of names, shapes, types and values: the same in every copy."""
+  found = hashlib.sha256()
+  flat = traverse_util.flatten_dict(params, sep='/')
+  for name in sorted(flat):
+    leaf = np.asarray(flat[name])
+    found.update(f'{name} {leaf.dtype} {leaf.shape}\n'.encode())
+    found.update(leaf.tobytes())
+  return found.hexdigest()
+
+
+def load_matching(run: pathlib.Path, params: Any) -> tuple[Any, str]:
+  """Averaged weights of a workdir wherever name and shape are the same.
+
+  Args:
+    run: the workdir, of whatever network.
+    params: fresh weights, on their devices; they stay where nothing fits.
+
+  Returns:
+    the weights, and a report of what was loaded, skipped and missing.
+
+  Raises:
+    UserError: there is no checkpoint, or nothing in it fits.
+  """
+  checkpoint.require(run)
+  here = traverse_util.flatten_dict(params, sep='/')
+  with checkpoint.Checkpoints(run) as checkpoints:
+    step = checkpoints.latest_step()
+    there = checkpoints.load_shapes()
+    skipped = {
+      name: f'{shape} there, {here[name].shape if name in here else "not"} here'
+      for name, shape in there.items()
+      if name not in here or here[name].shape != shape
+    }
+    if checkpoints.load_manifest() != make_manifest() and _WORDS in there:
+      skipped.setdefault(_WORDS, 'its rows stand for another vocabulary')
+    fitting = there.keys() - skipped.keys()
+    if not fitting:
+      raise UserError(
+        f'{run}: none of its {len(there)} arrays has the name and the shape of '
+        f'one of the {len(here)} here: is config.init_from the right run?'
+      )
+    wanted = {
+      name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+      for name, leaf in here.items()
+      if name in fitting
+    }
+    loaded = checkpoints.restore_ema(
+      traverse_util.unflatten_dict(wanted, sep='/'), partial=True
+    )
+  lines = [f'{run}, step {step}: {len(fitting)} of {len(here)} arrays loaded']
+  lines += [f'  skipped {name}: {why}' for name, why in skipped.items()]
+  lines += [
+    f'  missing {name}: {here[name].shape} here, not there'
+    for name in sorted(here.keys() - there.keys())
+  ]
+  merged = here | traverse_util.flatten_dict(loaded, sep='/')
+  return traverse_util.unflatten_dict(merged, sep='/'), '\n'.join(lines)
+
+
+def check_tokenizer(checkpoints: checkpoint.Checkpoints) -> None:
+  """Refuses weights whose token ids mean something else."""
+  theirs = checkpoints.load_manifest()['tokenizer']
+  if theirs != Tokenizer.load().hash:
+    raise UserError(
+      f'{checkpoints.path} was trained with another vocabulary: install the '
+      'version of vbanana_jax that its run.json names'
+    )
