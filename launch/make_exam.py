@@ -15,7 +15,7 @@ LEVELS = ('quick', 'full')
 
 def main() -> None:
   if held_out.PROTOCOL_PATH.exists():
-    sys.exit(f'{exam.PROTOCOL_PATH} is frozen already; nothing is done')
+    sys.exit(f'{held_out.PROTOCOL_PATH} is frozen already; nothing is done')
   exams = [
     held_out.freeze_exam(level, n=512, size=64, prefix_n=32) for level in LEVELS
   ]

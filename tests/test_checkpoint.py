@@ -26,8 +26,8 @@ from vbanana_jax.training.state import TrainState
 
 HOLDER = """
 import sys
-from vbanana_jax import lock
-with lock.hold(sys.argv[1]):
+from vbanana_jax.runtime import workdir_lock
+with workdir_lock.hold(sys.argv[1]):
   print('held', flush=True)
   sys.stdin.read()
 """

@@ -15,6 +15,7 @@ import tqdm
 from vbanana_jax import sharding
 from vbanana_jax.data import sources
 from vbanana_jax.evaluation import evaluators, gallery_file, held_out
+from vbanana_jax.evaluation import results as tables
 from vbanana_jax.metrics import generation
 from vbanana_jax.runtime import files, logs, processes
 from vbanana_jax.tasks import TASKS

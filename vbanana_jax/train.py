@@ -151,7 +151,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
         with meter.scoring(state):
           found = watched.run(state)
         scores.write({'step': step, 'seconds': meter.seconds, **found})
-        processes.print_once(f'step {step}: {watch.describe(found)}')
+        processes.print_once(f'step {step}: {periodic.describe(found)}')
       if must_log:
         bar.set_postfix_str(meter.write(step), refresh=False)
       bar.update()
