@@ -1,6 +1,7 @@
 """The same pictures give the same scores, however they are cut up."""
 
 import jax
+import numpy as np
 import pytest
 
 from vbanana_jax import config as config_lib
@@ -70,6 +71,27 @@ def test_metrics_alone_are_those_of_a_whole_run(source):
   evaluator.compile(0.1, batches[0])
   assert evaluator.measure(0.1, batches) == whole
   assert evaluator.measure(0.3, batches) != whole
+
+
+def test_waiting_for_every_batch_changes_no_state(source, monkeypatch):
+  task = TASKS['semantic']
+  batches = make_batches(source, task, 8) * 3  # more than may be in flight
+  evaluator = evaluators.TaskEvaluator(task, paint_badly, sharding.build_mesh())
+  assert evaluator.wait  # these tests run on CPUs
+  pulls, device_get = [], jax.device_get
+  monkeypatch.setattr(
+    jax, 'device_get', lambda x: pulls.append(1) or device_get(x)
+  )
+  scores, counts = {}, {}
+  for evaluator.wait in (True, False):
+    pulls.clear()
+    scores[evaluator.wait] = evaluator.run(0.1, batches)
+    counts[evaluator.wait] = len(pulls)
+  assert counts == {True: len(batches) + 2, False: 2}  # states, and pictures
+  for name, states in scores[True].states.items():
+    np.testing.assert_array_equal(states, scores[False].states[name])
+  assert scores[True].metrics == scores[False].metrics
+  np.testing.assert_array_equal(scores[True].painted, scores[False].painted)
 
 
 def test_the_truth_scores_perfectly(source):

@@ -28,6 +28,11 @@ DEVICE_KEYS = (
 )
 
 
+# Batches that an accelerator may have before it, so that it never idles and
+# its memory holds few of them.
+_IN_FLIGHT = 2
+
+
 @dataclasses.dataclass(frozen=True)
 class Scores:
   """What one evaluation found.
@@ -65,6 +70,28 @@ def one_by_one(function: Callable) -> Callable:
   return lambda *rows: jax.lax.map(alone, rows)
 
 
+def fetch_states(running: Iterable[Any], *, wait: bool) -> list[Any]:
+  """Host copies of what a program returns for each batch, in order.
+
+  Args:
+    running: starts the program of the next batch when it is asked for it.
+    wait: fetch each result before the next program starts. On a CPU, two
+      programs that gather from all devices at once may starve each other of
+      a small machine's threads. Otherwise all are fetched together at the end.
+  """
+  results = []
+  for result in running:
+    results.append(jax.device_get(result) if wait else result)
+    if len(results) > _IN_FLIGHT:
+      jax.block_until_ready(results[-1 - _IN_FLIGHT])
+  return jax.device_get(results)
+
+
+def is_cpu(mesh: jax.sharding.Mesh) -> bool:
+  """Whether a mesh is of CPUs; see `fetch_states`."""
+  return mesh.devices.flat[0].platform == 'cpu'
+
+
 class TaskEvaluator:
   """Scores one task's answers; compiled once, for any number of weights.
 
@@ -76,10 +103,13 @@ class TaskEvaluator:
   Attributes:
     evaluate: the compiled function (params, batch on the devices) -> painted
       pictures and per-example states.
+    wait: whether a batch is scored before the next one is started; see
+      `fetch_states`.
   """
 
   def __init__(self, task: base.Task, paint: Callable, mesh: jax.sharding.Mesh):
     self.task = task
+    self.wait = is_cpu(mesh)
     self._mesh = mesh
 
     def decode_and_score(rgb, aux, valid):
@@ -113,16 +143,19 @@ class TaskEvaluator:
 
   def _answer(self, params, batches):
     """Per-example states, objects per scene, and the first batch painted."""
-    parts, valid, counts, painted = [], [], [], None
-    for batch in batches:
-      rgb, states = self.evaluate(params, put_eval_batch(batch, self._mesh))
-      # Fetched at once: two programs under way that gather from all devices
-      # may starve each other of a small machine's threads.
-      parts.append(jax.device_get(states))
-      if painted is None:
-        painted = jax.device_get(self._gather(rgb))
-      valid.append(batch['valid'])
-      counts.append(batch['count'])
+    valid, counts, painted = [], [], None
+
+    def start():
+      nonlocal painted
+      for batch in batches:
+        rgb, states = self.evaluate(params, put_eval_batch(batch, self._mesh))
+        yield states
+        if painted is None:
+          painted = jax.device_get(self._gather(rgb))
+        valid.append(batch['valid'])
+        counts.append(batch['count'])
+
+    parts = fetch_states(start(), wait=self.wait)
     valid = np.concatenate(valid)
     states = {
       name: np.concatenate([part[name] for part in parts])[valid]
@@ -218,14 +251,16 @@ class ConstantEvaluator:
     return {name: table[name] for name, table in zip(constants, tables)}
 
   def _run(self, candidates, batches) -> list[dict[str, float]]:
-    parts: list[list[dict]] = [[] for _ in candidates]
-    for batch in batches:
-      on_device = put_eval_batch(batch, self._mesh)
-      for part, candidate in zip(parts, candidates):
-        states = self._score(
-          np.asarray(candidate), on_device['aux'], on_device['valid']
-        )
-        part.append(jax.device_get(states))
+    def start():
+      for batch in batches:
+        on_device = put_eval_batch(batch, self._mesh)
+        for candidate in candidates:
+          yield self._score(
+            np.asarray(candidate), on_device['aux'], on_device['valid']
+          )
+
+    states = fetch_states(start(), wait=is_cpu(self._mesh))
+    parts = [states[k :: len(candidates)] for k in range(len(candidates))]
     return [
       self.task.summarize(
         _sum(
