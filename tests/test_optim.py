@@ -149,3 +149,29 @@ def test_the_average_forgets_its_start():
 def test_an_unknown_optimizer_is_named():
   with pytest.raises(UserError, match='sgd'):
     optim.build_optimizer({**CONFIG, 'name': 'sgd'}, 10, models.DotPolicy())
+
+
+@pytest.mark.parametrize(
+  'name,key,leaf',
+  [('muon', 'learning_rate', 'text_key'), ('adamw', 'adam_learning_rate', 'w')],
+)
+def test_the_rates_that_are_logged_are_those_of_the_updates(name, key, leaf):
+  config = {**CONFIG, 'name': name}
+  rates = optim.build_learning_rates(config, 10)
+  optimizer = optim.build_optimizer(config, 10, models.DotPolicy())
+  # Both make of a gradient that stays the same an update as large as their
+  # learning rate, but for a factor.
+  gradient = {leaf: jnp.eye(4)[None]}
+  params = {leaf: jnp.zeros((1, 4, 4))}
+  moments, factors = optimizer.init(params), []
+  for step in range(1, 11):
+    updates, moments = optimizer.update(gradient, moments, params)
+    size, rate = float(jnp.max(jnp.abs(updates[leaf]))), rates(step)[key]
+    if step == 1:
+      assert size == rate == 0  # where the warm-up begins
+    else:
+      factors.append(size / rate)
+  np.testing.assert_allclose(factors, factors[0], rtol=1e-4)
+  assert rates(5) == {
+    name: CONFIG[name] for name in dict.fromkeys([key, 'adam_learning_rate'])
+  }

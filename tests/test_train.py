@@ -100,6 +100,12 @@ def test_one_pass_examples_learn_the_plain_squared_error():
   np.testing.assert_allclose(metrics['task_loss'], [0.5, 0.5], rtol=1e-6)
   np.testing.assert_array_equal(metrics['task_count'], [2, 2])
   assert int(state.step) == 1
+  # A weight of 0, whose gradient is -1 at a learning rate of 0.1.
+  np.testing.assert_allclose(metrics['gradient_norm'], 1.0, rtol=1e-5)
+  np.testing.assert_allclose(metrics['update_norm'], 0.1, rtol=1e-5)
+  assert metrics['parameter_norm'] == 0
+  _, metrics = step(state, batch)
+  np.testing.assert_allclose(metrics['parameter_norm'], 0.1, rtol=1e-5)
 
 
 def test_weights_of_pixels_count_in_one_pass_alone():
@@ -120,6 +126,7 @@ def test_a_loss_that_is_not_finite_leaves_the_state_alone():
   batch['target'] = batch['target'].at[1].set(jnp.nan)
   after, metrics = step(state, batch)
   jax.tree.map(np.testing.assert_array_equal, state, after)
+  assert metrics['update_norm'] == 0
   with pytest.raises(NonFiniteLossError, match='step 7'):
     train.check_finite(metrics, 7)
 

@@ -15,6 +15,8 @@ from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import weights
 from vbanana_jax.training.state import TrainState
 
+NORMS = ('gradient_norm', 'parameter_norm', 'update_norm')
+
 
 def make_config(**eval_changes):
   config = config_lib.load_config('quickstart:pretrain,smoke').to_dict()
@@ -71,34 +73,46 @@ def test_averaged_weights_are_scored_and_nan_is_null():
 
 def test_scoring_counts_as_time_but_not_as_slow_training(tmp_path):
   log = logs.StepLog(tmp_path / 'metrics.jsonl', start_step=0)
-  meter = logs.Meter(log, ['depth'], batch_size=8)
-  meter.add(
-    {
-      'loss': jnp.ones(()),
-      'gradient_norm': jnp.ones(()),
-      'task_loss': jnp.ones(1),
-      'task_count': jnp.ones(1),
-    },
-    flops=8e12,
+  meter = logs.Meter(
+    log,
+    ['depth'],
+    batch_size=8,
+    learning_rates=lambda step: {'learning_rate': 0.5 / step},
+    peak=32e12,
   )
+  metrics = {
+    'loss': jnp.ones(()),
+    **dict.fromkeys(NORMS, jnp.full((), 2.0)),
+    'task_loss': jnp.ones(1),
+    'task_count': jnp.ones(1),
+  }
+  meter.add(metrics, flops=8e12)
   with meter.compiling():
     time.sleep(0.3)
   with meter.scoring(jnp.ones(())):
     time.sleep(0.3)
-  meter.write(1)
+  said = meter.write(1)
   (row,) = logs.load_metrics(log.path)
   assert 0.3 <= row['seconds'] < 0.6 <= 0.3 + row['compile_seconds']
   assert row['images_per_second'] > 8 / 0.3
   assert row['tflops_per_s'] == pytest.approx(row['images_per_second'])
+  assert row['mfu'] == pytest.approx(row['tflops_per_s'] / 32)
+  assert [row[name] for name in NORMS] == [2.0] * 3
+  assert row['learning_rate'] == 0.5 and 'lr 0.5' in said and 'MFU' in said
   # A run that goes on counts from there.
   log = logs.StepLog(log.path, start_step=1)
-  assert logs.Meter(log, ['depth'], batch_size=8).seconds >= row['seconds']
+  meter = logs.Meter(log, ['depth'], batch_size=8)
+  assert meter.seconds >= row['seconds']
+  # Of devices whose peak is not known, no share of it is told.
+  meter.add(metrics, flops=8e12)
+  assert 'MFU' not in meter.write(2)
+  assert 'mfu' not in logs.load_metrics(log.path)[-1]
 
 
 def test_the_report_draws_the_headline_beside_its_constant(tmp_path):
   folder = tmp_path / 'tune'
   folder.mkdir()
-  metrics = [{'step': s, 'loss/depth': 1, 'images_per_second': 9} for s in (1,)]
+  metrics = [{'step': 1, 'loss/depth': 1, 'images_per_second': 9}]
   scores = [
     {'step': s, 'seconds': s, 'depth/delta1': s / 10, 'depth/abs_rel': 1.0}
     for s in (1, 2)
@@ -116,8 +130,13 @@ def test_the_report_draws_the_headline_beside_its_constant(tmp_path):
   assert not results.make_curves(tmp_path, rows)
   write('metrics.jsonl', metrics)
   assert len(results.make_curves(tmp_path, rows)) == 2
+  metrics[0] |= {'learning_rate': 0.1, 'gradient_norm': 2, 'update_norm': 3}
+  write('metrics.jsonl', metrics)
+  _, rates, norms, _ = results.make_curves(tmp_path, rows)
+  assert rates.series == {"Muon's matrices": [(1, 0.1)]}
+  assert list(norms.series.values()) == [[(1, 2)], [(1, 3)]]
   write('scores.jsonl', scores)
-  _, depth, normals, _ = results.make_curves(tmp_path, rows)
+  _, depth, normals, *_ = results.make_curves(tmp_path, rows)
   assert depth.title == 'tune: depth delta1 ↑'
   assert list(depth.series.values()) == [[(1, 0.1), (2, 0.2)]]
   assert list(depth.levels.values()) == [0.4]

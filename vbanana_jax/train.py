@@ -111,6 +111,8 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
       logs.StepLog(workdir / 'metrics.jsonl', start_step=start),
       task_names,
       batch_size=batch_size,
+      learning_rates=optim.build_learning_rates(config['optim'], total),
+      peak=flops.find_peak(mesh),
     )
     scores = logs.StepLog(workdir / 'scores.jsonl', start_step=start)
     if watched:

@@ -13,6 +13,19 @@ from vbanana_jax.tasks import TASKS, base
 
 PHASES = ('pretrain', 'tune')
 
+# Titles of charts -> keys of metrics.jsonl, with what the legend calls them.
+_OPTIMIZER_CURVES = {
+  'learning rate': (
+    ('learning_rate', "Muon's matrices"),
+    ('adam_learning_rate', 'AdamW'),
+  ),
+  'norms': (
+    ('gradient_norm', 'gradient, before clipping'),
+    ('parameter_norm', 'parameters'),
+    ('update_norm', 'update'),
+  ),
+}
+
 
 def _describe_scores(results: dict[str, Any]) -> str:
   """What the intervals are, and what is not in the table."""
@@ -189,7 +202,7 @@ def make_count_table(
 def make_curves(
   workdir: pathlib.Path, rows: list[dict[str, Any]]
 ) -> list[charts.Chart]:
-  """Loss by task, scores by task and speed of every phase.
+  """Loss and scores by task, what the optimizer does, and speed of each phase.
 
   Args:
     workdir: of the phases, or a phase's own.
@@ -216,6 +229,10 @@ def make_curves(
     curves.append(charts.Chart(f'{name}: loss by task', losses, log_y=True))
     scores = logs.load_metrics(path.with_name('scores.jsonl'))
     curves += make_score_curves(name, charts.make_curves(scores), constants)
+    for title, keys in _OPTIMIZER_CURVES.items():
+      found = {label: series[key] for key, label in keys if key in series}
+      if found:
+        curves.append(charts.Chart(f'{name}: {title}', found, log_y=True))
     rate = {'images/s': series['images_per_second']}
     curves.append(charts.Chart(f'{name}: speed', rate))
   return curves

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from vbanana_jax.errors import UserError
+from vbanana_jax.training.flops import PEAKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +34,9 @@ _GIB = 2**30
 # and 95 GB of memory the compiler gives a program what stands here: its own
 # words when a program is too large.
 CHIPS = {
-  'v5e': Chip(197e12, 819e9, 1600e9 / 8, 15.75 * _GIB),
-  'v6e': Chip(918e12, 1640e9, 3584e9 / 8, 31.24 * _GIB),
-  'v5p': Chip(459e12, 2765e9, 4800e9 / 8, 95.73 * _GIB),
+  'v5e': Chip(PEAKS['TPU v5 lite'], 819e9, 1600e9 / 8, 15.75 * _GIB),
+  'v6e': Chip(PEAKS['TPU v6 lite'], 1640e9, 3584e9 / 8, 31.24 * _GIB),
+  'v5p': Chip(PEAKS['TPU v5'], 2765e9, 4800e9 / 8, 95.73 * _GIB),
 }
 
 # Chips -> how they are wired; the standard slices of the same documents.

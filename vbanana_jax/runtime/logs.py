@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -16,6 +16,9 @@ import tqdm
 
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes
+
+# What a step finds of whole trees; see `training.step`.
+_NORMS = ('gradient_norm', 'parameter_norm', 'update_norm')
 
 
 def save_json(path: paths.Path, content: Any) -> None:
@@ -124,6 +127,9 @@ class Meter:
     log: where lines go.
     task_names: in the order of the metrics' `task_loss`.
     batch_size: examples a step.
+    learning_rates: what a line says of them, from the number of its step.
+    peak: FLOPs a second that all devices can do, if known: MFU is the share
+      of it that `StepFlops.useful` takes.
   """
 
   def __init__(
@@ -132,8 +138,12 @@ class Meter:
     task_names: list[str],
     *,
     batch_size: int,
+    learning_rates: Callable[[int], dict[str, float]] = lambda step: {},
+    peak: float | None = None,
   ):
     self._log = log
+    self._learning_rates = learning_rates
+    self._peak = peak
     self._tasks = task_names
     self._batch_size = batch_size
     self._seconds = log.last.get('seconds', 0.0)
@@ -200,13 +210,15 @@ class Meter:
     self._cpu_seconds += time.process_time() - self._cpu_since
     mean = {
       key: float(np.mean([row[key] for row in rows]))
-      for key in ('loss', 'gradient_norm')
+      for key in ('loss', *_NORMS)
     }
     sums = sum(row['task_loss'] for row in rows)
     counts = sum(row['task_count'] for row in rows)
     trained = self._seconds - before - self._scored
     rate = len(rows) * self._batch_size / trained
     work = self._flops / trained / 1e12  # of all devices
+    mfu = {'mfu': work * 1e12 / self._peak} if self._peak else {}
+    learning_rates = self._learning_rates(step)
     self._log.write(
       {
         'step': step,
@@ -216,8 +228,10 @@ class Meter:
           for name, total, count in zip(self._tasks, sums, counts)
           if count
         },
+        **learning_rates,
         'images_per_second': rate,
         'tflops_per_s': work,
+        **mfu,
         'seconds': self._seconds,
         'cpu_seconds': self._cpu_seconds,
         'waited': self._waited,
@@ -225,4 +239,8 @@ class Meter:
       }
     )
     self._start()
-    return f'loss {mean["loss"]:.4f}, {rate:.1f} images/s, {work:.3g} TFLOP/s'
+    parts = [f'loss {mean["loss"]:.4f}']
+    parts += [f'lr {value:.2g}' for value in [*learning_rates.values()][:1]]
+    parts += [f'{rate:.1f} images/s', f'{work:.3g} TFLOP/s']
+    parts += [f'MFU {value:.1%}' for value in mfu.values()]
+    return ', '.join(parts)

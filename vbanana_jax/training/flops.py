@@ -1,4 +1,6 @@
-"""FLOPs of a training step by hand: matrix products alone, from a config.
+"""FLOPs of a training step by hand, and what a device can do at most.
+
+Matrix products alone are counted, from a config.
 
 A product of [i, k] and [k, j] has 2 i k j FLOPs. Its backward pass has two
 products of that size, one for each factor, unless a factor is data.
@@ -8,8 +10,25 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
 from vbanana_jax.models import SIZES
 from vbanana_jax.models.layers import hidden_width
+
+# Dense bfloat16 FLOPs a second of one device, by JAX's name of its kind.
+# TPUs: cloud.google.com/tpu/docs/v4, /v5e, /v5p and /v6e, key chip
+# specifications; GPUs: data sheets of NVIDIA's A100, H100 SXM and H200 SXM,
+# without sparsity. Names that JAX gives to other shapes of these are left out.
+PEAKS = {
+  'TPU v4': 275e12,
+  'TPU v5 lite': 197e12,
+  'TPU v5': 459e12,
+  'TPU v6 lite': 918e12,
+  'NVIDIA A100-SXM4-40GB': 312e12,
+  'NVIDIA A100-SXM4-80GB': 312e12,
+  'NVIDIA H100 80GB HBM3': 989.4e12,
+  'NVIDIA H200': 989.4e12,
+}
 
 _PLACE_FEATURES = 24
 _TIME_FEATURES = 128
@@ -43,6 +62,12 @@ class StepFlops:
   def useful(self) -> float:
     """What a share of a chip's peak (MFU) counts: both passes, each once."""
     return self.forward + self.backward
+
+
+def find_peak(mesh: jax.sharding.Mesh) -> float | None:
+  """FLOPs a second of all devices of a mesh; None where not known."""
+  peak = PEAKS.get(mesh.devices.flat[0].device_kind)
+  return peak and peak * mesh.size
 
 
 def count_step_flops(

@@ -38,6 +38,31 @@ def build_schedule(config: Mapping, total_steps: int) -> optax.Schedule:
   )
 
 
+def build_learning_rates(
+  config: Mapping, total_steps: int
+) -> Callable[[int], dict[str, float]]:
+  """The function: number of an update, from 1 -> its learning rates.
+
+  Args:
+    config: as for `build_optimizer`.
+    total_steps: length of the run.
+
+  Returns:
+    by the keys of `config` that they scale: `learning_rate` is that of Muon's
+    matrices, `adam_learning_rate` that of everything else.
+  """
+  names = ['adam_learning_rate']
+  if config['name'] == 'muon':
+    names.insert(0, 'learning_rate')
+  schedule = jax.jit(build_schedule(config, total_steps))
+
+  def find(step: int) -> dict[str, float]:
+    scale = float(schedule(step - 1))  # the first update is number 0 to optax
+    return {name: scale * config[name] for name in names}
+
+  return find
+
+
 def build_optimizer(
   config: Mapping,
   total_steps: int,

@@ -80,7 +80,9 @@ def make_train_step(
 
   Metrics:
     loss: mean over the batch.
-    gradient_norm: before clipping.
+    gradient_norm: of all gradients together, before clipping.
+    parameter_norm: of all weights together, before the update.
+    update_norm: of what the update adds to them; 0 if it is not applied.
     task_loss: `[num_tasks]`, sum of the examples' losses.
     task_count: `[num_tasks]`, number of examples.
   """
@@ -124,14 +126,20 @@ def make_train_step(
       decay = optim.make_ema_decay(ema_decay, state.step)
       params = optax.apply_updates(state.params, updates)
       ema = optax.incremental_update(params, state.ema_params, 1.0 - decay)
-      return TrainState(state.step + 1, params, ema, opt_state)
+      updated = TrainState(state.step + 1, params, ema, opt_state)
+      return updated, optax.tree.norm(updates)
 
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-    state = jax.lax.cond(finite, update, lambda state: state, state)
+    parameter_norm = optax.tree.norm(state.params)
+    state, update_norm = jax.lax.cond(
+      finite, update, lambda state: (state, jnp.zeros_like(norm)), state
+    )
     by_task = jax.nn.one_hot(batch['task'], num_tasks)
     return state, {
       'loss': loss,
       'gradient_norm': norm,
+      'parameter_norm': parameter_norm,
+      'update_norm': update_norm,
       'task_loss': jnp.sum(per_example[:, None] * by_task, axis=0),
       'task_count': jnp.sum(by_task, axis=0),
     }
