@@ -78,6 +78,7 @@ def get_base() -> ConfigDict:
   config.eval.constant_scenes = 256  # training scenes to fit constants on
   config.eval.sampled_limit = 64  # of generate and edit; 0 for none
   config.eval.sampled_steps = 16
+  config.eval.sampler = 'euler'  # or heun: two calls of the network a step
   config.eval.instance_steps = 8
   config.eval.gallery = 4  # examples a task in the report
   config.eval.every = '20 percent'  # of training: score curves; '' for none

@@ -107,6 +107,8 @@ def test_mistaken_overrides_are_named(override, says):
     (['predict', 'x', '--task', 'depth', '--guidance', '2'], '--steps'),
     (['predict', '--prompt', 'x', '--steps=0', '--guidance=2'], '--steps'),
     (['predict', '--prompt', 'x', '--guidance', '2'], 'quickstart.sh'),
+    (['predict', 'x', '--task', 'depth', '--sampler', 'heun'], '--steps'),
+    (['predict', '--prompt', 'x', '--sampler', 'rk4'], 'euler, heun'),
     (['train', '--config', 'base', '--workdir', 'w'], 'no config of'),
     (['prepare', 'image_folder', '--out', 'o'], 'needs the folder'),
     (['prepare', 'image_folder', 'gone', '--out', 'o'], 'gone'),

@@ -141,3 +141,14 @@ def test_times_are_logit_normal():
 
 def test_noise_scale_follows_the_resolution():
   assert [paths.noise_scale_for(s) for s in (64, 256, 512)] == [1.0, 1.0, 2.0]
+
+
+def test_one_sampler_is_the_default_everywhere():
+  from vbanana_jax import config
+  from vbanana_jax.inference import engine, request
+
+  assert samplers.DEFAULT in samplers.STEPS
+  assert engine.Way(seed=0, steps=1).method == samplers.DEFAULT
+  assert request.Wish('generate').sampler == samplers.DEFAULT
+  settings = config.load_config('quickstart').eval
+  assert settings.sampler == samplers.DEFAULT

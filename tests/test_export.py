@@ -15,7 +15,7 @@ from PIL import Image
 from vbanana_jax import cli, predict
 from vbanana_jax import config as config_lib
 from vbanana_jax.errors import UserError
-from vbanana_jax.inference import export, exported
+from vbanana_jax.inference import engine, export, exported
 from vbanana_jax.inference.request import Wish
 from vbanana_jax.tasks.base import get_noise_scale
 from vbanana_jax.training import checkpoint, weights
@@ -150,12 +150,10 @@ def test_an_export_answers_as_the_painter(run, served):
   task, question, _ = export.ask(Wish('depth'), 'quick')
   sources = make_sources(3)
   canvases = [
-    predict.painting.Canvas(
-      source, True, question.prompt, get_noise_scale(task, source)
-    )
+    engine.Canvas(source, True, question.prompt, get_noise_scale(task, source))
     for source in sources
   ]
-  expected = answerer.box.paint(predict.painting.Way(0, 0), canvases)
+  expected = answerer.box.paint(engine.Way(0, 0), canvases)
   found = exported.load_exported(served)(sources)
   np.testing.assert_allclose(found['painted'], expected, atol=1e-6, rtol=0)
   decoded = jax.jit(task.decode)(found['painted'], {})['depth_m']

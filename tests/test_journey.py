@@ -89,6 +89,7 @@ def test_predict_paints_from_words(workdir, tmp_path):
     assert picture.size == (32, 32)
   facts = json.loads(next(tmp_path.glob('*.json')).read_text())
   assert (facts['steps'], facts['guidance'], facts['seed']) == (2, 1.0, 0)
+  assert facts['sampler'] == 'euler'
   assert facts['size'] == 32 and facts['step'] > 0
   # The same command again is harmless; other words are another picture.
   before = painted.read_bytes()
@@ -97,6 +98,18 @@ def test_predict_paints_from_words(workdir, tmp_path):
   argv[2] = 'a blue box'
   assert cli.main([*argv, '--out', str(tmp_path), '--steps', '2']) == 0
   assert len(list(tmp_path.glob('*.png'))) == 2
+
+
+def test_predict_samples_with_either_sampler(workdir, tmp_path):
+  found = {}
+  for sampler in ('euler', 'heun'):
+    out = tmp_path / sampler
+    words = f'--checkpoint {workdir} --steps 2 --sampler {sampler} --out {out}'
+    assert cli.main(['predict', '--prompt', 'a box', *words.split()]) == 0
+    facts = json.loads(next(out.glob('*.json')).read_text())
+    assert facts['sampler'] == sampler
+    found[sampler] = next(out.glob('*.png')).read_bytes()
+  assert found['euler'] != found['heun']
 
 
 def test_a_run_answers_a_benchmark_and_is_scored(workdir, tmp_path, capsys):

@@ -34,6 +34,9 @@ def test_numbers_out_of_range_are_named(tmp_path):
       train.train({**config, key: value}, tmp_path)
   with pytest.raises(UserError, match='keep_every is 4 steps, no multiple'):
     train.train({**config, 'keep_every': '4 steps'}, tmp_path)
+  settings = {**config['eval'], 'sampler': 'rk4'}
+  with pytest.raises(UserError, match="sampler is 'rk4': choose of"):
+    train.train({**config, 'eval': settings}, tmp_path)
   config['model']['patch'] = 0
   with pytest.raises(UserError, match='patches of 0 pixels'):
     weights.build_network(config)

@@ -115,7 +115,12 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
     bar.set_postfix_str(trial.name)
     task = TASKS[trial.task]
     batches = held_out.build_exam(config, task, level, trial.limit)
-    paint = make_painter(model, seed=config['seed'], steps=trial.steps)
+    paint = make_painter(
+      model,
+      seed=config['seed'],
+      steps=trial.steps,
+      method=settings['sampler'],
+    )
     scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
     rows += make_rows(trial, scores, constants(task, batches))
     by_count[trial.name] = {

@@ -104,6 +104,7 @@ class Answerer:
       'step': checkpoint.newest_step(self.run),
       'size': size,
       'steps': count_steps(wish),
+      'sampler': wish.sampler,
       'guidance': wish.guidance,
       'seed': wish.seed,
       **describe_parts(parts),
@@ -111,7 +112,7 @@ class Answerer:
       'versions': provenance.get_versions(),
     }
 
-    way = engine.Way(wish.seed, count_steps(wish), wish.guidance)
+    way = engine.Way(wish.seed, count_steps(wish), wish.guidance, wish.sampler)
 
     def paint_all(photos):
       asked = (

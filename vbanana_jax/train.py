@@ -12,6 +12,7 @@ import numpy as np
 
 from vbanana_jax import durations, sharding
 from vbanana_jax.data import build, stream
+from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import NonFiniteLossError, UserError
 from vbanana_jax.evaluation import periodic
 from vbanana_jax.runtime import logs, pace, paths, processes, workdir_lock
@@ -178,6 +179,11 @@ def check_sizes(config: dict[str, Any], mesh) -> None:
   for key, least in (('seed', 0), ('keep_checkpoints', 1), ('accumulate', 1)):
     if config[key] < least:
       raise UserError(f'config.{key} is {config[key]}, less than {least}')
+  if config['eval']['sampler'] not in samplers.STEPS:
+    raise UserError(
+      f'config.eval.sampler is {config["eval"]["sampler"]!r}: choose of '
+      f'{", ".join(samplers.STEPS)}'
+    )
   sharding.check_batch_size(
     'config.batch_size', config['batch_size'], mesh, config['accumulate']
   )

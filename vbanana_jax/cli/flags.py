@@ -74,6 +74,10 @@ def add_question(verb: argparse.ArgumentParser) -> None:
     '--steps', type=at_least(0), help='sampler steps; 0 is one pass'
   )
   verb.add_argument(
+    '--sampler',
+    help='euler, or heun: two calls of the network a step; euler if not given',
+  )
+  verb.add_argument(
     '--guidance', type=float, default=1.0, help='of sampler steps; 1 is off'
   )
   verb.add_argument('--seed', type=at_least(0), default=0)
@@ -81,7 +85,7 @@ def add_question(verb: argparse.ArgumentParser) -> None:
 
 def has_question(args: argparse.Namespace) -> bool:
   """Whether any flag of `add_question` was given."""
-  words = (args.task, args.classes, args.prompt, args.seed)
+  words = (args.task, args.classes, args.prompt, args.seed, args.sampler)
   return any(words) or args.steps is not None or args.guidance != 1
 
 
@@ -108,6 +112,7 @@ def make_wish(args: argparse.Namespace, **more: Any):
     classes=tuple(filter(None, names)),
     steps=args.steps,
     guidance=args.guidance,
+    **({'sampler': args.sampler} if args.sampler else {}),
     seed=args.seed,
     **more,
   )

@@ -13,6 +13,9 @@ from jaxtyping import Array, Float
 
 from vbanana_jax.diffusion import paths
 
+# A key of `STEPS`. Held-out scores may choose another: config.eval.sampler.
+DEFAULT = 'euler'
+
 Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
 # The same with the instruction and without it.
 PairDenoiser = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
@@ -28,7 +31,7 @@ def sample(
   noise: Float[Array, 'b h w c'],
   *,
   steps: int,
-  method: str = 'heun',
+  method: str = DEFAULT,
 ) -> Float[Array, 'b h w c']:
   """Integrates dz/dt = v from time 0 to 1 on an even grid of `steps`.
 
@@ -39,7 +42,7 @@ def sample(
     denoise: predicts the clean picture.
     noise: the start, already scaled.
     steps: number of steps; Heun calls the network twice in all but the last.
-    method: 'euler' or 'heun'.
+    method: a key of `STEPS`.
 
   Raises:
     ValueError: for an unknown method.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from vbanana_jax.diffusion import samplers
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import step
 
@@ -26,6 +27,7 @@ class Way(NamedTuple):
   seed: int
   steps: int
   guidance: float = 1.0
+  method: str = samplers.DEFAULT
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -95,6 +95,7 @@ def export_run(
     'palette': palette.tolist(),
     'sampler': {
       'steps': count_steps(wish),
+      'method': wish.sampler,
       'guidance': wish.guidance,
       'seed': wish.seed,
     },
@@ -147,11 +148,15 @@ def make_answer(
     model: from `weights.build_network`.
     task: what is asked.
     question: whose palette decodes the answer.
-    wish: seed, steps and guidance.
+    wish: seed, steps, sampler and guidance.
     size: of the pictures, which the noise depends on.
   """
   paint = make_painter(
-    model, seed=wish.seed, steps=count_steps(wish), guidance=wish.guidance
+    model,
+    seed=wish.seed,
+    steps=count_steps(wish),
+    method=wish.sampler,
+    guidance=wish.guidance,
   )
   noise_scale = base.get_noise_scale(task, np.zeros((*size, 3)))
 

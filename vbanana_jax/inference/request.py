@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vbanana_jax import keys
+from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, legend_parts, words
 from vbanana_jax.tasks.base import Question
@@ -32,6 +33,7 @@ class Wish:
     classes: names for semantic and instance.
     steps: sampler steps, 0 for one pass; None for the task's usual.
     guidance: 1 is off; only sampling knows it, and one pass does not.
+    sampler: a key of `samplers.STEPS`; likewise.
     size: long edge that the network works at; None for the trained size.
     seed: of noise, colours and wording.
   """
@@ -41,6 +43,7 @@ class Wish:
   classes: tuple[str, ...] = ()
   steps: int | None = None
   guidance: float = 1.0
+  sampler: str = samplers.DEFAULT
   size: int | None = None
   seed: int = 0
 
@@ -49,7 +52,8 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
   """The task, its question, and the names of the question's colours.
 
   Raises:
-    UserError: for an unknown task, missing words, or guidance of one pass.
+    UserError: for an unknown task or sampler, missing words, or guidance or a
+      sampler of one pass.
   """
   if wish.task not in TASKS:
     raise UserError(f'--task {wish.task}: choose of {", ".join(TASKS)}')
@@ -67,6 +71,14 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
   if wish.guidance != 1.0 and not count_steps(wish):
     raise UserError(
       f'--guidance needs --steps: --task {wish.task} is answered in one pass'
+    )
+  if wish.sampler not in samplers.STEPS:
+    raise UserError(
+      f'--sampler {wish.sampler}: choose of {", ".join(samplers.STEPS)}'
+    )
+  if wish.sampler != samplers.DEFAULT and not count_steps(wish):
+    raise UserError(
+      f'--sampler needs --steps: --task {wish.task} is answered in one pass'
     )
   task = TASKS[wish.task]
   rng = keys.make_rng(wish.seed, 'ask', wish.task)

@@ -172,7 +172,7 @@ def make_painter(
   *,
   seed: int,
   steps: int,
-  method: str = 'euler',
+  method: str = samplers.DEFAULT,
   guidance: float = 1.0,
 ) -> Callable[[dict, dict], jax.Array]:
   """The function `(params, batch) -> rgb [b h w 3]` in [0, 1].
@@ -184,7 +184,7 @@ def make_painter(
     model: from `models.build_model`.
     seed: of the noise, folded with each example's index.
     steps: 0 for the one-pass answer; otherwise sampler steps.
-    method: 'euler' or 'heun'.
+    method: a key of `samplers.STEPS`; one pass has none.
     guidance: 1 is off. The unconditional branch reads an empty instruction
       and keeps the source.
   """
