@@ -54,7 +54,7 @@ setuptools.setup(
     'benchmarks': ['h5py', 'scipy'],
     # Peers to be timed against; without a GPU, install PyTorch first from its
     # index of CPU wheels.
-    'bench': ['diffusers', 'torch'],
+    'perf': ['diffusers', 'torch'],
     'test': [
       'beartype',
       'h5py',

@@ -62,8 +62,8 @@ PACKAGES = {
 
 # The library, and what only the tests import.
 OURS = {
-  'benchmarks', 'bucket', 'byte_files', 'conftest', 'faults', 'forms',
-  'painted', 'phrase_reader', 'shells', 'test_resume', 'trainings',
+  'bucket', 'byte_files', 'conftest', 'faults', 'forms',
+  'painted', 'perf', 'phrase_reader', 'shells', 'test_resume', 'trainings',
   'two_processes', 'virtual_devices', 'vbanana_jax',
 }  # fmt: skip
 
@@ -89,7 +89,7 @@ def library_files():
 def own_files(suffixes):
   """Files of the repository, without what tools and runs leave there."""
   folders = (
-    'vbanana_jax', 'configs', 'launch', 'tests', 'notebooks', 'benchmarks',
+    'vbanana_jax', 'configs', 'launch', 'tests', 'notebooks', 'perf',
     'docs', '.ci',
   )  # fmt: skip
   paths = [path for path in ROOT.iterdir() if path.is_file()]

@@ -262,7 +262,7 @@ def test_confidence_falls_away_from_the_walk_and_at_its_ends():
 
 def test_confidence_is_calibrated_on_fresh_noise(monkeypatch):
   monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
-  from benchmarks import confidence as measure
+  from perf import confidence as measure
 
   _, right, said = measure.collect('depth', 12345, 60, 96)
   assert 0.85 < right.mean() < 0.97
@@ -278,7 +278,7 @@ def test_confidence_is_calibrated_on_fresh_noise(monkeypatch):
 
 def test_page_and_figure_are_what_was_measured(monkeypatch):
   monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
-  from benchmarks import codec_page, readme
+  from perf import codec_page, readme
 
   result = codec_page.load_result()
   page = codec_page.PAGE.read_text()

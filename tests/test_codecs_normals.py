@@ -85,7 +85,7 @@ def test_gradients_are_finite():
 
 def test_confidence_is_calibrated_on_fresh_noise(monkeypatch):
   monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
-  from benchmarks import confidence as measure
+  from perf import confidence as measure
 
   _, right, said = measure.collect('normals', 12345, 40, 96)
   assert 0.75 < right.mean() < 0.95

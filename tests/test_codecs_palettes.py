@@ -264,7 +264,7 @@ def test_confidence_is_low_between_colours_and_far_from_all():
 
 def test_confidence_is_calibrated_on_fresh_noise(monkeypatch):
   monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
-  from benchmarks import confidence as measure
+  from perf import confidence as measure
 
   _, right, said = measure.collect('palettes', 12345, 60, 96)
   assert 0.93 < right.mean() < 0.99

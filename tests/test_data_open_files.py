@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from benchmarks import pictures
+from perf import pictures
 from vbanana_jax.data import array_records, open_files
 from vbanana_jax.errors import UserError
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import (
+from perf import (
   checkpoints,
   data_pipeline,
   levers,
@@ -74,11 +74,11 @@ def test_a_section_without_a_special_table_shows_its_ratios(
   assert performance_page.make_section('other') == performance_page.MISSING
   spread = {'median': 1.5, 'min': 1.25, 'max': 1.75}
   result = {'ratios': {'cached text': spread, 'deeper': {'steps': 50}}}
-  timing.save('other', result, 'python -m benchmarks.other')
+  timing.save('other', result, 'python -m perf.other')
   text = performance_page.make_section('other')
   assert '| cached text | 1.5 | 1.25 to 1.75 |' in text
   assert '| deeper: steps | 50 |  |' in text
-  assert '`GLIBC_TUNABLES=a=1 python -m benchmarks.other`; ' in text
+  assert '`GLIBC_TUNABLES=a=1 python -m perf.other`; ' in text
 
 
 def save_and_show(name, result, tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
 """Tables of the performance page, of results with known numbers."""
 
-from benchmarks import __main__ as table
-from benchmarks import performance_networks as networks
-from benchmarks import performance_tables as tables
+from perf import __main__ as table
+from perf import performance_networks as networks
+from perf import performance_tables as tables
 
 SPREAD = {'median': 1.5, 'min': 1.25, 'max': 1.75}
 

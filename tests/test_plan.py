@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from benchmarks import plan_page
+from perf import plan_page
 from vbanana_jax import cli, models
 from vbanana_jax.config import load_config
 from vbanana_jax.data import build, stream

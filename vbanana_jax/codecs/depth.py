@@ -28,7 +28,7 @@ EDGES = len(CORNERS) - 1
 _LARGEST = 1e15  # a channel beyond it is no colour; its square is finite
 
 # Weights of 1, 1 / (1 + room), room and distance in the log odds of
-# `confidence`. Fitted by `python -m benchmarks.confidence`.
+# `confidence`. Fitted by `python -m perf.confidence`.
 CONFIDENCE = (3.635, -19.89, 0.02886, -0.04969)
 
 
@@ -167,7 +167,7 @@ def confidence(
   (see `evidence`). Black, white (no finite depth) and NaN get 0.
 
   Calibrated on paintings of depths log-uniform from 0.1 to 80 m under mixed
-  Gaussian noise, blur and JPEG (`benchmarks/paintings.py`): of the pixels of
+  Gaussian noise, blur and JPEG (`perf/paintings.py`): of the pixels of
   confidence p a share p is right. Another generator errs in other ways; the
   order of its pixels then means more than the number.
 

@@ -6,7 +6,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 # Weights of 1, margin and distance in the log odds of `confidence`. Fitted by
-# `python -m benchmarks.confidence`.
+# `python -m perf.confidence`.
 CONFIDENCE = (0.3327, 0.05442, -0.01245)
 
 _UNROLL = 32  # entries compared in one fused pass; more are looped
@@ -149,7 +149,7 @@ def confidence(
   make it an entry.
 
   Calibrated on paintings of 2 to 20 colours under mixed Gaussian noise, blur
-  and JPEG (`benchmarks/paintings.py`); see `depth.confidence` for what that
+  and JPEG (`perf/paintings.py`); see `depth.confidence` for what that
   means.
 
   Source: ours.

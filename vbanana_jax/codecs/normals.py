@@ -10,7 +10,7 @@ SIGNS = (-1.0, 1.0, 1.0)
 _LARGEST = 1e15  # a channel beyond it is no colour; its square is finite
 
 # Weights of 1, log(1 + 10 short) and log(1 + 10 long) in the log odds of
-# `confidence`. Fitted by `python -m benchmarks.confidence`.
+# `confidence`. Fitted by `python -m perf.confidence`.
 CONFIDENCE = (3.346, -3.353, -2.058)
 
 
@@ -85,7 +85,7 @@ def confidence(rgb: Float[ArrayLike, '... 3']) -> Float[Array, '...']:
   and NaN, which have no direction, get 0.
 
   Calibrated on paintings of random bent planes under mixed Gaussian noise,
-  blur and JPEG (`benchmarks/paintings.py`); see `depth.confidence` for what
+  blur and JPEG (`perf/paintings.py`); see `depth.confidence` for what
   that means.
 
   Source: ours; right as the 11.25 degree fraction has it.

@@ -1,0 +1,216 @@
+"""What codecs lose: round trips and damaged colours, and what decoding costs.
+
+  python -m perf.codecs [--pictures 40] [--size 192] \
+    [--output perf/results/codecs.json]
+
+Paintings of random cells (`perf/paintings.py`) are damaged one way at a
+time and decoded; pixels at the edges of cells count like all others. Depth is
+also painted flat, to see each distance by itself. Speed is measured against
+the hilbertmap package where that is installed, in turns within one run.
+"""
+
+import argparse
+import importlib.metadata
+import os
+import pathlib
+
+import jax
+import numpy as np
+
+from perf import confidence, paintings, timing
+from vbanana_jax.codecs import colormaps, depth, normals, palettes
+
+FLAT_M = (0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 80.0)
+FLAT_DAMAGES = tuple(paintings.DAMAGES)[:4]  # those that need no neighbours
+LABELS = {
+  '20 farthest-point colours': palettes.farthest_point_palette(20),
+  '27 named colours': list(palettes.NAMED.values()),
+}
+_MEGAPIXEL = (1024, 1024)
+
+_jit = {
+  'depth': (jax.jit(depth.encode), jax.jit(depth.decode)),
+  'normals': (jax.jit(normals.encode), jax.jit(normals.decode)),
+  'nearest': jax.jit(palettes.decode_nearest),
+}
+
+
+def _make_depth_codecs():
+  """Encode and decode by the name of the map."""
+  near_m, far_m = paintings.NEAR_M, paintings.FAR_M
+  codecs = {'cube edges': _jit['depth']}
+  for name in colormaps.TABLES:
+    codecs[name] = tuple(
+      jax.jit(lambda x, f=f, name=name: f(x, name, near_m, far_m))
+      for f in (colormaps.encode, colormaps.decode)
+    )
+  return codecs
+
+
+def measure_depth(pictures: int, size: int) -> dict:
+  """Median relative error and delta1 by damage and map, over pixels."""
+  rng = np.random.default_rng(0)
+  truths = [paintings.make_depth(rng, size) for _ in range(pictures)]
+  table = {}
+  for damage, spoil in paintings.DAMAGES.items():
+    table[damage] = {}
+    for name, (encode, decode) in _make_depth_codecs().items():
+      found = [decode(spoil(np.asarray(encode(x)), rng)) for x in truths]
+      table[damage][name] = _score_depth(np.stack(found), np.stack(truths))
+  return table
+
+
+def measure_flat_depth(size: int) -> dict:
+  """The same of one flat depth each, painted along the cube edges."""
+  rng = np.random.default_rng(1)
+  encode, decode = _jit['depth']
+  table = {}
+  for damage in FLAT_DAMAGES:
+    table[damage] = {}
+    for depth_m in FLAT_M:
+      # A factor of 1.05 around it, so that rounding meets all its cases.
+      spread = np.exp(rng.uniform(-0.05, 0.05, (size, size)))
+      truth = (depth_m * spread).astype(np.float32)
+      rgb = paintings.DAMAGES[damage](np.asarray(encode(truth)), rng)
+      table[damage][f'{depth_m:g} m'] = _score_depth(decode(rgb), truth)
+  return table
+
+
+def measure_normals(pictures: int, size: int) -> dict:
+  """Mean and median angle in degrees, and the share below 11.25."""
+  rng = np.random.default_rng(2)
+  truths = [paintings.make_normals(rng, size) for _ in range(pictures)]
+  encode, decode = _jit['normals']
+  table = {}
+  for damage, spoil in paintings.DAMAGES.items():
+    found = [decode(spoil(np.asarray(encode(x)), rng)) for x in truths]
+    cosine = (np.stack(found).astype(np.float64) * np.stack(truths)).sum(-1)
+    angle = np.rad2deg(np.arccos(np.clip(cosine, -1, 1)))
+    table[damage] = {
+      'mean_deg': float(angle.mean()),
+      'median_deg': float(np.median(angle)),
+      'below_11.25': float((angle < 11.25).mean()),
+    }
+  return table
+
+
+def measure_labels(pictures: int, size: int) -> dict:
+  """Share of pixels that get another label, by damage and palette."""
+  rng = np.random.default_rng(3)
+  table = {damage: {} for damage in paintings.DAMAGES}
+  for name, colours in LABELS.items():
+    palette = palettes.to_rgb(colours)
+    truths = [
+      paintings.make_labels(rng, size, len(colours)) for _ in range(pictures)
+    ]
+    for damage, spoil in paintings.DAMAGES.items():
+      found = [_jit['nearest'](spoil(palette[x], rng), palette) for x in truths]
+      wrong = [np.mean(np.asarray(i) != x) for (i, _), x in zip(found, truths)]
+      table[damage][name] = float(np.mean(wrong))
+  return table
+
+
+def measure_confidence(pictures: int) -> dict:
+  """Reliability on fresh noise, and where cells are twice as wide as fitted."""
+  table = {}
+  for name in confidence.SAMPLERS:
+    rows = []
+    for size in (confidence.SIZE, 2 * confidence.SIZE):
+      _, right, said = confidence.collect(name, 4, pictures, size)
+      rows.append(confidence.calibration(said, right))
+      rows[-1]['right'] = float(right.mean())
+    table[name] = {**rows[0], 'wider_cells': rows[1]}
+  return table
+
+
+def measure_speed(rounds: int = 9) -> dict:
+  """Milliseconds a megapixel, and the ratio to hilbertmap (medians).
+
+  From float32 RGB to a numpy array; compilation is not counted.
+  """
+  rng = np.random.default_rng(5)
+  truth = paintings.make_depth(rng, _MEGAPIXEL[0])
+  painted = np.asarray(_jit['depth'][0](truth))
+  rgb = paintings.add_gaussian(painted, rng, 4)
+  palette = palettes.to_rgb(LABELS['20 farthest-point colours'])
+  near_m, far_m = paintings.NEAR_M, paintings.FAR_M
+  viridis = jax.jit(lambda x: colormaps.decode(x, 'viridis', near_m, far_m))
+  decoders = {
+    'depth': _jit['depth'][1],
+    'depth confidence': jax.jit(depth.confidence),
+    'viridis': viridis,
+    'normals': _jit['normals'][1],
+    'nearest of 20 colours': lambda x: _jit['nearest'](x, palette)[0],
+  }
+  try:
+    import hilbertmap
+  except ImportError:
+    pass
+  else:
+    decoders['hilbertmap'] = hilbertmap.rgb_to_depth
+  times = timing.interleave(
+    {
+      name: lambda decode=decode: np.asarray(decode(rgb))
+      for name, decode in decoders.items()
+    },
+    rounds,
+  )
+  result = {
+    'milliseconds': {
+      name: round(1e3 * float(np.median(both['wall'])), 2)
+      for name, both in times.items()
+    }
+  }
+  if 'hilbertmap' in times:
+    ratio = timing.compare(times, 'hilbertmap', 'depth')
+    result['times_faster_than_hilbertmap'] = {
+      'median': round(ratio['median'], 1),
+      'least': round(ratio['min'], 1),
+    }
+    result['ratios'] = {'hilbertmap over ours, depth': ratio}
+  return result
+
+
+def _score_depth(found_m, truth_m) -> dict[str, float]:
+  found_m = np.asarray(found_m, np.float64)
+  error = np.abs(found_m - truth_m) / truth_m
+  right = (found_m < 1.25 * truth_m) & (truth_m < 1.25 * found_m)
+  return {
+    'median_relative_error': float(np.median(error)),
+    'delta1': float(right.mean()),
+  }
+
+
+def _versions() -> dict[str, str]:
+  names = ('jax', 'numpy', 'pillow', 'hilbertmap')
+  found = {dist.metadata['Name'] for dist in importlib.metadata.distributions()}
+  return {x: importlib.metadata.version(x) for x in names if x in found}
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--pictures', type=int, default=40, help='of each kind')
+  parser.add_argument('--size', type=int, default=192, help='pixels a side')
+  parser.add_argument('--output', type=pathlib.Path)
+  args = parser.parse_args()
+  speed = measure_speed()
+  result = {
+    'ratios': speed.pop('ratios', {}),
+    'device': jax.devices()[0].device_kind,
+    'cores': len(os.sched_getaffinity(0)),
+    'versions': _versions(),
+    'size': args.size,
+    'pictures': args.pictures,
+    'speed': speed,
+    'depth': measure_depth(args.pictures, args.size),
+    'flat_depth': measure_flat_depth(args.size),
+    'normals': measure_normals(args.pictures, args.size),
+    'labels': measure_labels(args.pictures, args.size),
+    'confidence': measure_confidence(4 * args.pictures),
+  }
+  timing.print_ratios('codecs', result)
+  print(timing.save('codecs', result, output=args.output))
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,145 @@
+"""Fits the weights of the codecs' confidences, and says how reliable they are.
+
+  python -m perf.confidence [--pictures 300] [--output FILE]
+
+Logistic regression on pixels of random paintings; other paintings, half as
+many, check it. The weights printed are those to write into the codecs.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from perf import paintings, timing
+from vbanana_jax.codecs import depth, normals, palettes
+
+BINS = 15
+SIZE = 96  # pixels a side; with it goes the share of pixels at edges
+Sample = tuple[np.ndarray, np.ndarray, np.ndarray]  # inputs, right, confidence
+_MOST_COLOURS = 20
+
+
+def sample_depth(rng: np.random.Generator, size: int) -> Sample:
+  """Pixels of one painting: right is within 25 % of the true depth."""
+  truth = paintings.make_depth(rng, size)
+  rgb = paintings.damage(np.asarray(_depth['encode'](truth)), rng)
+  found = np.asarray(_depth['decode'](rgb), np.float64)
+  right = (found < 1.25 * truth) & (truth < 1.25 * found)
+  room, distance = (np.asarray(x, np.float64) for x in _depth['evidence'](rgb))
+  inputs = [np.ones_like(room), 1 / (1 + room), room, distance]
+  return _flatten(inputs, right, _depth['confidence'](rgb))
+
+
+def sample_normals(rng: np.random.Generator, size: int) -> Sample:
+  """Pixels of one painting: right is within 11.25 degrees."""
+  truth = paintings.make_normals(rng, size)
+  rgb = paintings.damage(np.asarray(_normals['encode'](truth)), rng)
+  cosine = (np.asarray(_normals['decode'](rgb)) * truth).sum(-1)
+  short, long = (np.asarray(x, np.float64) for x in _normals['evidence'](rgb))
+  inputs = [np.ones_like(short), np.log1p(10 * short), np.log1p(10 * long)]
+  right = cosine > np.cos(np.deg2rad(11.25))
+  return _flatten(inputs, right, _normals['confidence'](rgb))
+
+
+def sample_palettes(rng: np.random.Generator, size: int) -> Sample:
+  """Pixels of one painting of 2 to 20 colours: right is the same label."""
+  count = int(rng.integers(2, _MOST_COLOURS + 1))
+  if rng.random() < 0.5:
+    colours = palettes.farthest_point_palette(count, rng)
+  else:
+    named = list(palettes.NAMED.values())
+    colours = [named[k] for k in rng.permutation(len(named))[:count]]
+  valid = np.arange(_MOST_COLOURS) < count
+  palette = palettes.to_rgb(colours + [(0, 0, 0)] * (_MOST_COLOURS - count))
+  truth = paintings.make_labels(rng, size, count)
+  rgb = paintings.damage(palette[truth], rng)
+  args = rgb, palette, valid
+  margin, distance = (
+    np.asarray(x, np.float64) for x in _palettes['evidence'](*args)
+  )
+  right = np.asarray(_palettes['decode_nearest'](*args)[0]) == truth
+  inputs = [np.ones_like(margin), margin, distance]
+  return _flatten(inputs, right, _palettes['confidence'](*args))
+
+
+SAMPLERS: dict[str, Callable[[np.random.Generator, int], Sample]] = {
+  'depth': sample_depth,
+  'normals': sample_normals,
+  'palettes': sample_palettes,
+}
+_depth, _normals, _palettes = (
+  {name: jax.jit(getattr(module, name)) for name in names}
+  for module, names in (
+    (depth, ('encode', 'decode', 'evidence', 'confidence')),
+    (normals, ('encode', 'decode', 'evidence', 'confidence')),
+    (palettes, ('decode_nearest', 'evidence', 'confidence')),
+  )
+)
+
+
+def collect(name: str, seed: int, pictures: int, size: int) -> Sample:
+  """Pixels of several paintings of one codec: rows, right, confidence."""
+  rng = np.random.default_rng(seed)
+  samples = [SAMPLERS[name](rng, size) for _ in range(pictures)]
+  inputs, right, confidence = (np.concatenate(x) for x in zip(*samples))
+  return inputs, right, confidence
+
+
+def fit(inputs: np.ndarray, right: np.ndarray) -> np.ndarray:
+  """Weights of a logistic regression (Newton's method, float64)."""
+  weights = np.zeros(inputs.shape[1])
+  for _ in range(30):
+    p = _sigmoid(inputs @ weights)
+    slope = inputs.T @ (right - p)
+    bend = inputs.T @ (inputs * (p * (1 - p))[:, None])
+    weights += np.linalg.solve(bend + 1e-6 * np.eye(len(weights)), slope)
+  return weights
+
+
+def calibration(confidence: np.ndarray, right: np.ndarray) -> dict:
+  """Expected calibration error over bins, and (said, true, share) a bin."""
+  bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+  table = []
+  for k in range(BINS):
+    chosen = bins == k
+    if chosen.any():
+      said, true = confidence[chosen].mean(), right[chosen].mean()
+      table.append((float(said), float(true), float(chosen.mean())))
+  error = sum(share * abs(said - true) for said, true, share in table)
+  return {'expected_calibration_error': error, 'bins': table}
+
+
+def _sigmoid(odds):
+  return 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+
+
+def _flatten(inputs, right, confidence) -> Sample:
+  inputs = np.stack([x.ravel() for x in inputs], axis=1)
+  return inputs, right.ravel(), np.asarray(confidence, np.float64).ravel()
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--pictures', type=int, default=300, help='to fit on')
+  parser.add_argument('--output', help='JSON file to write')
+  args = parser.parse_args()
+  result = {}
+  for name in SAMPLERS:
+    inputs, right, _ = collect(name, 0, args.pictures, SIZE)
+    weights = fit(inputs, right)
+    _, right, confidence = collect(name, 1, args.pictures // 2, SIZE)
+    result[name] = {
+      'weights': [float(f'{weight:.4g}') for weight in weights],
+      'right': float(right.mean()),
+      **calibration(confidence, right),
+    }
+    print(name, json.dumps(result[name], indent=2))
+  if args.output:
+    timing.save('confidence', result, output=args.output)
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,198 @@
+"""Instance decoders on pictures painted by rule: quality, and time at 1 MP.
+
+  python -m perf.instances [--pictures 24] [--repeats 7] \
+    [--output perf/results/instances.json]
+
+Each picture has 3 to 20 instances on black, with anti-aliased borders; some
+touch or lie over others. Then it is spoiled in one way. Quality is the F1 of
+SA-Co's matching, over thresholds .50 to .95. The decoders take turns on each
+picture. Compilation is not in the times.
+"""
+
+import argparse
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from perf import paintings, timing
+from vbanana_jax.codecs import flood, instances
+from vbanana_jax.metrics import instances as metric
+
+SIZE = 512
+SAMPLES = 4  # a side, in each pixel
+FIRST_SEED = 1000  # the constants were chosen on the pictures from 0 to 15
+MOST = 64
+BACKGROUND = np.zeros(3, np.float32)
+CLEAN = 'clean'
+DECODERS = {'paper': flood.decode_flood, 'ours': instances.decode_regions}
+
+
+def choose_colours(rng, number, apart=60.0, repeats=False):
+  """Random levels, `apart` from each other and half of it from black."""
+  colours = []
+  while len(colours) < (-(-number // 2) if repeats else number):
+    colour = rng.integers(0, 256, 3).astype(np.float32)
+    gaps = [np.linalg.norm(colour - other) for other in colours]
+    if min(gaps, default=np.inf) > apart and np.linalg.norm(colour) > apart / 2:
+      colours.append(colour)
+  if repeats:
+    colours = [colours[k // 2] for k in range(number)]
+  return np.stack(colours)
+
+
+def draw_blobs(rng, size, number):
+  """Ids of wavy blobs, later ones over earlier ones: int32 [size size]."""
+  ids = np.zeros((size, size), np.int32)
+  centres = rng.uniform(0.1, 0.9, (number, 2)) * size
+  radii = rng.uniform(0.03, 0.1, (number, 2)) * size
+  for k in range(number):
+    reach = int(1.3 * radii[k].max())
+    first = np.maximum(np.int32(centres[k]) - reach, 0)
+    last = np.minimum(np.int32(centres[k]) + reach + 1, size)
+    y, x = np.mgrid[first[0] : last[0], first[1] : last[1]].astype(np.float32)
+    y, x = (y - centres[k, 0]) / radii[k, 0], (x - centres[k, 1]) / radii[k, 1]
+    wave = 1 + 0.2 * np.sin(3 * np.arctan2(y, x) + rng.uniform(0, 6))
+    view = ids[first[0] : last[0], first[1] : last[1]]
+    view[np.hypot(y, x) < wave] = k + 1
+  return ids
+
+
+def paint(seed, size=SIZE, number=None, kind=CLEAN):
+  """A painting, float32 RGB [size size 3], and its ids, int32 [size size].
+
+  Instances of which less than 1/1000 of the picture is seen are left out.
+  """
+  rng = np.random.default_rng(seed)
+  number = number or rng.integers(3, 21)
+  large = size * SAMPLES
+  ids = draw_blobs(rng, large, number)
+  if kind == 'occluded':  # bars of background, as if something stood before
+    for at in rng.integers(0, large, 6):
+      side = rng.integers(2)
+      bar = (slice(None),) * side + (slice(at, at + int(0.012 * large)),)
+      ids[bar] = 0
+  area = np.bincount(ids.ravel(), minlength=number + 1)
+  ids[(area < 1e-3 * ids.size)[ids]] = 0
+  colours = choose_colours(rng, number, repeats=kind == 'repeated')
+  if kind == 'near-black':
+    colours[area[1:].argmax()] = (11, 21, 7)
+  levels = np.concatenate([np.zeros((1, 3), np.float32), colours])[ids]
+  if kind == 'gradient':  # 60 levels from one side of an instance to the other
+    for k in np.flatnonzero(np.bincount(ids.ravel()))[1:]:
+      rows, columns = np.nonzero(ids == k)
+      along = rows if rng.random() < 0.5 else columns
+      share = (along - along.min()) / max(np.ptp(along), 1) - 0.5
+      levels[rows, columns] += 60 * rng.choice([-1, 1]) * share[:, None]
+  levels = levels.reshape(size, SAMPLES, size, SAMPLES, 3).mean((1, 3))
+  half = SAMPLES // 2
+  rgb = np.round(np.clip(levels, 0, 255)).astype(np.float32) / 255
+  return rgb, ids[half::SAMPLES, half::SAMPLES]
+
+
+def drift(rgb, ids, rng):
+  """Every colour, the background's too, is off by up to 7 levels."""
+  offsets = rng.integers(-7, 8, (ids.max() + 1, 3)) / 255
+  return np.clip(rgb + offsets[ids], 0, 1).astype(np.float32)
+
+
+SPOILT = {
+  CLEAN: lambda rgb, ids, rng: rgb,
+  'drift 7': drift,
+  'noise 4': lambda rgb, ids, rng: paintings.add_gaussian(rgb, rng, 4),
+  'noise 8': lambda rgb, ids, rng: paintings.add_gaussian(rgb, rng, 8),
+  'JPEG 95': lambda rgb, ids, rng: paintings.pass_jpeg(rgb, 95),
+  'JPEG 75': lambda rgb, ids, rng: paintings.pass_jpeg(rgb, 75),
+  'JPEG 50': lambda rgb, ids, rng: paintings.pass_jpeg(rgb, 50),
+  'blur 1': lambda rgb, ids, rng: paintings.blur(rgb, 1.0),
+  'blur 2': lambda rgb, ids, rng: paintings.blur(rgb, 2.0),
+}
+KINDS = ('occluded', 'gradient', 'near-black', 'repeated')
+
+
+def conditions():
+  """Name of each condition, kind of painting, and what spoils it."""
+  yield from ((name, CLEAN, spoil) for name, spoil in SPOILT.items())
+  yield from ((kind, kind, SPOILT[CLEAN]) for kind in KINDS)
+
+
+def compile_decoders():
+  return {
+    name: jax.jit(
+      lambda rgb, decode=decode: decode(rgb, BACKGROUND, max_instances=MOST)
+    )
+    for name, decode in DECODERS.items()
+  }
+
+
+def measure_quality(decoders, pictures):
+  """F1 and counts of each decoder under each condition."""
+  score = jax.jit(lambda p, t: metric.instance_states(p, t, max_instances=MOST))
+  results = {}
+  for condition, kind, spoil in conditions():
+    states = {name: [] for name in decoders}
+    flags = {name: {'overflow': 0, 'unconverged': 0} for name in decoders}
+    for seed in range(FIRST_SEED, FIRST_SEED + pictures):
+      rgb, ids = paint(seed, kind=kind)
+      rgb = spoil(rgb, ids, np.random.default_rng([1, seed]))
+      for name, decode in decoders.items():
+        got = decode(rgb)
+        state = score(got.ids[None], jnp.asarray(ids)[None])
+        states[name].append(jax.tree.map(np.asarray, state))
+        flags[name]['overflow'] += int(got.overflow)
+        flags[name]['unconverged'] += int(~got.converged)
+    results[condition] = {}
+    for name, rows in states.items():
+      total = jax.tree.map(lambda *r: np.concatenate(r).sum(0), *rows)
+      scores = metric.summarize_instances(total)
+      scores = {key: round(value, 4) for key, value in scores.items()}
+      results[condition][name] = {**scores, **flags[name]}
+  return results
+
+
+def measure_seconds(decoders, repeats):
+  """Ratio and medians on 20 instances at one megapixel, in turns."""
+  rgb, ids = paint(0, size=1024, number=20)
+  times = timing.interleave(
+    {
+      name: lambda decode=decode: decode(rgb)
+      for name, decode in decoders.items()
+    },
+    repeats,
+  )
+  true = len(np.unique(ids)) - 1
+  return {
+    'ratios': {
+      "the paper's decoder over ours": timing.compare(times, 'paper', 'ours')
+    },
+    'one_megapixel': {
+      name: {
+        'seconds': round(float(np.median(both['wall'])), 3),
+        'count': int(decoders[name](rgb).count),
+        'true': true,
+      }
+      for name, both in times.items()
+    },
+  }
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--pictures', type=int, default=24, help='a condition')
+  parser.add_argument('--repeats', type=int, default=7, help='of the times')
+  parser.add_argument('--output', type=pathlib.Path)
+  args = parser.parse_args()
+  decoders = compile_decoders()
+  result = {
+    **measure_seconds(decoders, args.repeats),
+    'size': SIZE,
+    'pictures': args.pictures,
+    'quality': measure_quality(decoders, args.pictures),
+  }
+  timing.print_ratios('instances', result)
+  print(timing.save('instances', result, output=args.output))
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,20 @@
+"""Our network in PyTorch, as a PyTorch user would write it; our weights.
+
+It exists to be timed against. `network` knows torch alone; `weights` copies a
+parameter tree of ours into it; `training` is the loss and its gradient,
+`equality` the proof that both networks do the same, `sampling` how it paints.
+"""
+
+from perf.torch_twin import network, weights
+
+
+def build(config, params) -> network.DiT:
+  """The twin of a network of ours.
+
+  Args:
+    config: a `models.ModelConfig`.
+    params: our weights, which it gets a copy of.
+  """
+  twin = network.DiT(config)
+  weights.load_params(twin, params)
+  return twin
