@@ -9,7 +9,13 @@ import pytest
 from PIL import Image
 
 from vbanana_jax.cli import main
-from vbanana_jax.data import array_records, file_names, folders, prepare
+from vbanana_jax.data import (
+  array_records,
+  file_names,
+  folders,
+  prepare,
+  selection,
+)
 from vbanana_jax.errors import UserError
 
 
@@ -102,7 +108,8 @@ def test_tables_of_every_kind(name, content, tmp_path):
     ('metadata.csv', 'file_name,text\na.png,one, two\n', 'line 2.*more cells'),
     ('metadata.csv', 'a.png,one\nb.png,two\n', 'line 2: needs "file_name"'),
     ('metadata.csv', 'file_name,text\na.png,"one\n', 'not a table'),
-    ('metadata.jsonl', '["a.png", "one"]', 'line 1: not a JSON object'),
+    ('metadata.jsonl', '[{"file_name": "a.png"}]', 'but a list: one object a'),
+    ('metadata.jsonl', '5', 'line 1: not a JSON object'),
     ('metadata.jsonl', '{"file_name": "a.png", "text": 3}', 'must be text'),
     ('metadata.jsonl', '{"file_name": "a.png"}', 'has file_name'),
     ('metadata.parquet', b'PAR1', 'metadata.csv'),
@@ -235,3 +242,70 @@ def test_where_captions_come_from_is_said(tmp_path):
     'captions: 2 names of folders, 1 from texts beside them, 1 from tables '
     '(cats, dogs)'
   ]
+
+
+@pytest.mark.parametrize(
+  'text', ['a.txt', 'a.TXT', 'A.txt', 'a.caption', 'A.CAPTION']
+)
+def test_texts_beside_pictures_however_they_end(text, tmp_path):
+  root = make_folder(tmp_path / 'in', ['a.png'], {text: 'one\n'})
+  assert get_captions(root, tmp_path / 'out') == ['one']
+
+
+@pytest.mark.parametrize(
+  'name, content',
+  [
+    ('captions.csv', 'file_name,text\na.png,one\n'),
+    ('metadata.json', '[{"file_name": "a.png", "text": "one"}]'),
+    ('captions_train2017.json', '{"annotations": [{"caption": "one"}]}'),
+    ('train.jsonl', '{"image": "a.png", "prompt": "one"}\n'),
+    ('train-00000-of-00001.parquet', b'PAR1'),
+  ],
+)
+def test_captions_that_nobody_reads_are_asked_about(name, content, tmp_path):
+  root = make_folder(tmp_path / 'in', ['a.png', 'b.png'], {name: content})
+  with pytest.raises(UserError, match='may hold captions') as raised:
+    prepare.prepare_image_folder(root, tmp_path / 'out')
+  assert name in str(raised.value) and 'metadata.csv' in str(raised.value)
+  assert not (tmp_path / 'out').exists()
+  (root / 'a.txt').write_text('one')  # words, so that it is no mistake in all
+  (root / 'b.txt').write_text('two')
+  manifest = prepare.prepare_image_folder(root, tmp_path / 'out')
+  assert manifest['notes'][0] == (
+    f'1 files may hold captions and are not read: {name}'
+  )
+
+
+def test_texts_that_name_no_picture_are_asked_about(tmp_path):
+  names = ['a.png', 'b.png']
+  texts = {'a_caption.txt': 'one', 'b_caption.txt': 'two'}
+  root = make_folder(tmp_path / 'in', names, texts)
+  with pytest.raises(UserError, match=r'2 files.*a_caption\.txt.*--allow'):
+    prepare.prepare_image_folder(root, tmp_path / 'out')
+  out = tmp_path / 'out'
+  assert get_captions(root, out, allow_unmatched=True) == ['', '']
+  root = make_folder(tmp_path / 'other', names, {'README.txt': 'of a camera'})
+  assert get_captions(root, tmp_path / 'b') == ['', '']
+
+
+def test_tables_of_other_things_hold_no_captions(tmp_path):
+  tables = {
+    'instances.json': '{"info": {"description": "x"}, "annotations": []}',
+    'boxes.csv': 'file_name,x,y\na.png,1,2\n',
+  }
+  root = make_folder(tmp_path / 'in', ['a.png'], tables)
+  assert get_captions(root, tmp_path / 'out') == ['']
+
+
+def test_splits_of_a_table_are_asked_about(tmp_path):
+  table = 'file_name,text,split\na.png,one,train\nb.png,two,test\n'
+  root = make_folder(
+    tmp_path / 'in', ['a.png', 'b.png'], {'metadata.csv': table}
+  )
+  with pytest.raises(UserError, match=r'train 1, test 1.*--all'):
+    prepare.prepare_image_folder(root, tmp_path / 'out')
+  everything = selection.Selection(take_all=True)
+  out = tmp_path / 'out'
+  assert get_captions(root, out, selection=everything) == ['one', 'two']
+  (root / 'metadata.csv').write_text(table.replace('test', 'train'))
+  assert get_captions(root, tmp_path / 'b') == ['one', 'two']

@@ -1,6 +1,7 @@
 """Photographs of every kind are opened upright, and bad ones are refused."""
 
 import errno
+import gzip
 import io
 import pathlib
 import struct
@@ -211,6 +212,18 @@ def test_bad_files_are_refused_by_name(tmp_path):
     'metres.tif': (make_tiff(METRES, photometric=1), 'floating-point'),
     'ids.tif': (make_tiff(IDS, photometric=1), 'beyond 16 bits'),
     'empty.png': (b'', 'not a JPEG.*the file is empty'),
+    'lfs.png': (
+      b'version https://git-lfs.github.com/spec/v1\noid sha256:6f\nsize 9\n',
+      'Git LFS pointer.*git lfs pull',
+    ),
+    'page.jpg': (b'\n<!DOCTYPE html><title>404', 'a web page'),
+    'denied.jpg': (b'<?xml version="1.0"?><Error>', 'XML or JSON'),
+    'packed.jpg': (gzip.compress(good), 'gzip: unpack'),
+    'zeros.jpg': (bytes(4096), 'zeros alone'),
+    'cut.tif': (
+      encode(Image.fromarray(GRADIENT), format='TIFF')[:-200],
+      'damaged',
+    ),
   }
   for name, (encoded, reason) in cases.items():
     path = tmp_path / name

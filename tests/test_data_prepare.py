@@ -103,7 +103,7 @@ def test_dangerous_members_are_refused(tmp_path):
   assert reasons['../cat/up.png'] == 'a name that climbs with ..'
   assert reasons['/cat/root.png'] == 'an absolute name'
   assert reasons['C:/cat/drive.png'] == 'an absolute name'
-  assert reasons['cat/link.png'] == 'a link'
+  assert reasons['cat/link.png'].startswith('a link, which is not followed')
   assert '50000' in reasons['cat/bytes.png']
   assert '300 x 300' in reasons['cat/pixels.png']
 

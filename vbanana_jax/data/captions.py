@@ -1,7 +1,6 @@
 """Captions of a folder of pictures: a table, name.txt or the folder's name."""
 
 import collections
-import pathlib
 import posixpath
 from collections.abc import Mapping, Sequence
 
@@ -13,6 +12,7 @@ from vbanana_jax.errors import UserError
 # a mistake in all of them.
 MOST_UNMATCHED = 0.05
 _NAMED = 3
+_TEXTS = ('.txt', '.caption')  # endings of a text beside a picture
 
 
 class Captions:
@@ -20,7 +20,7 @@ class Captions:
 
   1. `metadata.jsonl`, `.csv` or `.tsv` in the picture's folder or above: names
      relative to that file's folder (see `file_names`) and texts;
-  2. `name.txt` beside `name.jpg`;
+  2. `name.txt` or `name.caption` beside `name.jpg`, in capitals too;
   3. the name of the folder it lies in (a class), underscores as spaces, where
      pictures lie in more than one;
   4. `default`.
@@ -29,6 +29,9 @@ class Captions:
     members: all files by their names.
     default: caption of pictures that nothing else describes.
     pictures: names of those that are wanted; by default of all.
+
+  Attributes:
+    splits: pictures by what the tables' column `split` says they are for.
 
   Errors: UserError naming a line that is not understood.
   """
@@ -47,6 +50,12 @@ class Captions:
     self._listed: dict[str, str | None] = {}
     self._entries = self._repeated = 0
     self._lost: list[metadata.Entry] = []
+    self.splits: collections.Counter[str] = collections.Counter()
+    self._texts = {
+      posixpath.splitext(name)[0].casefold(): member
+      for name, member in members.items()
+      if _is_text(name)
+    }
     folders = {posixpath.dirname(name) for name in pictures} - {''}
     self._has_classes = len(folders) > 1
     tables = [name for name in members if metadata.is_table(name)]
@@ -111,7 +120,8 @@ class Captions:
       allow: take what matches, however few.
 
     Errors: UserError where more than `MOST_UNMATCHED` of the entries name no
-      picture, or of the pictures below a table have no entry.
+      picture, or of the pictures below a table have no entry; and where no
+      picture has words although files lie there that seem to hold them.
     """
     below = [name for name in self._pictures if self._is_below_a_table(name)]
     unlisted = [
@@ -140,10 +150,35 @@ class Captions:
         f'{self._repeated} entries are of pictures that had one before; the '
         'first is taken'
       )
-    return notes
+    return notes + self._find_unread(allow)
+
+  def _find_unread(self, allow: bool) -> list[str]:
+    """What seems to hold captions and is of no picture, as a note."""
+    stems = {posixpath.splitext(name)[0].casefold() for name in self._pictures}
+    texts = [m.name for stem, m in self._texts.items() if stem not in stems]
+    tables = [
+      member.name
+      for member in self._members.values()
+      if metadata.may_hold_captions(member)
+    ]
+    if len(texts) == 1:  # as a README
+      texts = []
+    unread = sorted(tables + texts)
+    if not unread:
+      return []
+    shown = ', '.join(unread[:_NAMED]) + (', ...' if unread[_NAMED:] else '')
+    note = f'{len(unread)} files may hold captions and are not read: {shown}'
+    if self.is_empty and not allow:
+      raise UserError(
+        f'no picture has words, and {note}: put them into a metadata.csv with '
+        'the columns file_name and text, or into name.txt beside name.jpg, or '
+        'train without words with --allow-unmatched'
+      )
+    return [note]
 
   def _read(self, table: Member, names: file_names.FileNames) -> None:
     folder = posixpath.dirname(table.name)
+    wanted = set(self._pictures)
     for entry in metadata.read_table(table):
       if file_names.leaves_folder(entry.name):
         raise UserError(
@@ -158,6 +193,8 @@ class Captions:
         self._repeated += 1
       else:
         self._listed[name] = entry.text
+        if entry.split and name in wanted:
+          self.splits[entry.split] += 1
 
   def _is_below_a_table(self, name: str) -> bool:
     return any(
@@ -166,11 +203,15 @@ class Captions:
     )
 
   def _find_text(self, name: str) -> Member | None:
-    return self._members.get(posixpath.splitext(name)[0] + '.txt')
+    stem = posixpath.splitext(name)[0]
+    exact = self._members.get(f'{stem}.txt')
+    return exact or self._texts.get(stem.casefold())
 
 
 def is_caption_file(name: str) -> bool:
   """Whether a file holds captions and not a picture."""
-  return metadata.is_table(name) or (
-    pathlib.PurePosixPath(name).suffix.lower() in ('.txt', '.jsonl')
-  )
+  return metadata.is_table(name) or _is_text(name) or name.endswith('.jsonl')
+
+
+def _is_text(name: str) -> bool:
+  return posixpath.splitext(name)[1].lower() in _TEXTS

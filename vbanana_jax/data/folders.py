@@ -12,6 +12,7 @@ from vbanana_jax.data import zip_names
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 
+_LINK = 'a link, which is not followed: copy what it means (cp -rL)'
 _REMEDY = 'make the zip again, or unpack it and name the folder'
 
 
@@ -91,7 +92,7 @@ def _list_folder(root: pathlib.Path) -> Listing:
 
   for folder, folders, files in os.walk(root, onerror=refuse):
     for name in [f for f in folders if os.path.islink(f'{folder}/{f}')]:
-      refused.append((_relative(folder, name, root), 'a link'))
+      refused.append((_relative(folder, name, root), _LINK))
     for name in files:
       path = pathlib.Path(folder, name)
       relative = _relative(folder, name, root)
@@ -101,7 +102,8 @@ def _list_folder(root: pathlib.Path) -> Listing:
         refused.append((relative, f'cannot be read ({error.strerror})'))
         continue
       if not stat.S_ISREG(info.st_mode):
-        refused.append((relative, 'a link or not a plain file'))
+        is_link = stat.S_ISLNK(info.st_mode)
+        refused.append((relative, _LINK if is_link else 'not a plain file'))
         continue
       members.append(
         Member(
@@ -150,7 +152,7 @@ def _list_zip(archive: zipfile.ZipFile) -> Listing:
 
 def _refusal(info: zipfile.ZipInfo, name: str) -> str:
   if stat.S_ISLNK(info.external_attr >> 16):
-    return 'a link'
+    return _LINK
   if name.startswith('/') or ':' in name.split('/')[0]:
     return 'an absolute name'
   if '..' in name.split('/'):

@@ -69,6 +69,8 @@ def open_image(encoded: bytes) -> Image.Image:
         'a HEIC picture, which needs another library: pip install pillow-heif'
       ) from error
     if encoded.startswith(_TIFF):
+      if _is_cut_short(encoded):
+        raise ValueError('the file ends before its directory') from error
       raise UnreadKindError(
         'a kind of TIFF that is not read; save it with 8 or 16 bits a channel'
       ) from error
@@ -179,6 +181,17 @@ def drop_png_metadata(encoded: bytes) -> bytes:
       kept.append(encoded[place:end])
     place = end
   return b''.join([*kept, encoded[place:]])
+
+
+def _is_cut_short(tiff: bytes) -> bool:
+  """Whether a TIFF ends before its first directory does."""
+  order = 'little' if tiff.startswith(b'II') else 'big'
+  is_big = 43 in tiff[2:4]
+  place_bytes, count_bytes, entry_bytes = (8, 8, 20) if is_big else (4, 2, 12)
+  place = int.from_bytes(tiff[place_bytes : 2 * place_bytes], order)
+  first = place + count_bytes
+  count = int.from_bytes(tiff[place:first], order)
+  return first + count * entry_bytes > len(tiff)
 
 
 def _is_heif(encoded: bytes) -> bool:

@@ -8,6 +8,7 @@ import codecs
 import csv
 import json
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -26,6 +27,14 @@ _TEXT_KEYS = (
 )  # fmt: skip
 
 
+_SPLIT_KEYS = ('split', 'subset')
+# How a table of another name begins that may hold captions.
+_LOOKED_AT = 64 * 2**10  # bytes
+_HAS_TEXTS = re.compile(
+  rb'(?i)"(captions?|text|prompt)" *:|\A[^\n]*\b(captions?|text|prompt)\b'
+)
+
+
 class Entry(NamedTuple):
   """What a table says of one picture.
 
@@ -33,11 +42,13 @@ class Entry(NamedTuple):
     place: table and line, for errors.
     name: of the picture, as it is written there.
     text: its caption; None where there is none.
+    split: what it is for, as train or test; None where the table does not say.
   """
 
   place: str
   name: str
   text: str | None
+  split: str | None = None
 
 
 def is_table(name: str) -> bool:
@@ -67,6 +78,19 @@ def refuse_unread_tables(name: str, place: str) -> None:
     )
 
 
+def may_hold_captions(member: Member) -> bool:
+  """Whether a table under another name than those that are read has texts."""
+  suffix = posixpath.splitext(member.name)[1].lower()
+  if suffix == '.parquet':
+    return True
+  if suffix not in ('.csv', '.tsv', '.json', '.jsonl') or is_table(member.name):
+    return False
+  try:
+    return bool(_HAS_TEXTS.search(member.read(_LOOKED_AT)))
+  except UserError:  # who needs it says so
+    return False
+
+
 def decode_text(member: Member) -> str:
   """A text file in UTF-8, or in UTF-16 that says so at its start."""
   if member.size > MAX_TEXT_BYTES:
@@ -91,7 +115,8 @@ def _read_lines(member, text) -> Iterator[tuple[str, Mapping[str, Any]]]:
     except (ValueError, RecursionError) as error:
       raise UserError(f'{place}: not a JSON object ({error})') from error
     if not isinstance(fields, dict):
-      raise UserError(f'{place}: not a JSON object')
+      is_list = ' but a list: one object a line' * isinstance(fields, list)
+      raise UserError(f'{place}: not a JSON object{is_list}')
     yield place, fields
 
 
@@ -132,4 +157,6 @@ def _to_entry(place: str, fields: Mapping[str, Any]) -> Entry:
     raise UserError(f'{place}: "{file_key}" and "{text_key}" must be text')
   # JSON may hold half of an emoji, which no UTF-8 file can.
   text = ' '.join((text or '').encode(errors='replace').decode().split())
-  return Entry(place, name, text or None)
+  splits = (columns.get(key) for key in _SPLIT_KEYS)
+  split = next((split for split in splits if isinstance(split, str)), None)
+  return Entry(place, name, text or None, split and split.strip())

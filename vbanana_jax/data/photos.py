@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from vbanana_jax.data import image_formats
+from vbanana_jax.data import file_kinds, image_formats
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 
@@ -94,8 +94,8 @@ def _open(photo, ground, max_pixels, max_bytes, name, tell=None):
   except image_formats.UnreadKindError as error:
     raise UserError(f'{name}: {error}') from error
   except Image.UnidentifiedImageError as error:
-    empty = '' if encoded else ' (the file is empty)'
-    raise UserError(f'{name}: not a {image_formats.NAMES}{empty}') from error
+    kind = file_kinds.describe_stranger(encoded)
+    raise UserError(f'{name}: not a {image_formats.NAMES}{kind}') from error
   except Exception as error:  # Pillow's readers raise nearly every kind
     reason = ' '.join(str(error).split())
     raise UserError(f'{name}: damaged picture ({reason})') from error

@@ -81,6 +81,7 @@ def prepare_image_folder(
     chosen = selection.choose(pictures, str(path))
     _check_space(out, sum(member.size for member in chosen))
     texts = captions.Captions(members, caption, [m.name for m in chosen])
+    selection.check_splits(texts.splits, str(path))
     notes = [*texts.check_matches(allow_unmatched), texts.describe()]
     if pictures[len(chosen) :]:
       notes.append(f'{len(pictures) - len(chosen)} pictures are not chosen')

@@ -58,6 +58,23 @@ class Selection(NamedTuple):
       _ask(chosen, place)
     return chosen
 
+  def check_splits(self, counts: Mapping[str, int], place: str) -> None:
+    """Asks where a table of captions says that pictures are of several splits.
+
+    Args:
+      counts: pictures that are chosen, by what the table calls their split.
+      place: what is prepared, for the error.
+
+    Errors: UserError where `take_all` is not set.
+    """
+    splits = {_get_split(name) for name in counts} - {None}
+    if len(splits) > 1 and not self.take_all:
+      raise UserError(
+        f'{place}: by their table the pictures are of several splits '
+        f'({_count(counts)}): keep the lines of one in the table, with '
+        '--allow-unmatched for the other pictures, or --all for everything'
+      )
+
 
 TAKE_PHOTOGRAPHS = Selection()
 

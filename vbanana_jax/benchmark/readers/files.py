@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 
-from vbanana_jax.data import photos
+from vbanana_jax.data import file_kinds, photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 
@@ -132,7 +132,8 @@ def read_png_header(encoded: bytes, path: pathlib.Path) -> PngHeader:
   compared here.
   """
   if len(encoded) < 33 or not encoded.startswith(_PNG):
-    raise UserError(f'{path}: not a PNG picture')
+    kind = file_kinds.describe_stranger(encoded)
+    raise UserError(f'{path}: not a PNG picture{kind}')
   length, kind, width, height, bits, colour = struct.unpack(
     '>I4sIIBB', encoded[8:26]
   )
@@ -248,7 +249,7 @@ def _open_image(encoded, path, formats) -> Image.Image:
   def open_it():
     return Image.open(io.BytesIO(encoded), formats=formats)
 
-  image = _decode(path, open_it)
+  image = _decode(path, open_it, file_kinds.describe_stranger(encoded))
   _check_pixels(image.width, image.height, path)
   return image
 
@@ -260,11 +261,13 @@ def _decode_raw(encoded: bytes, path: pathlib.Path, raw: str) -> np.ndarray:
     return _decode(path, lambda: np.asarray(image))
 
 
-def _decode(path: pathlib.Path, read: Callable[[], Any]) -> Any:
+def _decode(path: pathlib.Path, read: Callable[[], Any], kind: str = '') -> Any:
   try:
     return read()
   except Image.UnidentifiedImageError as error:
-    raise UserError(f'{path}: not a picture of the expected kind') from error
+    raise UserError(
+      f'{path}: not a picture of the expected kind{kind}'
+    ) from error
   except DAMAGED as error:
     raise UserError(f'{path}: damaged picture ({error})') from error
 
