@@ -92,3 +92,13 @@ def stopped_run(trainings, tmp_path_factory):
   code, error = trainings.run(workdir, fault='get_signal SIGTERM 5')
   assert code == 75, error
   return workdir, error.splitlines()[-1]
+
+
+@pytest.fixture(scope='session')
+def untrained_run(tmp_path_factory):
+  """A workdir with a checkpoint of the smoke network; tests only read it."""
+  from untrained import save_run
+
+  workdir = tmp_path_factory.mktemp('untrained')
+  save_run(workdir)
+  return workdir

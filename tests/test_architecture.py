@@ -64,7 +64,7 @@ PACKAGES = {
 OURS = {
   'bucket', 'byte_files', 'conftest', 'faults', 'forms',
   'painted', 'perf', 'phrase_reader', 'shells', 'test_resume', 'trainings',
-  'two_processes', 'virtual_devices', 'vbanana_jax',
+  'two_processes', 'untrained', 'virtual_devices', 'vbanana_jax',
 }  # fmt: skip
 
 ATTICS = {'utils', 'util', 'helpers', 'misc', 'common'}

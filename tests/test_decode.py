@@ -21,7 +21,7 @@ def save(path, rgb):
 
 def run(tmp_path, *argv):
   out = tmp_path / 'out'
-  code = cli.main(['decode', *argv, '--out', str(out)])
+  code = cli.main(['decode', *argv, '--out', str(out), '--overwrite'])
   found = sorted(out.iterdir()) if out.exists() else []
   assert code == 0, found
   stem = next(path.stem for path in found if path.suffix == '.json')
@@ -172,8 +172,46 @@ def test_mistakes_are_one_line_and_write_nothing(tmp_path, capsys):
   cut.write_bytes((tmp_path / 'x.png').read_bytes()[:-30])
   argv = [str(cut), '--task', 'depth']
   assert 'cut.png: damaged' in fails(tmp_path, capsys, *argv)
-  twice = [image, str(tmp_path / 'x.jpg'), '--task', 'depth']
-  assert 'same name' in fails(tmp_path, capsys, *twice)
+
+
+def test_pictures_of_one_stem_have_names_apart(tmp_path):
+  for folder in ('a', 'b'):
+    (tmp_path / folder).mkdir()
+  images = [
+    save(tmp_path / name, np.zeros((H, W, 3)))
+    for name in ('x.png', 'x.jpg', 'y.png', 'a/z.png', 'b/z.png')
+  ]
+  out = tmp_path / 'out'
+  argv = [*images, images[0], '--task', 'normals', '--out', str(out)]
+  assert cli.main(['decode', *argv]) == 0
+  assert sorted(path.stem for path in out.glob('*.json')) == sorted(
+    f'{name}_normals' for name in ('x.png', 'x.jpg', 'y', 'a_z.png', 'b_z.png')
+  )
+
+
+def test_what_was_decoded_in_another_way_stays(tmp_path, capsys):
+  image = save(tmp_path / 'x.png', np.full((H, W, 3), (1.0, 0, 0)))
+  other = save(tmp_path / 'a.png', np.zeros((H, W, 3)))
+  out = tmp_path / 'out'
+  argv = ['decode', '--task', 'semantic', '--out', str(out), image]
+  assert cli.main([*argv, '--prompt', 'cat: red']) == 0
+  assert cli.main([*argv, '--prompt', 'cat: red']) == 0  # the same again
+  before = {path.name: path.read_bytes() for path in out.iterdir()}
+  capsys.readouterr()
+  for changed in ('--prompt=dog: red', '--void-radius=9'):
+    prompt = ['--prompt', 'cat: red'] if 'void' in changed else []
+    assert cli.main([*argv, other, changed, *prompt]) == 2
+    said = capsys.readouterr()
+    assert 'x_semantic.json is of something else' in said.err
+    assert '--overwrite' in said.err and said.err.count('\n') == 1
+    now = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert now == before  # nor is the other picture decoded
+  assert cli.main([*argv, '--prompt', 'dog: red', '--overwrite']) == 0
+  assert b'dog' in (out / 'x_semantic.json').read_bytes()
+  (out / 'a_semantic.png').write_bytes(b'mine')
+  assert cli.main([*argv, other, '--prompt', 'dog: red']) == 2
+  assert 'no a_semantic.json says what it is' in capsys.readouterr().err
+  assert (out / 'a_semantic.png').read_bytes() == b'mine'
 
 
 @pytest.mark.parametrize('decoder', ['paper', 'regions'])

@@ -6,20 +6,17 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
 from PIL import Image
 
 from vbanana_jax import cli, predict
-from vbanana_jax import config as config_lib
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, export, exported
 from vbanana_jax.inference.request import Wish
 from vbanana_jax.tasks.base import get_noise_scale
-from vbanana_jax.training import checkpoint, weights
-from vbanana_jax.training.state import TrainState, make_params
+from vbanana_jax.training import weights
 
 SIZE = (24, 32)
 
@@ -27,22 +24,8 @@ pytestmark = pytest.mark.usefixtures('quick_compilation')
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
-  """A workdir with weights that nobody trained, but that all matter."""
-  folder = tmp_path_factory.mktemp('run')
-  config = config_lib.load_config('quickstart:smoke').to_dict()
-  model = weights.build_network(config)
-  shapes = jax.eval_shape(lambda: make_params(model, size=32, seed=0))
-  rng = np.random.default_rng(0)
-  params = jax.tree.map(
-    lambda x: jnp.asarray(0.15 * rng.standard_normal(x.shape, np.float32)),
-    shapes,
-  )
-  (folder / 'run.json').write_text(json.dumps({'config': config}))
-  state = TrainState(jnp.int32(1), params, params, {'moments': jnp.zeros(2)})
-  with checkpoint.Checkpoints(folder, keep=1) as checkpoints:
-    checkpoints.save(state, weights.make_manifest())
-  return folder
+def run(untrained_run):
+  return untrained_run
 
 
 @pytest.fixture(scope='module')
@@ -107,7 +90,6 @@ def test_mistakes_with_folders_are_one_line(run, photos, tmp_path, capsys):
   (tmp_path / 'empty').mkdir()
   for images, says in (
     ([tmp_path / 'empty'], 'no photo'),
-    ([photos, photos / 'a.png'], 'same name'),
     ([photos / 'b.png'], 'damaged'),
   ):
     assert cli.main([*ask, *out, *map(str, images)]) == 2
@@ -168,6 +150,7 @@ def test_an_export_says_what_it_is(run, served):
   assert manifest['outputs']['value'].startswith('float32 metres')
   assert manifest['inputs']['source']['grid'] == list(SIZE)
   assert manifest['inputs']['tokens']['l'] == 16
+  assert (manifest['step'], manifest['training_seed']) == (1, 0)
   params = weights.load_run(run)[2]
   stored = safetensors.numpy.load_file(served / exported.WEIGHTS)
   assert len(stored) == len(jax.tree.leaves(params))
@@ -244,6 +227,12 @@ def write_a_later_program(folder):
     (lambda folder: (folder / 'manifest.json').unlink(), 'not an exported'),
     (lambda folder: (folder / 'manifest.json').write_text('[]'), 'not an exp'),
     (
+      lambda folder: (folder / 'manifest.json').write_text(
+        json.dumps({'format': exported.FORMAT})
+      ),
+      'has no checkpoint: export again',
+    ),
+    (
       lambda folder: (folder / 'manifest.json').write_text('{"format": "2"}'),
       'of the format',
     ),
@@ -283,3 +272,40 @@ def test_mistakes_in_an_export_are_one_line(run, more, says, tmp_path, capsys):
   assert cli.main(argv.split()) == 2
   error = capsys.readouterr().err
   assert says in error and error.count('\n') == 1
+
+
+def test_another_export_stays(run, served, tmp_path, capsys):
+  folder = shutil.copytree(served, tmp_path / 'copy')
+  before = {path.name: path.read_bytes() for path in folder.iterdir()}
+  argv = f'export --workdir {run} --task depth --size 24x32 --out {folder}'
+  assert cli.main(argv.split()) == 0  # the same again
+  capsys.readouterr()
+  for more, what in (
+    ('--size 16x16', 'inputs'),
+    ('--steps 2', 'sampler'),
+    ('--platforms cpu', 'platforms'),
+    ('--task normals', 'task'),
+  ):
+    flag, value = more.split()
+    words = argv.split()
+    if flag in words:
+      words[words.index(flag) + 1] = value
+      more = ''
+    assert cli.main([*words, *more.split()]) == 2
+    error = capsys.readouterr().err
+    assert f'manifest.json is of something else ({what}' in error
+    assert '--overwrite' in error and error.count('\n') == 1
+    now = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert now.keys() == before.keys()
+    assert now['weights.safetensors'] == before['weights.safetensors']
+  argv = argv.replace('--size 24x32', '--size 16x16 --platforms cpu')
+  assert cli.main([*argv.split(), '--overwrite']) == 0
+  assert exported.load_exported(folder).size == (16, 16)
+
+
+def test_weights_of_others_are_not_written_over(run, tmp_path, capsys):
+  (tmp_path / 'weights.safetensors').write_bytes(b'mine')
+  argv = f'export --workdir {run} --task depth --out {tmp_path}'
+  assert cli.main(argv.split()) == 2
+  assert 'weights.safetensors is there, and no manif' in capsys.readouterr().err
+  assert [path.read_bytes() for path in tmp_path.iterdir()] == [b'mine']

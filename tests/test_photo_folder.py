@@ -99,3 +99,54 @@ def test_any_name_can_be_printed(encoding, monkeypatch):
   print('caf\udce9.jpg', '東京.jpg')
   strict.flush()
   assert b'caf\\udce9.jpg' in written.getvalue()
+
+
+@pytest.mark.parametrize(
+  'files, names',
+  [
+    ('a.jpg b.jpg', 'a b'),
+    ('IMG_1.JPG IMG_1.HEIC b.png', 'IMG_1.JPG IMG_1.HEIC b'),
+    ('a.jpg A.png', 'a.jpg A.png'),
+    ('x/a.jpg y/a.jpg y/b.jpg', 'x_a.jpg y_a.jpg b'),
+    ('x/a.jpg x/z/a.jpg', 'a.jpg z_a.jpg'),
+    ('x/u/a.jpg x/v/a.png x/v/a.jpg', 'u_a.jpg a.png v_a.jpg'),
+    ('c.tar.png', 'c.tar'),
+  ],
+)
+def test_names_are_told_apart(files, names):
+  found = photo_folder.name_apart([pathlib.Path(x) for x in files.split()])
+  assert found == names.split()
+
+
+def test_what_no_name_tells_apart_is_refused():
+  files = [pathlib.Path(x) for x in ('x_y/a.jpg', 'x/y_a.jpg', 'y_a.jpg')]
+  files += [pathlib.Path('x/y/a.jpg'), pathlib.Path('y/a.jpg')]
+  with pytest.raises(UserError, match=r'x_y_a\.jpg: answer them into two'):
+    photo_folder.name_apart(files)
+
+
+def test_photos_of_one_stem_are_all_answered(tmp_path):
+  for name in ('a.jpg', 'a.png', 'b.png'):
+    make_photo(tmp_path / name)
+  images = verb._find_images(
+    [tmp_path, tmp_path / 'b.png', tmp_path / 'a.jpg'], OUT
+  )
+  assert [path.name for path in images] == ['a.jpg', 'a.png', 'b.png']
+  task = TASKS['edit']
+  answers = dict(
+    pipeline.predict_all(
+      lambda photos: ((asked, asked.photo.source, None) for asked in photos),
+      task,
+      images,
+      task.ask(np.random.default_rng(0), instruction='make it red'),
+      find_grid=lambda h, w: (h, w),
+      out_dir=tmp_path / 'out',
+    )
+  )
+  assert {
+    image.name: paths['painted'].name for image, paths in answers.items()
+  } == {
+    'a.jpg': 'a.jpg_edit_painted.png',
+    'a.png': 'a.png_edit_painted.png',
+    'b.png': 'b_edit_painted.png',
+  }

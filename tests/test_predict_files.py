@@ -238,7 +238,7 @@ def test_an_answer_to_something_else_is_not_replaced(tmp_path):
   before = edit('make the box blue')['painted'].read_bytes()
   assert edit('make the box blue')['painted'].read_bytes() == before
   painted = painted / 2
-  with pytest.raises(errors.UserError, match=r'another answer.*--overwrite'):
+  with pytest.raises(errors.UserError, match=r'of something else.*--overwrite'):
     edit('make the box red')
   assert (tmp_path / 'out' / 'photo_edit_painted.png').read_bytes() == before
   assert (

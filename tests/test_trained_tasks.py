@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import untrained
 
+from vbanana_jax import cli, evaluate
 from vbanana_jax.training import weights
 
 
@@ -25,3 +27,42 @@ def test_tasks_of_a_run_and_of_those_it_began_from(tmp_path):
 def test_a_beginning_that_is_gone_hides_nothing(tmp_path, start):
   config = save_run(tmp_path / 'itself', {'depth': 1.0}, tmp_path / start)
   assert weights.find_trained_tasks(config) == {'depth'}
+
+
+def test_tasks_are_chosen_whether_trained_or_not(
+  tmp_path, monkeypatch, capsys, quick_compilation
+):
+  untrained.save_run(tmp_path, 'normals')
+  monkeypatch.setattr(
+    evaluate, 'make_painter', lambda *_, **__: lambda p, batch: batch['source']
+  )
+  argv = ['evaluate', '--workdir', str(tmp_path), '--tasks']
+  assert cli.main([*argv, 'depth']) == 0
+  said = capsys.readouterr().out
+  assert 'Scored though this run never trained on them: depth.' in said
+  assert {path.name for path in tmp_path.glob('results*')} == {
+    'results_depth.json'
+  }
+  found = json.loads((tmp_path / 'results_depth.json').read_text())
+  assert {row['task'] for row in found['rows']} == {'depth'}
+  assert (tmp_path / 'gallery_depth.npz').exists()
+  for names, says in (
+    ('depth,dept', "'dept' is none; choose of"),
+    ('', 'choose of'),
+  ):
+    assert cli.main([*argv, names]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count('\n') == 1
+
+
+def test_tasks_that_the_exam_does_not_ask_are_refused(tmp_path, capsys):
+  untrained.save_run(tmp_path, 'normals')
+  run = json.loads((tmp_path / 'run.json').read_text())
+  run['config']['eval']['sampled_limit'] = 0
+  (tmp_path / 'run.json').write_text(json.dumps(run))
+  argv = ['evaluate', '--workdir', str(tmp_path), '--tasks', 'depth,edit']
+  assert cli.main(argv) == 2
+  error = capsys.readouterr().err
+  assert 'sampled_limit 0, which ask nothing of edit' in error
+  assert error.count('\n') == 1
+  assert not list(tmp_path.glob('results*'))

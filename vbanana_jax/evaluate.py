@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import tqdm
 
 from vbanana_jax import sharding
 from vbanana_jax.data import sources
+from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import evaluators, gallery_file, held_out
 from vbanana_jax.evaluation import results as tables
 from vbanana_jax.metrics import generation
@@ -77,17 +78,25 @@ def fingerprint(run: pathlib.Path) -> str:
   )
 
 
-def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
+def evaluate(
+  run: pathlib.Path,
+  level: str | None = None,
+  tasks: Collection[str] | None = None,
+) -> dict[str, Any]:
   """Scores a trained workdir on the frozen exam.
 
   Args:
     run: workdir with checkpoints.
     level: of the exam; the one it was trained on if not given.
+    tasks: by name; those that it was trained on if not given.
 
   Returns:
     `rows` (task, metric, value, interval, constant, n), `by_count`,
-    `untrained`, the tasks that are left out since the run never learned them,
-    and `seconds`; the gallery's arrays are under `gallery`.
+    `untrained`, the tasks that the run never learned, and `seconds`; the
+    gallery's arrays are under `gallery`.
+
+  Raises:
+    UserError: the run's settings ask nothing of these tasks.
   """
   began = time.perf_counter()
   config, model, params = weights.load_run(run)
@@ -102,7 +111,15 @@ def evaluate(run: pathlib.Path, level: str | None = None) -> dict[str, Any]:
   )
   rows, by_count, gallery = [], {}, {}
   trained = weights.find_trained_tasks(config)
-  trials = [each for each in make_trials(config) if each.task in trained]
+  asked = trained if tasks is None else tasks
+  trials = [each for each in make_trials(config) if each.task in asked]
+  missing = set(asked) - {trial.task for trial in trials}
+  if missing and (tasks is not None or not trials):
+    raise UserError(
+      f'{run} was trained with config.eval.limit {settings["limit"]} and '
+      f'sampled_limit {settings["sampled_limit"]}, which ask nothing of '
+      f'{", ".join(sorted(missing))}: choose other --tasks'
+    )
   constants = make_constants(config, mesh, level)
   bar = tqdm.tqdm(
     trials,
@@ -146,19 +163,22 @@ def write_results(
   run: pathlib.Path,
   level: str | None = None,
   *,
+  tasks: Collection[str] | None = None,
   out: pathlib.Path | None = None,
 ) -> dict[str, Any]:
   """Scores `run`, prints the table, writes results.json.
 
   The folder is `out`, or `workdir` if that is not given.
 
-  Scores on another level than the run's own go into a file named after it.
-  Weights that are scored already are not scored again.
+  Scores on another level than the run's own, or of chosen `tasks`, go into a
+  file named after these. Weights that are scored already are not scored again.
   """
   config = logs.load_run(run)['config']
   own_level = config['data']['level']
   level = level or own_level
-  suffix = '' if level == own_level else f'_{level}'
+  named = [] if level == own_level else [level]
+  named += [name for name in TASKS if tasks is not None and name in tasks]
+  suffix = ''.join(f'_{name}' for name in named)
   out = out or workdir
   path = out / f'results{suffix}.json'
   weights = fingerprint(run)
@@ -167,6 +187,7 @@ def write_results(
     {
       'config of the run': config,
       '--level': level,
+      '--tasks': sorted(tasks or ()),
       'versions of packages': provenance.get_package_versions(),
       'weights and losses of the run': weights,
       f'the weights that {path.name} is of': results.get('weights'),
@@ -178,7 +199,7 @@ def write_results(
     return results
   if processes.is_first():
     files.check_folder(out)
-  found = evaluate(run, level)
+  found = evaluate(run, level, tasks)
   gallery = found.pop('gallery')
   phases = tables.load_phases(workdir, run)
   seconds = sum(phase['seconds'] for phase in phases.values())

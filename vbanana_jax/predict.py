@@ -68,7 +68,7 @@ class Answerer:
 
     Args:
       wish: what is asked about each.
-      images: photos with different names; or [None], for generation.
+      images: photos, each once; or [None], for generation.
       out: folder of the answers.
       rows: pictures of one grid to paint at once; see `count_rows`.
       overwrite: whether answers to something else may be replaced.
@@ -102,6 +102,7 @@ class Answerer:
     about = {
       'checkpoint': str(self.run),
       'step': checkpoint.newest_step(self.run),
+      'training_seed': self.config['seed'],
       'size': size,
       'steps': count_steps(wish),
       'sampler': wish.sampler,

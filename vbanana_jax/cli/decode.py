@@ -66,18 +66,25 @@ def add_verb(verbs) -> None:
     default=64,
     help='more than these are refused (default: 64)',
   )
+  verb.add_argument(
+    '--overwrite',
+    action='store_true',
+    help='replace what was decoded in another way and has the same names',
+  )
   verb.set_defaults(run=run_decode)
 
 
+_ASKED = ('reading', 'settings', 'photo')  # which the user knows
 TASKS = ('depth', 'normals', 'semantic', 'instance', 'referring')
 
 
 def run_decode(args, rest) -> int:
   from vbanana_jax import decode
+  from vbanana_jax.data import photo_folder
   from vbanana_jax.tasks import prompts
 
-  flags.check_names(args.image)
-  if args.photo and len(args.image) > 1:
+  images = photo_folder.drop_repeats(args.image)
+  if args.photo and len(images) > 1:
     raise UserError('--photo belongs to one picture: decode them one by one')
   reading = prompts.read_prompt(args.task, args.prompt)
   ends = {'near_m': args.near_m, 'far_m': args.far_m}
@@ -88,9 +95,15 @@ def run_decode(args, rest) -> int:
     constants=(('max_instances', args.max_instances),),
     **{name: end for name, end in ends.items() if end is not None},
   )
-  for image in args.image:
+  stems = [
+    args.out / f'{name}_{args.task}' for name in photo_folder.name_apart(images)
+  ]
+  if not args.overwrite:
+    for image, stem in zip(images, stems):
+      decode.check_free(reading, image, stem, settings, args.photo)
+  for image, stem in zip(images, stems):
     facts, paths = decode.decode_file(
-      reading, image, args.out, settings, args.photo
+      reading, image, stem, settings, args.photo
     )
     for path in paths:
       print(path)
@@ -100,5 +113,7 @@ def run_decode(args, rest) -> int:
         file=sys.stderr,
       )
     for name, fact in facts.items():
+      if name in _ASKED:
+        continue
       print(f'  {name}: {flags.to_text(fact)}')
   return 0

@@ -23,6 +23,11 @@ def add_verb(verbs) -> None:
   )
   verb.add_argument('--level', choices=('quick', 'full'), help='of the exam')
   verb.add_argument(
+    '--tasks',
+    help='of the exam, split by commas, trained on or not; all that the run '
+    'was trained on if not given',
+  )
+  verb.add_argument(
     '--predictions',
     type=flags.path,
     help='folder of painted pictures, named as vbanana prompts says',
@@ -52,8 +57,10 @@ def add_verb(verbs) -> None:
 def run_evaluate(args, rest) -> int:
   benchmark = ('predictions', 'protocol', 'data')
   given = [name for name in benchmark if getattr(args, name) is not None]
-  if given and args.level:
-    raise UserError('--level is of the exam, and --predictions are not on it')
+  if given and (args.level or args.tasks):
+    raise UserError(
+      '--level and --tasks are of the exam, and --predictions are not on it'
+    )
   own = (args.partial, args.against, args.passes, args.split)
   if args.workdir and any(own):
     raise UserError(
@@ -65,7 +72,9 @@ def run_evaluate(args, rest) -> int:
     from vbanana_jax import evaluate
 
     run = runs.find_run(args.workdir)
-    evaluate.write_results(args.workdir, run, args.level, out=args.out)
+    evaluate.write_results(
+      args.workdir, run, args.level, tasks=_choose_tasks(args), out=args.out
+    )
     return 0
   if args.workdir or len(given) < len(benchmark):
     raise UserError(
@@ -75,6 +84,20 @@ def run_evaluate(args, rest) -> int:
     )
   distributed.refuse(args, 'evaluate --predictions')
   return _grade(args)
+
+
+def _choose_tasks(args) -> list[str] | None:
+  from vbanana_jax.tasks import TASKS
+
+  if args.tasks is None:
+    return None
+  names = [name.strip() for name in args.tasks.split(',')]
+  for name in names:
+    if name not in TASKS:
+      raise UserError(
+        f'--tasks {args.tasks}: {name!r} is none; choose of {", ".join(TASKS)}'
+      )
+  return names
 
 
 def _grade(args) -> int:

@@ -37,6 +37,11 @@ def add_verb(verbs) -> None:
     default='cpu,cuda,tpu',
     help='what it is for, split by commas; all of them if not given',
   )
+  verb.add_argument(
+    '--overwrite',
+    action='store_true',
+    help='replace an export of another question or run in --out',
+  )
   verb.set_defaults(run=run_export)
 
 
@@ -53,9 +58,15 @@ def run_export(args, rest) -> int:
   wish = flags.make_wish(args)
   ask(wish, 'quick')  # a mistake in the words should not wait
   run = runs.choose_run(args.workdir, '--workdir')
-  for path in export.export_run(
-    run, wish, args.out, size=args.size, platforms=platforms
-  ):
+  found = export.export_run(
+    run,
+    wish,
+    args.out,
+    size=args.size,
+    platforms=platforms,
+    overwrite=args.overwrite,
+  )
+  for path in found:
     print(path)
   return 0
 

@@ -1,8 +1,6 @@
 """What several verbs share: argument types and how facts are printed."""
 
 import argparse
-import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 from vbanana_jax.errors import UserError
@@ -116,18 +114,6 @@ def make_wish(args: argparse.Namespace, **more: Any):
     seed=args.seed,
     **more,
   )
-
-
-def check_names(images: Sequence[pathlib.Path]) -> None:
-  """Refuses images whose answers would be written over each other."""
-  seen: dict[str, pathlib.Path] = {}
-  for image in images:
-    if image.stem in seen:
-      raise UserError(
-        f'{seen[image.stem]} and {image} would have answers of the same name: '
-        'answer them into two --out'
-      )
-    seen[image.stem] = image
 
 
 def to_text(fact: Any) -> str:

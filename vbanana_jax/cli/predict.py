@@ -127,8 +127,7 @@ def _find_images(
       counts = ', '.join(f'{n} {kind}' for kind, n in sorted(others.items()))
       print(f'{path}: not taken for photos: {counts}', file=sys.stderr)
     images += found
-  flags.check_names(images)
-  return images
+  return photo_folder.drop_repeats(images)
 
 
 def _print_answers(answers: Iterable, count: int) -> int:

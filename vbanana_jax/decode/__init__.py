@@ -1,7 +1,7 @@
 """Any painted picture back to numbers, whoever painted it."""
 
 from vbanana_jax.decode.doubts import find_doubt
-from vbanana_jax.decode.files import decode_file
+from vbanana_jax.decode.files import check_free, decode_file
 from vbanana_jax.decode.values import (
   INSTANCE_DECODERS,
   SPECK_SHARE,
@@ -15,6 +15,7 @@ __all__ = [
   'SPECK_SHARE',
   'Decoded',
   'Settings',
+  'check_free',
   'decode',
   'decode_file',
   'find_doubt',

@@ -1,5 +1,6 @@
 """What `vbanana decode` writes about one painted file."""
 
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -21,22 +22,44 @@ from vbanana_jax.tasks import prompts
 _MOST_DROPPED, _MOST_DROPPED_OF_ALL = 0.5, 0.02
 
 
+_ENDS = ('.npy', '_confidence.npy', '.png', '.json')
+
+
+def check_free(
+  reading: prompts.Reading,
+  path: pathlib.Path,
+  stem: pathlib.Path,
+  settings: Settings = DEFAULTS,
+  photo: pathlib.Path | None = None,
+) -> None:
+  """Raises UserError where files lie that `decode_file` would replace.
+
+  Those that it wrote for the same picture, prompt and settings may be.
+  """
+  *others, record = (stem.with_name(f'{stem.name}{end}') for end in _ENDS)
+  files.check_free(
+    record,
+    _describe_question(reading, path, settings, photo),
+    [other.name for other in others],
+  )
+
+
 def decode_file(
   reading: prompts.Reading,
   path: pathlib.Path,
-  out_dir: pathlib.Path,
+  stem: pathlib.Path,
   settings: Settings = DEFAULTS,
   photo: pathlib.Path | None = None,
 ) -> tuple[dict[str, Any], list[pathlib.Path]]:
   """Reads one painted file and writes what a person and a program can use.
 
-  Writes NAME_TASK.npy (values), NAME_TASK_confidence.npy, NAME_TASK.png to
-  look at and NAME_TASK.json.
+  Writes STEM.npy (values), STEM_confidence.npy, STEM.png to look at and
+  STEM.json, in place of files of these names: `check_free` asks.
 
   Args:
     reading: what the prompt says.
     path: the painted picture.
-    out_dir: folder of the files; made if it is not there.
+    stem: start of the files' names; its folder is made if it is not there.
     settings: see `Settings`.
     photo: what was painted about; values are brought to its size and drawn
       over it.
@@ -48,7 +71,7 @@ def decode_file(
     than the decoder holds, and a folder that cannot be written; nothing is
     written then.
   """
-  files.check_folder(out_dir)
+  files.check_folder(stem.parent)
   painted_u8, clear = photos.open_painted(path, reading.background)
   found = decode(reading, painted_u8, settings)
   if reading.task == 'instance':
@@ -60,10 +83,8 @@ def decode_file(
   confidence = resizing.resize_nearest(found.confidence, shape)
   names, palette_u8 = _make_legend(reading)
   picture = answers.draw(reading.task, value, under_u8, palette_u8, names)
-  stem = f'{path.stem}_{reading.task}'
   facts = {
-    'task': reading.task,
-    'painted': str(path),
+    **_describe_question(reading, path, settings, photo),
     'painted_size': list(painted_u8.shape[:2]),
     'size': list(shape),
     'values': answers.UNITS[reading.task],
@@ -71,16 +92,31 @@ def decode_file(
     **({'doubt': doubt} if doubt else {}),
     **found.facts,
   }
-  contents = {
-    f'{stem}.npy': files.to_npy(value),
-    f'{stem}_confidence.npy': files.to_npy(confidence.astype(np.float32)),
-    f'{stem}.png': files.to_png(picture),
-    f'{stem}.json': (json.dumps(facts, indent=2) + '\n').encode(),
-  }
+  contents = (
+    files.to_npy(value),
+    files.to_npy(confidence.astype(np.float32)),
+    files.to_png(picture),
+    (json.dumps(facts, indent=2) + '\n').encode(),
+  )
   return facts, [
-    files.write_atomic(out_dir / name, content)
-    for name, content in contents.items()
+    files.write_atomic(stem.with_name(f'{stem.name}{end}'), content)
+    for end, content in zip(_ENDS, contents, strict=True)
   ]
+
+
+def _describe_question(reading, path, settings, photo) -> dict[str, Any]:
+  """What the values depend on beside the pixels, as JSON."""
+  return json.loads(
+    json.dumps(
+      {
+        'task': reading.task,
+        'painted': str(path),
+        'photo': None if photo is None else str(photo),
+        'reading': dataclasses.asdict(reading),
+        'settings': settings._asdict(),
+      }
+    )
+  )
 
 
 def _check_instances(path, reading, found) -> None:

@@ -38,11 +38,14 @@ def _describe_scores(results: dict[str, Any]) -> str:
       ' Generated pictures are compared with drawn scenes, not with the '
       'photographs or data sets that this run learned from too.'
     )
-  if results.get('untrained'):
-    text += (
-      ' Not scored, since this run never trained on them: '
-      f'{", ".join(results["untrained"])}.'
-    )
+  scored = {_get_task(row['task']).name for row in results['rows']}
+  untrained = results['untrained']
+  for start, names in (
+    ('Not scored, since', [x for x in untrained if x not in scored]),
+    ('Scored though', [x for x in untrained if x in scored]),
+  ):
+    if names:
+      text += f' {start} this run never trained on them: {", ".join(names)}.'
   return text
 
 

@@ -20,7 +20,7 @@ from vbanana_jax.report import answers
 from vbanana_jax.runtime import files
 from vbanana_jax.tasks import base
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
-from vbanana_jax.training import provenance
+from vbanana_jax.training import checkpoint, provenance
 from vbanana_jax.training import weights as weights_lib
 from vbanana_jax.training.step import make_painter
 
@@ -36,6 +36,7 @@ def export_run(
   *,
   size: tuple[int, int] | None = None,
   platforms: tuple[str, ...] = PLATFORMS,
+  overwrite: bool = False,
 ) -> list[pathlib.Path]:
   """Exports how a run answers one question, for any number of pictures.
 
@@ -49,12 +50,14 @@ def export_run(
     out: folder of the files, made if it is not there.
     size: height and width of the pictures; the trained square if not given.
     platforms: of `PLATFORMS`.
+    overwrite: whether an export of something else may be replaced.
 
   Returns:
     paths of the files; the manifest is written last.
 
   Raises:
-    UserError: a mistake in the question or the size, or no checkpoint.
+    UserError: a mistake in the question or the size, no checkpoint, or an
+      `out` that cannot be written or has an export of something else.
   """
   config, model, params = weights_lib.load_run(run)
   model = model.clone(policy=models.build_policy('cpu'))
@@ -80,25 +83,62 @@ def export_run(
     name: np.asarray(leaf)
     for name, leaf in traverse_util.flatten_dict(params, sep='/').items()
   }
-  answer = make_answer(model, task, question, wish, size)
-  program = export_program(answer, weights, len(tokens), size, platforms)
-  content = {
-    exported.PROGRAM: bytes(program.serialize()),
-    exported.WEIGHTS: safetensors.numpy.save(weights),
-  }
-  palette = answers.get_palette(question.aux)
-  manifest = {
-    'format': exported.FORMAT,
-    'task': task.name,
-    'prompt': question.prompt,
-    'legend': dict(zip(names, palette.tolist())),
-    'palette': palette.tolist(),
+  about = {
+    **_describe_question(task, question, names, tokens, size),
     'sampler': {
       'steps': count_steps(wish),
       'method': wish.sampler,
       'guidance': wish.guidance,
       'seed': wish.seed,
     },
+    'platforms': list(platforms),
+    'checkpoint': str(run),
+    'step': checkpoint.newest_step(run),
+    'training_seed': config['seed'],
+  }
+  if not overwrite:
+    others = (exported.PROGRAM, exported.WEIGHTS)
+    files.check_free(out / exported.MANIFEST, about, others)
+  answer = make_answer(model, task, question, wish, size)
+  program = export_program(answer, weights, len(tokens), size, platforms)
+  content = {
+    exported.PROGRAM: bytes(program.serialize()),
+    exported.WEIGHTS: safetensors.numpy.save(weights),
+  }
+  manifest = {
+    **about,
+    'arithmetic': {
+      'products': model.policy.operands,
+      'between products': model.policy.activations,
+    },
+    'parameters': models.count_parameters(params),
+    'versions': provenance.get_versions(),
+    'jax_export': program.calling_convention_version,
+    'sha256': {
+      name: exported.hash_bytes(data) for name, data in content.items()
+    },
+  }
+  content[exported.MANIFEST] = (json.dumps(manifest, indent=2) + '\n').encode()
+  return [
+    files.write_atomic(out / name, data) for name, data in content.items()
+  ]
+
+
+def _describe_question(
+  task: base.Task,
+  question: base.Question,
+  names: tuple[str, ...],
+  tokens: np.ndarray,
+  size: tuple[int, int],
+) -> dict[str, Any]:
+  """What is asked, what goes in and what comes out, as JSON."""
+  palette = answers.get_palette(question.aux)
+  return {
+    'format': exported.FORMAT,
+    'task': task.name,
+    'prompt': question.prompt,
+    'legend': dict(zip(names, palette.tolist())),
+    'palette': palette.tolist(),
     'inputs': {
       'tokens': {
         'shape': 'int32 [b, l]',
@@ -116,23 +156,7 @@ def export_run(
       'painted': 'float32 [b, h, w, 3] in [0, 1]',
       **({'value': answers.UNITS[task.name]} if _has_value(task) else {}),
     },
-    'platforms': list(platforms),
-    'arithmetic': {
-      'products': model.policy.operands,
-      'between products': model.policy.activations,
-    },
-    'parameters': models.count_parameters(params),
-    'checkpoint': str(run),
-    'versions': provenance.get_versions(),
-    'jax_export': program.calling_convention_version,
-    'sha256': {
-      name: exported.hash_bytes(data) for name, data in content.items()
-    },
   }
-  content[exported.MANIFEST] = (json.dumps(manifest, indent=2) + '\n').encode()
-  return [
-    files.write_atomic(out / name, data) for name, data in content.items()
-  ]
 
 
 def make_answer(

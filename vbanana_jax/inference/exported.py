@@ -31,6 +31,11 @@ MANIFEST = 'manifest.json'
 PROGRAM = 'painter.stablehlo'
 WEIGHTS = 'weights.safetensors'
 
+_NEEDED = {
+  'task', 'prompt', 'legend', 'palette', 'inputs', 'sampler', 'platforms',
+  'checkpoint', 'step', 'training_seed', 'parameters', 'versions', 'sha256',
+}  # fmt: skip
+
 
 class Exported:
   """What `load_exported` gives.
@@ -120,7 +125,7 @@ def load_exported(folder: str | paths.Path) -> Exported:
     if hash_bytes(content[name]) != manifest['sha256'].get(name):
       raise UserError(
         f'{path} is not the file that {MANIFEST} names: copy the whole folder '
-        'again'
+        'again, or export again'
       )
   platform = jax.default_backend()
   platform = {'gpu': 'cuda'}.get(platform, platform)
@@ -160,4 +165,6 @@ def _load_manifest(folder: paths.Path) -> dict[str, Any]:
       f'{path} is of the format {manifest["format"]!r}, and this version reads '
       f'{FORMAT!r}: export again'
     )
+  if missing := _NEEDED - manifest.keys():
+    raise UserError(f'{path} has no {min(missing)}: export again')
   return manifest

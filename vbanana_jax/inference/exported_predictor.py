@@ -10,6 +10,8 @@ from vbanana_jax.inference.exported import Exported
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.tasks.base import Question
 
+_SAID = ('checkpoint', 'step', 'training_seed', 'parameters', 'versions')
+
 
 def answer_all(
   painter: Exported,
@@ -22,14 +24,14 @@ def answer_all(
 
   Args:
     painter: from `exported.load_exported`.
-    images: photos with different names; [None] for generation.
+    images: photos, each once; [None] for generation.
     out: folder of the answers.
     overwrite: whether answers to something else may be replaced.
 
   Returns:
     as `predict_all.predict_all`, which also says what goes wrong.
   """
-  manifest = painter.manifest
+  manifest, sampler = painter.manifest, painter.manifest['sampler']
   # The background comes first, and no picture of an answer shows it.
   colours = np.array([[0, 0, 0], *manifest['palette']], np.float32)
   question = Question(manifest['prompt'], {'palette': colours / 255})
@@ -51,7 +53,12 @@ def answer_all(
     find_grid=lambda height, width: painter.size,
     out_dir=out,
     names=tuple(manifest['legend']),
-    about={key: manifest[key] for key in ('checkpoint', 'parameters')}
-    | {'versions': manifest['versions']},
+    about={
+      **{key: manifest[key] for key in _SAID},
+      'steps': sampler['steps'],
+      'sampler': sampler['method'],
+      'guidance': sampler['guidance'],
+      'seed': sampler['seed'],
+    },
     overwrite=overwrite,
   )

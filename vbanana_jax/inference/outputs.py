@@ -121,6 +121,18 @@ def write(
   }
 
 
+def check_free(stem: paths.Path, wanted: dict[str, Any]) -> None:
+  """Raises UserError where files that `write` did not write for this lie.
+
+  Args:
+    stem: folder, name and task, as in answers/photo_depth.
+    wanted: what the JSON file is going to say of what was asked.
+  """
+  ends = ('.png', '.npy', '_painted.png')
+  others = [f'{stem.name}{end}' for end in ends]
+  files.check_free(stem.with_name(f'{stem.name}.json'), wanted, others)
+
+
 def make_grid(
   height: int, width: int, *, size: int, patch: int
 ) -> tuple[int, int]:

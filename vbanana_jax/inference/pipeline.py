@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vbanana_jax.data import photos
+from vbanana_jax.data import photo_folder, photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import outputs
 from vbanana_jax.report import answers
@@ -55,7 +55,7 @@ def predict_all(
   Args:
     paint_all: the network.
     task: what is asked.
-    images: photos with different names; [None] for generation.
+    images: photos, each once; [None] for generation.
     question: instruction and palette.
     find_grid: the network's height and width for those of a photo.
     out_dir: folder of the answers.
@@ -98,7 +98,7 @@ def predict_all(
       painted,
       value,
       out_dir=out_dir,
-      name=name_answer(asked.image, question, about),
+      name=names_of[asked.image],
       names=names,
       about=describe(asked.image),
     )
@@ -106,12 +106,13 @@ def predict_all(
   def describe(image):
     return {'photo': None if image is None else str(image), **(about or {})}
 
-  for image in images:
+  names_of = name_answers(images, question, about)
+  for image, name in names_of.items():
     outputs.check(task, image is not None, question)
     if not overwrite:
-      name = f'{name_answer(image, question, about)}_{task.name}.json'
-      wanted = {'prompt': question.prompt, **describe(image)}
-      check_free(paths.to_path(out_dir) / name, wanted)
+      stem = paths.to_path(out_dir) / f'{name}_{task.name}'
+      wanted = {'prompt': question.prompt, **_settle(describe(image))}
+      outputs.check_free(stem, wanted)
   files.check_folder(out_dir)
   painted = paint_all(read_all())
   for answer, writing in prefetch.map_ahead(write, painted, **pace, soon=True):
@@ -131,40 +132,26 @@ def make_pace(rows: int) -> dict[str, int]:
   return {'threads': threads, 'ahead': rows + threads}
 
 
-def name_answer(
-  image: pathlib.Path | None,
+def name_answers(
+  images: Sequence[pathlib.Path | None],
   question: base.Question,
   about: dict[str, Any] | None = None,
-) -> str:
-  """Start of the names of an answer's files.
+) -> dict[pathlib.Path | None, str]:
+  """Starts of the names of answers' files, by image.
 
-  That of a photo, or the first words of a prompt and six hexadecimal digits
-  of all that its picture depends on: the same command has the same name.
+  Those of photos, see `photo_folder.name_apart`. Without one the first words
+  of the prompt, and six hexadecimal digits of all that its picture depends on:
+  the same command has the same name.
   """
-  if image is not None:
-    return image.stem
+  files_of = [image for image in images if image is not None]
+  if files_of:
+    names = photo_folder.name_apart(files_of)
+    return dict(zip(files_of, names, strict=True))
   words = re.findall('[a-z0-9]+', question.prompt.lower())
   start = '-'.join(words)[:40].strip('-')
   whole = json.dumps([question.prompt, _settle(about or {})], sort_keys=True)
   digits = hashlib.sha256(whole.encode()).hexdigest()[:6]
-  return f'{start}-{digits}' if start else f'painted-{digits}'
-
-
-def check_free(path: pathlib.Path, wanted: dict[str, Any]) -> None:
-  """Raises UserError where an answer to something else lies at `path`."""
-  if not path.exists():
-    return
-  try:
-    there = json.loads(path.read_bytes())
-  except ValueError:
-    there = {}
-  there = there if isinstance(there, dict) else {}
-  for name, value in _settle(wanted).items():
-    if there.get(name) != value:
-      raise UserError(
-        f'{path} is another answer ({name} {there.get(name)!r}, not '
-        f'{value!r}): choose another --out, or --overwrite it'
-      )
+  return {None: f'{start}-{digits}' if start else f'painted-{digits}'}
 
 
 def _settle(about: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """Files that are either whole or not there."""
 
 import io
+import json
 import os
+import reprlib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -41,6 +45,52 @@ def check_folder(folder: str | os.PathLike) -> None:
       f'cannot write into {folder}: {error.filename}: {error.strerror}; choose '
       'another place'
     ) from error
+
+
+def check_free(
+  record: paths.Path, wanted: Mapping[str, Any], others: Iterable[str]
+) -> None:
+  """Asks whether files may be written where some may lie.
+
+  Those of an earlier answer to the same are replaced. Anything else stays.
+
+  Args:
+    record: the JSON file that says what the files beside it are.
+    wanted: what it is going to say, as JSON: names and values.
+    others: names of the files beside it.
+
+  Raises:
+    UserError: it says another thing there, or others are there without it.
+  """
+  if not record.exists():
+    for path in (record.with_name(name) for name in others):
+      if path.exists():
+        raise errors.UserError(
+          f'{path} is there, and no {record.name} says what it is: choose '
+          'another --out, or --overwrite it'
+        )
+    return
+  try:
+    there = json.loads(record.read_bytes())
+  except ValueError:
+    there = {}
+  if difference := _find_difference(wanted, there):
+    raise errors.UserError(
+      f'{record} is of something else ({difference}): choose another --out, or '
+      '--overwrite it'
+    )
+
+
+def _find_difference(wanted: Any, there: Any, name: str = '') -> str:
+  """The first of the values in `wanted` that another has, and both."""
+  if isinstance(wanted, Mapping) and isinstance(there, Mapping):
+    below = (
+      _find_difference(value, there.get(key), f'{name}.{key}'.strip('.'))
+      for key, value in wanted.items()
+    )
+    return next(filter(None, below), '')
+  texts = [reprlib.repr(value) for value in (there, wanted)]
+  return '' if wanted == there else f'{name} {texts[0]}, not {texts[1]}'.strip()
 
 
 def to_png(picture_u8: np.ndarray) -> bytes:
