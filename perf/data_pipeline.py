@@ -21,7 +21,7 @@ import jax
 from perf import pictures, timing
 from vbanana_jax import cli, sharding, train
 from vbanana_jax.config import load_config
-from vbanana_jax.data import build, drawing, stream
+from vbanana_jax.data import build, scene_cost, stream
 from vbanana_jax.runtime import logs
 
 WORKERS = (1, 2, 4)
@@ -231,8 +231,10 @@ def measure_waiting(
   )
   taken = to_step - _FROM_STEP
   images = taken * config['batch_size']
-  scene = drawing.measure_scene(config['data']['level'], config['image_size'])
-  drawn = scene * drawing.count_scenes(config) * images
+  scene = scene_cost.measure_scene(
+    config['data']['level'], config['image_size']
+  )
+  drawn = scene * scene_cost.count_scenes(config) * images
   return {
     'waited': timing.shorten(waited / seconds, 2),
     'drawn': timing.shorten(drawn / cpu_seconds, 2),

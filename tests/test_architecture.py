@@ -21,6 +21,7 @@ ROWS = (
   ('config', 'durations', 'keys', 'runtime'),
   ('resizing',),
   ('codecs', 'metrics', 'scenes', 'diffusion', 'models', 'tokenizer'),
+  ('drawing',),
   ('tasks',),
   ('data', 'sharding', 'report'),
   ('training',),

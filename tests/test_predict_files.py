@@ -9,8 +9,8 @@ from PIL import Image
 from vbanana_jax import errors, resizing
 from vbanana_jax.codecs import depth as depth_codec
 from vbanana_jax.codecs import normals as normals_codec
+from vbanana_jax.drawing import pictures
 from vbanana_jax.inference import outputs, pipeline
-from vbanana_jax.report import pictures
 from vbanana_jax.tasks import TASKS, base
 
 HEIGHT, WIDTH = 48, 90  # a wide photo; the model's grid is 32 by 64

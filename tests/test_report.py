@@ -12,7 +12,8 @@ from PIL import Image
 
 from vbanana_jax import errors
 from vbanana_jax.codecs import normals as normals_codec
-from vbanana_jax.report import answers, charts, masks, page, pictures
+from vbanana_jax.drawing import masks, pictures
+from vbanana_jax.report import answers, charts, page
 from vbanana_jax.runtime import files, logs
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax.report import answers, masks, strips
+from vbanana_jax.drawing import masks, strips
+from vbanana_jax.report import answers
 
 EDGE = 600
 BOX = (slice(150, 300), slice(100, 250)), (slice(150, 300), slice(250, 500))

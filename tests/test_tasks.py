@@ -11,7 +11,7 @@ import pytest
 from vbanana_jax import errors
 from vbanana_jax.scenes import render, world
 from vbanana_jax.tasks import TASKS, base, words
-from vbanana_jax.tasks import instance as instance_task
+from vbanana_jax.tasks.instance import task as instance_task
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 SIZE = 32

@@ -9,10 +9,10 @@ from typing import Any
 import tqdm
 
 from vbanana_jax.benchmark import painted_folder, protocols, questions, readers
+from vbanana_jax.drawing import pictures
 from vbanana_jax.inference import engine, outputs
 from vbanana_jax.inference.pipeline import make_pace
 from vbanana_jax.predict import Answerer, Asked, count_rows, describe_parts
-from vbanana_jax.report import pictures
 from vbanana_jax.runtime import files, paths, prefetch
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import provenance, weights

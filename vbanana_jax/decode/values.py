@@ -24,8 +24,8 @@ from vbanana_jax.codecs import (
   normals,
   palettes,
 )
+from vbanana_jax.drawing.pictures import SKY_M
 from vbanana_jax.errors import UserError
-from vbanana_jax.report.pictures import SKY_M
 from vbanana_jax.tasks import prompts
 
 # Connected pixels of one label that cover less of a picture than this are

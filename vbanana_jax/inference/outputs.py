@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vbanana_jax import errors, resizing
-from vbanana_jax.report import answers, pictures
+from vbanana_jax.drawing import pictures
+from vbanana_jax.report import answers
 from vbanana_jax.runtime import files, paths
 from vbanana_jax.tasks import base
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vbanana_jax.report import masks, page, pictures, strips
+from vbanana_jax.drawing import masks, pictures, strips
+from vbanana_jax.report import page
 
 GALLERY_EDGE = 192  # pixels; labels need room for thin outlines
 _LEAST_EDGE = 512  # of a picture by itself: letters need room

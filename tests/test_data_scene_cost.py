@@ -3,16 +3,18 @@
 import pytest
 
 from vbanana_jax.config import load_config
-from vbanana_jax.data import drawing
+from vbanana_jax.data import scene_cost
 
 
 def test_scenes_of_an_example():
   pretrain = load_config('quickstart:pretrain').to_dict()
-  assert drawing.count_scenes(pretrain) == 1.5  # every second one is an edit
+  assert scene_cost.count_scenes(pretrain) == 1.5  # every second one is an edit
   photos = load_config('photos').to_dict()
-  assert drawing.count_scenes(photos) == pytest.approx(1 / 3)
+  assert scene_cost.count_scenes(photos) == pytest.approx(1 / 3)
 
 
 def test_richer_scenes_take_longer():
-  quick, full = (drawing.measure_scene(name, 16) for name in ('quick', 'full'))
+  quick, full = (
+    scene_cost.measure_scene(name, 16) for name in ('quick', 'full')
+  )
   assert 0 < quick < full < 1

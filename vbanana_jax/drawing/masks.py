@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from vbanana_jax import resizing
 from vbanana_jax.codecs import palettes
-from vbanana_jax.report import strips
+from vbanana_jax.drawing import strips
 
 Picture = UInt8[np.ndarray, 'h w 3']
 LEAST_CONTRAST = 4.5  # what WCAG 2.2 asks of text, 1.4.3 (AA)

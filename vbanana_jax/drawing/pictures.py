@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
 
 from vbanana_jax.codecs import normals as normals_codec
-from vbanana_jax.report import strips
+from vbanana_jax.drawing import strips
 
 Picture = UInt8[np.ndarray, 'h w 3']
 SKY = (150, 190, 230)  # depth: infinitely far

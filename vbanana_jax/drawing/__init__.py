@@ -1,0 +1,1 @@
+"""Answers as pictures to look at: maps, labels over photos, legends."""
