@@ -65,6 +65,16 @@ def test_class_ids_as_grey_are_doubted():
   assert 'it is grey' in ask('semantic', ids.repeat(3, -1))
 
 
+@pytest.mark.parametrize('task', ['semantic', 'referring'])
+@pytest.mark.parametrize('ids', [2, 3])
+def test_masks_of_the_lowest_ids_are_doubted(task, ids):
+  areas = np.random.default_rng(0).integers(0, ids, (6, 8), np.uint8)
+  grey = areas.repeat(8, 0).repeat(8, 1)[..., None].repeat(3, -1)
+  assert 'a mask of 0 and 1' in ask(task, grey)
+  noise = np.random.default_rng(1).integers(0, ids, (48, 64, 1), np.uint8)
+  assert ask(task, noise.repeat(3, -1)) is None  # black, nothing found
+
+
 @pytest.mark.parametrize('task', ['depth', 'semantic'])
 def test_exchanged_channels_are_named(task):
   assert 'BGR' in ask(task, np.ascontiguousarray(paint(task)[..., ::-1]))

@@ -19,6 +19,8 @@ _MOST_FAR = 0.1  # of a picture's pixels
 _GREY = 2  # levels between the channels of a grey pixel
 _NEAR = 14  # levels within which a grey pixel is a color of the legend
 _ALMOST = 4  # levels of noise on a picture of one color
+_MOST_CHANGES = 0.1  # of neighboring pixels, in a map of ids
+_LEAST_SHARE = 1e-3  # of a picture, of each of its ids
 _OFF = 12 / 255  # mean distance from which another order of channels is tried
 
 
@@ -40,7 +42,8 @@ def find_doubt(
     return None
   if _is_raw_map(reading, painted_u8):
     return (
-      'it is grey: a map of numbers, as of class ids or depth, is no painting; '
+      'it is grey: a map of numbers, as of class ids, a mask of 0 and 1 or '
+      'depth, is no painting; '
       'paint it in the colors of the prompt'
     )
   far, mean = _measure(reading, painted_u8)
@@ -70,13 +73,28 @@ def _is_raw_map(reading, painted_u8) -> bool:
   greys = [c[0] for c in colors if max(c) - min(c) <= _GREY]
   if len(greys) == len(colors):
     return False
-  if not greys:
+  if not greys or _has_lowest_ids(painted_u8[..., 0]):
     return True
   gaps = np.abs(levels[:, None].astype(int) - np.array(greys, int)[None])
   used = np.unique(gaps.argmin(-1))
   # Greys of the legend's own: one with some noise, or several.
   most = _NEAR if len(used) > 1 else _ALMOST
   return bool(gaps.min(-1).max() > most)
+
+
+def _has_lowest_ids(grey_u8) -> bool:
+  """Whether levels are 0 to k, all nearly black, in areas of one level each.
+
+  Black with some noise has as few levels, but changes from pixel to pixel.
+  """
+  levels, counts = np.unique(grey_u8, return_counts=True)
+  changes = np.mean(grey_u8[:, 1:] != grey_u8[:, :-1])
+  return (
+    1 < len(levels) <= _ALMOST + 1
+    and levels[-1] == len(levels) - 1
+    and counts.min() >= _LEAST_SHARE * grey_u8.size
+    and bool(changes < _MOST_CHANGES)
+  )
 
 
 def _measure(reading, painted_u8) -> tuple[float, float]:
