@@ -105,6 +105,11 @@ def test_mistaken_overrides_are_named(override, says):
     (['predict', 'x', '--task', 'instance', '--classes', 'a,b'], 'one class'),
     (['predict', 'x', '--task', 'semantic', '--classes', 'a, a'], 'twice'),
     (['predict', 'x', '--task', 'depth', '--guidance', '2'], '--steps'),
+    (['predict', '--prompt', 'x', '--guidance', 'nan'], 'a finite number'),
+    (['predict', '--prompt', 'x', '--guidance=-3'], 'a finite number'),
+    ([*TRAIN, '--config.seed=1', '--config.seed=2'], 'given twice'),
+    (['report', '--protocols', '.'], 'no scores_*.json'),
+    (['report', '--protocols', 'gone.json'], 'no such file'),
     (['predict', '--prompt', 'x', '--steps=0', '--guidance=2'], '--steps'),
     (['predict', '--prompt', 'x', '--guidance', '2'], 'quickstart.sh'),
     (['predict', 'x', '--task', 'depth', '--sampler', 'heun'], '--steps'),
@@ -193,6 +198,46 @@ def test_others_who_never_come():
   assert done.returncode == 2
   _, line = done.stderr.splitlines()
   assert line.startswith('vbanana: not all processes of this run came together')
+
+
+@pytest.mark.parametrize(
+  'text, says',
+  [
+    ('def get_config(arg):\n  return 1 / 0\n', 'line 2: ZeroDivisionError'),
+    ('def get_config(arg):\n  retrun 1\n', 'line 2: SyntaxError'),
+    ('def get_config(arg):\n  return {}\n', 'returns a dict'),
+    ('x = 1\n', 'get_config'),
+  ],
+)
+def test_a_mistake_in_a_config_file_is_one_line(text, says, tmp_path, capsys):
+  path = tmp_path / 'mine.py'
+  path.write_text(text)
+  argv = ['train', '--config', str(path), '--workdir', str(tmp_path / 'w')]
+  assert cli.main(argv) == 2
+  error = capsys.readouterr().err
+  assert f'--config {path}' in error and says in error
+  assert error.count('\n') == 1 and not (tmp_path / 'w').exists()
+
+
+@pytest.mark.parametrize('inside', ['checkpoints', 'checkpoints/12'])
+def test_a_folder_inside_of_a_workdir_is_told_apart(inside, tmp_path, capsys):
+  (tmp_path / 'checkpoints' / '12').mkdir(parents=True)
+  (tmp_path / 'run.json').write_text('{}')
+  argv = ['predict', 'x.jpg', '--task', 'depth', '--checkpoint']
+  assert cli.main([*argv, str(tmp_path / inside)]) == 2
+  says = f'name the workdir around it, {tmp_path}\n'
+  assert says in capsys.readouterr().err
+  config = ['--config', 'quickstart:smoke', '--workdir', str(tmp_path / 'w')]
+  init_from = f'--config.init_from={tmp_path / inside}'
+  assert cli.main(['train', *config, init_from]) == 2
+  assert says in capsys.readouterr().err
+
+
+def test_a_record_of_a_run_that_is_gone_is_named(tmp_path, capsys):
+  (tmp_path / 'checkpoints' / '12').mkdir(parents=True)
+  assert cli.main(['evaluate', '--workdir', str(tmp_path)]) == 2
+  says = f'{tmp_path}/run.json: no such file: bring it back'
+  assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('text', ['{}', '[]', '3', '{"config": {}}'])

@@ -1,5 +1,6 @@
 """The doctor finds what makes scores wrong, and nothing in a sound folder."""
 
+import json
 import weakref
 
 import numpy as np
@@ -88,3 +89,14 @@ def test_depth_is_described_in_any_amount(tmp_path):
   assert f'median {median:.2f}' in texts[2]
   assert texts[2].endswith(f'within {low:.2f} to {high:.1f} m')
   assert texts[1].startswith(f'{(all_m > 10).mean():.1%} of them lie beyond')
+
+
+def test_an_instance_that_is_listed_twice(tmp_path):
+  painted.write_benchmark('instance', tmp_path)
+  for path in (tmp_path / 'gt-annotations').iterdir():
+    table = json.loads(path.read_text())
+    table['annotations'] *= 2  # as tables do that were joined
+    path.write_text(json.dumps(table))
+  assert '9 masks are those of another instance' in examine(
+    tmp_path, 'instance'
+  )

@@ -205,6 +205,8 @@ def change(records, **fields):
     (INSTANCES, {'records': change(RECORDS, ann_id=99)}),
     (INSTANCES, {'annotations': change(ANNOTATIONS, image_id=8)}),
     (INSTANCES, {'annotations': [{'id': 1}, *ANNOTATIONS[1:]]}),
+    (INSTANCES, {'annotations': [*ANNOTATIONS, ANNOTATIONS[0] | {'x': 1}]}),
+    (INSTANCES, {'images': [*IMAGES, IMAGES[0] | {'height': 9}]}),
     (INSTANCES, {'annotations': 5}),
     (INSTANCES, {'images': change(IMAGES, height=None)}),
     (INSTANCES, {'images': change(IMAGES, file_name='../../secret.jpg')}),

@@ -4,7 +4,10 @@ import difflib
 import importlib
 import importlib.util
 import pathlib
+import traceback
 from typing import Any
+
+import ml_collections
 
 from vbanana_jax.errors import UserError
 
@@ -33,8 +36,27 @@ def load_config(text: str):
     raise UserError(f'--config {name}: {error}; {choices}') from error
   except ValueError as error:
     raise UserError(f'--config {text}: {error}') from error
+  except Exception as error:  # whatever Python the file holds
+    raise UserError(
+      f'--config {name}{_find_line(error, name)}: {type(error).__name__}: '
+      f'{error}'
+    ) from error
+  if not isinstance(config, ml_collections.ConfigDict):
+    raise UserError(
+      f'--config {name}: get_config returns a {type(config).__name__} and not '
+      'a ConfigDict, as that of configs/quickstart.py'
+    )
   config.lock()
   return config
+
+
+def _find_line(error: Exception, name: str) -> str:
+  """Where in a config's own file an error comes from, if that is known."""
+  frames = traceback.extract_tb(error.__traceback__)
+  lines = [frame.lineno for frame in frames if frame.filename == name]
+  if isinstance(error, SyntaxError) and error.filename == name:
+    lines.append(error.lineno)
+  return f' line {lines[-1]}' if lines else ''
 
 
 def list_configs() -> list[str]:
@@ -51,8 +73,12 @@ def list_configs() -> list[str]:
 
 def apply_overrides(config, overrides: list[str]) -> None:
   """`--config.a.b=value` for keys that exist, in the type they have."""
+  seen = set()
   for override in overrides:
     flag, equals, value = override.partition('=')
+    if flag in seen:
+      raise UserError(f'{flag} is given twice, and takes one value')
+    seen.add(flag)
     if not flag.startswith('--config.') or not equals:
       raise UserError(
         f'unknown argument {override!r}; config keys are changed with '

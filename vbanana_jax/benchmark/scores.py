@@ -58,7 +58,12 @@ def find_results(places: list[pathlib.Path]) -> list[dict[str, Any]]:
   for place in places:
     if not place.exists():
       raise UserError(f'{place}: no such file or folder')
-    paths = [place] if place.is_file() else place.rglob(f'{PREFIX}*.json')
+    paths = [place] if place.is_file() else [*place.rglob(f'{PREFIX}*.json')]
+    if not paths:
+      raise UserError(
+        f'{place}: no {PREFIX}*.json in it: vbanana evaluate --predictions '
+        'writes them'
+      )
     found += [load_results(path) for path in sorted(paths)]
   return [*found, *_make_saco_mean(found)]
 

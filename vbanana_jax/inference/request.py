@@ -1,6 +1,7 @@
 """What a person may ask of a run, and the question that it becomes."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,10 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
     raise UserError('--classes names something twice')
   if wish.task == 'instance' and len(wish.classes) > 1:
     raise UserError('--task instance takes one class at a time')
+  if not (math.isfinite(wish.guidance) and wish.guidance >= 0):
+    raise UserError(
+      f'--guidance {wish.guidance}: give a finite number from 0 on; 1 is off'
+    )
   if wish.guidance != 1.0 and not count_steps(wish):
     raise UserError(
       f'--guidance needs --steps: --task {wish.task} is answered in one pass'

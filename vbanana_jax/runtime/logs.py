@@ -37,6 +37,10 @@ def load_json(path: paths.Path) -> Any:
   """Reads JSON; a broken file is a UserError that names it."""
   try:
     return json.loads(path.read_text())
+  except FileNotFoundError as error:
+    raise UserError(
+      f'{path}: no such file: bring it back from a copy, or mend the path'
+    ) from error
   except (OSError, ValueError) as error:
     raise UserError(f'{path} cannot be read as JSON: {error}') from error
 

@@ -324,15 +324,6 @@ def newest_step(workdir: str | paths.Path) -> int | None:
   return max(list_steps(paths.to_path(workdir) / 'checkpoints'), default=None)
 
 
-def require(workdir: str | paths.Path) -> None:
-  """Raises UserError where a workdir has no checkpoint."""
-  if newest_step(workdir) is None:
-    raise UserError(
-      f'{workdir} holds no checkpoint: train first with '
-      f"'vbanana train --config CONFIG --workdir {workdir}'"
-    )
-
-
 def _move_aside(damaged: dict[paths.Path, str], step: int) -> None:
   for folder, damage in damaged.items():
     aside = checkpoint_files.move_aside(folder)

@@ -87,7 +87,7 @@ def load_averaged(run: pathlib.Path, model: models.DiT, size: int) -> Any:
     UserError: there is no checkpoint, it is of another network, or its token
       ids mean something else.
   """
-  checkpoint.require(run)
+  _require(run)
   abstract = jax.eval_shape(lambda: make_params(model, size=size, seed=0))
   with checkpoint.Checkpoints(run) as checkpoints:
     check_tokenizer(checkpoints)
@@ -120,7 +120,7 @@ def load_matching(run: pathlib.Path, params: Any) -> tuple[Any, str]:
   Raises:
     UserError: there is no checkpoint, or nothing in it fits.
   """
-  checkpoint.require(run)
+  _require(run)
   here = traverse_util.flatten_dict(params, sep='/')
   with checkpoint.Checkpoints(run) as checkpoints:
     step = checkpoints.latest_step()
@@ -164,3 +164,20 @@ def check_tokenizer(checkpoints: checkpoint.Checkpoints) -> None:
       f'{checkpoints.path} was trained with another vocabulary: install the '
       'version of vbanana_jax that its run.json names'
     )
+
+
+def _require(workdir: str | paths.Path) -> None:
+  """Raises UserError where a workdir has no checkpoint."""
+  if checkpoint.newest_step(workdir) is None:
+    raise UserError(
+      f'{workdir} holds no checkpoint'
+      + (hint_workdir(workdir) or ': train first with vbanana train')
+    )
+
+
+def hint_workdir(inside: str | paths.Path) -> str:
+  """What to say to somebody who names a folder inside of a workdir."""
+  for folder in paths.to_path(inside).parents[:2]:
+    if checkpoint.newest_step(folder) is not None:
+      return f': name the workdir around it, {folder}'
+  return ''

@@ -153,10 +153,13 @@ class _Referring:
 
 class _Instance:
   def __init__(self):
-    self._counts = []
+    self._counts, self._repeated = [], 0
 
   def add(self, truth):
     self._counts.append(int(truth['masks'].any((2, 3)).sum(1).max()))
+    for masks in truth['masks']:  # of one annotator
+      drawn = [mask.tobytes() for mask in masks if mask.any()]
+      self._repeated += len(drawn) - len(set(drawn))
 
   def judge(self, protocol):
     del protocol
@@ -164,6 +167,10 @@ class _Instance:
       False,
       f'instances: {np.mean(self._counts):.1f} an example, at most '
       f'{max(self._counts)}; {self._counts.count(0)} without any',
+    )
+    yield Finding(
+      self._repeated > 0,
+      f'{self._repeated} masks are those of another instance, pixel by pixel',
     )
 
 

@@ -86,8 +86,8 @@ class RefCocoG(base.FolderReader):
     table = files.load_json(path, dict)
     try:
       return (
-        {image['id']: image for image in table['images']},
-        {entry['id']: entry for entry in table['annotations']},
+        _key_by_id(table['images'], f'{path}: image'),
+        _key_by_id(table['annotations'], f'{path}: annotation'),
       )
     except (KeyError, TypeError) as error:
       raise UserError(
@@ -106,6 +106,18 @@ class RefCocoG(base.FolderReader):
     name = f'{self.root / _INSTANCES}: annotation {annotation_id}'
     mask = _draw(segmentation, *size, name=name)
     return {'mask': mask, 'ignore': np.zeros_like(mask)}
+
+
+def _key_by_id(entries: list[dict], name: str) -> dict[int, dict]:
+  """Entries by their ids, which two different ones must not share."""
+  by_id: dict[int, dict] = {}
+  for entry in entries:
+    if by_id.setdefault(entry['id'], entry) != entry:
+      raise UserError(
+        f'{name} {entry["id"]} stands there twice, and differs: tables that '
+        'were joined need new ids'
+      )
+  return by_id
 
 
 def _draw(
