@@ -48,7 +48,7 @@ def make_photo(seed: int = 0) -> np.ndarray:
 
 def answer_once(answerer, photo_u8: np.ndarray) -> np.ndarray:
   """Metres at the photograph's size: shrink, paint, decode, resize."""
-  task, question, _ = ask(Wish('depth'), 'quick')
+  task, question = ask(Wish('depth'), 'quick')
   patch = answerer.model.config.patch
   grid = outputs.make_grid(*photo_u8.shape[:2], size=_SIZE, patch=patch)
   canvas = answerer.make_canvas(

@@ -129,7 +129,7 @@ def make_sources(b):
 
 def test_an_export_answers_as_the_painter(run, served):
   answerer = predict.Answerer(run)
-  task, question, _ = export.ask(Wish('depth'), 'quick')
+  task, question = export.ask(Wish('depth'), 'quick')
   sources = make_sources(3)
   canvases = [
     engine.Canvas(source, True, question.prompt, get_noise_scale(task, source))

@@ -57,7 +57,7 @@ def test_a_legend_takes_any_number_of_names(count, level):
 def test_perfect_parts_join_to_the_truth(count, level):
   rng = np.random.default_rng(count)
   asked = request.Wish('semantic', classes=name_classes(count))
-  _, question, _ = request.ask(asked, level)
+  _, question = request.ask(asked, level)
   parts = request.ask_parts(asked, level, 160)
   most = words.REGISTERS[level].entries[1]
   assert len(parts) >= -(-count // most)
@@ -107,7 +107,7 @@ class Box:
 
 def test_every_part_of_every_photo_is_asked_and_joined():
   asked = request.Wish('semantic', classes=name_classes(11))
-  task, question, _ = request.ask(asked, 'quick')
+  task, question = request.ask(asked, 'quick')
   parts = request.ask_parts(asked, 'quick', 160)
   label = np.arange(12).repeat(4).reshape(6, 8)
   box = Box(label, parts)

@@ -156,7 +156,6 @@ def test_labels_follow_the_palette(tmp_path, task_name, words, names):
     task_name,
     lambda s, p: palette[labels],
     question=question,
-    names=names,
   )
   value = np.load(paths['values'])
   assert value.dtype == np.int32
@@ -277,6 +276,5 @@ def test_nothing_found_is_said(tmp_path, capsys):
     'referring',
     lambda s, p: black,
     question=question,
-    names=('the red box',),
   )
   assert 'nothing found: the red box' in capsys.readouterr().err

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import pathlib
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -71,8 +72,16 @@ def list_configs() -> list[str]:
   return sorted(names - {'__init__', 'base'})
 
 
-def apply_overrides(config, overrides: list[str]) -> None:
-  """`--config.a.b=value` for keys that exist, in the type they have."""
+def apply_overrides(
+  config, overrides: list[str], unset: Mapping[str, Any] | None = None
+) -> None:
+  """`--config.a.b=value` for keys that exist, in the type they have.
+
+  Args:
+    config: a locked ConfigDict.
+    overrides: what stands on the command line.
+    unset: 'a.b' -> value, keys that exist although a config need not have them.
+  """
   seen = set()
   for override in overrides:
     flag, equals, value = override.partition('=')
@@ -88,6 +97,10 @@ def apply_overrides(config, overrides: list[str]) -> None:
     section = config
     for name in parents:
       section = _get(section, name, flag)
+    path = '.'.join((*parents, key))
+    if unset and path in unset and key not in section:
+      with section.unlocked():
+        section[key] = unset[path]
     before = _get(section, key, flag)
     if hasattr(before, 'keys'):
       first = next(iter(before), 'key')

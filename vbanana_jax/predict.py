@@ -77,7 +77,7 @@ class Answerer:
       UserError: missing words, an unknown task, or answers cannot be written.
     """
     rows = count_rows(rows)
-    task, question, names = ask(wish, self.config['data']['level'])
+    task, question = ask(wish, self.config['data']['level'])
     size = wish.size or self.config['image_size']
     patch = self.model.config.patch
     parts = ask_parts(
@@ -96,8 +96,8 @@ class Answerer:
       )
     if len(parts) > 1:
       processes.say(
-        f'{len(names)} classes are asked for in {len(parts)} parts, as many at '
-        'a time as this network was trained for, and joined'
+        f'{len(question.names)} classes are asked for in {len(parts)} parts, '
+        'as many at a time as this network was trained for, and joined'
       )
     about = {
       'checkpoint': str(self.run),
@@ -131,7 +131,6 @@ class Answerer:
       question,
       find_grid=lambda h, w: outputs.make_grid(h, w, size=size, patch=patch),
       out_dir=out,
-      names=names,
       about=about,
       rows=rows,
       overwrite=overwrite,

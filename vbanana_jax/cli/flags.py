@@ -5,6 +5,7 @@ from typing import Any
 
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
+from vbanana_jax.tasks import TASKS
 
 
 def at_least(least: int):
@@ -62,10 +63,10 @@ def add_question(verb: argparse.ArgumentParser) -> None:
   """Adds what a question is made of; `make_wish` reads it."""
   verb.add_argument(
     '--task',
-    help='depth, normals, semantic, instance, referring, edit or generate',
+    help=', '.join(TASKS),
   )
   verb.add_argument(
-    '--classes', help='semantic: names, split by commas; instance: one name'
+    '--classes', help='names that the answer is about, split by commas'
   )
   verb.add_argument('--prompt', help='what to paint, change or look for')
   verb.add_argument(
@@ -97,8 +98,13 @@ def make_wish(args: argparse.Namespace, **more: Any):
   from vbanana_jax.inference import request
 
   images = getattr(args, 'image', None)
-  task = args.task or ('edit' if images and args.prompt else None)
-  task = task or ('generate' if args.prompt else None)
+  task = args.task
+  if task is None and args.prompt:
+    task = next(
+      name
+      for name, each in TASKS.items()
+      if each.inputs.is_default and each.inputs.photo == bool(images)
+    )
   if task is None:
     raise UserError(
       f'{args.verb} needs --task for an image, or --prompt to paint'

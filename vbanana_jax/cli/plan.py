@@ -2,6 +2,7 @@
 
 from vbanana_jax.config import apply_overrides, load_config
 from vbanana_jax.errors import UserError
+from vbanana_jax.tasks import TASKS
 
 
 def add_verb(verbs) -> None:
@@ -64,7 +65,8 @@ def run_plan(args, overrides: list[str]) -> int:
       raise UserError(f'--{flag} {value}: it has to be more than 0')
   topology = topologies.find_topology(args.topology)
   config = load_config(args.config)
-  apply_overrides(config, overrides)
+  unset = {f'mixture.{name}': 0.0 for name in TASKS}
+  apply_overrides(config, overrides, unset)
   jax.config.update('jax_platforms', 'cpu')  # only the host computes here
   bound = 2**30 * args.memory if args.memory else compiler.find_memory_bound()
 

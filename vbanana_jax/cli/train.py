@@ -2,6 +2,7 @@
 
 from vbanana_jax.cli import distributed, flags
 from vbanana_jax.config import apply_overrides, load_config
+from vbanana_jax.tasks import TASKS
 
 
 def add_verb(verbs) -> None:
@@ -30,6 +31,7 @@ def run_train(args, overrides: list[str]) -> int:
   from vbanana_jax import train
 
   config = load_config(args.config)
-  apply_overrides(config, overrides)
+  unset = {f'mixture.{name}': 0.0 for name in TASKS}
+  apply_overrides(config, overrides, unset)
   train.train(config.to_dict(), args.workdir)
   return 0

@@ -14,7 +14,6 @@ from vbanana_jax import keys
 from vbanana_jax.data import sources, stream
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, base
-from vbanana_jax.tasks.generate import Generate
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 PROTOCOL_PATH = pathlib.Path(__file__).parents[1] / 'protocols' / 'eval_v2.json'
@@ -77,20 +76,13 @@ def exam_batches(
   """
   exam = load_exam(level)
   return make_eval_batches(
-    as_examined(task),
+    task.as_examined(),
     exam_source(level, exam.scene_seed, size or exam.size),
     range(exam.n if limit is None else min(limit, exam.n)),
     batch_size=batch_size,
     seed=exam.pose_seed,
     max_text=max_text,
   )
-
-
-def as_examined(task: base.Task) -> base.Task:
-  """The task without what only training does to it: captions left empty."""
-  if isinstance(task, Generate):
-    return dataclasses.replace(task, empty_share=0.0)
-  return task
 
 
 @functools.lru_cache(maxsize=4)
@@ -174,7 +166,7 @@ def exam_hash(exam: Exam, n: int | None = None) -> str:
   digest = hashlib.sha256()
   for row in range(exam.n if n is None else n):
     for name in sorted(TASKS):
-      task = as_examined(TASKS[name])
+      task = TASKS[name].as_examined()
       example, posed = pose_row(task, source, row, exam.pose_seed)
       _update(digest, f'{row}/{name}/prompt', np.array(posed.prompt.encode()))
       for key in sorted(posed.aux):

@@ -25,8 +25,6 @@ from vbanana_jax.training import weights as weights_lib
 from vbanana_jax.training.step import make_painter
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
-# Their instructions are words of a person, which differ from call to call.
-_FREE = ('generate', 'edit', 'referring')
 
 
 def export_run(
@@ -62,13 +60,13 @@ def export_run(
   config, model, params = weights_lib.load_run(run)
   model = model.clone(policy=models.build_policy('cpu'))
   level, max_text = config['data']['level'], model.config.max_text
-  task, question, names = ask(wish, level)
+  task, question = ask(wish, level)
   parts = ask_parts(wish, level, max_text)
   if len(parts) > 1:
     raise UserError(
-      f'--classes: this network takes {len(names)} names in {len(parts)} '
-      'questions, and an export is the program of one: give fewer, or export '
-      'them in turn'
+      f'--classes: this network takes {len(question.names)} names in '
+      f'{len(parts)} questions, and an export is the program of one: '
+      'give fewer, or export them in turn'
     )
   size = size or (config['image_size'],) * 2
   files.check_folder(out)
@@ -78,13 +76,13 @@ def export_run(
       f'--size {size[0]}x{size[1]} does not divide into patches of {patch} '
       'pixels'
     )
-  tokens = _make_tokens(wish, question.prompt, max_text)
+  tokens = _make_tokens(task, question.prompt, max_text)
   weights = {
     name: np.asarray(leaf)
     for name, leaf in traverse_util.flatten_dict(params, sep='/').items()
   }
   about = {
-    **_describe_question(task, question, names, tokens, size),
+    **_describe_question(task, question, tokens, size),
     'sampler': {
       'steps': count_steps(wish),
       'method': wish.sampler,
@@ -127,7 +125,6 @@ def export_run(
 def _describe_question(
   task: base.Task,
   question: base.Question,
-  names: tuple[str, ...],
   tokens: np.ndarray,
   size: tuple[int, int],
 ) -> dict[str, Any]:
@@ -137,7 +134,7 @@ def _describe_question(
     'format': exported.FORMAT,
     'task': task.name,
     'prompt': question.prompt,
-    'legend': dict(zip(names, palette.tolist())),
+    'legend': dict(zip(question.names, palette.tolist())),
     'palette': palette.tolist(),
     'inputs': {
       'tokens': {
@@ -191,7 +188,7 @@ def make_answer(
       {
         'tokens': tokens,
         'source': source,
-        'has_source': jnp.full(b, task.name != 'generate'),
+        'has_source': jnp.full(b, task.inputs.photo),
         'noise_scale': jnp.full(b, noise_scale, jnp.float32),
         'index': index,
       },
@@ -230,8 +227,8 @@ def _has_value(task: base.Task) -> bool:
   return task.name in answers.LOOKS
 
 
-def _make_tokens(wish: Wish, prompt: str, longest: int) -> np.ndarray:
+def _make_tokens(task: base.Task, prompt: str, longest: int) -> np.ndarray:
   tokens: Any = Tokenizer.load().encode(prompt, longest)
-  if wish.task in _FREE:
+  if task.inputs.prompt:  # the next instruction may be longer
     return tokens
   return tokens[: engine.fit_text((tokens > 0).sum(), longest)]

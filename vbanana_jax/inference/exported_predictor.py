@@ -34,7 +34,11 @@ def answer_all(
   manifest, sampler = painter.manifest, painter.manifest['sampler']
   # The background comes first, and no picture of an answer shows it.
   colours = np.array([[0, 0, 0], *manifest['palette']], np.float32)
-  question = Question(manifest['prompt'], {'palette': colours / 255})
+  question = Question(
+    manifest['prompt'],
+    {'palette': colours / 255},
+    tuple(manifest['legend']),
+  )
 
   def paint_all(photos):
     for asked in photos:
@@ -52,7 +56,6 @@ def answer_all(
     question,
     find_grid=lambda height, width: painter.size,
     out_dir=out,
-    names=tuple(manifest['legend']),
     about={
       **{key: manifest[key] for key in _SAID},
       'steps': sampler['steps'],

@@ -61,7 +61,6 @@ def write(
   *,
   out_dir: str | paths.Path,
   name: str,
-  names: tuple[str, ...] = (),
   about: dict[str, Any] | None = None,
 ) -> dict[str, paths.Path]:
   """Writes an answer that is painted and decoded: what a person can use.
@@ -74,7 +73,6 @@ def write(
     value: from `decode_value`.
     out_dir: folder of the answers; made if it is not there.
     name: start of the file names.
-    names: the legend's names in palette order, for the picture's legend.
     about: what the JSON file says besides: checkpoint, versions and so on.
 
   Returns:
@@ -101,14 +99,14 @@ def write(
       resize(value, photo.view_u8.shape[:2]),
       photo.view_u8,
       palette,
-      names,
+      question.names,
     )
     data['values'] = (f'{stem}.npy', files.to_npy(resize(value, photo.size)))
   data['picture'] = (f'{stem}.png', files.to_png(picture))
   facts = {
     'task': task.name,
     'prompt': question.prompt,
-    'legend': dict(zip(names, palette.tolist())),
+    'legend': dict(zip(question.names, palette.tolist())),
     'photo_size': None if photo is None else list(photo.size),
     'painted_size': list(painted.shape[:2]),
     'values': answers.UNITS.get(task.name),
@@ -185,9 +183,9 @@ def _decode(task, rgb, aux):
 
 def check(task: base.Task, has_photo: bool, question: base.Question) -> None:
   """Raises UserError where there is nothing to paint about, or no words."""
-  if task.name == 'generate' and has_photo:
-    raise errors.UserError('generate takes words only; leave the image out')
-  if task.name != 'generate' and not has_photo:
+  if has_photo and not task.inputs.photo:
+    raise errors.UserError(f'{task.name} takes words only; leave the image out')
+  if task.inputs.photo and not has_photo:
     raise errors.UserError(f'--task {task.name} needs an image: name a file')
   if not question.prompt.strip():
     raise errors.UserError('the prompt is empty; say what to paint')

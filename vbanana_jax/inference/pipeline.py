@@ -43,7 +43,6 @@ def predict_all(
   *,
   find_grid: Callable[[int, int], tuple[int, int]],
   out_dir: pathlib.Path,
-  names: tuple[str, ...] = (),
   about: dict[str, Any] | None = None,
   rows: int = 1,
   overwrite: bool = False,
@@ -59,7 +58,6 @@ def predict_all(
     question: instruction and palette.
     find_grid: the network's height and width for those of a photo.
     out_dir: folder of the answers.
-    names: of the legend.
     about: what the JSON files say besides.
     rows: how many photos `paint_all` takes before it paints.
     overwrite: whether answers to something else may be replaced.
@@ -89,7 +87,9 @@ def predict_all(
 
   def write(answer):
     asked, painted, value = answer
-    if value is not None and (told := answers.tell(task.name, value, names)):
+    if value is not None and (
+      told := answers.tell(task.name, value, question.names)
+    ):
       processes.say(f'{asked.image}: {told}')
     return outputs.write(
       task,
@@ -99,7 +99,6 @@ def predict_all(
       value,
       out_dir=out_dir,
       name=names_of[asked.image],
-      names=names,
       about=describe(asked.image),
     )
 

@@ -2,26 +2,17 @@
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 
 from vbanana_jax import keys
 from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import UserError
-from vbanana_jax.tasks import TASKS, legend_parts, words
-from vbanana_jax.tasks.base import Question
+from vbanana_jax.tasks import TASKS, legend_parts
+from vbanana_jax.tasks.base import Inputs, Question, Task
 from vbanana_jax.tokenizer import tokenizer
 
 _GENERATE_STEPS = 25
-# What a task is told beside the picture; the others need no words.
-_FLAGS = {
-  'generate': '--prompt',
-  'edit': '--prompt',
-  'referring': '--prompt',
-  'semantic': '--classes',
-  'instance': '--classes',
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +22,7 @@ class Wish:
   Attributes:
     task: key in `TASKS`.
     words: the caption, instruction or phrase.
-    classes: names for semantic and instance.
+    classes: names of a legend, or of the class that is meant.
     steps: sampler steps, 0 for one pass; None for the task's usual.
     guidance: 1 is off; only sampling knows it, and one pass does not.
     sampler: a key of `samplers.STEPS`; likewise.
@@ -49,8 +40,8 @@ class Wish:
   seed: int = 0
 
 
-def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
-  """The task, its question, and the names of the question's colours.
+def ask(wish: Wish, level: str) -> tuple[Task, Question]:
+  """The task and its question.
 
   Raises:
     UserError: for an unknown task or sampler, missing words, or guidance or a
@@ -58,17 +49,8 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
   """
   if wish.task not in TASKS:
     raise UserError(f'--task {wish.task}: choose of {", ".join(TASKS)}')
-  takes = _FLAGS.get(wish.task)
-  given = {'--prompt': wish.words, '--classes': wish.classes}
-  for flag, value in given.items():
-    if flag == takes and not value and wish.task != 'instance':
-      raise UserError(f'--task {wish.task} needs {flag}')
-    if flag != takes and value:
-      raise UserError(f'--task {wish.task} does not take {flag}')
-  if len(set(wish.classes)) < len(wish.classes):
-    raise UserError('--classes names something twice')
-  if wish.task == 'instance' and len(wish.classes) > 1:
-    raise UserError('--task instance takes one class at a time')
+  task = TASKS[wish.task]
+  _check_flags(wish, task.inputs)
   if not (math.isfinite(wish.guidance) and wish.guidance >= 0):
     raise UserError(
       f'--guidance {wish.guidance}: give a finite number from 0 on; 1 is off'
@@ -85,23 +67,30 @@ def ask(wish: Wish, level: str) -> tuple[Any, Question, tuple[str, ...]]:
     raise UserError(
       f'--sampler needs --steps: --task {wish.task} is answered in one pass'
     )
-  task = TASKS[wish.task]
   rng = keys.make_rng(wish.seed, 'ask', wish.task)
-  names: tuple[str, ...] = ()
-  given: dict[str, Any] = {}
-  if wish.task == 'generate':
-    given = {'caption': wish.words}
-  elif wish.task == 'edit':
-    given = {'instruction': wish.words}
-  elif wish.task == 'referring':
-    names = (wish.words,)
-    given = {'phrases': names}
-  elif wish.task == 'semantic':
-    names = wish.classes
-    given = {'classes': names}
-  elif wish.task == 'instance':
-    given = {'thing': wish.classes[0]} if wish.classes else {}
-  return task, task.ask(rng, level=level, **given), names
+  given = task.make_words(wish.words, wish.classes)
+  return task, task.ask(rng, level=level, **given)
+
+
+def _check_flags(wish: Wish, inputs: Inputs) -> None:
+  """Raises UserError unless the flags are those that the task takes."""
+  count = len(wish.classes)
+  fault = None
+  if inputs.prompt and not wish.words:
+    fault = 'needs --prompt'
+  elif wish.words and not inputs.prompt:
+    fault = 'does not take --prompt'
+  elif count < inputs.least_classes:
+    fault = 'needs --classes'
+  elif count and not inputs.most_classes:
+    fault = 'does not take --classes'
+  elif count > inputs.most_classes:
+    most = inputs.most_classes
+    fault = f'takes {"one class" if most == 1 else most} at a time'
+  if fault:
+    raise UserError(f'--task {wish.task} {fault}')
+  if len(set(wish.classes)) < count:
+    raise UserError('--classes names something twice')
 
 
 def ask_parts(
@@ -116,7 +105,8 @@ def ask_parts(
     UserError: an instruction of more than `max_text` tokens that cannot be
       split.
   """
-  _, question, names = ask(wish, level)
+  task, question = ask(wish, level)
+  names = question.names
 
   def ask_some(group: range) -> Question:
     some = tuple(names[k] for k in group)
@@ -126,8 +116,8 @@ def ask_parts(
     return tokenizer.Tokenizer.load().count(ask_some(group).prompt) <= max_text
 
   groups = None
-  if wish.task == 'semantic':
-    most = words.REGISTERS[level].entries[1]
+  most = task.count_names(level)
+  if most is not None:
     groups = legend_parts.split_names(len(names), most, fits)
   if groups is None or len(groups) == 1:
     tokenizer.Tokenizer.load().encode(question.prompt, max_text)

@@ -5,9 +5,11 @@ back out of any such picture, and scores them. Nothing else in the library
 knows one task from another.
 """
 
+import abc
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,54 +47,118 @@ class Posed(NamedTuple):
 
 
 class Question(NamedTuple):
-  """An instruction with the palette that it names; it holds no labels."""
+  """An instruction with the palette that it names; it holds no labels.
+
+  Attributes:
+    prompt: the instruction.
+    aux: what `decode` needs to read the answer.
+    names: what the palette's rows after the background stand for.
+  """
 
   prompt: str
   aux: Aux
+  names: tuple[str, ...] = ()
 
 
-class Task(Protocol):
-  """A frozen dataclass; hashable, and so static under `jax.jit`.
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+  """What a person gives beside `--task`.
 
   Attributes:
-    name: key in `TASKS`.
-    vision: whether the answer is a function of picture and instruction, and
-      so can be given in one pass from the zero canvas.
-    noise_scale: standard deviation of the noise when it diffuses, in network
-      units; None takes the rule by resolution.
-    needs: keys an example must have (and not be None) to be posed.
-    metrics: the names `summarize` returns and which end of each is better;
-      the headline comes first.
-    constants: candidate answers of a predictor that never looks; numbers or
-      tuples of numbers of one shape, so a candidate can be a traced array.
+    photo: whether the task is about a photo, or paints from words alone.
+    prompt: whether it needs `--prompt`, words that differ from call to call.
+    is_default: whether `--prompt` without `--task` means this task: of those
+      about a photo one, and of those without one.
+    least_classes: names that `--classes` must have.
+    most_classes: names that it may have; 0 where the flag is not taken.
   """
 
+  photo: bool = True
+  prompt: bool = False
+  is_default: bool = False
+  least_classes: int = 0
+  most_classes: float = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Task(abc.ABC):
+  """All by which one task differs from another.
+
+  A frozen dataclass: hashable, and so static under `jax.jit`. Members without
+  a default have to be there; the others are abilities and rules that a task
+  has or goes without.
+
+  Attributes:
+    noise_scale: standard deviation of the noise when it diffuses, in network
+      units; None takes the rule by resolution.
+    name: key in `TASKS`, and name of its package.
+    needs: keys an example must have (and not be None) to be posed. Scenes are
+      rendered with what they say, see `data.sources.SceneSource`.
+    metrics: the names `summarize` returns and which end of each is better,
+      'min' or 'max'; the headline comes first.
+    constants: candidate answers of a predictor that never looks; numbers or
+      tuples of numbers of one shape, so a candidate can be a traced array.
+    vision: whether the answer is a function of picture and instruction, and
+      so can be given in one pass from the zero canvas.
+    inputs: what a person gives it.
+  """
+
+  noise_scale: float | None = None
+
   name: ClassVar[str]
-  vision: ClassVar[bool]
-  noise_scale: float | None
   needs: ClassVar[tuple[str, ...]]
   metrics: ClassVar[Mapping[str, str]]
-  constants: ClassVar[tuple[Any, ...]]
+  constants: ClassVar[tuple[Any, ...]] = ()
+  vision: ClassVar[bool] = True
+  inputs: ClassVar[Inputs] = Inputs()
 
+  @abc.abstractmethod
   def ask(self, rng: np.random.Generator, **words: Any) -> Question:
     """Words an instruction: legend, notation, background (host)."""
 
+  @abc.abstractmethod
   def pose(self, example: Example, rng: np.random.Generator) -> Posed:
     """Chooses words from the labels, asks, and paints the target (host)."""
 
+  @abc.abstractmethod
   def decode(self, rgb: Float[Array, 'b h w 3'], aux: Arrays) -> Arrays:
     """Reads labels out of pictures in [0, 1] (traced)."""
 
+  @abc.abstractmethod
   def score(
     self, prediction: Arrays, aux: Arrays, valid: Bool[Array, 'b']
   ) -> Arrays:
     """Sums and counts for each example, 0 where not `valid` (traced)."""
 
+  @abc.abstractmethod
   def summarize(self, states: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Metrics from states summed over examples in float64 and int64."""
 
   def constant_prediction(self, candidate: Any, aux: Arrays) -> Arrays:
-    """What `decode` would return had a constant been painted (traced)."""
+    """What `decode` would return had one of `constants` been painted (traced).
+
+    Of a task that has constants.
+    """
+    raise ValueError(f'task {self.name!r} has no constant answer {candidate}')
+
+  def make_words(
+    self, prompt: str | None, classes: tuple[str, ...]
+  ) -> dict[str, Any]:
+    """Keywords of `ask` for what a person gave, as `inputs` allows it."""
+    del prompt, classes
+    return {}
+
+  def count_names(self, level: str) -> int | None:
+    """Most names of one question of a network trained on scenes of `level`.
+
+    A question of more is asked in parts, and joined; None asks for all at once.
+    """
+    del level
+    return None
+
+  def as_examined(self) -> 'Task':
+    """The task without what only training does to it."""
+    return self
 
 
 def get_level(example: Example) -> str:

@@ -28,7 +28,7 @@ _paint = jax.jit(codec.encode)
 
 
 @dataclasses.dataclass(frozen=True)
-class Depth:
+class Depth(base.Task):
   """Paints depth; the sky is infinitely far and white.
 
   Prediction: `depth_m` f32[b h w] and `distance` from the colour walk.
@@ -39,7 +39,6 @@ class Depth:
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'depth'
-  vision: ClassVar[bool] = True
   needs: ClassVar[tuple[str, ...]] = ('depth_m',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'delta1': 'max', 'abs_rel': 'min', 'rmse': 'min', 'silog': 'min'}

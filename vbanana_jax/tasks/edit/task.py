@@ -3,7 +3,7 @@
 import dataclasses
 import types
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +15,7 @@ _CHANGED = 8.0 / 255.0  # a pixel is part of the edit if a channel moves more
 
 
 @dataclasses.dataclass(frozen=True)
-class Edit:
+class Edit(base.Task):
   """Repaints the source as the instruction says; every pixel counts.
 
   Prediction: `rgb` f32[b h w 3] in [0, 1]. Copying the source is the constant
@@ -25,16 +25,22 @@ class Edit:
   Source: Vision Banana, section 2.1: the base data stays in the mixture.
   """
 
-  noise_scale: float | None = None
-
   name: ClassVar[str] = 'edit'
   vision: ClassVar[bool] = False
   needs: ClassVar[tuple[str, ...]] = ('edit',)
+  inputs: ClassVar[base.Inputs] = base.Inputs(prompt=True, is_default=True)
   # Share of the source; the rest is mid-grey.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'mae': 'min', 'edited_mae': 'min', 'psnr': 'max'}
   )
   constants: ClassVar[tuple[float, ...]] = (1.0, 0.0)
+
+  def make_words(
+    self, prompt: str | None, classes: tuple[str, ...]
+  ) -> dict[str, Any]:
+    """The instruction."""
+    del classes
+    return {'instruction': prompt}
 
   def ask(
     self,

@@ -3,7 +3,7 @@
 import dataclasses
 import types
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +17,7 @@ _DETAILS = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Generate:
+class Generate(base.Task):
   """Paints a picture of its caption, from noise.
 
   Captions of scenes are written at a random level of detail; pictures from
@@ -28,16 +28,24 @@ class Generate:
   Source: classifier-free guidance, arXiv 2207.12598.
   """
 
-  noise_scale: float | None = None
   empty_share: float = EMPTY_SHARE
 
   name: ClassVar[str] = 'generate'
   vision: ClassVar[bool] = False
+  inputs: ClassVar[base.Inputs] = base.Inputs(
+    photo=False, prompt=True, is_default=True
+  )
   needs: ClassVar[tuple[str, ...]] = ('rgb',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'fd_random_conv': 'min'}
   )
-  constants: ClassVar[tuple[float, ...]] = ()
+
+  def make_words(
+    self, prompt: str | None, classes: tuple[str, ...]
+  ) -> dict[str, Any]:
+    """The caption."""
+    del classes
+    return {'caption': prompt}
 
   def ask(
     self, rng: np.random.Generator, *, caption: str, level: str = 'quick'
@@ -104,6 +112,6 @@ class Generate:
     painted, real = (metric.moments(side) for side in sides)
     return {'fd_random_conv': metric.frechet(*painted, *real)}
 
-  def constant_prediction(self, candidate, aux: base.Arrays) -> base.Arrays:
-    """A picture of one level; nothing asks for it."""
-    return {'rgb': jnp.full_like(aux['target'], candidate)}
+  def as_examined(self) -> 'Generate':
+    """No caption is left empty."""
+    return dataclasses.replace(self, empty_share=0.0)

@@ -3,7 +3,7 @@
 import dataclasses
 import types
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,7 @@ _WORDINGS_LONG = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Instance:
+class Instance(base.Task):
   """Paints each instance of a class in canonical colours, left to right.
 
   The order is by mean column of the visible pixels, which makes the answer a
@@ -50,12 +50,19 @@ class Instance:
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'instance'
-  vision: ClassVar[bool] = True
+  inputs: ClassVar[base.Inputs] = base.Inputs(most_classes=1)
   needs: ClassVar[tuple[str, ...]] = ('instance', 'semantic')
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'pmf1': 'max', 'pmf1_0.5': 'max', 'pmf1_0.75': 'max'}
   )
   constants: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
+
+  def make_words(
+    self, prompt: str | None, classes: tuple[str, ...]
+  ) -> dict[str, Any]:
+    """The class, or every object."""
+    del prompt
+    return {'thing': classes[0]} if classes else {}
 
   def ask(
     self,

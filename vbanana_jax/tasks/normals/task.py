@@ -32,7 +32,7 @@ def _make_directions(count: int) -> tuple[tuple[float, float, float], ...]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Normals:
+class Normals(base.Task):
   """Paints unit normals; the sky has none and is not scored.
 
   Prediction: `normals` f32[b h w 3], unit, and `distance` from the sphere of
@@ -44,7 +44,6 @@ class Normals:
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'normals'
-  vision: ClassVar[bool] = True
   needs: ClassVar[tuple[str, ...]] = ('normals',)
   # Straight to the viewer, straight up, and 30 in between.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(

@@ -3,7 +3,7 @@
 import dataclasses
 import types
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -43,7 +43,7 @@ _WORDINGS_LONG = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Referring:
+class Referring(base.Task):
   """Paints what each phrase denotes in the phrase's own colour.
 
   A phrase may denote several objects or none. Decoding takes the nearest of
@@ -56,7 +56,7 @@ class Referring:
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'referring'
-  vision: ClassVar[bool] = True
+  inputs: ClassVar[base.Inputs] = base.Inputs(prompt=True)
   needs: ClassVar[tuple[str, ...]] = ('instance', 'scene', 'level')
   # Boxes as shares of width and height: left, top, right, bottom.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
@@ -71,6 +71,13 @@ class Referring:
     (0.25, 0.25, 0.75, 0.75),
     (0.1, 0.35, 0.9, 0.85),
   )
+
+  def make_words(
+    self, prompt: str | None, classes: tuple[str, ...]
+  ) -> dict[str, Any]:
+    """One phrase."""
+    del classes
+    return {'phrases': (prompt,)}
 
   def ask(
     self,
@@ -100,7 +107,9 @@ class Referring:
     prompt = f'{opening}{joint.join(clauses)}.{legend.write_background()}'
     palette, palette_valid = legend.make_palette(_ROWS)
     return base.Question(
-      prompt, {'palette': palette, 'palette_valid': palette_valid}
+      prompt,
+      {'palette': palette, 'palette_valid': palette_valid},
+      tuple(phrases),
     )
 
   def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:

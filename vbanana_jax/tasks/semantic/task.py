@@ -1,9 +1,10 @@
 """Semantic segmentation: every pixel gets the colour its class has in words."""
 
 import dataclasses
+import math
 import types
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -38,7 +39,7 @@ _SENTENCES_LONG = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Semantic:
+class Semantic(base.Task):
   """Paints each class of a legend; what the legend omits is background.
 
   Decoding takes the nearest legend colour, background included. Prediction:
@@ -51,12 +52,25 @@ class Semantic:
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'semantic'
-  vision: ClassVar[bool] = True
+  inputs: ClassVar[base.Inputs] = base.Inputs(
+    least_classes=1, most_classes=math.inf
+  )
   needs: ClassVar[tuple[str, ...]] = ('semantic',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'miou': 'max', 'background_iou': 'max', 'pixel_accuracy': 'max'}
   )
   constants: ClassVar[tuple[int, ...]] = (-1, *range(len(_CLASSES)))
+
+  def make_words(
+    self, prompt: str | None, classes: tuple[str, ...]
+  ) -> dict[str, Any]:
+    """The legend's names."""
+    del prompt
+    return {'classes': classes}
+
+  def count_names(self, level: str) -> int | None:
+    """As many as a legend has in training."""
+    return words.REGISTERS[level].entries[1]
 
   def ask(
     self,
@@ -98,6 +112,7 @@ class Semantic:
         'palette_valid': palette_valid,
         'class_id': class_id,
       },
+      tuple(classes),
     )
 
   def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
