@@ -99,3 +99,47 @@ def test_the_command_says_it_in_one_line(tmp_path, capsys):
   said = capsys.readouterr()
   assert len(said.err.splitlines()) == 1 and 'photograph' in said.err
   assert 'doubt' in (tmp_path / 'o' / 'photo_depth.json').read_text()
+
+
+def decode_files(tmp_path, *names, more=()):
+  files = [str(tmp_path / name) for name in names]
+  prompt = '{"cat": "red", "dog": "blue"}'
+  argv = ['--task', 'semantic', '--prompt', prompt, '--out', str(tmp_path)]
+  return cli.main(['decode', *files, *argv, *more])
+
+
+def test_oddities_are_said(tmp_path, capsys):
+  painted = np.zeros((48, 64, 3), np.uint8)
+  Image.fromarray(painted).save(tmp_path / 'black.png')
+  painted[10:20] = (255, 0, 0)
+  Image.fromarray(painted).save(tmp_path / 'cat.jpg')
+  Image.fromarray(painted).save(tmp_path / 'flat.webp', lossless=True)
+  Image.fromarray(painted).save(tmp_path / 'soft.webp')
+  exif = Image.Exif()
+  exif[0x0112] = 6  # to be turned, as telephones write it
+  Image.fromarray(painted).save(tmp_path / 'photo.jpg', exif=exif)
+  assert decode_files(tmp_path, 'black.png') == 0
+  assert 'black.png: nothing found: cat, dog\n' in capsys.readouterr().err
+  for name, is_lossy in (
+    ('cat.jpg', True), ('flat.webp', False), ('soft.webp', True)
+  ):  # fmt: skip
+    assert decode_files(tmp_path, name) == 0
+    said = capsys.readouterr()
+    assert ('lossy: kept with loss' in said.out) == is_lossy and not said.err
+  photo = ['--photo', str(tmp_path / 'photo.jpg'), '--overwrite']
+  assert decode_files(tmp_path, 'flat.webp', more=photo) == 0
+  says = '48 x 64 is another aspect than 64 x 48: is it turned, or cut out?'
+  assert says in capsys.readouterr().err
+
+
+def test_a_bad_picture_among_others_is_named(tmp_path, capsys):
+  painted = np.zeros((8, 8, 3), np.uint8)
+  painted[:4] = (0, 0, 255)
+  for name in ('a.png', 'c.png'):
+    Image.fromarray(painted).save(tmp_path / name)
+  (tmp_path / 'b.png').write_bytes(b'')
+  assert decode_files(tmp_path, 'a.png', 'b.png', 'c.png') == 2
+  assert (tmp_path / 'c_semantic.npy').is_file()
+  first, last = capsys.readouterr().err.splitlines()
+  assert 'b.png' in first and 'the file is empty' in first
+  assert last.startswith('vbanana: 1 of 3 pictures are not decoded')

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import painted
 import pytest
+from PIL import Image
 
 from vbanana_jax import cli
 from vbanana_jax.benchmark import protocols, score_folder, scores
@@ -143,6 +144,24 @@ def test_odd_pictures_are_counted(tmp_path, capsys):
   assert 'nobody has said how many' in printed
 
 
+def test_pictures_of_nothing_and_kept_with_loss_are_counted(tmp_path):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark('semantic', data)
+  painted.paint(protocol, data, out, scale=1)
+  first, second = sorted(out.iterdir())
+  picture = Image.open(first).convert('RGB')
+  first.unlink()
+  picture.save(first.with_suffix('.jpg'))
+  black = np.zeros((painted.H, painted.W, 3), np.uint8)
+  Image.fromarray(black).save(second)
+  results = score_folder.grade(protocol, data, out, partial=True).results
+  counts = {text: n for text, n in results['odd_pictures'].items() if n}
+  assert counts == {
+    'that show nothing but the background': 1,
+    'kept with loss, as JPEG, which changes colors where they meet': 1,
+  }
+
+
 @pytest.mark.parametrize('task', ['semantic', 'referring', 'instance'])
 def test_right_answers_on_transparency_are_right(task, tmp_path, capsys):
   data, out = tmp_path / 'data', tmp_path / 'out'
@@ -173,7 +192,11 @@ def _tile(rgb):
 @pytest.mark.parametrize(
   'spoil, says',
   [
-    (lambda out: [p.unlink() for p in out.iterdir()], 'answers no example'),
+    (lambda out: [p.unlink() for p in out.iterdir()], 'no picture lies there'),
+    (
+      lambda out: [p.rename(out / f'0{p.name}') for p in out.iterdir()],
+      'its 2 pictures have other names, as 0a_1.png',
+    ),
     (lambda out: _shorten(out / 'a_1.png'), 'a_1.png: damaged picture'),
     (lambda out: (out / 'a_1.JPG').write_bytes(b''), 'answers the same'),
   ],

@@ -27,7 +27,14 @@ from vbanana_jax.tasks import votes
 from vbanana_jax.training import provenance
 
 _RESAMPLES = 1000
-_MOST_STRETCHED = 1.1  # sizes of generators are multiples; more is another crop
+# What is counted, by the kinds of `decode.find_oddities`.
+_ODD = {
+  'stretched': 'of another aspect',
+  'transparent': 'with transparency, laid over the background of the prompt',
+  'doubt': 'that are hardly painted answers of {}',
+  'nothing found': 'that show nothing but the background',
+  'lossy': 'kept with loss, as JPEG, which changes colors where they meet',
+}
 
 
 class Grade(NamedTuple):
@@ -160,9 +167,13 @@ def find_painted(
       found[item.id] = [paths[name] for name in names]
   if not found:
     wanted = questions.name_painted(items[0], passes - 1)
+    there = 'no picture lies there'
+    if paths:
+      named = min(paths.values()).name
+      there = f'its {len(paths)} pictures have other names, as {named}'
     raise UserError(
-      f'{folder}: answers no example in all of {passes} passes: a picture is '
-      f'called {wanted}.png and so on; vbanana prompts lists them'
+      f'{folder}: answers no example in all of {passes} passes: {there}: a '
+      f'picture is called {wanted}.png and so on; vbanana prompts lists them'
     )
   return found
 
@@ -219,9 +230,8 @@ def read_painted(
 ) -> np.ndarray:
   """One painted picture as values at the truth's size.
 
-  `odd` counts pictures whose scores should be looked at: those of another
-  aspect than the truth, those that are not opaque, and those of more instances
-  than the decoder holds.
+  `odd` counts pictures whose scores should be looked at, by `_ODD` and by too
+  many instances for the decoder.
   """
   reading = questions.ask(protocol, item, repeat).reading
   settings = decode.Settings(void_radius=protocol.void_radius)
@@ -230,20 +240,17 @@ def read_painted(
     settings = decode.Settings(
       decoder=constants.pop('name'), constants=tuple(constants.items())
     )
-  painted_u8, clear = photos.open_painted(path, reading.background)
-  value, _, facts = decode.decode(reading, painted_u8, settings)
-  height, width = painted_u8.shape[:2]
-  stretch = (width / height) / (shape[1] / shape[0])
-  odd['of another aspect'] += (
-    not 1 / _MOST_STRETCHED < stretch < _MOST_STRETCHED
-  )
-  odd['with transparency, laid over the background of the prompt'] += clear > 0
-  doubt = decode.find_doubt(reading, painted_u8)
-  odd[f'that are hardly painted answers of {protocol.task}'] += bool(doubt)
-  odd['of too many instances'] += facts.get('overflow', False)
+  picture = photos.open_painted(path, reading.background)
+  decoded = decode.decode(reading, picture.pixels_u8, settings)
+  oddities = decode.find_oddities(reading, picture, decoded, shape)
+  for kind, text in _ODD.items():
+    # Where a phrase may mean nothing in the photograph, nothing is an answer.
+    counts = kind != 'nothing found' or protocol.task == 'semantic'
+    odd[text.format(protocol.task)] += counts and kind in oddities
+  odd['of too many instances'] += decoded.facts.get('overflow', False)
   if protocol.resampling == 'smooth':
-    return resizing.RESIZE[protocol.task](value, shape)
-  return resizing.resize_nearest(value, shape)
+    return resizing.RESIZE[protocol.task](decoded.value, shape)
+  return resizing.resize_nearest(decoded.value, shape)
 
 
 def compare(

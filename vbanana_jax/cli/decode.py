@@ -74,6 +74,12 @@ def add_verb(verbs) -> None:
   verb.set_defaults(run=run_decode)
 
 
+# Facts that are said besides, in the words of a line.
+_TOLD = {
+  'doubt': 'hardly a painted answer of {}: {}',
+  'nothing found': '{1}',
+  'stretched': '{1}',
+}
 _ASKED = ('reading', 'settings', 'photo')  # which the user knows
 TASKS = ('depth', 'normals', 'semantic', 'instance', 'referring')
 
@@ -101,19 +107,34 @@ def run_decode(args, rest) -> int:
   if not args.overwrite:
     for image, stem in zip(images, stems):
       decode.check_free(reading, image, stem, settings, args.photo)
+  failed = []
   for image, stem in zip(images, stems):
-    facts, paths = decode.decode_file(
-      reading, image, stem, settings, args.photo
+    try:
+      found = decode.decode_file(reading, image, stem, settings, args.photo)
+    except UserError as error:
+      if len(images) == 1:
+        raise
+      failed.append(image)
+      print(f'vbanana: {error}', file=sys.stderr)
+    else:
+      _print_found(image, args.task, *found)
+  if failed:
+    names = ', '.join(str(image) for image in failed[:3])
+    raise UserError(
+      f'{len(failed)} of {len(images)} pictures are not decoded, for the '
+      f'reasons above: {names}{", ..." if len(failed) > 3 else ""}'
     )
-    for path in paths:
-      print(path)
-    if 'doubt' in facts:
-      print(
-        f'{image}: hardly a painted answer of {args.task}: {facts["doubt"]}',
-        file=sys.stderr,
-      )
-    for name, fact in facts.items():
-      if name in _ASKED:
-        continue
-      print(f'  {name}: {flags.to_text(fact)}')
   return 0
+
+
+def _print_found(image, task: str, facts: dict, paths: list) -> None:
+  """The files, what to look at, and the facts of one picture."""
+  for path in paths:
+    print(path)
+  for kind in _TOLD:
+    if kind in facts:
+      told = _TOLD[kind].format(task, facts[kind])
+      print(f'{image}: {told}', file=sys.stderr)
+  for name, fact in facts.items():
+    if name not in _ASKED:
+      print(f'  {name}: {flags.to_text(fact)}')

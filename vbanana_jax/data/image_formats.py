@@ -94,6 +94,21 @@ def has_several(encoded: bytes) -> bool:
     return False
 
 
+def is_lossy(encoded: bytes) -> bool:
+  """Whether a picture was kept as JPEG, lossy WebP, AVIF or HEIC.
+
+  The last two may be without loss, which is rare.
+  """
+  if encoded[:4] == b'RIFF':
+    place, kinds = 12, []
+    while place + 8 <= len(encoded):
+      kinds.append(encoded[place : place + 4])
+      size = int.from_bytes(encoded[place + 4 : place + 8], 'little')
+      place += 8 + size + size % 2
+    return b'VP8 ' in kinds
+  return encoded.startswith(b'\xff\xd8') or encoded[4:8] == b'ftyp'
+
+
 @contextlib.contextmanager
 def ignore_broken_exif() -> Iterator[None]:
   """Keeps Pillow from warning, without a name, of EXIF in whole pictures."""

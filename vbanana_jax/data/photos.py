@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,6 +26,20 @@ _UPRIGHT = {
   7: Image.Transpose.TRANSVERSE,
   8: Image.Transpose.ROTATE_90,
 }
+
+
+class Painted(NamedTuple):
+  """A picture that colors are read from.
+
+  Attributes:
+    pixels_u8: upright RGB [h w 3].
+    clear: share of its pixels that are not opaque.
+    is_lossy: whether its file keeps colors only nearly.
+  """
+
+  pixels_u8: np.ndarray
+  clear: float
+  is_lossy: bool
 
 
 def open_photo(
@@ -53,21 +68,18 @@ def open_photo(
   Errors: UserError naming the file: missing, too large, not a picture, or
     damaged.
   """
-  return _open(photo, _WHITE, max_pixels, max_bytes, name, tell)[0]
+  found = _open(photo, _WHITE, max_pixels, max_bytes, name, tell)
+  return found.pixels_u8
 
 
 def open_painted(
   photo: str | os.PathLike | bytes, ground: tuple[int, int, int]
-) -> tuple[UInt8[np.ndarray, 'h w 3'], float]:
-  """As `open_photo`, with transparency laid over a colour of 8-bit levels.
-
-  Returns:
-    the picture, and the share of its pixels that are not opaque.
-  """
+) -> Painted:
+  """As `open_photo`, with transparency laid over a colour of 8-bit levels."""
   return _open(photo, ground, MAX_PIXELS, MAX_BYTES, None)
 
 
-def _open(photo, ground, max_pixels, max_bytes, name, tell=None):
+def _open(photo, ground, max_pixels, max_bytes, name, tell=None) -> Painted:
   if isinstance(photo, bytes):
     name, encoded = name or 'picture', photo
   else:
@@ -81,7 +93,10 @@ def _open(photo, ground, max_pixels, max_bytes, name, tell=None):
           f'{name}: {image.width} x {image.height} pixels, at most '
           f'{max_pixels} in all are taken; make it smaller first'
         )
-      picture = _to_rgb(image_formats.load_pixels(image, encoded), ground)
+      pixels = image_formats.load_pixels(image, encoded)
+      picture = Painted(
+        *_to_rgb(pixels, ground), image_formats.is_lossy(encoded)
+      )
     if tell and image_formats.has_several(encoded):
       tell(name)
     return picture

@@ -2,6 +2,7 @@
 
 from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.files import check_free, decode_file
+from vbanana_jax.decode.oddities import find_oddities
 from vbanana_jax.decode.values import (
   INSTANCE_DECODERS,
   SPECK_SHARE,
@@ -19,4 +20,5 @@ __all__ = [
   'decode',
   'decode_file',
   'find_doubt',
+  'find_oddities',
 ]

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from vbanana_jax import resizing
-from vbanana_jax.codecs import palettes
 from vbanana_jax.data import photos
-from vbanana_jax.decode.doubts import find_doubt
+from vbanana_jax.decode.oddities import find_oddities
 from vbanana_jax.decode.values import DEFAULTS, Settings, decode
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers
@@ -20,8 +19,6 @@ from vbanana_jax.tasks import prompts
 # A picture is not taken for one of instances if more than these shares of what
 # is painted, and of the whole, belong to no instance.
 _MOST_DROPPED, _MOST_DROPPED_OF_ALL = 0.5, 0.02
-
-
 _ENDS = ('.npy', '_confidence.npy', '.png', '.json')
 
 
@@ -72,11 +69,11 @@ def decode_file(
     written then.
   """
   files.check_folder(stem.parent)
-  painted_u8, clear = photos.open_painted(path, reading.background)
+  painted = photos.open_painted(path, reading.background)
+  painted_u8 = painted.pixels_u8
   found = decode(reading, painted_u8, settings)
   if reading.task == 'instance':
     _check_instances(path, reading, found)
-  doubt = find_doubt(reading, painted_u8)
   under_u8 = painted_u8 if photo is None else photos.open_photo(photo)
   shape = under_u8.shape[:2]
   value = resizing.RESIZE[reading.task](found.value, shape)
@@ -88,8 +85,7 @@ def decode_file(
     'painted_size': list(painted_u8.shape[:2]),
     'size': list(shape),
     'values': answers.UNITS[reading.task],
-    **_describe_transparency(clear, reading.background),
-    **({'doubt': doubt} if doubt else {}),
+    **find_oddities(reading, painted, found, shape),
     **found.facts,
   }
   contents = (
@@ -137,17 +133,6 @@ def _check_instances(path, reading, found) -> None:
       f'{path}: {fault}: is it an instance picture with the background '
       f'{reading.background}? --prompt names another, --max-instances more'
     )
-
-
-def _describe_transparency(
-  clear: float, ground: palettes.Colour
-) -> dict[str, str]:
-  """What to say of a picture that is not opaque; nothing of any other."""
-  if not clear:
-    return {}
-  return {
-    'transparent': f'{clear:.1%} of it, laid over the background {ground}'
-  }
 
 
 def _make_legend(reading) -> tuple[list[str], np.ndarray]:
