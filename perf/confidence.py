@@ -2,8 +2,8 @@
 
   python -m perf.confidence [--pictures 300] [--output FILE]
 
-Logistic regression on pixels of random paintings; other paintings, half as
-many, check it. The weights printed are those to write into the codecs.
+Maximum likelihood on pixels of random paintings; other paintings, half as many,
+check it. The weights printed are those to write into the codecs.
 """
 
 import argparse
@@ -14,12 +14,14 @@ import jax
 import numpy as np
 
 from perf import paintings, timing
-from vbanana_jax.codecs import depth, normals, palettes
+from vbanana_jax.codecs import depth, nearest, normals, palettes
+from vbanana_jax.tasks import words
 
 BINS = 15
 SIZE = 96  # pixels a side; with it goes the share of pixels at edges
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]  # inputs, right, confidence
 _MOST_COLOURS = 20
+_NOT_ASKED = 0.2  # of a painting's cells, on average
 
 
 def sample_depth(rng: np.random.Generator, size: int) -> Sample:
@@ -45,24 +47,71 @@ def sample_normals(rng: np.random.Generator, size: int) -> Sample:
 
 
 def sample_palettes(rng: np.random.Generator, size: int) -> Sample:
-  """Pixels of one painting of 2 to 20 colours: right is the same label."""
+  """Pixels of one painting of 2 to 20 colours: right is the same label.
+
+  Up to two fifths of it are painted in what the legend does not ask for, and no
+  label is right there.
+  """
   count = int(rng.integers(2, _MOST_COLOURS + 1))
-  if rng.random() < 0.5:
-    colours = palettes.farthest_point_palette(count, rng)
-  else:
-    named = list(palettes.NAMED.values())
-    colours = [named[k] for k in rng.permutation(len(named))[:count]]
+  colours = _draw_legend(count, rng)
   valid = np.arange(_MOST_COLOURS) < count
   palette = palettes.to_rgb(colours + [(0, 0, 0)] * (_MOST_COLOURS - count))
   truth = paintings.make_labels(rng, size, count)
-  rgb = paintings.damage(palette[truth], rng)
-  args = rgb, palette, valid
+  rgb, asked = _cover(palette[truth], colours, rng)
+  args = paintings.damage(rgb, rng), palette, valid
   margin, distance = (
     np.asarray(x, np.float64) for x in _palettes['evidence'](*args)
   )
-  right = np.asarray(_palettes['decode_nearest'](*args)[0]) == truth
-  inputs = [np.ones_like(margin), margin, distance]
-  return _flatten(inputs, right, _palettes['confidence'](*args))
+  right = asked & (np.asarray(_palettes['decode_nearest'](*args)[0]) == truth)
+  return _flatten([margin, distance], right, _palettes['confidence'](*args))
+
+
+def _draw_legend(count, rng) -> list[palettes.Colour]:
+  """Far apart, by name, or of any colors, every second one near another."""
+  kind = rng.integers(3)
+  if kind == 0:
+    return palettes.farthest_point_palette(count, rng)
+  if kind == 1:
+    named = list(palettes.NAMED.values())
+    return [named[k] for k in rng.permutation(len(named))[:count]]
+  drawn = rng.integers(0, 256, (1, 3))
+  while len(drawn) < count:
+    new = rng.integers(0, 256, 3)
+    if rng.random() < 0.5:
+      new = drawn[rng.integers(len(drawn))] + rng.normal(0, 25, 3)
+      new = np.clip(np.rint(new), 0, 255).astype(int)
+    gap = np.linalg.norm(drawn - new, axis=-1).min()
+    if gap >= words.READABLE_DISTANCE:
+      drawn = np.append(drawn, new[None], axis=0)
+  return [tuple(int(level) for level in colour) for colour in drawn]
+
+
+def _cover(rgb, colours, rng) -> tuple[np.ndarray, np.ndarray]:
+  """Paints cells in colors not asked for, or textures; and where none is.
+
+  The colors are named ones or any, at least as far from the legend's as two
+  of a legend are.
+  """
+  cells = paintings.make_cells(rng, len(rgb))
+  count = cells.max() + 1
+  named = np.array(list(palettes.NAMED.values()))
+  paint = np.where(
+    rng.random((count, 1)) < 0.5,
+    named[rng.integers(0, len(named), count)],
+    rng.integers(0, 256, (count, 3)),
+  )
+  gap = np.linalg.norm(paint[:, None] - np.array(colours), axis=-1).min(-1)
+  chosen = (rng.random(count) < rng.uniform(0, 2 * _NOT_ASKED)) & (
+    gap >= words.READABLE_DISTANCE
+  )
+  textured = rng.random(count) < 0.5
+  cover = np.where(
+    textured[cells, None],
+    paintings.make_texture(rng, len(rgb)),
+    np.float32(paint / 255)[cells],
+  )
+  asked = ~chosen[cells]
+  return np.where(asked[..., None], rgb, cover), asked
 
 
 SAMPLERS: dict[str, Callable[[np.random.Generator, int], Sample]] = {
@@ -99,6 +148,24 @@ def fit(inputs: np.ndarray, right: np.ndarray) -> np.ndarray:
   return weights
 
 
+def fit_palettes(inputs: np.ndarray, right: np.ndarray) -> np.ndarray:
+  """Weights of `nearest.weigh` (Fisher's scoring), from the present ones on."""
+  weigh = jax.jit(lambda weights: nearest.weigh(*inputs.T, weights))
+  turn = jax.jit(jax.jacfwd(weigh))
+  weights = np.array(nearest.CONFIDENCE)
+  for _ in range(10):
+    p = np.asarray(weigh(weights), np.float64)
+    slopes = np.asarray(turn(weights), np.float64)
+    slopes_by_spread = slopes.T / np.maximum(p * (1 - p), 1e-6)
+    weights = weights + np.linalg.solve(
+      slopes_by_spread @ slopes, slopes_by_spread @ (right - p)
+    )
+  return weights
+
+
+FITS = {'depth': fit, 'normals': fit, 'palettes': fit_palettes}
+
+
 def calibration(confidence: np.ndarray, right: np.ndarray) -> dict:
   """Expected calibration error over bins, and (said, true, share) a bin."""
   bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
@@ -129,7 +196,7 @@ def main():
   result = {}
   for name in SAMPLERS:
     inputs, right, _ = collect(name, 0, args.pictures, SIZE)
-    weights = fit(inputs, right)
+    weights = FITS[name](inputs, right)
     _, right, confidence = collect(name, 1, args.pictures // 2, SIZE)
     result[name] = {
       'weights': [float(f'{weight:.4g}') for weight in weights],

@@ -58,6 +58,21 @@ def make_labels(rng: np.random.Generator, size: int, count: int) -> np.ndarray:
   return rng.integers(0, count, cells.max() + 1).astype(np.int32)[cells]
 
 
+def make_texture(rng: np.random.Generator, size: int) -> np.ndarray:
+  """RGB float32[size size 3] as of a photograph: light and shade, faint hues.
+
+  Smooth noise at three scales, three times as strong in grey as in hue.
+  """
+  rgb = np.full((size, size, 3), rng.uniform(0.2, 0.6), np.float32)
+  for side, spread in ((4, 0.35), (12, 0.25), (48, 0.15)):
+    grey = rng.normal(0, spread, (side, side, 1))
+    coarse = grey + rng.normal(0, spread / 3, (side, side, 3))
+    for k in range(3):
+      channel = Image.fromarray(coarse[..., k].astype(np.float32))
+      rgb[..., k] += channel.resize((size, size), Image.Resampling.BICUBIC)
+  return np.clip(rgb, 0, 1)
+
+
 def round_levels(rgb: np.ndarray) -> np.ndarray:
   """To the nearest 8-bit colour, float32 in [0, 1]."""
   return np.round(np.clip(rgb, 0, 1) * 255).astype(np.float32) / 255

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-# Weights of 1, margin and distance in the log odds of `confidence`. Fitted by
-# `python -m perf.confidence`.
-CONFIDENCE = (0.3327, 0.05442, -0.01245)
+# Of `weigh`: how a margin tells for the nearest color against the second, what
+# tells for a color of the legend at all, and how distance tells against that.
+# Fitted by `python -m perf.confidence`.
+CONFIDENCE = (0.1429, 7.66, 4.158)
 
 _UNROLL = 32  # entries compared in one fused pass; more are looped
 _DIAGONAL = 3.0**0.5  # of the cube of colours
@@ -144,22 +145,42 @@ def confidence(
 ) -> Float[Array, '...']:
   """Probability that the nearest colour is the one that was meant.
 
-  Pixels halfway between two colours, or far from all, are doubtful; without a
-  valid entry, and where a channel is NaN, it is 0. With a void candidate,
-  make it an entry.
+  Pixels halfway between two colours are doubtful. So are those far from all:
+  they may be of a color that was not asked for. Without a valid entry, and
+  where a channel is NaN, it is 0. With a void candidate, make it an entry.
 
   Calibrated on paintings of 2 to 20 colours under mixed Gaussian noise, blur
-  and JPEG (`perf/paintings.py`); see `depth.confidence` for what that
+  and JPEG (`perf/paintings.py`), a fifth of them painted in other colors
+  or textures, where no entry is right; see `depth.confidence` for what that
   means.
 
   Source: ours.
   """
   margin, distance = evidence(rgb, palette, palette_valid)
   found = jnp.isfinite(distance)
-  constant, of_margin, of_distance = CONFIDENCE
-  odds = constant + of_margin * margin
-  odds += of_distance * jnp.where(found, distance, 0.0)
-  return jnp.where(found, jax.nn.sigmoid(odds), 0.0)
+  distance = jnp.where(found, distance, 0.0)
+  return jnp.where(found, weigh(margin, distance, CONFIDENCE), 0.0)
+
+
+def weigh(
+  margin: Float[ArrayLike, '...'],
+  distance: Float[ArrayLike, '...'],
+  weights: tuple[float | Float[ArrayLike, ''], ...],
+) -> Float[Array, '...']:
+  """Probability of the nearest color among three: it, the second, any other.
+
+  At margin 0 the second is as probable. Any other color, one that was not asked
+  for, is the more probable the farther the nearest is.
+
+  Args:
+    margin: to the second nearest, 8-bit levels.
+    distance: of the nearest, 8-bit levels.
+    weights: as `CONFIDENCE`.
+  """
+  of_margin, legend, of_distance = weights
+  second = jnp.exp(-of_margin * margin)
+  other = jnp.exp(of_distance * jnp.log1p(distance / 10) - legend)
+  return 1.0 / (1.0 + second + other)
 
 
 def _root(squared):
