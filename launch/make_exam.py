@@ -16,11 +16,12 @@ LEVELS = ('quick', 'full')
 def main() -> None:
   if held_out.PROTOCOL_PATH.exists():
     sys.exit(f'{held_out.PROTOCOL_PATH} is frozen already; nothing is done')
-  exams = [
-    held_out.freeze_exam(level, n=512, size=64, prefix_n=32) for level in LEVELS
+  eval_sets = [
+    held_out.freeze_eval_set(level, n=512, size=64, prefix_n=32)
+    for level in LEVELS
   ]
   held_out.PROTOCOL_PATH.parent.mkdir(exist_ok=True)
-  held_out.save_exams(exams, held_out.PROTOCOL_PATH)
+  held_out.save_eval_sets(eval_sets, held_out.PROTOCOL_PATH)
 
 
 if __name__ == '__main__':

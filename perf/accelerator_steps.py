@@ -14,7 +14,7 @@ import numpy as np
 from perf import ceiling, timing, train_step, workload
 from vbanana_jax import models
 from vbanana_jax.training import flops, weights
-from vbanana_jax.training.step import make_painter
+from vbanana_jax.training.step import make_sample_fn
 
 WIDTHS = (768, 1024, 1280)
 # The widest that is timed, which no config of ours names. Its heads are of 128,
@@ -201,7 +201,7 @@ def measure_sampling(room: Room) -> dict[str, Any]:
   steps = (0, 2) if room.tiny else _SAMPLER_STEPS
   calls: dict[str, Callable] = {}
   for number in steps:
-    paint = jax.jit(make_painter(model, seed=0, steps=number))
+    paint = jax.jit(make_sample_fn(model, seed=0, steps=number))
     calls[f'ours, {number} steps'] = lambda paint=paint: paint(params, batch)
   rivals = {}
   if not obstacle:

@@ -39,7 +39,7 @@ class Product(NamedTuple):
 
 def find_types() -> tuple[str, ...]:
   """Types of products that this device has; the network's own comes last."""
-  own = models.build_policy().operands
+  own = models.build_precision().matmul_dtype
   return ('float32',) if own == 'float32' else ('float32', own)
 
 

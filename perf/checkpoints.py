@@ -79,7 +79,7 @@ def measure_size(
   config['model']['size'] = size
   mesh = sharding.build_mesh(config['mesh'])
   model = weights.build_network(config, mesh)
-  optimizer = optim.build_optimizer(config['optim'], 100, model.policy)
+  optimizer = optim.build_optimizer(config['optim'], 100, model.precision)
   abstract = make_abstract_state(config, model, optimizer, mesh)
   state = jax.tree.map(_fill, abstract)
   megabytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) / 1e6

@@ -15,7 +15,7 @@ import numpy as np
 
 from perf import paintings, timing
 from vbanana_jax.codecs import depth, nearest, normals, palettes
-from vbanana_jax.tasks import words
+from vbanana_jax.tasks import legend_text
 
 BINS = 15
 SIZE = 96  # pixels a side; with it goes the share of pixels at edges
@@ -81,7 +81,7 @@ def _draw_legend(count, rng) -> list[palettes.Colour]:
       new = drawn[rng.integers(len(drawn))] + rng.normal(0, 25, 3)
       new = np.clip(np.rint(new), 0, 255).astype(int)
     gap = np.linalg.norm(drawn - new, axis=-1).min()
-    if gap >= words.READABLE_DISTANCE:
+    if gap >= legend_text.READABLE_DISTANCE:
       drawn = np.append(drawn, new[None], axis=0)
   return [tuple(int(level) for level in colour) for colour in drawn]
 
@@ -102,7 +102,7 @@ def _cover(rgb, colours, rng) -> tuple[np.ndarray, np.ndarray]:
   )
   gap = np.linalg.norm(paint[:, None] - np.array(colours), axis=-1).min(-1)
   chosen = (rng.random(count) < rng.uniform(0, 2 * _NOT_ASKED)) & (
-    gap >= words.READABLE_DISTANCE
+    gap >= legend_text.READABLE_DISTANCE
   )
   textured = rng.random(count) < 0.5
   cover = np.where(

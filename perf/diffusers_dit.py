@@ -20,7 +20,7 @@ import jax
 from perf import ceiling, timing, train_step, workload
 from vbanana_jax import models
 from vbanana_jax.training import flops, weights
-from vbanana_jax.training.step import make_painter
+from vbanana_jax.training.step import make_sample_fn
 
 OURS = {'train': 'ours, train step', 'sample': 'ours, sampling'}
 _CLASSES = 8
@@ -153,7 +153,7 @@ def count_dit_flops(dit, config: dict[str, Any]) -> float:
 
 def build_sampling(model, params, batch, steps: int) -> Callable[[], Any]:
   """Our sampler on a batch of instructions and sources."""
-  paint = jax.jit(make_painter(model, seed=0, steps=steps))
+  paint = jax.jit(make_sample_fn(model, seed=0, steps=steps))
   placed, on_device = jax.device_put(params), jax.device_put(batch)
   return lambda: paint(placed, on_device)
 

@@ -21,7 +21,7 @@ from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import weights
 from vbanana_jax.training.state import make_params
-from vbanana_jax.training.step import make_painter
+from vbanana_jax.training.step import make_sample_fn
 
 _IN_A_ROW = 4  # a single call is over before other work on the machine is
 
@@ -51,11 +51,11 @@ def measure_task(
   model = weights.build_network(config)
   mesh = sharding.build_mesh()
   params = make_params(model, size=config['image_size'], seed=0)
-  (host,) = held_out.build_exam(
+  (host,) = held_out.build_eval_set(
     config, TASKS[name], config['data']['level'], config['eval']['batch_size']
   )
   batch = evaluators.put_eval_batch(host, mesh)
-  paint = make_painter(model, seed=0, steps=0)
+  paint = make_sample_fn(model, seed=0, steps=0)
   evaluator = evaluators.TaskEvaluator(TASKS[name], paint, mesh)
   evaluator.compile(params, host)
   painter = jax.jit(paint).lower(params, batch).compile()

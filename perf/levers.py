@@ -47,22 +47,22 @@ def _scan_rolled(*args: Any, **kwargs: Any) -> Any:
   return _scan(*args, **{**kwargs, 'unroll': 1})
 
 
-def _optimize_in_float32(config, total_steps, policy, mesh):
-  wide = dataclasses.replace(policy, operands='float32')
+def _optimize_in_float32(config, total_steps, precision, mesh):
+  wide = dataclasses.replace(precision, matmul_dtype='float32')
   return _build_optimizer(config, total_steps, wide, mesh)
 
 
-def _optimize_together(config, total_steps, policy, mesh):
+def _optimize_together(config, total_steps, precision, mesh):
   del mesh
-  return _build_optimizer(config, total_steps, policy)
+  return _build_optimizer(config, total_steps, precision)
 
 
 def _jit_without_donation(*args: Any, **kwargs: Any) -> Any:
   return _jit(*args, **{**kwargs, 'donate_argnums': ()})
 
 
-def _attend_derived(q, k, v, mask, operands):
-  return attention._attend_forward(q, k, v, mask, operands)[0]
+def _attend_derived(q, k, v, mask, matmul_dtype):
+  return attention._attend_forward(q, k, v, mask, matmul_dtype)[0]
 
 
 # What is put in which module's place while the step is traced.
@@ -71,7 +71,7 @@ PLAIN: dict[str, tuple[Any, str, Any]] = {
     attention, '_attend_by_head', _attend_derived,
   ),
   "SwiGLU's gradient derived by JAX": (
-    layers, '_open', layers._open.__wrapped__,
+    layers, '_swiglu', layers._swiglu.__wrapped__,
   ),
   "Muon's products in float32": (
     optim, 'build_optimizer', _optimize_in_float32,
@@ -129,7 +129,7 @@ def make_config(size: str) -> dict[str, Any]:
 
 def find_left_out() -> dict[str, str]:
   """Variants that are our own step on this processor, with the reason."""
-  if numerics.build_policy().operands != 'float32':
+  if numerics.build_precision().matmul_dtype != 'float32':
     return {}
   reason = 'products are of float32 here: the CPU has no bfloat16 instructions'
   return dict.fromkeys(WIDE, reason)
@@ -141,8 +141,10 @@ def build_steps(config: dict[str, Any]) -> dict[str, train_step.Step]:
   steps = {OURS: build_step(config)}
   if 'float32 products' not in left_out:
     model = weights.build_network(config)
-    policy = dataclasses.replace(model.policy, operands='float32')
-    steps['float32 products'] = build_step(config, model.clone(policy=policy))
+    precision = dataclasses.replace(model.precision, matmul_dtype='float32')
+    steps['float32 products'] = build_step(
+      config, model.clone(precision=precision)
+    )
   for name, (module, attribute, plain) in PLAIN.items():
     if name in left_out:
       continue
@@ -169,7 +171,7 @@ def measure_fused(
     hidden: columns of an MLP's gate, and of its other half.
     rounds: turns of each.
   """
-  operands = numerics.build_policy().operands
+  matmul_dtype = numerics.build_precision().matmul_dtype
   calls = {}
   for name, columns in (
     ('q, k, v', (width,) * 3),
@@ -181,10 +183,10 @@ def measure_fused(
     together = jnp.concatenate(kernels, axis=1)
 
     def multiply_apart(x, kernels):
-      return [numerics.dot(x, kernel, operands) for kernel in kernels]
+      return [numerics.dot(x, kernel, matmul_dtype) for kernel in kernels]
 
     def multiply_together(x, kernel, ends=ends):
-      return jnp.split(numerics.dot(x, kernel, operands), ends, axis=1)
+      return jnp.split(numerics.dot(x, kernel, matmul_dtype), ends, axis=1)
 
     calls[name, 'apart'] = _pull_back(multiply_apart, x, kernels, gradients)
     calls[name, 'together'] = _pull_back(

@@ -128,9 +128,9 @@ def measure(
   except UserError as error:
     return {**cell, 'refused': str(error)}
   batch = config['batch_size']
-  weight = made.weigh_train_step(batch)
+  weight = made.estimate_train_step_memory(batch)
   if an_example is None:
-    more = made.weigh_train_step(2 * batch)
+    more = made.estimate_train_step_memory(2 * batch)
     an_example = (more - weight) / batch * made.shares
   limit = topology.chip.hbm_bytes
   rows = batch / made.shares + (limit - weight) / an_example

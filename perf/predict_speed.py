@@ -21,7 +21,7 @@ from PIL import Image
 from perf import sampler, timing
 from vbanana_jax import predict, resizing
 from vbanana_jax.inference import engine, outputs
-from vbanana_jax.inference.request import Wish, ask
+from vbanana_jax.inference.request import PredictRequest, build_question
 from vbanana_jax.tasks import TASKS
 
 _SIZE, _HEIGHT, _WIDTH = 256, 480, 640
@@ -29,13 +29,13 @@ _ROWS = 8
 _PHOTOS = 16
 
 
-def build_answerer(run: pathlib.Path | None) -> predict.Answerer:
+def build_answerer(run: pathlib.Path | None) -> predict.Predictor:
   """Of a run, or of fresh weights of the quickstart's size."""
-  answerer = predict.Answerer.__new__(predict.Answerer)
-  answerer.run = run or pathlib.Path('fresh')
-  answerer.config, answerer.model, answerer.params = sampler.build(run)
-  answerer.box = engine.PaintBox(answerer.model, answerer.params)
-  return answerer
+  predictor = predict.Predictor.__new__(predict.Predictor)
+  predictor.run = run or pathlib.Path('fresh')
+  predictor.config, predictor.model, predictor.params = sampler.build(run)
+  predictor.box = engine.InferenceEngine(predictor.model, predictor.params)
+  return predictor
 
 
 def make_photo(seed: int = 0) -> np.ndarray:
@@ -46,31 +46,31 @@ def make_photo(seed: int = 0) -> np.ndarray:
   return np.asarray(photo) ^ rng.integers(0, 8, (_HEIGHT, _WIDTH, 3), np.uint8)
 
 
-def answer_once(answerer, photo_u8: np.ndarray) -> np.ndarray:
+def answer_once(predictor, photo_u8: np.ndarray) -> np.ndarray:
   """Metres at the photograph's size: shrink, paint, decode, resize."""
-  task, question = ask(Wish('depth'), 'quick')
-  patch = answerer.model.config.patch
+  task, question = build_question(PredictRequest('depth'), 'quick')
+  patch = predictor.model.config.patch
   grid = outputs.make_grid(*photo_u8.shape[:2], size=_SIZE, patch=patch)
-  canvas = answerer.make_canvas(
+  canvas = predictor.make_canvas(
     task, outputs.shrink_photo(photo_u8, grid), question.prompt, _SIZE, None
   )
-  (painted,) = answerer.box.paint(engine.Way(0, 0), [canvas])
+  (painted,) = predictor.box.paint(engine.SamplerConfig(0, 0), [canvas])
   value = outputs.decode_value(task, painted, question.aux)
   return resizing.RESIZE['depth'](value, photo_u8.shape[:2])
 
 
-def measure_one_core(answerer, rounds: int) -> dict[str, Any]:
+def measure_one_core(predictor, rounds: int) -> dict[str, Any]:
   """Seconds from pixels to metres; the whole process keeps to one core."""
   photo = make_photo()
   before = os.sched_getaffinity(0)
   keep_to({min(before)})
   try:
     times = timing.interleave(
-      {'answer': lambda: answer_once(answerer, photo)}, rounds
+      {'answer': lambda: answer_once(predictor, photo)}, rounds
     )
   finally:
     keep_to(before)
-  assert answer_once(answerer, photo).shape == (_HEIGHT, _WIDTH)
+  assert answer_once(predictor, photo).shape == (_HEIGHT, _WIDTH)
   return times
 
 
@@ -80,12 +80,12 @@ def keep_to(cores: set[int]) -> None:
     os.sched_setaffinity(int(thread.name), cores)
 
 
-def measure_rows(answerer, rounds: int) -> tuple[dict[str, Any], float]:
+def measure_rows(predictor, rounds: int) -> tuple[dict[str, Any], float]:
   """The same pictures painted one by one and at once; largest difference."""
   rng = np.random.default_rng(0)
-  edge = answerer.config['image_size']
+  edge = predictor.config['image_size']
   canvases = [
-    answerer.make_canvas(
+    predictor.make_canvas(
       TASKS['depth'],
       rng.random((edge, edge, 3), np.float32),
       'generate a metric depth map of the input image.',
@@ -94,12 +94,12 @@ def measure_rows(answerer, rounds: int) -> tuple[dict[str, Any], float]:
     )
     for _ in range(_ROWS)
   ]
-  way = engine.Way(0, 0)
+  way = engine.SamplerConfig(0, 0)
 
   def paint(rows):
     return [
       painted
-      for _, painted in answerer.box.paint_all(way, iter(canvases), rows=rows)
+      for _, painted in predictor.box.paint_all(way, iter(canvases), rows=rows)
     ]
 
   times = timing.interleave(
@@ -108,7 +108,7 @@ def measure_rows(answerer, rounds: int) -> tuple[dict[str, Any], float]:
   return times, float(np.abs(np.subtract(paint(1), paint(_ROWS))).max())
 
 
-def measure_folder(answerer, rounds: int) -> dict[str, Any]:
+def measure_folder(predictor, rounds: int) -> dict[str, Any]:
   """A folder at once, and its photographs one command's work after another."""
   with tempfile.TemporaryDirectory() as place:
     folder = pathlib.Path(place)
@@ -118,12 +118,14 @@ def measure_folder(answerer, rounds: int) -> dict[str, Any]:
       Image.fromarray(make_photo(number)).save(images[-1])
 
     def overlapped():
-      for _ in answerer.answer_all(Wish('depth'), images, folder / 'a'):
+      for _ in predictor.answer_all(
+        PredictRequest('depth'), images, folder / 'a'
+      ):
         pass
 
     def in_turn():
       for image in images:
-        answerer.answer(Wish('depth'), image, folder / 'b')
+        predictor.answer(PredictRequest('depth'), image, folder / 'b')
 
     return timing.interleave(
       {'overlapped': overlapped, 'in turn': in_turn}, rounds
@@ -134,10 +136,10 @@ def measure(
   *, rounds: int = 9, run: pathlib.Path | None = None
 ) -> dict[str, Any]:
   """Seconds on one core, and ratios of batches and folders."""
-  answerer = build_answerer(run)
-  one_core = measure_one_core(answerer, rounds)
-  rows, difference = measure_rows(answerer, rounds)
-  folder = measure_folder(answerer, max(1, rounds // 3))
+  predictor = build_answerer(run)
+  one_core = measure_one_core(predictor, rounds)
+  rows, difference = measure_rows(predictor, rounds)
+  folder = measure_folder(predictor, max(1, rounds // 3))
   return {
     'ratios': {
       'one by one / eight at once': timing.compare(

@@ -83,7 +83,7 @@ def measure(
     'wall_ms': timing.summarize_times(times)['passes']['wall_ms'],
     'model': config['model'],
     'batch_size': config['batch_size'],
-    'policy': str(model.policy),
+    'policy': str(model.precision),
   }
 
 

@@ -90,7 +90,7 @@ def examine(folder: pathlib.Path, pair: dict) -> tuple[dict, np.ndarray]:
   )
 
 
-def draw(reading: prompts.Reading, value: np.ndarray) -> np.ndarray:
+def draw(reading: prompts.PromptSpec, value: np.ndarray) -> np.ndarray:
   """The numbers, over plain grey."""
   shape = (round(_WIDTH * value.shape[0] / value.shape[1]), _WIDTH)
   canvas = np.full((*shape, 3), _CANVAS, np.uint8)

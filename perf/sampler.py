@@ -28,7 +28,7 @@ from vbanana_jax.models import from_network, to_network
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import weights
 from vbanana_jax.training.state import make_params
-from vbanana_jax.training.step import make_painter
+from vbanana_jax.training.step import make_sample_fn
 
 _PROMPT = 'two red spheres and a blue box in a room with a grey floor'
 _GUIDANCE = 3.0
@@ -70,7 +70,7 @@ def make_batch(
 
 
 def make_wasteful_painter(model, *, steps: int, text: bool, guidance=1.0):
-  """What `step.make_painter` saves: text every step, branches one by one."""
+  """What `step.make_sample_fn` saves: text every step, branches one by one."""
 
   def paint(params, batch):
     source, has_source = to_network(batch['source']), batch['has_source']
@@ -136,7 +136,7 @@ def measure(
     return lambda: compiled(params, batch)
 
   def build_painter(steps, **way):
-    return make_painter(model, seed=0, steps=steps, **way)
+    return make_sample_fn(model, seed=0, steps=steps, **way)
 
   timing.say('compiling')
   functions = {

@@ -72,7 +72,7 @@ def main() -> None:
   if not args.checkpoint.is_dir():
     parser.error(f'--checkpoint {args.checkpoint}: no run there; train first')
 
-  answerer = predict.Answerer(args.checkpoint)
+  predictor = predict.Predictor(args.checkpoint)
   predicted_m, true_m = [], []
   with (
     zipfile.ZipFile(args.data) as archive,
@@ -82,7 +82,7 @@ def main() -> None:
     for record in map(json.loads, lines):
       photo = pathlib.Path(d) / pathlib.PurePosixPath(record['image']).name
       photo.write_bytes(archive.read(record['image']))
-      paths = answerer.answer(predict.Wish('depth'), photo, pathlib.Path(d))
+      paths = predictor.answer(predict.Wish('depth'), photo, pathlib.Path(d))
       pixels, depth_m = load_points(record)
       predicted_m.append(np.load(paths['values'])[pixels[:, 1], pixels[:, 0]])
       true_m.append(depth_m)

@@ -160,7 +160,7 @@ def measure_width(
     'batch_size': config['batch_size'],
     'image_size': config['image_size'],
     'text_length': config['data']['text_length'],
-    'policy': str(weights.build_network(config).policy),
+    'policy': str(weights.build_network(config).precision),
   }
 
 
@@ -263,9 +263,11 @@ class Step:
 
   def __init__(self, config: dict[str, Any], model, batch):
     mesh = sharding.build_mesh()
-    optimizer = optim.build_optimizer(config['optim'], 1000, model.policy, mesh)
+    optimizer = optim.build_optimizer(
+      config['optim'], 1000, model.precision, mesh
+    )
     state = workload.make_state(model, optimizer, config)
-    self._state = jax.device_put(state, sharding.make_replicated(mesh))
+    self._state = jax.device_put(state, sharding.replicated_sharding(mesh))
     self._batch = sharding.put_batch(batch, mesh)
     step = train.jit_train_step(config, model, optimizer, mesh, self._state, 2)
     self._run = step.lower(self._state, self._batch).compile()

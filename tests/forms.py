@@ -53,8 +53,8 @@ def assert_same_in_all_forms(
   mesh = sharding.build_mesh()
   assert mesh.size == 8
   padded = _pad((everyone, *arrays), rows + 8 - rows % 8)
-  spread = jax.device_put(padded, sharding.make_split(mesh))
-  own_rows = sharding.on_own_rows(traced, mesh)
+  spread = jax.device_put(padded, sharding.batch_sharding(mesh))
+  own_rows = sharding.shard_map_over_batch(traced, mesh)
   found = {
     'jit': _sum_rows(traced(everyone, *arrays)),
     'vmap': _sum_rows(jax.jit(jax.vmap(one_row))(everyone, *arrays)),

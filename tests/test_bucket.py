@@ -27,19 +27,19 @@ def fast(monkeypatch):
 
 
 def test_a_lock_keeps_out_whoever_sees_its_owner_live(bucket, fast):
-  with workdir_lock.hold(RUN) as check:
+  with workdir_lock.lock_workdir(RUN) as check:
     with pytest.raises(UserError, match=r'runs/a is being trained .* on .*'):
-      with workdir_lock.hold(RUN):
+      with workdir_lock.lock_workdir(RUN):
         pass
     check()
   assert not bucket
-  with workdir_lock.hold(RUN):
+  with workdir_lock.lock_workdir(RUN):
     pass
 
 
 def test_a_lock_of_a_killed_owner_is_taken_over(bucket, fast, capsys):
   bucket['bucket/runs/a/.lock'] = b'{"host": "gone", "owner": "x"}'
-  with workdir_lock.hold(RUN):
+  with workdir_lock.lock_workdir(RUN):
     assert b'gone' not in bucket['bucket/runs/a/.lock']
   assert not bucket
   assert '.lock is there: looks for 0 s' in capsys.readouterr().err
@@ -51,7 +51,7 @@ def test_one_of_many_takes_the_lock_of_a_killed_owner(bucket, fast):
 
   def train(k):
     try:
-      with workdir_lock.hold(RUN) as check:
+      with workdir_lock.lock_workdir(RUN) as check:
         time.sleep(0.3)
         check()
         held.append(k)
@@ -69,7 +69,7 @@ def test_one_of_many_takes_the_lock_of_a_killed_owner(bucket, fast):
 
 
 def test_who_lost_the_lock_saves_nothing(bucket, fast):
-  with workdir_lock.hold(RUN) as check:
+  with workdir_lock.lock_workdir(RUN) as check:
     other = b'{"host": "b", "owner": "y"}'
     bucket['bucket/runs/a/.lock'] = other
     deadline = time.monotonic() + 20

@@ -27,7 +27,7 @@ from vbanana_jax.training.state import TrainState
 HOLDER = """
 import sys
 from vbanana_jax.runtime import workdir_lock
-with workdir_lock.hold(sys.argv[1]):
+with workdir_lock.lock_workdir(sys.argv[1]):
   print('held', flush=True)
   sys.stdin.read()
 """
@@ -44,21 +44,21 @@ def test_a_second_training_is_kept_out_until_the_first_is_killed(tmp_path):
   with process:
     assert process.stdout.readline() == 'held\n'
     with pytest.raises(UserError, match=r'run is being trained .* --workdir'):
-      with workdir_lock.hold(workdir):
+      with workdir_lock.lock_workdir(workdir):
         pass
     with checkpoint.Checkpoints(workdir) as checkpoints:
       assert checkpoints.latest_step() is None
     process.send_signal(signal.SIGKILL)
   assert process.returncode == -signal.SIGKILL
-  with workdir_lock.hold(workdir):
+  with workdir_lock.lock_workdir(workdir):
     pass
 
 
 def test_a_workdir_is_free_again_after_a_failure(tmp_path):
   with pytest.raises(ZeroDivisionError):
-    with workdir_lock.hold(tmp_path):
+    with workdir_lock.lock_workdir(tmp_path):
       raise ZeroDivisionError
-  with workdir_lock.hold(tmp_path):
+  with workdir_lock.lock_workdir(tmp_path):
     pass
 
 
@@ -67,10 +67,10 @@ def test_file_systems_without_locks_can_be_trained_on(tmp_path, monkeypatch):
     raise OSError(errno.ENOSYS, 'Function not implemented')
 
   monkeypatch.setattr(workdir_lock.fcntl, 'flock', refuse)
-  with workdir_lock.hold(tmp_path):
+  with workdir_lock.lock_workdir(tmp_path):
     pass
   monkeypatch.setattr(workdir_lock, 'fcntl', None)
-  with workdir_lock.hold(tmp_path):
+  with workdir_lock.lock_workdir(tmp_path):
     pass
 
 
@@ -107,17 +107,17 @@ def test_the_newest_are_kept_and_some_for_good(tmp_path):
 
 def test_every_file_of_a_committed_checkpoint_is_listed(tmp_path):
   folder = save(tmp_path, 1, keep=1) / '1'
-  assert checkpoint_files.find_damage(folder) is None
+  assert checkpoint_files.verify(folder) is None
   for item in ('params', 'ema_params', 'rest', 'manifest'):
     for path in (folder / item).rglob('*'):
       if path.is_file():
         path.rename(folder / 'gone')
         name = path.relative_to(folder).as_posix()
-        assert checkpoint_files.find_damage(folder) == f'{name} is missing'
+        assert checkpoint_files.verify(folder) == f'{name} is missing'
         (folder / 'gone').rename(path)
   for text in ('{', '[]', '{}', '3', '{"params/x": "y"}', '{"params/x": [1]}'):
     (folder / checkpoint_files.LIST).write_text(text)
-    assert checkpoint_files.find_damage(folder) == 'files.json is damaged', text
+    assert checkpoint_files.verify(folder) == 'files.json is damaged', text
 
 
 def flip_bit(folder, item):
@@ -134,7 +134,7 @@ def test_other_bytes_of_the_same_size_are_noticed(tmp_path, capsys):
   folder = save(tmp_path, 1, 2, keep=2)
   name = flip_bit(folder / '2', 'ema_params')
   says = f'{name} has other bytes than were written'
-  assert checkpoint_files.find_damage(folder / '2') == says
+  assert checkpoint_files.verify(folder / '2') == says
   with checkpoint.Checkpoints(tmp_path) as checkpoints:
     assert checkpoints.load_manifest() == {'step': 2}  # of which it reads all
     with pytest.raises(DamagedError, match=f'/2 cannot be read .{says}'):
@@ -153,18 +153,18 @@ def test_lists_of_older_versions_pass(tmp_path):
     known
     == [
       (folder / name).stat().st_size,
-      checkpoint_files.sum_file(folder / name),
+      checkpoint_files.crc32_file(folder / name),
     ]
     for name, known in files.items()
   )
   path.write_text(json.dumps({name: size for name, (size, _) in files.items()}))
-  assert checkpoint_files.find_damage(folder) is None
+  assert checkpoint_files.verify(folder) is None
   name = flip_bit(folder, 'rest')
-  assert checkpoint_files.find_damage(folder) is None
+  assert checkpoint_files.verify(folder) is None
   os.truncate(folder / name, 1)
-  assert f'{name} has 1 of' in checkpoint_files.find_damage(folder)
+  assert f'{name} has 1 of' in checkpoint_files.verify(folder)
   path.unlink()
-  assert checkpoint_files.find_damage(folder) is None
+  assert checkpoint_files.verify(folder) is None
 
 
 def test_what_only_looks_like_a_checkpoint(tmp_path, capsys):

@@ -14,8 +14,10 @@ LEVELS = ('quick', 'full')
 
 @pytest.mark.parametrize('level', LEVELS)
 def test_prefix_is_the_frozen_one(level):
-  frozen = held_out.load_exam(level)
-  assert held_out.exam_hash(frozen, frozen.prefix_n) == frozen.prefix_sha256, (
+  frozen = held_out.load_eval_set(level)
+  assert (
+    held_out.eval_set_hash(frozen, frozen.prefix_n) == frozen.prefix_sha256
+  ), (
     'the exam eval_v2 is frozen: scores on another exam cannot be compared. '
     'Undo the change to scenes, language or tasks, or start eval_v2.'
   )
@@ -23,8 +25,8 @@ def test_prefix_is_the_frozen_one(level):
 
 @pytest.mark.parametrize('level', LEVELS)
 def test_counts_are_uniform_and_every_class_occurs(level):
-  frozen = held_out.load_exam(level)
-  source = held_out.exam_source(level, frozen.scene_seed, frozen.size)
+  frozen = held_out.load_eval_set(level)
+  source = held_out.eval_set_source(level, frozen.scene_seed, frozen.size)
   scenes = [source.scene(row) for row in range(frozen.n)]
   counts = np.bincount([int(scene.count) for scene in scenes])
   assert len(counts) == source.level.max_objects + 1
@@ -36,12 +38,12 @@ def test_counts_are_uniform_and_every_class_occurs(level):
 
 def test_batches_are_padded_and_do_not_depend_on_batch_size():
   task = TASKS['semantic']
-  (whole,) = held_out.exam_batches(task, 'quick', 8, 5, max_text=512)
+  (whole,) = held_out.eval_set_batches(task, 'quick', 8, 5, max_text=512)
   assert whole['valid'].tolist() == [True] * 5 + [False] * 3
   assert whole['index'].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
   assert whole['count'].tolist()[:5] == [0, 1, 2, 3, 4]
   assert len(whole['prompt']) == 8
-  parts = list(held_out.exam_batches(task, 'quick', 2, 5, max_text=512))
+  parts = list(held_out.eval_set_batches(task, 'quick', 2, 5, max_text=512))
   assert [part['valid'].sum() for part in parts] == [2, 2, 1]
   for key in ('tokens', 'source', 'target', 'weight_px'):
     joined = np.concatenate([part[key] for part in parts])[:5]
@@ -53,28 +55,30 @@ def test_batches_are_padded_and_do_not_depend_on_batch_size():
 
 @pytest.mark.parametrize('name', sorted(TASKS))
 def test_every_task_is_posed(name):
-  batches = held_out.exam_batches(TASKS[name], 'full', 4, 4, max_text=1024)
+  batches = held_out.eval_set_batches(TASKS[name], 'full', 4, 4, max_text=1024)
   (batch,) = batches
   assert batch['target'].shape == batch['source'].shape
   assert all(batch['prompt'])
 
 
 def test_exam_seed_is_out_of_reach_of_training():
-  frozen = held_out.load_exam('quick')
+  frozen = held_out.load_eval_set('quick')
   assert frozen.scene_seed > 2**32
-  mine = held_out.exam_source('quick', frozen.scene_seed, frozen.size).scene(3)
+  mine = held_out.eval_set_source(
+    'quick', frozen.scene_seed, frozen.size
+  ).scene(3)
   yours = sources.SceneSource('quick', 0, 64).scene(3)
   assert not np.array_equal(mine.camera, yours.camera)
 
 
 def test_scores_say_which_exam_they_are_of(monkeypatch):
-  frozen = held_out.load_exam('quick')
-  monkeypatch.setattr(held_out, 'exam_hash', lambda held_out: frozen.sha256)
+  frozen = held_out.load_eval_set('quick')
+  monkeypatch.setattr(held_out, 'eval_set_hash', lambda held_out: frozen.sha256)
   whole = {'limit': frozen.n, 'size': frozen.size}
-  assert held_out.name_exam('quick', **whole) == 'eval_v2'
-  assert 'first 8' in held_out.name_exam('quick', limit=8, size=frozen.size)
-  assert '32 px' in held_out.name_exam('quick', limit=frozen.n, size=32)
-  monkeypatch.setattr(held_out, 'exam_hash', lambda held_out: 'other')
-  assert 'other digests' in held_out.name_exam('quick', **whole)
+  assert held_out.name_eval_set('quick', **whole) == 'eval_v2'
+  assert 'first 8' in held_out.name_eval_set('quick', limit=8, size=frozen.size)
+  assert '32 px' in held_out.name_eval_set('quick', limit=frozen.n, size=32)
+  monkeypatch.setattr(held_out, 'eval_set_hash', lambda held_out: 'other')
+  assert 'other digests' in held_out.name_eval_set('quick', **whole)
   with pytest.raises(UserError, match="no level 'hard'"):
-    held_out.load_exam('hard')
+    held_out.load_eval_set('hard')

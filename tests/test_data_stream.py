@@ -216,7 +216,7 @@ def test_a_batch_that_does_not_come_is_named_again_and_again(monkeypatch):
     if len(told) == 2:
       StuckSource.free.set()
 
-  monkeypatch.setattr(processes, 'say', listen)
+  monkeypatch.setattr(processes, 'log', listen)
   mixed = mixture.Mixture([mixture.Entry(Generate(), StuckSource('photos'), 1)])
   batches = stream.build_stream(
     mixed, batch_size=4, seed=0, max_text=64, end_step=3, patience=0.2

@@ -72,7 +72,7 @@ def test_one_pass_answer_sees_an_empty_canvas_at_time_zero():
     seen.update(z=z, time=time)
     return z + 1.0
 
-  x = samplers.answer_in_one_pass(denoise, (2, 4, 4, 3))
+  x = samplers.predict_in_one_pass(denoise, (2, 4, 4, 3))
   assert not seen['z'].any() and not seen['time'].any()
   np.testing.assert_array_equal(x, 1.0)
 
@@ -148,7 +148,7 @@ def test_one_sampler_is_the_default_everywhere():
   from vbanana_jax.inference import engine, request
 
   assert samplers.DEFAULT in samplers.STEPS
-  assert engine.Way(seed=0, steps=1).method == samplers.DEFAULT
-  assert request.Wish('generate').sampler == samplers.DEFAULT
+  assert engine.SamplerConfig(seed=0, steps=1).method == samplers.DEFAULT
+  assert request.PredictRequest('generate').sampler == samplers.DEFAULT
   settings = config.load_config('quickstart').eval
   assert settings.sampler == samplers.DEFAULT

@@ -111,7 +111,7 @@ def test_the_truth_scores_perfectly(source):
 def test_the_best_constant_is_fitted_a_metric(source):
   task = TASKS['depth']
   batches = make_batches(source, task, 16)
-  evaluator = evaluators.ConstantEvaluator(task, sharding.build_mesh())
+  evaluator = evaluators.ConstantBaseline(task, sharding.build_mesh())
   constants = evaluator.fit(batches)
   assert set(constants) == set(task.metrics)
   scores = evaluator.run(constants, batches)
@@ -124,8 +124,8 @@ def test_the_best_constant_is_fitted_a_metric(source):
 
 def test_nothing_is_asked_of_no_scene_or_twice():
   config = config_lib.load_config('quickstart').to_dict()
-  names = [trial.name for trial in evaluate.make_trials(config)]
+  names = [trial.name for trial in evaluate.make_eval_runs(config)]
   assert {'instance', 'instance@8', 'edit@16', 'generate@16'} < set(names)
   config['eval'] |= {'sampled_limit': 0, 'instance_steps': 0}
-  found = [trial.name for trial in evaluate.make_trials(config)]
+  found = [trial.name for trial in evaluate.make_eval_runs(config)]
   assert found == [name for name in names if '@' not in name]

@@ -14,7 +14,7 @@ from PIL import Image
 from vbanana_jax import cli, predict
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, export, exported
-from vbanana_jax.inference.request import Wish
+from vbanana_jax.inference.request import PredictRequest
 from vbanana_jax.tasks.base import get_noise_scale
 from vbanana_jax.training import weights
 
@@ -128,14 +128,16 @@ def make_sources(b):
 
 
 def test_an_export_answers_as_the_painter(run, served):
-  answerer = predict.Answerer(run)
-  task, question = export.ask(Wish('depth'), 'quick')
+  predictor = predict.Predictor(run)
+  task, question = export.ask(PredictRequest('depth'), 'quick')
   sources = make_sources(3)
   canvases = [
-    engine.Canvas(source, True, question.prompt, get_noise_scale(task, source))
+    engine.GenerationInput(
+      source, True, question.prompt, get_noise_scale(task, source)
+    )
     for source in sources
   ]
-  expected = answerer.box.paint(engine.Way(0, 0), canvases)
+  expected = predictor.box.paint(engine.SamplerConfig(0, 0), canvases)
   found = exported.load_exported(served)(sources)
   np.testing.assert_allclose(found['painted'], expected, atol=1e-6, rtol=0)
   decoded = jax.jit(task.decode)(found['painted'], {})['depth_m']
@@ -160,9 +162,9 @@ def test_an_export_says_what_it_is(run, served):
 @pytest.mark.parametrize(
   'wish',
   [
-    Wish('semantic', classes=('floor', 'box')),
-    Wish('instance', classes=('box',)),
-    Wish('generate', words='a red box', steps=2, guidance=2.0),
+    PredictRequest('semantic', classes=('floor', 'box')),
+    PredictRequest('instance', classes=('box',)),
+    PredictRequest('generate', words='a red box', steps=2, guidance=2.0),
   ],
   ids=lambda wish: wish.task,
 )

@@ -10,10 +10,10 @@ from vbanana_jax import errors, predict
 from vbanana_jax.benchmark import protocols, questions, readers
 from vbanana_jax.codecs import palettes
 from vbanana_jax.inference import engine, outputs, request
-from vbanana_jax.tasks import TASKS, legend_parts, words
+from vbanana_jax.tasks import TASKS, legend_parts, legend_text
 
 ITEM = readers.Item('x', 'x.png', 'the old clock on the left of the wall')
-LEVELS = sorted(words.REGISTERS)
+LEVELS = sorted(legend_text.PROMPT_STYLES)
 
 
 def name_classes(count):
@@ -46,20 +46,20 @@ def test_a_legend_takes_any_number_of_names(count, level):
   )
   palette = question.aux['palette'][question.aux['palette_valid']]
   assert len(palette) == count + 1
-  assert len(question.aux['palette']) == words.count_rows(count)
+  assert len(question.aux['palette']) == legend_text.count_rows(count)
   levels = np.rint(255 * palette)
   gaps = [np.linalg.norm(a - b) for a, b in itertools.combinations(levels, 2)]
-  assert min(gaps) > words.READABLE_DISTANCE
+  assert min(gaps) > legend_text.READABLE_DISTANCE
 
 
 @pytest.mark.parametrize('level', LEVELS)
 @pytest.mark.parametrize('count', [11, 19, 80])
 def test_perfect_parts_join_to_the_truth(count, level):
   rng = np.random.default_rng(count)
-  asked = request.Wish('semantic', classes=name_classes(count))
-  _, question = request.ask(asked, level)
-  parts = request.ask_parts(asked, level, 160)
-  most = words.REGISTERS[level].entries[1]
+  asked = request.PredictRequest('semantic', classes=name_classes(count))
+  _, question = request.build_question(asked, level)
+  parts = request.build_question_parts(asked, level, 160)
+  most = legend_text.PROMPT_STYLES[level].entries[1]
   assert len(parts) >= -(-count // most)
   label = rng.integers(0, count + 1, (12, 16))
   painted = []
@@ -106,20 +106,22 @@ class Box:
 
 
 def test_every_part_of_every_photo_is_asked_and_joined():
-  asked = request.Wish('semantic', classes=name_classes(11))
-  task, question = request.ask(asked, 'quick')
-  parts = request.ask_parts(asked, 'quick', 160)
+  asked = request.PredictRequest('semantic', classes=name_classes(11))
+  task, question = request.build_question(asked, 'quick')
+  parts = request.build_question_parts(asked, 'quick', 160)
   label = np.arange(12).repeat(4).reshape(6, 8)
   box = Box(label, parts)
-  answerer = object.__new__(predict.Answerer)
-  answerer.box = box
+  predictor = object.__new__(predict.Predictor)
+  predictor.box = box
   photos = [
-    predict.Asked(
+    predict.PhotoQuestion(
       np.zeros((6, 8, 3), np.float32), parts, question.aux['palette'], k
     )
     for k in range(2)
   ]
-  painted = answerer.paint_all(task, engine.Way(0, 0), photos, 8, rows=1)
+  painted = predictor.paint_all(
+    task, engine.SamplerConfig(0, 0), photos, 8, rows=1
+  )
   for expected, (k, picture) in zip(range(2), painted, strict=True):
     assert k == expected
     value = outputs.decode_value(task, picture, question.aux)
@@ -128,9 +130,9 @@ def test_every_part_of_every_photo_is_asked_and_joined():
 
 
 def test_a_short_legend_is_one_question():
-  asked = request.Wish('semantic', classes=('sphere', 'box'))
-  (part,) = request.ask_parts(asked, 'quick', 160)
-  assert part.prompt == request.ask(asked, 'quick')[1].prompt
+  asked = request.PredictRequest('semantic', classes=('sphere', 'box'))
+  (part,) = request.build_question_parts(asked, 'quick', 160)
+  assert part.prompt == request.build_question(asked, 'quick')[1].prompt
 
 
 def load_configs():
@@ -148,7 +150,7 @@ def test_shipped_configs_can_be_asked_every_protocol(title):
     rows = [row for part in parts for row in part.rows[1:]]
     assert rows == [k + 1 for k in range(len(protocol.classes or ()))], name
     if len(parts) > 1:
-      most = words.REGISTERS[level].entries[1]
+      most = legend_text.PROMPT_STYLES[level].entries[1]
       assert max(len(part.rows) - 1 for part in parts) <= most
       assert len({part.prompt for part in parts}) == len(parts)
 

@@ -18,7 +18,7 @@ def test_equals_float64(shape):
 def test_same_bits_however_a_batch_is_cut():
   rng = np.random.default_rng(1)
   x = rng.normal(size=(16, 24, 32)).astype(np.float32)
-  own_rows = sharding.on_own_rows(sum_pixels, sharding.build_mesh())
+  own_rows = sharding.shard_map_over_batch(sum_pixels, sharding.build_mesh())
   for function in map(jax.jit, (sum_pixels, own_rows)):
     whole = function(x)
     halves = np.concatenate([function(x[:8]), function(x[8:])])

@@ -12,10 +12,10 @@ from vbanana_jax import models
 from vbanana_jax.errors import UserError
 from vbanana_jax.models import attention, dit, layers, numerics
 
-POLICY = models.DotPolicy()
+POLICY = models.Precision()
 
 
-def build(policy=POLICY, **changes):
+def build(precision=POLICY, **changes):
   config = {
     'size': 'smoke',
     'patch': 8,
@@ -23,7 +23,7 @@ def build(policy=POLICY, **changes):
     'max_text': 8,
     'remat': 'none',
   }
-  return models.build_model({**config, **changes}, policy)
+  return models.build_model({**config, **changes}, precision)
 
 
 def make_inputs(b=2, h=16, w=16, seed=0):
@@ -172,7 +172,7 @@ def test_rematerialisation_changes_nothing(network, remat):
 def test_scan_equals_unrolled(network):
   _, params, apply = network
   inputs = make_inputs()
-  model = build(models.DotPolicy(accelerator=True))
+  model = build(models.Precision(accelerator=True))
   scanned = jax.jit(lambda *a: model.apply({'params': params}, *a))
   assert 'while' in scanned.lower(*inputs).as_text()
   np.testing.assert_allclose(scanned(*inputs), apply(*inputs), atol=1e-5)
@@ -183,10 +183,10 @@ def test_rotation_keeps_relative_places():
   q[:] = q[:, :1]
   k[:] = k[:, :1]
   positions = np.stack(np.indices((3, 3)), -1).reshape(-1, 2)
-  tables = layers.rotary_tables(positions, 16)
+  tables = layers.rope_sin_cos(positions, 16)
   q, k = (
-    layers.rotate(jnp.array(q), tables, 'float32'),
-    layers.rotate(jnp.array(k), tables, 'float32'),
+    layers.apply_rope(jnp.array(q), tables, 'float32'),
+    layers.apply_rope(jnp.array(k), tables, 'float32'),
   )
   scores = np.einsum('bnke,bmke->nm', q, k)
   # (0,0)->(1,1) and (1,1)->(2,2) are the same step.
@@ -195,14 +195,14 @@ def test_rotation_keeps_relative_places():
 
 
 @pytest.mark.parametrize(
-  'operands,tolerance', [('float32', 1e-5), ('bfloat16', 2e-2)]
+  'matmul_dtype,tolerance', [('float32', 1e-5), ('bfloat16', 2e-2)]
 )
-def test_dot_and_its_gradients(operands, tolerance):
+def test_dot_and_its_gradients(matmul_dtype, tolerance):
   rng = np.random.default_rng(0)
   x = jnp.array(rng.normal(size=(2, 3, 8)), jnp.float32)
   kernel = jnp.array(rng.normal(size=(8, 5)), jnp.float32)
   g = jnp.array(rng.normal(size=(2, 3, 5)), jnp.float32)
-  y, vjp = jax.vjp(lambda x, w: numerics.dot(x, w, operands), x, kernel)
+  y, vjp = jax.vjp(lambda x, w: numerics.dot(x, w, matmul_dtype), x, kernel)
   expected, expected_vjp = jax.vjp(lambda x, w: x @ w, x, kernel)
   assert y.dtype == jnp.float32
   for a, b in zip((y, *vjp(g)), (expected, *expected_vjp(g))):
@@ -219,7 +219,7 @@ def test_every_product_of_a_step_has_narrow_operands_and_wide_results():
       'max_text': 8,
       'remat': 'none',
     },
-    models.DotPolicy(operands='bfloat16'),
+    models.Precision(matmul_dtype='bfloat16'),
   )
   inputs = make_inputs()
   params = jax.eval_shape(model.init, jax.random.key(0), *inputs)['params']
@@ -238,7 +238,7 @@ def test_every_product_of_a_step_has_narrow_operands_and_wide_results():
 
 
 @pytest.mark.skipif(
-  numerics.build_policy('cpu').operands != 'bfloat16',
+  numerics.build_precision('cpu').matmul_dtype != 'bfloat16',
   reason='this CPU multiplies bfloat16 no faster',
 )
 def test_the_fast_product_is_taken_where_the_cpu_has_it():
@@ -246,9 +246,9 @@ def test_the_fast_product_is_taken_where_the_cpu_has_it():
   x = jnp.array(rng.normal(size=(16, 64, 256)), jnp.float32)
   kernel = jnp.array(rng.normal(size=(256, 512)), jnp.float32)
 
-  def build(operands):
+  def build(matmul_dtype):
     def both_ways(x, kernel):
-      y, vjp = jax.vjp(lambda x, w: numerics.dot(x, w, operands), x, kernel)
+      y, vjp = jax.vjp(lambda x, w: numerics.dot(x, w, matmul_dtype), x, kernel)
       return y, vjp(y)
 
     return jax.jit(both_ways).lower(x, kernel).compile()
@@ -277,9 +277,9 @@ def test_the_fast_product_is_taken_where_the_cpu_has_it():
 
 
 @pytest.mark.parametrize(
-  'operands, tolerance', [('float32', 2e-5), ('bfloat16', 2e-2)]
+  'matmul_dtype, tolerance', [('float32', 2e-5), ('bfloat16', 2e-2)]
 )
-def test_attention_and_its_gradients(operands, tolerance):
+def test_attention_and_its_gradients(matmul_dtype, tolerance):
   rng = np.random.default_rng(0)
   q, k, v, g = (
     layers.rms_norm(jnp.array(rng.normal(size=(2, m, 3, 8)), jnp.float32))
@@ -287,14 +287,14 @@ def test_attention_and_its_gradients(operands, tolerance):
   )
   mask = jnp.arange(7) < jnp.array([[4], [7]])
 
-  def run(policy):
+  def run(precision):
     y, vjp = jax.vjp(
-      lambda q, k, v: attention.attend(q, k, v, mask, policy), q, k, v
+      lambda q, k, v: attention.attend(q, k, v, mask, precision), q, k, v
     )
     return y, *vjp(g.reshape(y.shape))
 
-  ours = run(models.DotPolicy(operands))
-  library = run(models.DotPolicy(accelerator=True))
+  ours = run(models.Precision(matmul_dtype))
+  library = run(models.Precision(accelerator=True))
   for a, b in zip(ours, library):
     scale = float(jnp.abs(b).max())
     np.testing.assert_allclose(a, b, atol=tolerance * scale)
@@ -315,18 +315,18 @@ def test_attention_of_the_farthest_keys_is_finite():
 def test_policy_of_a_cpu_follows_what_it_can_do(processor):
   narrow = processor != 'avx2'
   expected = 'bfloat16' if narrow else 'float32'
-  assert numerics.build_policy('cpu').operands == expected
-  assert numerics.build_policy('cpu').activations == 'float32'
-  assert numerics.build_policy('gpu').activations == 'bfloat16'
+  assert numerics.build_precision('cpu').matmul_dtype == expected
+  assert numerics.build_precision('cpu').activation_dtype == 'float32'
+  assert numerics.build_precision('gpu').activation_dtype == 'bfloat16'
 
 
 def test_policy_of_a_cpu_that_says_nothing(monkeypatch, tmp_path):
   monkeypatch.setattr(numerics, '_CPU_INFO', tmp_path / 'cpuinfo')
-  assert numerics.build_policy('cpu').operands == 'float32'
+  assert numerics.build_precision('cpu').matmul_dtype == 'float32'
 
 
 @pytest.mark.parametrize(
-  'flags, operands',
+  'flags, matmul_dtype',
   [
     ('', 'bfloat16'),
     ('--xla_cpu_max_isa=AVX2', 'float32'),
@@ -336,11 +336,11 @@ def test_policy_of_a_cpu_that_says_nothing(monkeypatch, tmp_path):
   ],
 )
 def test_policy_keeps_to_what_xla_may_use(
-  flags, operands, set_processor, monkeypatch
+  flags, matmul_dtype, set_processor, monkeypatch
 ):
   set_processor('amx_bf16 avx512_bf16')
   monkeypatch.setenv('XLA_FLAGS', flags)
-  assert numerics.build_policy('cpu').operands == operands
+  assert numerics.build_precision('cpu').matmul_dtype == matmul_dtype
 
 
 def test_unknown_size_and_key_are_named():

@@ -32,7 +32,7 @@ def params():
       'max_text': 8,
       'remat': 'none',
     },
-    models.DotPolicy(),
+    models.Precision(),
   )
   return jax.eval_shape(lambda: state.make_params(model, size=16, seed=0))
 
@@ -55,7 +55,7 @@ def test_muon_owns_exactly_the_matrices_of_the_blocks(params):
 
 
 def test_muon_orthogonalises_each_block_alone(params):
-  optimizer = optim.build_optimizer(CONFIG, 10, models.DotPolicy())
+  optimizer = optim.build_optimizer(CONFIG, 10, models.Precision())
   weights = jax.tree.map(lambda x: jnp.zeros(x.shape), params)
   rng = np.random.default_rng(0)
   gradients = jax.tree.map(
@@ -72,9 +72,9 @@ def test_muon_orthogonalises_each_block_alone(params):
 
 
 @pytest.mark.parametrize(
-  'operands, tolerance', [('float32', 1e-5), ('bfloat16', 0.15)]
+  'matmul_dtype, tolerance', [('float32', 1e-5), ('bfloat16', 0.15)]
 )
-def test_muon_is_that_of_optax(params, operands, tolerance):
+def test_muon_is_that_of_optax(params, matmul_dtype, tolerance):
   weights = jax.tree.map(lambda x: jnp.ones(x.shape), params)
   rng = np.random.default_rng(0)
   gradients = [
@@ -99,7 +99,7 @@ def test_muon_is_that_of_optax(params, operands, tolerance):
       lambda owned: matrices if owned else None, optim.find_matrices(tree)
     ),
   )
-  found = optim.build_optimizer(config, 10, models.DotPolicy(operands))
+  found = optim.build_optimizer(config, 10, models.Precision(matmul_dtype))
   states = [expected.init(weights), found.init(weights)]
   # A checkpoint of either can be restored into the other.
   assert jax.tree.structure(states[0]) == jax.tree.structure(states[1][1])
@@ -123,16 +123,16 @@ def test_muon_takes_matrices_in_turn_to_the_same_end(shape):
 def test_only_a_cpu_that_has_all_takes_matrices_in_turn(params):
   weights = jax.tree.map(lambda x: jnp.ones(x.shape), params)
 
-  def has_loop(policy, devices):
+  def has_loop(precision, devices):
     mesh = sharding.build_mesh(devices=jax.devices()[:devices])
-    optimizer = optim.build_optimizer(CONFIG, 10, policy, mesh)
+    optimizer = optim.build_optimizer(CONFIG, 10, precision, mesh)
     step = jax.jit(optimizer.update)
     state = jax.eval_shape(optimizer.init, weights)
     return 'while' in step.lower(weights, state, weights).as_text()
 
-  assert has_loop(models.DotPolicy(), 1)
-  assert not has_loop(models.DotPolicy(), 2)
-  assert not has_loop(models.DotPolicy(accelerator=True), 1)
+  assert has_loop(models.Precision(), 1)
+  assert not has_loop(models.Precision(), 2)
+  assert not has_loop(models.Precision(accelerator=True), 1)
 
 
 def test_schedule_warms_up_holds_and_ends_at_zero():
@@ -148,7 +148,7 @@ def test_the_average_forgets_its_start():
 
 def test_an_unknown_optimizer_is_named():
   with pytest.raises(UserError, match='sgd'):
-    optim.build_optimizer({**CONFIG, 'name': 'sgd'}, 10, models.DotPolicy())
+    optim.build_optimizer({**CONFIG, 'name': 'sgd'}, 10, models.Precision())
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_an_unknown_optimizer_is_named():
 def test_the_rates_that_are_logged_are_those_of_the_updates(name, key, leaf):
   config = {**CONFIG, 'name': name}
   rates = optim.build_learning_rates(config, 10)
-  optimizer = optim.build_optimizer(config, 10, models.DotPolicy())
+  optimizer = optim.build_optimizer(config, 10, models.Precision())
   # Both make of a gradient that stays the same an update as large as their
   # learning rate, but for a factor.
   gradient = {leaf: jnp.eye(4)[None]}

@@ -31,7 +31,7 @@ def network():
       'vocab_size': Tokenizer.load().vocab_size,
       'max_text': 40,
     },
-    models.DotPolicy(),
+    models.Precision(),
   )
   picture = jnp.zeros((1, *SIZE, 3))
   tokens = jnp.zeros((1, 8), jnp.int32)
@@ -59,7 +59,7 @@ def make_batch(b=3):
 
 def paint(network, batch, **way):
   model, params = network
-  painter = step.make_painter(model, seed=0, **way)
+  painter = step.make_sample_fn(model, seed=0, **way)
   return np.asarray(jax.jit(painter)(params, batch))
 
 
@@ -112,7 +112,7 @@ def test_a_text_memory_replaces_tokens(network):
   batch['tokens'][:] = batch['tokens'][0]
   expected = paint(network, batch, steps=0)
   memory = step.make_text_encoder(model)(params, batch.pop('tokens')[:1])
-  found = paint(network, {**batch, 'memory': memory}, steps=0)
+  found = paint(network, {**batch, 'text_kv': memory}, steps=0)
   np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
 
 
@@ -134,7 +134,7 @@ def count(jaxpr, name):
 def test_text_is_not_encoded_inside_the_loop(network):
   model, params = network
   batch = make_batch()
-  whole = jax.make_jaxpr(step.make_painter(model, seed=0, steps=4))(
+  whole = jax.make_jaxpr(step.make_sample_fn(model, seed=0, steps=4))(
     params, batch
   ).jaxpr
   loops = [
@@ -177,7 +177,7 @@ def make_canvases(n=7):
   rng = np.random.default_rng(1)
   shapes = [SIZE, (24, 16), SIZE, SIZE, (16, 16), SIZE, (24, 16)][:n]
   return [
-    engine.Canvas(
+    engine.GenerationInput(
       rng.random((*shape, 3), np.float32), True, 'depth', 1.0, number
     )
     for number, shape in enumerate(shapes)
@@ -185,31 +185,31 @@ def make_canvases(n=7):
 
 
 def test_many_at_once_are_painted_as_one_by_one(network):
-  way = engine.Way(0, 2)
-  box = engine.PaintBox(*network)
+  way = engine.SamplerConfig(0, 2)
+  box = engine.InferenceEngine(*network)
   texts = []
   encode = box._encode
   box._encode = lambda *args: texts.append(args) or encode(*args)
-  canvases = make_canvases()
-  alone = {c.label: box.paint(way, [c])[0] for c in canvases}
-  one_by_one = list(box.paint_all(way, iter(canvases), rows=1))
-  assert [canvas.label for canvas, _ in one_by_one] == list(range(7))
-  for canvas, painted in one_by_one:
-    np.testing.assert_array_equal(painted, alone[canvas.label])
-  together = list(box.paint_all(way, iter(canvases), rows=3))
-  assert sorted(canvas.label for canvas, _ in together) == list(range(7))
-  for canvas, painted in together:
-    assert painted.shape == canvas.source.shape
-    np.testing.assert_allclose(painted, alone[canvas.label], atol=1e-5, rtol=0)
+  items = make_canvases()
+  alone = {c.label: box.paint(way, [c])[0] for c in items}
+  one_by_one = list(box.paint_all(way, iter(items), rows=1))
+  assert [item.label for item, _ in one_by_one] == list(range(7))
+  for item, painted in one_by_one:
+    np.testing.assert_array_equal(painted, alone[item.label])
+  together = list(box.paint_all(way, iter(items), rows=3))
+  assert sorted(item.label for item, _ in together) == list(range(7))
+  for item, painted in together:
+    assert painted.shape == item.source.shape
+    np.testing.assert_allclose(painted, alone[item.label], atol=1e-5, rtol=0)
   assert len(texts) == 1  # one instruction for all of them
 
 
 def test_each_picture_of_a_batch_keeps_its_instruction(network):
-  box = engine.PaintBox(*network)
-  way = engine.Way(0, 0)
+  box = engine.InferenceEngine(*network)
+  way = engine.SamplerConfig(0, 0)
   first, second = make_canvases()[:3:2]
   longer = 'paint every red sphere that stands left of the tall blue box green'
-  second = engine.Canvas(second.source, True, longer, 1.0)
+  second = engine.GenerationInput(second.source, True, longer, 1.0)
   both = box.paint(way, [first, second])
   np.testing.assert_allclose(both[0], box.paint(way, [first])[0], atol=1e-5)
   np.testing.assert_allclose(both[1], box.paint(way, [second])[0], atol=1e-5)
@@ -248,7 +248,7 @@ def test_work_ahead_keeps_the_order_and_its_bounds():
         gate.set()
       yield x
 
-  results = prefetch.map_ahead(double, items(), ahead=2, threads=2)
+  results = prefetch.prefetch_map(double, items(), ahead=2, threads=2)
   assert not begun  # nothing is begun before it is asked for
   item, future = next(results)
   assert (item, future.result(), begun) == (0, 0, [0, 1, 2])
@@ -268,7 +268,7 @@ def test_slow_items_do_not_hold_back_results_that_are_there():
     yield 'second'
     pytest.fail('asked for a third before the first was told')
 
-  results = prefetch.map_ahead(
-    lambda item: done.set(), items(), ahead=9, threads=1, soon=True
+  results = prefetch.prefetch_map(
+    lambda item: done.set(), items(), ahead=9, threads=1, eager_yield=True
   )
   assert next(results)[0] == 'first'

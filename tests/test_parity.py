@@ -18,7 +18,7 @@ from vbanana_jax.models import dit
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import optim
 from vbanana_jax.training.state import make_params, make_state
-from vbanana_jax.training.step import make_painter, split_batch
+from vbanana_jax.training.step import make_sample_fn, split_batch
 
 STEPS, BATCH, SIZE, WORDS = 3, 16, 16, 1024
 # Of losses and norms; of arrays, as a share of their largest entry.
@@ -57,8 +57,8 @@ def build_model(mesh, *, accelerator=False, remat='none'):
     max_text=64,
     remat=remat,
   )
-  policy = models.DotPolicy(accelerator=accelerator)
-  return dit.DiT(config, policy, sharding.build_place(mesh))
+  precision = models.Precision(accelerator=accelerator)
+  return dit.DiT(config, precision, sharding.build_activation_constraint(mesh))
 
 
 def build_mesh(*sizes):
@@ -86,7 +86,7 @@ def run(sizes, preset, accumulate=1, **changes):
   """Metrics of every step, and the states before and after them."""
   config, mesh = make_config(preset, accumulate), build_mesh(*sizes)
   model = build_model(mesh, **changes)
-  optimizer = optim.build_optimizer(config['optim'], 2 * STEPS, model.policy)
+  optimizer = optim.build_optimizer(config['optim'], 2 * STEPS, model.precision)
   abstract = train.make_abstract_state(config, model, optimizer, mesh)
   places = jax.tree.map(lambda x: x.sharding, abstract)
   state = jax.jit(
@@ -178,14 +178,14 @@ def test_weights_that_are_split_paint_and_score_the_same():
   for sizes, preset in (((1, 1, 1), 'dp'), ((2, 2, 2), 'fsdp_tp')):
     mesh = build_mesh(*sizes)
     model, config = build_model(mesh), make_config(preset)
-    optimizer = optim.build_optimizer(config['optim'], STEPS, model.policy)
+    optimizer = optim.build_optimizer(config['optim'], STEPS, model.precision)
     abstract = train.make_abstract_state(config, model, optimizer, mesh)
     params = jax.jit(
       lambda model=model: make_params(model, size=SIZE, seed=0),
       out_shardings=jax.tree.map(lambda x: x.sharding, abstract.params),
       compiler_options=QUICK,
     )()
-    paint = make_painter(model, seed=0, steps=0)
+    paint = make_sample_fn(model, seed=0, steps=0)
     evaluator = evaluators.TaskEvaluator(task, paint, mesh)
     evaluator.compile(params, batches[0])
     found.append(evaluator.run(params, batches))

@@ -23,7 +23,7 @@ from perf import (
 from vbanana_jax import keys, models
 from vbanana_jax.diffusion import paths
 from vbanana_jax.training import weights
-from vbanana_jax.training.step import make_painter
+from vbanana_jax.training.step import make_sample_fn
 
 
 def test_pieces_for_an_accelerator_know_how_far_they_are(tmp_path):
@@ -156,7 +156,7 @@ def twin(room):
   from perf import torch_twin
 
   config = accelerator_steps.make_config(room, 768, 2)
-  model = weights.build_network(config).clone(policy=models.DotPolicy())
+  model = weights.build_network(config).clone(precision=models.Precision())
   params = workload.make_random_params(model, config)
   batch = workload.make_batch(config)
   return config, model, params, batch, torch_twin.build(model.config, params)
@@ -173,7 +173,7 @@ def test_the_twin_has_our_loss_and_gradient(twin, quick_compilation):
     """Passes that give what was found, and as they are timed so much of it."""
 
     def make_passes(model, config):
-      near = 1.0 if model.policy == models.DotPolicy() else share
+      near = 1.0 if model.precision == models.Precision() else share
       values = near * found['loss'], {'all': near * found['gradient_norm']}
       return lambda params, batch: values
 
@@ -198,7 +198,7 @@ def test_the_twin_paints_our_picture(twin, quick_compilation, steps):
     network, training.to_torch(batch), autocast=False, compiled=False
   )
   theirs = painter.paint(steps, training.to_torch(noise)).numpy()
-  ours = jax.jit(make_painter(model, seed=0, steps=steps))(params, batch)
+  ours = jax.jit(make_sample_fn(model, seed=0, steps=steps))(params, batch)
   assert np.ptp(theirs) > 0.5
   np.testing.assert_allclose(theirs, ours, atol=1e-3)
 

@@ -112,7 +112,9 @@ def test_waiting_is_that_of_the_middle_of_a_run(tmp_path, monkeypatch):
     )
 
   monkeypatch.setattr(data_pipeline.train, 'train', train)
-  monkeypatch.setattr(data_pipeline.drawing, 'measure_scene', lambda *_: 1e-3)
+  monkeypatch.setattr(
+    data_pipeline.scene_cost, 'measure_scene', lambda *_: 1e-3
+  )
   config = load_config('quickstart:tune,smoke').to_dict()
   found = data_pipeline.measure_waiting(config, tmp_path / 'run', 64)
   assert (found['from_step'], found['to_step']) == (40, 48)
@@ -128,7 +130,7 @@ def test_waiting_is_that_of_the_middle_of_a_run(tmp_path, monkeypatch):
 def test_the_sampler_shows_what_it_compared(tmp_path, monkeypatch):
   config = load_config('quickstart').to_dict()
   monkeypatch.setattr(sampler, 'build', lambda run: (config, None, None))
-  monkeypatch.setattr(sampler, 'make_painter', lambda *_, **how: len(how))
+  monkeypatch.setattr(sampler, 'make_sample_fn', lambda *_, **how: len(how))
   monkeypatch.setattr(
     sampler, 'make_wasteful_painter', lambda *_, **how: len(how)
   )

@@ -18,9 +18,9 @@ from vbanana_jax.data import build, stream
 from vbanana_jax.errors import UserError
 from vbanana_jax.models.layers import hidden_width
 from vbanana_jax.plan import (
+  collectives,
   compiler,
   costs,
-  exchanges,
   planner,
   programs,
   roofline,
@@ -62,7 +62,7 @@ def lower_step(config, iterations=None):
   if iterations is not None:
     config['optim']['muon_iterations'] = iterations
   model = weights.build_network(config)
-  optimizer = optim.build_optimizer(config['optim'], 10, model.policy)
+  optimizer = optim.build_optimizer(config['optim'], 10, model.precision)
   size = config['image_size']
   state = jax.eval_shape(
     lambda: make_state(model, optimizer, size=size, seed=0)
@@ -266,19 +266,19 @@ def test_costs_of_a_stored_program():
   found = costs.count_costs(PROGRAM)
   assert found.exchanges == {
     # Six turns, each once: 7 shards of 4 x 32 bfloat16 are sent.
-    'all-gather': exchanges.Exchange(6, 6 * 7 * 256.0),
+    'all-gather': collectives.CollectiveCost(6, 6 * 7 * 256.0),
     # 512 bytes; groups of 4, 8 (a permutation has none), 2 and 4.
-    'all-reduce': exchanges.Exchange(1, 2 * 512 * 3 / 4),
-    'collective-permute': exchanges.Exchange(1, 512.0),
-    'all-to-all': exchanges.Exchange(1, 512 / 2),
-    'reduce-scatter': exchanges.Exchange(1, 512 * 3 / 4),
+    'all-reduce': collectives.CollectiveCost(1, 2 * 512 * 3 / 4),
+    'collective-permute': collectives.CollectiveCost(1, 512.0),
+    'all-to-all': collectives.CollectiveCost(1, 512 / 2),
+    'reduce-scatter': collectives.CollectiveCost(1, 512 * 3 / 4),
   }
   # Three products of 16 x 16 x 16 a turn, written as one convolution.
   assert found.flops == 6 * 3 * 2 * 16**3
   # A turn writes the gathered weights and reads a sixth of the stack; behind
   # the loop a quarter of the sum is written.
   assert found.hbm_bytes == 6 * (32 * 32 * 2 + 16 * 16 * 4) + 16 * 2 * 4
-  assert found.open_loops == 0
+  assert found.unknown_trip_counts == 0
 
 
 @pytest.mark.parametrize('step, turns', [(1, 6), (2, 3), (4, 2)])
@@ -291,7 +291,7 @@ def test_a_loop_turns_by_its_steps(step, turns):
 
 def test_a_loop_without_a_bound_counts_once_and_is_told():
   found = costs.count_costs(PROGRAM.replace('direction=LT', 'direction=NE'))
-  assert found.open_loops == 1
+  assert found.unknown_trip_counts == 1
   assert found.exchanges['all-gather'].count == 1
 
 
@@ -305,7 +305,7 @@ def test_a_loop_without_a_bound_counts_once_and_is_told():
   ],
 )
 def test_sizes_of_groups(attributes, size):
-  assert exchanges.read_group_size(attributes, chips=16) == size
+  assert collectives.read_group_size(attributes, chips=16) == size
 
 
 def test_roofline_by_hand():
@@ -316,7 +316,7 @@ def test_roofline_by_hand():
     costs.Costs(
       flops=300.0,
       hbm_bytes=20.0,
-      exchanges={'all-gather': exchanges.Exchange(2, 10.0)},
+      exchanges={'all-gather': collectives.CollectiveCost(2, 10.0)},
     ),
     chip,
   )
@@ -435,7 +435,7 @@ class StoredCompiler:
   def __exit__(self, *_):
     pass
 
-  def weigh_train_step(self, batch_size):
+  def estimate_train_step_memory(self, batch_size):
     if self.topology.name == 'v5e-4':
       raise compiler.NotKnown('of v5e-4')
     return 2.0**30 + batch_size * 2.0**20
@@ -508,7 +508,7 @@ def test_a_program_that_is_given_up_says_why(
   with compiler.Compiler({}, slice_of_4, compiler.Bounds(*bounds)) as made:
     for _ in range(2):  # a process for each, if it has to be
       with pytest.raises(compiler.NotKnown, match=words):
-        made.weigh_train_step(8)
+        made.estimate_train_step_memory(8)
 
 
 def test_the_bound_of_memory_leaves_some():
@@ -569,7 +569,7 @@ def test_weighing_a_step_is_close_to_compiling_it():
   step = made.compile_train_step(8)
   assert step.fits
   # Of a program as small as this; a tenth at the sizes that one would plan.
-  assert made.weigh_train_step(8) == pytest.approx(
+  assert made.estimate_train_step_memory(8) == pytest.approx(
     step.needed - step.code, rel=0.4
   )
   memory = memories.make_memory(made, step, slope=2**14)

@@ -231,7 +231,7 @@ def test_depth_names_its_colour_map(prompt, name):
 
 def test_normals_need_nothing():
   reading = prompts.read_prompt('normals', 'Predict the surface normal.')
-  assert reading == prompts.Reading('normals')
+  assert reading == prompts.PromptSpec('normals')
 
 
 CLASSES = (

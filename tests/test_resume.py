@@ -27,7 +27,7 @@ def load_state(workdir):
   config = load_config(workdir)
   mesh = sharding.build_mesh(config['mesh'])
   model = weights.build_network(config, mesh)
-  optimizer = optim.build_optimizer(config['optim'], STEPS, model.policy)
+  optimizer = optim.build_optimizer(config['optim'], STEPS, model.precision)
   with checkpoint.Checkpoints(workdir) as checkpoints:
     return jax.device_get(
       checkpoints.restore(
@@ -132,10 +132,10 @@ def test_on_another_number_of_devices(
 )
 def test_which_signal_asked(number, error, capsys):
   before = signal.getsignal(signal.SIGTERM)
-  with preemption.StopSignals() as signals:
-    assert signals.asked(1) is None
+  with preemption.Preemption() as signals:
+    assert signals.requested(1) is None
     signal.raise_signal(signal.Signals[number])
-    assert signals.asked(2) is error
+    assert signals.requested(2) is error
     # Once more stops at once.
     assert signal.getsignal(signal.SIGTERM) is before
   assert 'saving after this step' in capsys.readouterr().err

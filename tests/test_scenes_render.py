@@ -12,10 +12,10 @@ SIZE = 24
 GROUND, SKY = world.CLASSES.index('ground'), world.CLASSES.index('sky')
 
 
-def _scene(pose=(1.5, -0.2, 0.0, 0.9), outdoor=True, **leaves):
+def _scene(encode=(1.5, -0.2, 0.0, 0.9), outdoor=True, **leaves):
   scene = world.sample_scene(FULL, 0, 0, count=0)
   return scene._replace(
-    outdoor=np.array(outdoor), camera=np.array(pose, np.float32), **leaves
+    outdoor=np.array(outdoor), camera=np.array(encode, np.float32), **leaves
   )
 
 

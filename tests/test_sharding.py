@@ -43,7 +43,7 @@ SPLIT = {
 
 def build_optimizer(name='muon'):
   config = config_lib.load_config('quickstart').to_dict()['optim']
-  return optim.build_optimizer({**config, 'name': name}, 10, models.DotPolicy())
+  return optim.build_optimizer({**config, 'name': name}, 10, models.Precision())
 
 
 @pytest.fixture(scope='module')
@@ -56,7 +56,7 @@ def model():
       'max_text': 8,
       'remat': 'none',
     },
-    models.DotPolicy(),
+    models.Precision(),
   )
 
 
@@ -197,9 +197,9 @@ def test_muon_takes_whole_matrices_and_gathers_none(sizes, spec):
   _, states = optimizer.update(gradients, states, params)  # rate 0
   places = {
     'blocks': {'q': {'kernel': split}},
-    'bias': sharding.make_replicated(mesh),
+    'bias': sharding.replicated_sharding(mesh),
   }
-  shared = sharding.share_matrices(
+  shared = sharding.reshard_for_muon(
     optimizer, optim.find_stacks(config, params), places
   )
 
@@ -358,14 +358,16 @@ def test_rows_of_a_batch_are_split_over_replica_and_fsdp():
   jax.tree.map(np.testing.assert_array_equal, jax.device_get(placed), batch)
   for shard in placed['a'].addressable_shards:
     assert shard.data.shape == (2, 3)
-  np.testing.assert_array_equal(sharding.find_own_rows(8, mesh), np.arange(8))
+  np.testing.assert_array_equal(
+    sharding.local_batch_indices(8, mesh), np.arange(8)
+  )
 
 
 def test_own_rows_see_no_others():
   mesh = make_mesh(replica=2, fsdp=2, tensor=2)
   x = sharding.put_batch({'x': np.arange(8.0)}, mesh)['x']
-  offset = jax.device_put(1.0, sharding.make_replicated(mesh))
-  own = sharding.on_own_rows(
+  offset = jax.device_put(1.0, sharding.replicated_sharding(mesh))
+  own = sharding.shard_map_over_batch(
     lambda shared, x: x - jnp.sum(x) + shared, mesh, shared=1
   )
   found = jax.jit(own)(offset, x)

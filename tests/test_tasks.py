@@ -10,7 +10,7 @@ import pytest
 
 from vbanana_jax import errors
 from vbanana_jax.scenes import render, world
-from vbanana_jax.tasks import TASKS, base, words
+from vbanana_jax.tasks import TASKS, base, legend_text
 from vbanana_jax.tasks.instance import task as instance_task
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
@@ -51,13 +51,13 @@ def examples():
 
 
 def pose_all(task, examples, seed=0):
-  posed = [
-    task.pose(example, np.random.default_rng([seed, i]))
+  encoded = [
+    task.encode(example, np.random.default_rng([seed, i]))
     for i, example in enumerate(examples)
   ]
-  keys = posed[0].aux
-  aux = {key: jnp.stack([p.aux[key] for p in posed]) for key in keys}
-  return posed, jnp.stack([p.target for p in posed]), aux
+  keys = encoded[0].aux
+  aux = {key: jnp.stack([p.aux[key] for p in encoded]) for key in keys}
+  return encoded, jnp.stack([p.target for p in encoded]), aux
 
 
 @functools.partial(jax.jit, static_argnums=0)  # tasks are hashable
@@ -95,11 +95,11 @@ PERFECT = {
 @pytest.mark.parametrize('name', sorted(TASKS))
 def test_target_reads_back_as_its_labels(examples, name, level):
   task = TASKS[name]
-  posed, target, aux = pose_all(task, examples[level], seed=3)
+  encoded, target, aux = pose_all(task, examples[level], seed=3)
   assert target.dtype == jnp.float32
   assert 0 <= target.min() and target.max() <= 1
-  states = run(task, target, aux, jnp.ones(len(posed), bool))
-  assert all(len(value) == len(posed) for value in states.values())
+  states = run(task, target, aux, jnp.ones(len(encoded), bool))
+  assert all(len(value) == len(encoded) for value in states.values())
   result = summarize(task, states)
   assert set(task.metrics) <= set(result)
   for metric, value in PERFECT[name].items():
@@ -111,9 +111,9 @@ def test_target_reads_back_as_its_labels(examples, name, level):
 @pytest.mark.parametrize('name', sorted(TASKS))
 def test_padding_rows_add_nothing(examples, name):
   task = TASKS[name]
-  posed, target, aux = pose_all(task, examples['quick'])
+  encoded, target, aux = pose_all(task, examples['quick'])
   noisy = jnp.clip(target + 0.1, 0, 1)
-  every = jnp.ones(len(posed), bool)
+  every = jnp.ones(len(encoded), bool)
   clean = run(task, noisy, aux, every)
   padded = run(task, noisy.at[-3:].set(jnp.nan), aux, every.at[-3:].set(False))
   for key, value in padded.items():
@@ -124,9 +124,9 @@ def test_padding_rows_add_nothing(examples, name):
 @pytest.mark.parametrize('name', sorted(TASKS))
 def test_constants_have_the_shape_of_decoded_answers(examples, name):
   task = TASKS[name]
-  posed, target, aux = pose_all(task, examples['quick'])
+  encoded, target, aux = pose_all(task, examples['quick'])
   decoded = task.decode(target, aux)
-  valid = jnp.ones(len(posed), bool)
+  valid = jnp.ones(len(encoded), bool)
 
   @jax.jit
   def score(candidate):
@@ -149,15 +149,15 @@ def test_constants_have_the_shape_of_decoded_answers(examples, name):
 def test_semantic_legends_have_distractors_and_omissions(examples):
   seen = {'absent': 0, 'omitted': 0, 'entries': set()}
   for i, example in enumerate(examples['quick'] * 10):
-    posed = TASKS['semantic'].pose(example, np.random.default_rng(i))
-    listed = set(posed.aux['class_id'][1:][posed.aux['palette_valid'][1:]])
+    encoded = TASKS['semantic'].encode(example, np.random.default_rng(i))
+    listed = set(encoded.aux['class_id'][1:][encoded.aux['palette_valid'][1:]])
     present = set(np.unique(example['semantic']))
     assert listed & present
     seen['absent'] += bool(listed - present)
     seen['omitted'] += bool(present - listed)
     seen['entries'].add(len(listed))
     named = np.isin(example['semantic'], list(listed))
-    np.testing.assert_array_equal(posed.aux['label'] > 0, named)
+    np.testing.assert_array_equal(encoded.aux['label'] > 0, named)
   assert seen['absent'] > 10 and seen['omitted'] > 10
   assert seen['entries'] == {1, 2, 3, 4}
 
@@ -185,10 +185,10 @@ def test_instance_slivers_are_neither_painted_nor_scored():
     'level': types.SimpleNamespace(name='quick', classes=('sphere',)),
   }
   task = TASKS['instance']
-  posed, target, aux = pose_all(task, [example])
+  encoded, target, aux = pose_all(task, [example])
   assert (
-    posed[0].weight_px[20, 20] == 0
-    and (posed[0].weight_px > 0).sum() == SIZE**2 - 1
+    encoded[0].weight_px[20, 20] == 0
+    and (encoded[0].weight_px > 0).sum() == SIZE**2 - 1
   )
   ids = task.decode(target.at[0, 30, 0].set((1.0, 0.5, 0.0)), aux)['ids'][0]
   np.testing.assert_array_equal(ids, np.where(instance == 1, 1, 0))
@@ -199,21 +199,22 @@ def test_absent_words_are_answered_by_background(examples):
   assert empty
   for i in range(10):
     for name in ('instance', 'referring'):
-      posed = TASKS[name].pose(empty[0], np.random.default_rng(i))
+      encoded = TASKS[name].encode(empty[0], np.random.default_rng(i))
       np.testing.assert_array_equal(
-        posed.target, np.broadcast_to(posed.aux['palette'][0], (SIZE, SIZE, 3))
+        encoded.target,
+        np.broadcast_to(encoded.aux['palette'][0], (SIZE, SIZE, 3)),
       )
 
 
 def test_referring_paints_exactly_the_denoted_objects(examples):
   absent = 0
   for i, example in enumerate(examples['full'] * 6):
-    posed = TASKS['referring'].pose(example, np.random.default_rng(i))
-    instance, label = example['instance'], posed.aux['label']
+    encoded = TASKS['referring'].encode(example, np.random.default_rng(i))
+    instance, label = example['instance'], encoded.aux['label']
     for slot in np.unique(instance):
       assert len(np.unique(label[instance == slot])) == 1  # whole objects
     assert (label[instance == 0] == 0).all()
-    rows = int(posed.aux['palette_valid'].sum())
+    rows = int(encoded.aux['palette_valid'].sum())
     assert label.max() < rows
     absent += label.max() == 0
   assert 0 < absent < 24
@@ -221,10 +222,10 @@ def test_referring_paints_exactly_the_denoted_objects(examples):
 
 @pytest.mark.parametrize('name', ['semantic', 'referring', 'instance'])
 def test_colours_weigh_more_than_the_background(examples, name):
-  posed, _, aux = pose_all(TASKS[name], examples['quick'])
+  encoded, _, aux = pose_all(TASKS[name], examples['quick'])
   label = aux['ids' if name == 'instance' else 'label']
-  weight_px = np.stack([one.weight_px for one in posed])
-  assert (weight_px[label > 0] == words.FOREGROUND_WEIGHT).all()
+  weight_px = np.stack([one.weight_px for one in encoded])
+  assert (weight_px[label > 0] == legend_text.FOREGROUND_WEIGHT).all()
   assert set(np.unique(weight_px[label == 0])) <= {0.0, 1.0}
   assert (weight_px > 0).mean() > 0.99
 
@@ -237,31 +238,33 @@ def test_sky_is_white_and_has_no_normal():
   }
   example['normals'][1] = (0, 1, 0)
   rng = np.random.default_rng(0)
-  posed = TASKS['depth'].pose(example, rng)
-  assert posed.weight_px.all() and (posed.target[0] == 1).all()
-  posed = TASKS['normals'].pose(example, rng)
-  np.testing.assert_array_equal(posed.weight_px > 0, [[False] * 2, [True] * 2])
-  np.testing.assert_allclose(posed.target[1], [[0.5, 1, 0.5]] * 2)
+  encoded = TASKS['depth'].encode(example, rng)
+  assert encoded.weight_px.all() and (encoded.target[0] == 1).all()
+  encoded = TASKS['normals'].encode(example, rng)
+  np.testing.assert_array_equal(
+    encoded.weight_px > 0, [[False] * 2, [True] * 2]
+  )
+  np.testing.assert_allclose(encoded.target[1], [[0.5, 1, 0.5]] * 2)
 
 
 def test_copying_the_source_is_the_constant_of_edit(examples):
   task = TASKS['edit']
-  posed, _, aux = pose_all(task, examples['quick'])
+  encoded, _, aux = pose_all(task, examples['quick'])
   prediction = task.constant_prediction(task.constants[0], aux)
   np.testing.assert_array_equal(prediction['rgb'], aux['source'])
-  assert all(p.has_source for p in posed)
+  assert all(p.has_source for p in encoded)
 
 
 def test_captions_are_sometimes_empty(examples):
   example = examples['quick'][3]
   prompts = [
-    TASKS['generate'].pose(example, np.random.default_rng(i)).prompt
+    TASKS['generate'].encode(example, np.random.default_rng(i)).prompt
     for i in range(200)
   ]
   assert 8 <= prompts.count('') <= 35
   photo = {'rgb': example['rgb'], 'caption': 'a dog'}
   prompts = {
-    TASKS['generate'].pose(photo, np.random.default_rng(i)).prompt
+    TASKS['generate'].encode(photo, np.random.default_rng(i)).prompt
     for i in range(50)
   }
   assert prompts == {'', 'a dog'}
@@ -276,8 +279,8 @@ def test_quick_prompts_are_short(examples, name):
   lengths = []
   for i in range(500):
     example = examples['quick'][i % 8]
-    posed = TASKS[name].pose(example, np.random.default_rng(i))
-    lengths.append(tokenizer.count(posed.prompt))
+    encoded = TASKS[name].encode(example, np.random.default_rng(i))
+    lengths.append(tokenizer.count(encoded.prompt))
   assert max(lengths) <= LIMITS.get(name, 48)
 
 
@@ -285,7 +288,7 @@ def test_a_pose_is_a_function_of_example_and_rng(examples):
   for name, task in TASKS.items():
     example = examples['full'][5]
     one, two, other = (
-      task.pose(example, np.random.default_rng(seed)) for seed in (1, 1, 2)
+      task.encode(example, np.random.default_rng(seed)) for seed in (1, 1, 2)
     )
     assert one.prompt == two.prompt
     np.testing.assert_array_equal(one.target, two.target)
@@ -296,7 +299,7 @@ def test_a_pose_is_a_function_of_example_and_rng(examples):
 def test_missing_labels_are_named():
   photo = {'rgb': np.zeros((4, 4, 3), np.float32), 'depth_m': None}
   with pytest.raises(errors.UserError, match='depth_m'):
-    TASKS['depth'].pose(photo, np.random.default_rng(0))
+    TASKS['depth'].encode(photo, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize('name', sorted(TASKS))

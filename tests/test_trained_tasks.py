@@ -34,7 +34,9 @@ def test_tasks_are_chosen_whether_trained_or_not(
 ):
   untrained.save_run(tmp_path, 'normals')
   monkeypatch.setattr(
-    evaluate, 'make_painter', lambda *_, **__: lambda p, batch: batch['source']
+    evaluate,
+    'make_sample_fn',
+    lambda *_, **__: lambda p, batch: batch['source'],
   )
   argv = ['evaluate', '--workdir', str(tmp_path), '--tasks']
   assert cli.main([*argv, 'depth']) == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from vbanana_jax.tasks import votes
+from vbanana_jax.tasks import voting
 
 SEEDS = (0, 1, 2)
 
@@ -27,34 +27,34 @@ def recompute_majority(stack):
 def test_labels_are_the_majority(task, seed):
   rng = np.random.default_rng(seed)
   stack = rng.integers(0, 4, (int(rng.integers(1, 7)), 9, 7)).astype(np.int32)
-  voted = votes.vote(task, list(stack))
+  voted = voting.vote(task, list(stack))
   np.testing.assert_array_equal(voted, recompute_majority(stack))
   assert voted.dtype == np.int32
   np.testing.assert_allclose(
-    votes.agreement(task, stack, voted), (stack == voted).mean(0), rtol=1e-6
+    voting.agreement(task, stack, voted), (stack == voted).mean(0), rtol=1e-6
   )
 
 
 def test_masks_vote_and_ties_go_to_the_first_pass():
   first = np.array([[True, False, True, False]])
   second = np.array([[True, True, False, False]])
-  voted = votes.vote('referring', [first, second])
+  voted = voting.vote('referring', [first, second])
   np.testing.assert_array_equal(voted, first)
   assert voted.dtype == bool
   third = ~second
   np.testing.assert_array_equal(
-    votes.vote('referring', [first, second, third]),
+    voting.vote('referring', [first, second, third]),
     [[True, False, True, False]],
   )
   # Of b and c, which tie, b was said first.
   passes = [np.array([[k]]) for k in (7, 5, 3, 3, 5)]
-  assert votes.vote('semantic', passes) == 5
+  assert voting.vote('semantic', passes) == 5
 
 
 def test_wrong_colours_in_a_minority_of_passes_are_outvoted():
   truth = np.random.default_rng(3).integers(0, 5, (12, 12))
   wrong = [(truth + k) % 5 for k in (1, 2)]
-  voted = votes.vote('semantic', [wrong[0], truth, truth, wrong[1], truth])
+  voted = voting.vote('semantic', [wrong[0], truth, truth, wrong[1], truth])
   np.testing.assert_array_equal(voted, truth)
 
 
@@ -63,12 +63,12 @@ def test_wrong_colours_in_a_minority_of_passes_are_outvoted():
 def test_depth_is_the_median(seed, passes):
   rng = np.random.default_rng([seed, passes])
   stack = rng.uniform(0.1, 80, (passes, 8, 6)).astype(np.float32)
-  voted = votes.vote('depth', stack)
+  voted = voting.vote('depth', stack)
   np.testing.assert_allclose(voted, np.median(stack, axis=0), rtol=1e-6)
   assert voted.dtype == np.float32
   agree = [np.maximum(d / voted, voted / d) < 1.25 for d in stack]
   np.testing.assert_allclose(
-    votes.agreement('depth', stack, voted), np.mean(agree, 0), atol=1e-6
+    voting.agreement('depth', stack, voted), np.mean(agree, 0), atol=1e-6
   )
 
 
@@ -86,10 +86,10 @@ def test_depth_is_the_median(seed, passes):
 )
 def test_sky_is_a_depth_like_any_other(depths, voted, share):
   passes = [np.full((2, 2), d, np.float32) for d in depths]
-  answer = votes.vote('depth', passes)
+  answer = voting.vote('depth', passes)
   np.testing.assert_array_equal(answer, np.full((2, 2), voted))
   np.testing.assert_allclose(
-    votes.agreement('depth', passes, answer), share, rtol=1e-6
+    voting.agreement('depth', passes, answer), share, rtol=1e-6
   )
 
 
@@ -102,14 +102,14 @@ def draw_normals(rng, shape):
 def test_normals_are_the_renormalised_mean(seed):
   rng = np.random.default_rng(seed)
   stack = draw_normals(rng, (4, 6, 5)).astype(np.float32)
-  voted = votes.vote('normals', stack)
+  voted = voting.vote('normals', stack)
   total = stack.astype(np.float64).sum(0)
   want = total / np.linalg.norm(total, axis=-1, keepdims=True)
   np.testing.assert_allclose(voted, want, atol=1e-6)
   cosine = np.einsum('nhwc,hwc->nhw', stack.astype(np.float64), want)
   degrees = np.rad2deg(np.arccos(np.clip(cosine, -1, 1)))
   np.testing.assert_allclose(
-    votes.agreement('normals', stack, voted),
+    voting.agreement('normals', stack, voted),
     (degrees <= 11.25).mean(0),
     atol=1e-6,
   )
@@ -117,13 +117,13 @@ def test_normals_are_the_renormalised_mean(seed):
 
 def test_normals_that_cancel_or_are_missing():
   up = np.tile(np.array([0.0, 1.0, 0.0], np.float32), (2, 2, 1))
-  np.testing.assert_array_equal(votes.vote('normals', [up, -up]), up)
+  np.testing.assert_array_equal(voting.vote('normals', [up, -up]), up)
   none = np.zeros_like(up)
-  np.testing.assert_array_equal(votes.vote('normals', [none, up]), up)
-  np.testing.assert_array_equal(votes.vote('normals', [none, none]), none)
-  assert votes.agreement('normals', [none, none], none).min() == 1.0
+  np.testing.assert_array_equal(voting.vote('normals', [none, up]), up)
+  np.testing.assert_array_equal(voting.vote('normals', [none, none]), none)
+  assert voting.agreement('normals', [none, none], none).min() == 1.0
   tilted = np.stack([up[..., 0], up[..., 1], up[..., 1]], -1) / np.sqrt(2)
-  assert votes.agreement('normals', [up, tilted], up).max() == 0.5
+  assert voting.agreement('normals', [up, tilted], up).max() == 0.5
 
 
 def make_ids(boxes, size=16):
@@ -141,7 +141,7 @@ def test_instances_take_the_pass_that_matches_the_others_best():
   shifted = make_ids([(t + 1, l, b + 1, r) for t, l, b, r in BOXES])
   merged = (whole > 0).astype(np.int32)
   few = make_ids(BOXES[:1])
-  voted = votes.vote('instance', [merged, shifted, whole, few, whole])
+  voted = voting.vote('instance', [merged, shifted, whole, few, whole])
   np.testing.assert_array_equal(voted, whole)
   assert voted.dtype == np.int32
 
@@ -150,9 +150,9 @@ def test_instance_ids_mean_nothing_across_passes():
   whole = make_ids(BOXES)
   renumbered = np.array([0, 9, 4, 77], np.int32)[whole]
   merged = (whole > 0).astype(np.int32)
-  voted = votes.vote('instance', [renumbered, whole, merged])
+  voted = voting.vote('instance', [renumbered, whole, merged])
   np.testing.assert_array_equal(voted, renumbered)  # the first of equals
-  share = votes.agreement('instance', [renumbered, whole, merged], voted)
+  share = voting.agreement('instance', [renumbered, whole, merged], voted)
   # The merged pass is taken for the largest object only.
   assert share[whole == 0].min() == 1.0
   assert share[whole == 3].min() == 1.0
@@ -161,9 +161,9 @@ def test_instance_ids_mean_nothing_across_passes():
 
 def test_empty_answers_agree_with_each_other():
   empty, whole = make_ids(()), make_ids(BOXES)
-  voted = votes.vote('instance', [whole, empty, empty])
+  voted = voting.vote('instance', [whole, empty, empty])
   np.testing.assert_array_equal(voted, empty)
-  share = votes.agreement('instance', [whole, empty, empty], voted)
+  share = voting.agreement('instance', [whole, empty, empty], voted)
   np.testing.assert_allclose(share[whole > 0], 2 / 3, rtol=1e-6)
   np.testing.assert_allclose(share[whole == 0], 1.0)
 
@@ -189,7 +189,7 @@ def test_the_medoid_has_the_highest_mean_matched_iou(seed):
 
   means = [sum(similarity(a, b) for b in passes) for a in passes]
   np.testing.assert_array_equal(
-    votes.vote('instance', passes), passes[int(np.argmax(means))]
+    voting.vote('instance', passes), passes[int(np.argmax(means))]
   )
 
 
@@ -202,10 +202,10 @@ def test_one_pass_is_its_own_answer(task):
     'depth': rng.uniform(1, 9, (4, 5)).astype(np.float32),
     'normals': draw_normals(rng, (4, 5)).astype(np.float32),
   }.get(task, rng.integers(0, 3, (4, 5)).astype(np.int32))
-  voted = votes.vote(task, [value])
+  voted = voting.vote(task, [value])
   np.testing.assert_allclose(voted, value, atol=1e-6)
   assert voted.dtype == value.dtype
-  share = votes.agreement(task, [value, value, value], voted)
+  share = voting.agreement(task, [value, value, value], voted)
   assert share.shape == (4, 5) and share.dtype == np.float32
   np.testing.assert_allclose(share, 1.0)
 
@@ -213,10 +213,10 @@ def test_one_pass_is_its_own_answer(task):
 def test_what_cannot_be_voted_on():
   one = np.zeros((2, 3))
   with pytest.raises(ValueError, match='one shape'):
-    votes.vote('depth', [])
+    voting.vote('depth', [])
   with pytest.raises(ValueError, match='one shape'):
-    votes.vote('depth', [one, one.T])
+    voting.vote('depth', [one, one.T])
   with pytest.raises(ValueError, match='generate'):
-    votes.vote('generate', [one])
+    voting.vote('generate', [one])
   with pytest.raises(ValueError, match='voted'):
-    votes.agreement('depth', [one], one.T)
+    voting.agreement('depth', [one], one.T)

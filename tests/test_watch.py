@@ -26,7 +26,7 @@ def make_config(**eval_changes):
 
 
 def build(config, tasks=('generate', 'depth', 'normals')):
-  return periodic.build_watch(
+  return periodic.build_periodic_eval(
     config,
     [TASKS[name] for name in tasks],
     weights.build_network(config),
@@ -36,9 +36,9 @@ def build(config, tasks=('generate', 'depth', 'normals')):
 
 
 def test_vision_tasks_are_watched_and_only_when_asked():
-  watched = build(make_config(every='20 percent'))
-  assert watched.every == 10
-  names = [evaluator.task.name for evaluator, _ in watched.exams]
+  periodic_eval = build(make_config(every='20 percent'))
+  assert periodic_eval.every == 10
+  names = [evaluator.task.name for evaluator, _ in periodic_eval.eval_sets]
   assert names == ['depth', 'normals']
   assert build(make_config(every='')) is None
   assert build(make_config(every='0')) is None
@@ -62,11 +62,11 @@ class Answers:
 
 def test_averaged_weights_are_scored_and_nan_is_null():
   state = TrainState(0, params=1.0, ema_params=2.0, opt_state=None)
-  watched = periodic.Watch([(Answers(), [])], 5)
-  found = watched.run(state)
+  periodic_eval = periodic.PeriodicEval([(Answers(), [])], 5)
+  found = periodic_eval.run(state)
   assert found == {f'depth/{name}': 2.0 for name in TASKS['depth'].metrics}
   assert periodic.describe(found) == 'depth/delta1 2'
-  found = watched.run(state._replace(ema_params=float('nan')))
+  found = periodic_eval.run(state._replace(ema_params=float('nan')))
   assert set(found.values()) == {None}
   assert periodic.describe(found) == 'depth/delta1 -'
 

@@ -8,7 +8,7 @@ import pytest
 from vbanana_jax import errors
 from vbanana_jax.codecs import palettes
 from vbanana_jax.scenes import world
-from vbanana_jax.tasks import TASKS, words
+from vbanana_jax.tasks import TASKS, legend_text
 
 
 def colours_in(prompt):
@@ -43,7 +43,7 @@ def test_semantic_prompt_and_palette_agree(level):
       for i, a in enumerate(palette[:5])
       for b in palette[:i]
     ]
-    assert min(gaps) >= words.MIN_DISTANCE
+    assert min(gaps) >= legend_text.MIN_DISTANCE
   assert 30 < stated < 70
 
 
@@ -53,7 +53,7 @@ def test_instance_background_keeps_away_from_instances():
     question = TASKS['instance'].ask(rng, thing='sphere')
     palette = np.rint(255 * question.aux['palette']).astype(int)
     gaps = np.linalg.norm(palette[1:] - palette[0], axis=-1)
-    assert gaps.min() >= words.MIN_DISTANCE
+    assert gaps.min() >= legend_text.MIN_DISTANCE
     found = colours_in(question.prompt)
     assert found == ([tuple(palette[0])] if found else [])
 

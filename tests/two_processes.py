@@ -46,7 +46,7 @@ def examine() -> dict[str, dict]:
     )
     evaluator = evaluators.TaskEvaluator(task, paint_the_source, mesh)
     scores = evaluator.run(0.0, batches)
-    constant = evaluators.ConstantEvaluator(task, mesh)
+    constant = evaluators.ConstantBaseline(task, mesh)
     found[name] = {
       'n': scores.n,
       'metrics': scores.metrics,
@@ -64,7 +64,7 @@ def hold_rows() -> dict[str, list]:
   from vbanana_jax import sharding
 
   mesh = sharding.build_mesh({'replica': 1, 'fsdp': 1, 'tensor': -1})
-  own = sharding.find_own_rows(4, mesh)
+  own = sharding.local_batch_indices(4, mesh)
   placed = sharding.put_batch({'x': np.arange(10, 14)[own]}, mesh)['x']
   return {'read': own.tolist(), 'held': placed.addressable_data(0).tolist()}
 
@@ -80,11 +80,11 @@ def check_agreement(number: int) -> list[str]:
   told = []
   for sections in (shared, shared | {'config.seed': 0} | other):
     try:
-      processes.check_same(sections)
+      processes.check_agree(sections)
       told.append('')
     except UserError as error:
       told.append(str(error))
-  return [*told, processes.ask_first(lambda: f'from {number}')]
+  return [*told, processes.broadcast_from_first(lambda: f'from {number}')]
 
 
 def compile_once() -> None:

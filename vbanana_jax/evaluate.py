@@ -21,13 +21,13 @@ from vbanana_jax.metrics import generation
 from vbanana_jax.runtime import files, logs, processes
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import checkpoint, provenance, weights
-from vbanana_jax.training.step import make_painter
+from vbanana_jax.training.step import make_sample_fn
 
 _TRAIN_POSE_SEED = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Trial:
+class EvalRun:
   """One way of asking one task.
 
   Attributes:
@@ -46,24 +46,26 @@ class Trial:
     return f'{self.task}@{self.steps}' if self.steps else self.task
 
 
-def make_trials(config: dict[str, Any]) -> list[Trial]:
+def make_eval_runs(config: dict[str, Any]) -> list[EvalRun]:
   """What is asked: every vision task in one pass, pictures by sampling."""
   settings = config['eval']
-  trials = [
-    Trial(name, 0, settings['limit'])
+  eval_runs = [
+    EvalRun(name, 0, settings['limit'])
     for name, task in TASKS.items()
     if task.vision
   ]
-  trials.append(
-    Trial('instance', settings['instance_steps'], settings['limit'])
+  eval_runs.append(
+    EvalRun('instance', settings['instance_steps'], settings['limit'])
   )
-  trials += [
-    Trial(name, settings['sampled_steps'], settings['sampled_limit'])
+  eval_runs += [
+    EvalRun(name, settings['sampled_steps'], settings['sampled_limit'])
     for name, task in TASKS.items()
     if not task.vision
   ]
   # What is asked of no scene is left out, and nothing is asked twice.
-  return list(dict.fromkeys(trial for trial in trials if trial.limit > 0))
+  return list(
+    dict.fromkeys(eval_run for eval_run in eval_runs if eval_run.limit > 0)
+  )
 
 
 def fingerprint(run: pathlib.Path) -> str:
@@ -106,15 +108,15 @@ def evaluate(
   sharding.check_batch_size(
     'config.eval.batch_size', settings['batch_size'], mesh
   )
-  exam_name = held_out.name_exam(
+  eval_set_name = held_out.name_eval_set(
     level, limit=settings['limit'], size=config['image_size']
   )
   rows, by_count, gallery = [], {}, {}
   trained = weights.find_trained_tasks(config)
   asked = trained if tasks is None else tasks
-  trials = [each for each in make_trials(config) if each.task in asked]
-  missing = set(asked) - {trial.task for trial in trials}
-  if missing and (tasks is not None or not trials):
+  eval_runs = [each for each in make_eval_runs(config) if each.task in asked]
+  missing = set(asked) - {eval_run.task for eval_run in eval_runs}
+  if missing and (tasks is not None or not eval_runs):
     raise UserError(
       f'{run} was trained with config.eval.limit {settings["limit"]} and '
       f'sampled_limit {settings["sampled_limit"]}, which ask nothing of '
@@ -122,34 +124,34 @@ def evaluate(
     )
   constants = make_constants(config, mesh, level)
   bar = tqdm.tqdm(
-    trials,
+    eval_runs,
     desc='evaluate',
     unit='task',
     mininterval=0.5,
     disable=not processes.is_first(),
   )
-  for trial in bar:
-    bar.set_postfix_str(trial.name)
-    task = TASKS[trial.task]
-    batches = held_out.build_exam(config, task, level, trial.limit)
-    paint = make_painter(
+  for eval_run in bar:
+    bar.set_postfix_str(eval_run.name)
+    task = TASKS[eval_run.task]
+    batches = held_out.build_eval_set(config, task, level, eval_run.limit)
+    paint = make_sample_fn(
       model,
       seed=config['seed'],
-      steps=trial.steps,
+      steps=eval_run.steps,
       method=settings['sampler'],
     )
     scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
-    rows += make_rows(trial, scores, constants(task, batches))
-    by_count[trial.name] = {
+    rows += make_rows(eval_run, scores, constants(task, batches))
+    by_count[eval_run.name] = {
       count: {name: logs.to_number(value) for name, value in metrics.items()}
       for count, metrics in scores.by_count.items()
     }
-    gallery[trial.name] = make_gallery(
+    gallery[eval_run.name] = make_gallery(
       batches[0], scores.painted, config['eval']['gallery']
     )
   return {
     'level': level,
-    'exam': exam_name,
+    'exam': eval_set_name,
     'rows': rows,
     'by_count': by_count,
     'untrained': [name for name in TASKS if name not in trained],
@@ -183,7 +185,7 @@ def write_results(
   path = out / f'results{suffix}.json'
   weights = fingerprint(run)
   results = logs.load_json(path) if path.exists() else {}
-  processes.check_same(
+  processes.check_agree(
     {
       'config of the run': config,
       '--level': level,
@@ -194,8 +196,10 @@ def write_results(
     }
   )
   if results.get('weights') == weights:
-    processes.print_once(tables.make_table(results))
-    processes.print_once(f'\n{path}: scored already; remove it to score again')
+    processes.print_from_first(tables.make_table(results))
+    processes.print_from_first(
+      f'\n{path}: scored already; remove it to score again'
+    )
     return results
   if processes.is_first():
     files.check_folder(out)
@@ -212,12 +216,12 @@ def write_results(
     'versions': provenance.get_versions(),
     'git': provenance.get_git_state(),
     'prompts': {
-      trial: [example['prompt'] for example in examples]
-      for trial, examples in gallery.items()
+      eval_run: [example['prompt'] for example in examples]
+      for eval_run, examples in gallery.items()
     },
   }
   # Whatever goes wrong from here on.
-  processes.print_once(tables.make_table(results))
+  processes.print_from_first(tables.make_table(results))
   if processes.is_first():
     gallery_file.save_gallery(out / f'gallery{suffix}.npz', gallery)
   logs.save_json(path, results)
@@ -239,7 +243,7 @@ def make_constants(
 
   @functools.cache
   def fit(task):
-    evaluator = evaluators.ConstantEvaluator(task, mesh)
+    evaluator = evaluators.ConstantBaseline(task, mesh)
     batches = held_out.make_eval_batches(
       task,
       source,
@@ -258,14 +262,14 @@ def make_constants(
 
 
 def make_rows(
-  trial: Trial, scores: evaluators.Scores, constants: dict[str, float]
+  eval_run: EvalRun, scores: evaluators.Scores, constants: dict[str, float]
 ) -> list[dict[str, Any]]:
   """One row a metric, as results.json keeps them; NaN becomes null.
 
   Metrics of sets of pictures need every picture's features, and have no
   interval: drawing one picture twice would spoil its neighbours.
   """
-  task = TASKS[trial.task]
+  task = TASKS[eval_run.task]
   metrics, none = dict(scores.metrics), (None, None)
   if 'painted_features' in scores.states:
     of_sets = generation.compare_features(
@@ -276,7 +280,7 @@ def make_rows(
     metrics = {**of_sets, **metrics}
   return [
     {
-      'task': trial.name,
+      'task': eval_run.name,
       'metric': name,
       'value': logs.to_number(value),
       'interval': [logs.to_number(x) for x in scores.intervals.get(name, none)],

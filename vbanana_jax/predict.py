@@ -10,7 +10,12 @@ import numpy as np
 from vbanana_jax import models
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, outputs, pipeline
-from vbanana_jax.inference.request import Wish, ask, ask_parts, count_steps
+from vbanana_jax.inference.request import (
+  PredictRequest,
+  build_question,
+  build_question_parts,
+  count_steps,
+)
 from vbanana_jax.runtime import processes
 from vbanana_jax.tasks import base, legend_parts
 from vbanana_jax.training import checkpoint, provenance, weights
@@ -18,7 +23,7 @@ from vbanana_jax.training import checkpoint, provenance, weights
 _ACCELERATOR_ROWS = 16
 
 
-class Asked(NamedTuple):
+class PhotoQuestion(NamedTuple):
   """What is asked about one photo.
 
   Attributes:
@@ -34,16 +39,16 @@ class Asked(NamedTuple):
   label: Any
 
 
-class Answerer:
+class Predictor:
   """A trained run with its weights loaded, ready for many pictures."""
 
   def __init__(self, run: pathlib.Path):
     self.run = run
     self.config, self.model, self.params = weights.load_run(run)
-    self.box = engine.PaintBox(self.model, self.params)
+    self.box = engine.InferenceEngine(self.model, self.params)
 
   def answer(
-    self, wish: Wish, image: pathlib.Path | None, out: pathlib.Path
+    self, wish: PredictRequest, image: pathlib.Path | None, out: pathlib.Path
   ) -> dict[str, pathlib.Path]:
     """Writes the answer about one photo, or one generated picture.
 
@@ -57,7 +62,7 @@ class Answerer:
 
   def answer_all(
     self,
-    wish: Wish,
+    wish: PredictRequest,
     images: Sequence[pathlib.Path | None],
     out: pathlib.Path,
     *,
@@ -77,25 +82,25 @@ class Answerer:
       UserError: missing words, an unknown task, or answers cannot be written.
     """
     rows = count_rows(rows)
-    task, question = ask(wish, self.config['data']['level'])
+    task, question = build_question(wish, self.config['data']['level'])
     size = wish.size or self.config['image_size']
     patch = self.model.config.patch
-    parts = ask_parts(
+    parts = build_question_parts(
       wish, self.config['data']['level'], self.model.config.max_text
     )
     palette = question.aux.get('palette')
     if wish.task not in weights.find_trained_tasks(self.config):
-      processes.say(
+      processes.log(
         f'{self.run} was never trained on {wish.task}: its answer means nothing'
       )
     trained = self.config['image_size']
     if size != trained:
-      processes.say(
+      processes.log(
         f'--size {size}: the network was trained at {trained}, and is worse at '
         'any other size'
       )
     if len(parts) > 1:
-      processes.say(
+      processes.log(
         f'{len(question.names)} classes are asked for in {len(parts)} parts, '
         'as many at a time as this network was trained for, and joined'
       )
@@ -113,14 +118,18 @@ class Answerer:
       'versions': provenance.get_versions(),
     }
 
-    way = engine.Way(wish.seed, count_steps(wish), wish.guidance, wish.sampler)
+    sampler = engine.SamplerConfig(
+      wish.seed, count_steps(wish), wish.guidance, wish.sampler
+    )
 
     def paint_all(photos):
       asked = (
-        Asked(each.photo and each.photo.source, parts, palette, each)
+        PhotoQuestion(each.photo and each.photo.source, parts, palette, each)
         for each in photos
       )
-      for each, painted in self.paint_all(task, way, asked, size, rows=rows):
+      for each, painted in self.paint_all(
+        task, sampler, asked, size, rows=rows
+      ):
         value = outputs.decode_value(task, painted, question.aux)
         yield each, painted, value
 
@@ -139,8 +148,8 @@ class Answerer:
   def paint_all(
     self,
     task: base.Task,
-    way: engine.Way,
-    asked: Iterable[Asked],
+    sampler: engine.SamplerConfig,
+    asked: Iterable[PhotoQuestion],
     size: int,
     *,
     rows: int,
@@ -161,13 +170,13 @@ class Answerer:
         scale = base.get_noise_scale(task, source)
         painted: dict[int, np.ndarray] = {}
         for k, part in enumerate(each.parts):
-          yield engine.Canvas(
+          yield engine.GenerationInput(
             source, has_source, part.prompt, scale, (each, painted, k)
           )
 
-    canvases = self.box.paint_all(way, make_canvases(), rows=rows)
-    for canvas, picture in canvases:
-      each, painted, k = canvas.label
+    items = self.box.paint_all(sampler, make_canvases(), rows=rows)
+    for item, picture in items:
+      each, painted, k = item.label
       painted[k] = picture
       if len(painted) < len(each.parts):
         continue

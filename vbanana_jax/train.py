@@ -16,7 +16,7 @@ from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import NonFiniteLossError, UserError
 from vbanana_jax.evaluation import periodic
 from vbanana_jax.runtime import logs, pace, paths, processes, workdir_lock
-from vbanana_jax.runtime.preemption import StopSignals
+from vbanana_jax.runtime.preemption import Preemption
 from vbanana_jax.training import (
   checkpoint,
   flops,
@@ -49,7 +49,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
     NonFiniteLossError: the loss was not finite; the update was not applied.
     Interrupted: by Ctrl-C, after saving; by SIGTERM, Preempted.
   """
-  resume.check_agreement(config, workdir)
+  resume.check_processes_agree(config, workdir)
   batch_size = config['batch_size']
   mesh = sharding.build_mesh(config['mesh'])
   check_sizes(config, mesh)
@@ -60,25 +60,27 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
   )
   keep_every = find_keep_every(config, total, save_every)
   model = weights.build_network(config, mesh)
-  optimizer = optim.build_optimizer(config['optim'], total, model.policy, mesh)
-  processes.say('building mixture')
+  optimizer = optim.build_optimizer(
+    config['optim'], total, model.precision, mesh
+  )
+  processes.log('building mixture')
   mixture = build.build_mixture(
     config, workdir, process_index=jax.process_index()
   )
 
   with contextlib.ExitStack() as stack:
-    check_lock = stack.enter_context(workdir_lock.hold(workdir))
+    check_lock = stack.enter_context(workdir_lock.lock_workdir(workdir))
     resume.check_same(workdir, config)
     checkpoints = stack.enter_context(
       checkpoint.Checkpoints(
         workdir, keep=config['keep_checkpoints'], keep_every=keep_every
       )
     )
-    processes.say('making or restoring weights')
+    processes.log('making or restoring weights')
     state = start_state(config, model, optimizer, mesh, checkpoints)
     start = int(state.step)
     if start >= total:
-      processes.print_once(
+      processes.print_from_first(
         f'{workdir}: trained already, {start} of {total} steps; to begin '
         f'another run with its weights: --config.init_from={workdir}'
       )
@@ -95,7 +97,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
       start_step=start,
       end_step=total,
       one_pass_share=config['loss']['one_pass_share'],
-      rows=sharding.find_own_rows(batch_size, mesh),
+      rows=sharding.local_batch_indices(batch_size, mesh),
     )
     stack.callback(host_batches.close)
     batches = (sharding.put_batch(batch, mesh) for batch in host_batches)
@@ -104,8 +106,10 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
       config, model, optimizer, mesh, state, len(task_names)
     )
     compiled_steps = {}  # by the length that instructions are padded to
-    watched = periodic.build_watch(config, mixture.tasks, model, mesh, total)
-    processes.say('first batch')
+    periodic_eval = periodic.build_periodic_eval(
+      config, mixture.tasks, model, mesh, total
+    )
+    processes.log('first batch')
     batch, metrics = next(batches), None
 
     meter = logs.Meter(
@@ -116,11 +120,11 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
       peak=flops.find_peak(mesh),
     )
     scores = logs.StepLog(workdir / 'scores.jsonl', start_step=start)
-    if watched:
+    if periodic_eval:
       with meter.compiling():
-        watched.compile(state)
+        periodic_eval.compile(state)
     bar = stack.enter_context(logs.make_bar(total, start, workdir.name))
-    signals = stack.enter_context(StopSignals())
+    signals = stack.enter_context(Preemption())
     forecast = pace.Pace(total, mesh.devices.flat[0].platform)
 
     for step in range(start + 1, total + 1):
@@ -129,7 +133,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
         with meter.compiling():
           compiled_steps[length] = train_step.lower(state, batch).compile()
       if step == start + 1:
-        processes.say(f'step {step} of {total}')
+        processes.log(f'step {step} of {total}')
       before = metrics
       with jax.transfer_guard('disallow'):  # nothing goes to and fro unasked
         state, metrics = compiled_steps[length](state, batch)
@@ -142,8 +146,10 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
         with meter.waiting():
           batch = next(batches)
 
-      stop = None if is_last else signals.asked(step)
-      must_score = watched and (is_last or step % watched.every == 0)
+      stop = None if is_last else signals.requested(step)
+      must_score = periodic_eval and (
+        is_last or step % periodic_eval.every == 0
+      )
       must_save = is_last or stop or step % save_every == 0
       # A log line ends where a checkpoint does: a run that goes on from there
       # finds the time it took so far in the last line.
@@ -152,9 +158,9 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
         check_finite(metrics, step)
       if must_score:
         with meter.scoring(state):
-          found = watched.run(state)
+          found = periodic_eval.run(state)
         scores.write({'step': step, 'seconds': meter.seconds, **found})
-        processes.print_once(f'step {step}: {periodic.describe(found)}')
+        processes.print_from_first(f'step {step}: {periodic.describe(found)}')
       if must_log:
         bar.set_postfix_str(meter.write(step), refresh=False)
       bar.update()
@@ -238,9 +244,9 @@ def jit_train_step(
     state: arrays, or shapes with their shardings; it is donated.
     num_tasks: of the mixture.
   """
-  places = jax.tree.map(lambda x: x.sharding, state)
+  shardings = jax.tree.map(lambda x: x.sharding, state)
   stacks = optim.find_stacks(config['optim'], state.params)
-  optimizer = sharding.share_matrices(optimizer, stacks, places.params)
+  optimizer = sharding.reshard_for_muon(optimizer, stacks, shardings.params)
   return jax.jit(
     make_train_step(
       model,
@@ -253,8 +259,8 @@ def jit_train_step(
       accumulate=config['accumulate'],
     ),
     donate_argnums=0,
-    in_shardings=(places, sharding.make_split(mesh)),
-    out_shardings=(places, sharding.make_replicated(mesh)),
+    in_shardings=(shardings, sharding.batch_sharding(mesh)),
+    out_shardings=(shardings, sharding.replicated_sharding(mesh)),
   )
 
 
@@ -266,10 +272,10 @@ def make_abstract_state(
   abstract = jax.eval_shape(
     lambda: make_state(model, optimizer, size=size, seed=config['seed'])
   )
-  places = sharding.make_shardings(
+  shardings = sharding.make_shardings(
     abstract, make_logical_axes(model, size=size), mesh, config['sharding']
   )
-  return sharding.make_abstract(abstract, places)
+  return sharding.make_abstract(abstract, shardings)
 
 
 def start_state(
@@ -290,14 +296,14 @@ def start_state(
       model, optimizer, size=config['image_size'], seed=config['seed']
     )
 
-  places = jax.tree.map(lambda x: x.sharding, abstract)
-  state = jax.jit(make, out_shardings=places)()
+  shardings = jax.tree.map(lambda x: x.sharding, abstract)
+  state = jax.jit(make, out_shardings=shardings)()
   if not config['init_from']:
     return state
   params, report = weights.load_matching(
     paths.to_path(config['init_from']), state.params
   )
-  processes.print_once(report)
+  processes.print_from_first(report)
   return state._replace(
     params=params, ema_params=jax.tree.map(jnp.copy, params)
   )

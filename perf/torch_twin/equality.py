@@ -42,7 +42,7 @@ def check(
   """
   few = jax.tree.map(lambda rows: rows[:_COMPARED], batch)
   timed = weights.build_network(config)
-  exact = timed.clone(policy=models.DotPolicy())
+  exact = timed.clone(precision=models.Precision())
   soon = _COMPILE_SOON if jax.default_backend() == 'cpu' else None
 
   def compute(model) -> list[float]:

@@ -2,7 +2,7 @@
 
 Same arithmetic, PyTorch's own ways: one linear layer for queries, keys and
 values, one for gate and up, `F.scaled_dot_product_attention`, `F.rms_norm`,
-a grouped convolution for neighbours. `build_policy` has no counterpart here:
+a grouped convolution for neighbours. `build_precision` has no counterpart here:
 types are the caller's, by `torch.autocast`.
 """
 
@@ -233,7 +233,7 @@ def make_constant(array: np.ndarray, like) -> torch.Tensor:
 
 def make_tables(positions, head_width, like):
   """Cosines and sines of the pairs that turn, `[n, e / 4]`."""
-  cos, sin = layers.rotary_tables(positions, head_width)
+  cos, sin = layers.rope_sin_cos(positions, head_width)
   half = slice(0, head_width // 2, 2)
   return make_constant(cos[:, half], like), make_constant(sin[:, half], like)
 

@@ -1,4 +1,4 @@
-"""Pictures of the twin: `step.make_painter` by Euler's steps."""
+"""Pictures of the twin: `step.make_sample_fn` by Euler's steps."""
 
 import torch
 
@@ -53,7 +53,7 @@ class Painter:
       else:
         z = noise
         for step in range(steps):
-          time = max(step / steps, samplers.EARLIEST_TIME)
+          time = max(step / steps, samplers.START_TIME)
           z = z + (denoise(z, clock + time) - z) / (steps - step)
     if self._device == 'cuda':
       torch.cuda.synchronize()

@@ -12,7 +12,12 @@ from vbanana_jax.benchmark import painted_folder, protocols, questions, readers
 from vbanana_jax.drawing import pictures
 from vbanana_jax.inference import engine, outputs
 from vbanana_jax.inference.pipeline import make_pace
-from vbanana_jax.predict import Answerer, Asked, count_rows, describe_parts
+from vbanana_jax.predict import (
+  PhotoQuestion,
+  Predictor,
+  count_rows,
+  describe_parts,
+)
 from vbanana_jax.runtime import files, paths, prefetch
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import provenance, weights
@@ -22,7 +27,7 @@ _ANY_ITEM = readers.Item('any', '', '{phrase}')
 
 
 def paint_protocol(
-  answerer: Answerer,
+  predictor: Predictor,
   protocol: protocols.Protocol,
   data: paths.Path,
   out: paths.Path,
@@ -45,19 +50,19 @@ def paint_protocol(
   wanted = list(
     questions.make_questions(protocol, reader, passes or protocol.passes)
   )
-  size = size or answerer.config['image_size']
+  size = size or predictor.config['image_size']
   rows = count_rows(rows)
-  patch = answerer.model.config.patch
+  patch = predictor.model.config.patch
   # Before anything is read or painted: can this network be asked at all?
   parts = {
     question.file: _ask_parts(
-      answerer, protocol, question.item, question.repeat
+      predictor, protocol, question.item, question.repeat
     )
     for question in wanted
   }
   folder = painted_folder.Painting(
     out,
-    make_manifest(answerer, protocol, size),
+    make_manifest(predictor, protocol, size),
     [question.file for question in wanted],
     overwrite=overwrite,
   )
@@ -74,9 +79,9 @@ def paint_protocol(
 
   def read_all(asked):
     pace = {**make_pace(rows), 'threads': 1}  # readers may share a file
-    for question, reading in prefetch.map_ahead(read, asked, **pace):
+    for question, reading in prefetch.prefetch_map(read, asked, **pace):
       palette, _ = question.asked.reading.make_palette()
-      yield Asked(
+      yield PhotoQuestion(
         reading.result(), parts[question.file], palette, question.file
       )
 
@@ -107,12 +112,14 @@ def paint_protocol(
       )
     try:
       for seed, asked in by_seed.items():
-        way = engine.Way(seed, protocol.sampler['steps'])
-        painted = answerer.paint_all(
-          TASKS[protocol.task], way, read_all(asked), size, rows=rows
+        sampler = engine.SamplerConfig(seed, protocol.sampler['steps'])
+        painted = predictor.paint_all(
+          TASKS[protocol.task], sampler, read_all(asked), size, rows=rows
         )
         pace = make_pace(rows)
-        for _, writing in prefetch.map_ahead(write, painted, **pace, soon=True):
+        for _, writing in prefetch.prefetch_map(
+          write, painted, **pace, eager_yield=True
+        ):
           folder.note(*writing.result())
           bar.update()
     finally:
@@ -121,7 +128,7 @@ def paint_protocol(
 
 
 def make_manifest(
-  answerer: Answerer, protocol: protocols.Protocol, size: int
+  predictor: Predictor, protocol: protocols.Protocol, size: int
 ) -> painted_folder.Manifest:
   """What all pictures of one painting have in common."""
   asked = questions.ask(protocol, _ANY_ITEM)
@@ -130,15 +137,17 @@ def make_manifest(
       'protocol': protocol.name,
       'version': protocol.version,
       'split': protocol.split,
-      'weights': weights.hash_weights(answerer.params)[:16],
-      'config': _hash_config(answerer.config),
+      'weights': weights.hash_weights(predictor.params)[:16],
+      'config': _hash_config(predictor.config),
       'size': size,
-      **engine.Way(protocol.seeds[0], protocol.sampler['steps'])._asdict(),
+      **engine.SamplerConfig(
+        protocol.seeds[0], protocol.sampler['steps']
+      )._asdict(),
       'prompt': asked.prompt,
-      **describe_parts(_ask_parts(answerer, protocol, _ANY_ITEM)),
+      **describe_parts(_ask_parts(predictor, protocol, _ANY_ITEM)),
     },
     about={
-      'run': str(answerer.run),
+      'run': str(predictor.run),
       'versions': provenance.get_versions(),
       'git': provenance.get_git_state(),
       'date': datetime.date.today().isoformat(),
@@ -146,13 +155,13 @@ def make_manifest(
   )
 
 
-def _ask_parts(answerer, protocol, item, repeat=0):
+def _ask_parts(predictor, protocol, item, repeat=0):
   return questions.ask_parts(
     protocol,
     item,
     repeat,
-    level=answerer.config['data']['level'],
-    max_text=answerer.model.config.max_text,
+    level=predictor.config['data']['level'],
+    max_text=predictor.model.config.max_text,
   )
 
 

@@ -21,7 +21,7 @@ from vbanana_jax.benchmark.readers import Item, Reader
 from vbanana_jax.codecs import palettes
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
-from vbanana_jax.tasks import legend_parts, prompts, words
+from vbanana_jax.tasks import legend_parts, legend_text, prompts
 from vbanana_jax.tokenizer import tokenizer
 
 _PROMPTS = 'prompts.jsonl'
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
   """An instruction and what a decoder must know to read its answer."""
 
   prompt: str
-  reading: prompts.Reading
+  reading: prompts.PromptSpec
 
 
 class Question(NamedTuple):
@@ -75,7 +75,7 @@ def ask(
   if group is not None:
     names = [names[k] for k in group]
     colours = [colours[k] for k in group]
-  legend = words.Legend(
+  legend = legend_text.Legend(
     tuple((name, _write(colour)) for name, colour in zip(names, colours)),
     _write(ground),
     stated=True,
@@ -94,7 +94,7 @@ def ask(
     colormap = prompts.read_prompt('depth', prompt).colormap
   return Asked(
     prompt,
-    prompts.Reading(
+    prompts.PromptSpec(
       protocol.task,
       entries=tuple(zip(names, colours)),
       background=ground,
@@ -133,7 +133,7 @@ def ask_parts(
 
   groups: list[range] | list[None] | None = [None] if fits(None) else None
   if len(names) > 1:
-    most = words.REGISTERS[level].entries[1]
+    most = legend_text.PROMPT_STYLES[level].entries[1]
     groups = legend_parts.split_names(len(names), most, fits)
   if groups is None:
     least = ask(protocol, item, repeat, names[:1] if len(names) > 1 else None)
@@ -270,9 +270,9 @@ def _deal(
     if np.linalg.norm(np.subtract(colour, ground)) >= 200
     and colour != colours[0]
   ]
-  return [words.choose(rng, far)]
+  return [legend_text.choose(rng, far)]
 
 
-def _write(colour: palettes.Colour) -> words.Colour:
+def _write(colour: palettes.Colour) -> legend_text.Colour:
   """In numbers, <r, g, b>, which mean the same to every generator."""
-  return words.Colour(palettes.format_colour(colour, 'angle'), colour)
+  return legend_text.Colour(palettes.format_colour(colour, 'angle'), colour)

@@ -23,7 +23,7 @@ from vbanana_jax.benchmark import (
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.metrics import bootstrap
-from vbanana_jax.tasks import votes
+from vbanana_jax.tasks import voting
 from vbanana_jax.training import provenance
 
 _RESAMPLES = 1000
@@ -94,9 +94,9 @@ def grade(
     ]
     single.append(make_states(values[0], truth, protocol))
     if passes > 1:
-      answer = votes.vote(protocol.task, values)
+      answer = voting.vote(protocol.task, values)
       voted.append(make_states(answer, truth, protocol))
-      agreed.append(votes.agreement(protocol.task, values, answer).mean())
+      agreed.append(voting.agreement(protocol.task, values, answer).mean())
 
   for item in tqdm.tqdm(items, desc=protocol.label, unit='example'):
     score(item)

@@ -60,7 +60,7 @@ def start(args: argparse.Namespace, *, saves: bool) -> None:
 
   Args:
     args: with the flags of `add_flags`.
-    saves: the verb asks for SIGTERM and saves (`stopping.StopSignals`); else
+    saves: the verb asks for SIGTERM and saves (`stopping.Preemption`); else
       the signal ends the process, as it does without JAX.
 
   Raises:
@@ -113,7 +113,7 @@ def start(args: argparse.Namespace, *, saves: bool) -> None:
       f'the processes of this run did not all come together: {error}'
     ) from error
   sys.excepthook = _end_with_error
-  processes.say(
+  processes.log(
     f'{jax.process_count()} processes with {jax.device_count()} devices, '
     f'{jax.local_device_count()} of them here'
   )
@@ -220,7 +220,7 @@ def leave(exit_code: int) -> None:
 def _end_with_error(kind, error, trace) -> None:
   from vbanana_jax.runtime import processes
 
-  if processes.is_lost(error):
+  if processes.is_peer_failure(error):
     told = str(error).partition('\n')[0]
     print(
       f'vbanana: another process of this run ended ({told}): see its output, '

@@ -47,7 +47,7 @@ def add_verb(verbs) -> None:
 
 def run_export(args, rest) -> int:
   from vbanana_jax.inference import export
-  from vbanana_jax.inference.request import ask
+  from vbanana_jax.inference.request import build_question
 
   platforms = tuple(args.platforms.split(','))
   unknown = set(platforms) - set(export.PLATFORMS)
@@ -56,7 +56,7 @@ def run_export(args, rest) -> int:
       f'--platforms {args.platforms}: choose of {", ".join(export.PLATFORMS)}'
     )
   wish = flags.make_wish(args)
-  ask(wish, 'quick')  # a mistake in the words should not wait
+  build_question(wish, 'quick')  # a mistake in the words should not wait
   run = runs.choose_run(args.workdir, '--workdir')
   found = export.export_run(
     run,

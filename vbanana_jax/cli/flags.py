@@ -89,7 +89,7 @@ def has_question(args: argparse.Namespace) -> bool:
 
 
 def make_wish(args: argparse.Namespace, **more: Any):
-  """The `wish.Wish` of the flags of `add_question`.
+  """The `wish.PredictRequest` of the flags of `add_question`.
 
   Args:
     args: with a task, or with a prompt alone.
@@ -110,7 +110,7 @@ def make_wish(args: argparse.Namespace, **more: Any):
       f'{args.verb} needs --task for an image, or --prompt to paint'
     )
   names = (name.strip() for name in (args.classes or '').split(','))
-  return request.Wish(
+  return request.PredictRequest(
     task=task,
     words=args.prompt,
     classes=tuple(filter(None, names)),

@@ -79,7 +79,7 @@ def run_plan(args, overrides: list[str]) -> int:
     bounds=compiler.Bounds(bytes=bound, seconds=60 * args.minutes),
     show=show,
     search=not args.no_search,
-    say=processes.say,
+    say=processes.log,
   )
   show(f'\n{text.NOTE}')
   return 0

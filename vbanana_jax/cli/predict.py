@@ -59,9 +59,9 @@ def run_predict(args, rest) -> int:
   if args.exported:
     return _answer_exported(args)
   wish = flags.make_wish(args, size=args.size)
-  from vbanana_jax.inference.request import ask
+  from vbanana_jax.inference.request import build_question
 
-  ask(wish, 'quick')  # a mistake in the words should not wait
+  build_question(wish, 'quick')  # a mistake in the words should not wait
   if args.passes or args.split:
     raise UserError(
       'predict --passes goes with --protocol, and so does --split'
@@ -70,9 +70,9 @@ def run_predict(args, rest) -> int:
   run = runs.choose_run(args.checkpoint, '--checkpoint')
   from vbanana_jax import predict
 
-  answerer = predict.Answerer(run)
+  predictor = predict.Predictor(run)
   print(f'run: {run}', file=sys.stderr)
-  found = answerer.answer_all(
+  found = predictor.answer_all(
     wish,
     images or [None],
     args.out,
@@ -169,7 +169,7 @@ def _answer_protocol(args) -> int:
   protocol = protocols.load_protocol(args.protocol, args.split)
   files.check_folder(args.out)
   n = predict_protocol.paint_protocol(
-    predict.Answerer(runs.choose_run(args.checkpoint, '--checkpoint')),
+    predict.Predictor(runs.choose_run(args.checkpoint, '--checkpoint')),
     protocol,
     args.data,
     args.out,

@@ -193,7 +193,7 @@ class ReplacingSource:
         self._log.write(self.name, record, reason)
       self._check_budget(f'the last one is {reason}; ')
       if is_new:
-        processes.say(
+        processes.log(
           f'bad record replaced ({len(self._known)} of at most '
           f'{self._allowed}): {reason}'
         )
@@ -219,7 +219,7 @@ class ReplacingSource:
         'restore the files, prepare the data again, or allow more'
       )
     for reason, count in self._source.lost:
-      processes.say(f'{reason}; others stand in for its {count} records')
+      processes.log(f'{reason}; others stand in for its {count} records')
 
 
 def _is_of_storage(error: BaseException | None) -> bool:

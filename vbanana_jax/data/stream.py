@@ -82,7 +82,7 @@ def build_stream(
   made = own if len(lengths) == 1 else range(batch_size)
   kept = [bisect.bisect_left(made, row) for row in own]
   if len(made) > len(own) and processes.is_first():
-    processes.say(
+    processes.log(
       f'each process makes all {batch_size} examples of a step and not its '
       f'{len(own)} alone: config.data.text_length={max_text} and '
       'short_text_length=0, from the first step on, would spare that'
@@ -90,7 +90,7 @@ def build_stream(
   _parse_flags_for_grain()
   steps = _SORTED_STEPS if short_text_length else 1
   dog = watchdog.Watchdog(patience)
-  poser = Poser(
+  poser = ExampleEncoder(
     mixture,
     seed=seed,
     max_text=max_text,
@@ -100,12 +100,12 @@ def build_stream(
 
   def read(group: int) -> list[Batch]:
     last = min((group + 1) * steps, end_step)
-    posed = [
+    encoded = [
       poser[step * batch_size + row]
       for step in range(group * steps, last)
       for row in made
     ]
-    return make_batches(posed, len(made), lengths, kept)
+    return make_batches(encoded, len(made), lengths, kept)
 
   groups = grain.MapDataset.range(start_step // steps, -(-end_step // steps))
   options = grain.ReadOptions(
@@ -127,7 +127,7 @@ def make_batches(
   """Rows with the shortest instructions first, cut into padded batches.
 
   Args:
-    rows: as `Poser` makes them, a multiple of `batch_size` many.
+    rows: as `ExampleEncoder` makes them, a multiple of `batch_size` many.
     batch_size: rows of a batch.
     lengths: what a batch may be padded to, ascending. Rows that fit the same
       of them keep their order.
@@ -161,7 +161,7 @@ def _flatten(
     groups.close()
 
 
-class Poser:
+class ExampleEncoder:
   """Global example index -> one posed, tokenized row of a batch."""
 
   def __init__(
@@ -194,11 +194,11 @@ class Poser:
         self.readers[place.entry], place.row, entry.source.name
       )
       rng = keys.make_rng(self.seed, 'pose', index)
-      posed = pose_example(entry.task, example, rng, entry.source.name)
+      encoded = pose_example(entry.task, example, rng, entry.source.name)
     return make_row(
       entry.task,
-      posed,
-      tokens=self.tokenizer.encode(posed.prompt, self.max_text),
+      encoded,
+      tokens=self.tokenizer.encode(encoded.prompt, self.max_text),
       position=self.mixture.task_of(index),
       index=index,
       one_pass_share=self.one_pass_share,
@@ -218,11 +218,11 @@ def pose_example(
   example: sources.Example,
   rng: np.random.Generator,
   name: str,
-) -> base.Posed:
+) -> base.EncodedExample:
   """Pose a task; an error says which example of which source it was."""
   place = f'task {task.name!r} on row {example["index"]} of source {name!r}'
   with _blamed(place):
-    return task.pose(example, rng)
+    return task.encode(example, rng)
 
 
 @contextlib.contextmanager
@@ -239,7 +239,7 @@ def _blamed(place: str) -> Iterator[None]:
 
 def make_row(
   task: base.Task,
-  posed: base.Posed,
+  encoded: base.EncodedExample,
   *,
   tokens: np.ndarray,
   position: int,
@@ -249,12 +249,12 @@ def make_row(
   """One unbatched row; float32 colours, the task's noise and one-pass share."""
   return {
     'tokens': tokens,
-    'source': np.asarray(posed.source, np.float32),
-    'has_source': np.bool_(posed.has_source),
-    'target': np.asarray(posed.target, np.float32),
-    'weight_px': np.asarray(posed.weight_px, np.float32),
+    'source': np.asarray(encoded.source, np.float32),
+    'has_source': np.bool_(encoded.has_source),
+    'target': np.asarray(encoded.target, np.float32),
+    'weight_px': np.asarray(encoded.weight_px, np.float32),
     'task': np.int32(position),
-    'noise_scale': np.float32(base.get_noise_scale(task, posed.target)),
+    'noise_scale': np.float32(base.get_noise_scale(task, encoded.target)),
     'one_pass_share': np.float32(one_pass_share if task.vision else 0),
     'index': np.int64(index),
   }

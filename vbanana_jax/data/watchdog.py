@@ -84,7 +84,7 @@ class Watchdog:
       since, now = self._since, time.monotonic()
       if since is not None and now - max(since, told) >= self._patience:
         told = now
-        processes.say(
+        processes.log(
           f'waiting for data for {now - since:.0f} s: {self.describe()}'
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vbanana_jax.codecs import depth, normals, palettes
-from vbanana_jax.tasks.prompts import Reading
+from vbanana_jax.tasks.prompts import PromptSpec
 
 _FAR = 64 / 255  # from every legal color, RGB [0, 1] units
 _MOST_FAR = 0.1  # of a picture's pixels
@@ -25,7 +25,7 @@ _OFF = 12 / 255  # mean distance from which another order of channels is tried
 
 
 def find_doubt(
-  reading: Reading, painted_u8: UInt8[np.ndarray, 'h w 3']
+  reading: PromptSpec, painted_u8: UInt8[np.ndarray, 'h w 3']
 ) -> str | None:
   """Why a picture is hardly an answer of `reading.task`; None if it may be.
 

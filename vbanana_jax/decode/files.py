@@ -23,7 +23,7 @@ _ENDS = ('.npy', '_confidence.npy', '.png', '.json')
 
 
 def check_free(
-  reading: prompts.Reading,
+  reading: prompts.PromptSpec,
   path: pathlib.Path,
   stem: pathlib.Path,
   settings: Settings = DEFAULTS,
@@ -42,7 +42,7 @@ def check_free(
 
 
 def decode_file(
-  reading: prompts.Reading,
+  reading: prompts.PromptSpec,
   path: pathlib.Path,
   stem: pathlib.Path,
   settings: Settings = DEFAULTS,

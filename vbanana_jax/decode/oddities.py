@@ -4,13 +4,13 @@ from vbanana_jax.data import photos
 from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.values import Decoded
 from vbanana_jax.report import answers
-from vbanana_jax.tasks.prompts import Reading
+from vbanana_jax.tasks.prompts import PromptSpec
 
 _MOST_STRETCHED = 1.1  # sizes of generators are multiples; more is another crop
 
 
 def find_oddities(
-  reading: Reading,
+  reading: PromptSpec,
   painted: photos.Painted,
   found: Decoded,
   shape: tuple[int, int],

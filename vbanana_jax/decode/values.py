@@ -1,8 +1,8 @@
 """Any painted picture back to numbers, whoever painted it.
 
-What to read is in a `Reading`: from the words of a prompt, or from a protocol.
-Pictures are read at the size they were painted; `resizing` brings the numbers
-to another one.
+What to read is in a `PromptSpec`: from the words of a prompt, or from a
+protocol. Pictures are read at the size they were painted; `resizing` brings
+the numbers to another one.
 """
 
 import functools
@@ -80,7 +80,7 @@ DEFAULTS = Settings()
 
 
 def decode(
-  reading: prompts.Reading,
+  reading: prompts.PromptSpec,
   painted_u8: UInt8[np.ndarray, 'h w 3'],
   settings: Settings = DEFAULTS,
 ) -> Decoded:

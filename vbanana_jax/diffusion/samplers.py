@@ -21,7 +21,7 @@ Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
 PairDenoiser = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 # What a network is told where a path begins. Training's logit-normal hardly
 # draws an earlier time, and at 0 itself the network answers in one pass.
-EARLIEST_TIME = 0.04
+START_TIME = 0.04
 # The last step never divides by less than this.
 _SMALLEST_TIME_LEFT = 1e-4
 
@@ -61,7 +61,7 @@ def sample(
   return _euler(denoise, z, grid[-2], grid[-1])
 
 
-def answer_in_one_pass(
+def predict_in_one_pass(
   denoise: Denoiser, shape: tuple[Any, ...]
 ) -> Float[Array, 'b h w c']:
   """The deterministic answer from an empty (mid-grey) canvas at time 0.
@@ -108,7 +108,7 @@ def guide(
 
 def _velocity(denoise, z, time):
   t = jnp.full(z.shape[0], time)
-  x = denoise(z, jnp.maximum(t, EARLIEST_TIME))
+  x = denoise(z, jnp.maximum(t, START_TIME))
   return paths.velocity(x, z, t, _SMALLEST_TIME_LEFT)
 
 

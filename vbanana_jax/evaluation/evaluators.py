@@ -56,18 +56,18 @@ class Scores:
   painted: np.ndarray
 
 
-def one_by_one(function: Callable) -> Callable:
+def map_rows(function: Callable) -> Callable:
   """`function` of rows, computed for one after the other.
 
   For how many rows it is compiled no longer decides the order of its sums, so
   a row has the same scores, to the last bit, on any number of devices.
   """
 
-  def alone(row):
+  def one_row(row):
     states = function(*jax.tree.map(lambda x: x[None], row))
     return jax.tree.map(lambda x: x[0], states)
 
-  return lambda *rows: jax.lax.map(alone, rows)
+  return lambda *rows: jax.lax.map(one_row, rows)
 
 
 def fetch_states(running: Iterable[Any], *, wait: bool) -> list[Any]:
@@ -97,7 +97,7 @@ class TaskEvaluator:
 
   Args:
     task: what to ask.
-    paint: from `step.make_painter`.
+    paint: from `step.make_sample_fn`.
     mesh: devices to spread the batches over.
 
   Attributes:
@@ -115,15 +115,15 @@ class TaskEvaluator:
     def decode_and_score(rgb, aux, valid):
       return task.score(task.decode(rgb, aux), aux, valid)
 
-    score_rows = sharding.on_own_rows(one_by_one(decode_and_score), mesh)
+    score_rows = sharding.shard_map_over_batch(map_rows(decode_and_score), mesh)
 
     def evaluate(params, batch):
       rgb = paint(params, batch)
       return rgb, score_rows(rgb, batch['aux'], batch['valid'])
 
-    everywhere = sharding.make_replicated(mesh)
+    everywhere = sharding.replicated_sharding(mesh)
     self.evaluate = jax.jit(
-      evaluate, out_shardings=(sharding.make_split(mesh), everywhere)
+      evaluate, out_shardings=(sharding.batch_sharding(mesh), everywhere)
     )
     self._gather = jax.jit(lambda rgb: rgb, out_shardings=everywhere)
 
@@ -170,7 +170,7 @@ def put_eval_batch(batch: dict, mesh: jax.sharding.Mesh) -> dict:
 
   Of several processes each puts its own rows of the same batch there.
   """
-  own = sharding.find_own_rows(len(batch['valid']), mesh)
+  own = sharding.local_batch_indices(len(batch['valid']), mesh)
   read = {key: batch[key] for key in DEVICE_KEYS}
   return sharding.put_batch(jax.tree.map(lambda x: x[own], read), mesh)
 
@@ -202,7 +202,7 @@ def make_scores(
   )
 
 
-class ConstantEvaluator:
+class ConstantBaseline:
   """Scores the best answer that never looks, one for every metric.
 
   Args:
@@ -215,7 +215,7 @@ class ConstantEvaluator:
     self._mesh = mesh
 
     def score(candidate, aux, valid):
-      @one_by_one
+      @map_rows
       def score_rows(aux, valid):
         prediction = task.constant_prediction(candidate, aux)
         return task.score(prediction, aux, valid)
@@ -223,8 +223,8 @@ class ConstantEvaluator:
       return score_rows(aux, valid)
 
     self._score = jax.jit(
-      sharding.on_own_rows(score, mesh, shared=1),
-      out_shardings=sharding.make_replicated(mesh),
+      sharding.shard_map_over_batch(score, mesh, shared=1),
+      out_shardings=sharding.replicated_sharding(mesh),
     )
 
   def fit(self, batches: Iterable[dict]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ PROTOCOL_PATH = pathlib.Path(__file__).parents[1] / 'protocols' / 'eval_v2.json'
 
 
 @dataclasses.dataclass(frozen=True)
-class Exam:
+class EvalSet:
   """What is frozen of a level's exam.
 
   Attributes:
@@ -28,7 +28,7 @@ class Exam:
     n: number of scenes; object counts run 0, 1, ..., max, 0, ...
     size: height and width in pixels.
     scene_seed: seed of the scenes, out of reach of a training seed.
-    pose_seed: seed of wordings, legends and colours.
+    encode_seed: seed of wordings, legends and colours.
     prefix_n: scenes that the quick check covers.
     sha256: digest of all prompts, legends and labels.
     prefix_sha256: digest of those of the first `prefix_n` scenes.
@@ -38,23 +38,23 @@ class Exam:
   n: int
   size: int
   scene_seed: int
-  pose_seed: int
+  encode_seed: int
   prefix_n: int
   sha256: str
   prefix_sha256: str
 
 
-def load_exam(level: str) -> Exam:
+def load_eval_set(level: str) -> EvalSet:
   """The frozen exam of a level from `protocols/eval_v2.json`."""
-  exams = json.loads(PROTOCOL_PATH.read_text())['levels']
-  if level not in exams:
+  eval_sets = json.loads(PROTOCOL_PATH.read_text())['levels']
+  if level not in eval_sets:
     raise UserError(
-      f'exam eval_v2 has no level {level!r}; choose one of {sorted(exams)}'
+      f'exam eval_v2 has no level {level!r}; choose one of {sorted(eval_sets)}'
     )
-  return Exam(level=level, **exams[level])
+  return EvalSet(level=level, **eval_sets[level])
 
 
-def exam_batches(
+def eval_set_batches(
   task: base.Task,
   level: str,
   batch_size: int,
@@ -74,20 +74,22 @@ def exam_batches(
     size: another picture size than the frozen one (other labels, so the
       frozen digest does not apply).
   """
-  exam = load_exam(level)
+  eval_set = load_eval_set(level)
   return make_eval_batches(
     task.as_examined(),
-    exam_source(level, exam.scene_seed, size or exam.size),
-    range(exam.n if limit is None else min(limit, exam.n)),
+    eval_set_source(level, eval_set.scene_seed, size or eval_set.size),
+    range(eval_set.n if limit is None else min(limit, eval_set.n)),
     batch_size=batch_size,
-    seed=exam.pose_seed,
+    seed=eval_set.encode_seed,
     max_text=max_text,
   )
 
 
 @functools.lru_cache(maxsize=4)
-def exam_source(level: str, scene_seed: int, size: int) -> sources.SceneSource:
-  """Exam scenes, kept rendered while all tasks are examined."""
+def eval_set_source(
+  level: str, scene_seed: int, size: int
+) -> sources.SceneSource:
+  """EvalSet scenes, kept rendered while all tasks are examined."""
   return sources.SceneSource(
     level, scene_seed, size, edits=True, even_counts=True, keep=16
   )
@@ -111,7 +113,7 @@ def make_eval_batches(
   tokenizer = Tokenizer.load()
   for first in range(0, len(rows), batch_size):
     chosen = list(rows[first : first + batch_size])
-    posed = [pose_row(task, source, row, seed) for row in chosen]
+    encoded = [encode_row(task, source, row, seed) for row in chosen]
     padding = batch_size - len(chosen)
     lines = [
       {
@@ -126,11 +128,11 @@ def make_eval_batches(
         'aux': answer.aux,
         'count': np.int32(_object_count(example)),
       }
-      for row, (example, answer) in zip(chosen, posed)
+      for row, (example, answer) in zip(chosen, encoded)
     ]
     batch = stream.stack_rows(lines + lines[-1:] * padding)
     batch['valid'] = np.arange(batch_size) < len(chosen)
-    prompts = [answer.prompt for _, answer in posed]
+    prompts = [answer.prompt for _, answer in encoded]
     yield {**batch, 'prompt': prompts + prompts[-1:] * padding}
 
 
@@ -141,9 +143,9 @@ def trim_prompts(batches: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
   return [{**b, 'tokens': b['tokens'][:, :longest]} for b in batches]
 
 
-def pose_row(
+def encode_row(
   task: base.Task, source: sources.Source, row: int, seed: int
-) -> tuple[sources.Example, base.Posed]:
+) -> tuple[sources.Example, base.EncodedExample]:
   """Example and posed task; words depend on (seed, task, row) alone."""
   example = stream.read_example(source, row, source.name)
   rng = keys.make_rng(seed, 'exam', task.name, row)
@@ -155,22 +157,22 @@ def _object_count(example: sources.Example) -> int:
   return -1 if scene is None else int(scene.count)
 
 
-def exam_hash(exam: Exam, n: int | None = None) -> str:
+def eval_set_hash(eval_set: EvalSet, n: int | None = None) -> str:
   """SHA-256 over prompts, legends and labels of the first `n` scenes.
 
   Every whole-number array of a task's aux counts (ids, legends, masks);
   depth, normals and colours are left out, because their last bits differ
   between kinds of hardware.
   """
-  source = exam_source(exam.level, exam.scene_seed, exam.size)
+  source = eval_set_source(eval_set.level, eval_set.scene_seed, eval_set.size)
   digest = hashlib.sha256()
-  for row in range(exam.n if n is None else n):
+  for row in range(eval_set.n if n is None else n):
     for name in sorted(TASKS):
       task = TASKS[name].as_examined()
-      example, posed = pose_row(task, source, row, exam.pose_seed)
-      _update(digest, f'{row}/{name}/prompt', np.array(posed.prompt.encode()))
-      for key in sorted(posed.aux):
-        _update(digest, f'{row}/{name}/{key}', posed.aux[key])
+      example, encoded = encode_row(task, source, row, eval_set.encode_seed)
+      _update(digest, f'{row}/{name}/prompt', np.array(encoded.prompt.encode()))
+      for key in sorted(encoded.aux):
+        _update(digest, f'{row}/{name}/{key}', encoded.aux[key])
     for key in ('semantic', 'instance'):
       _update(digest, f'{row}/{key}', example[key])
   return digest.hexdigest()
@@ -186,40 +188,40 @@ def _update(digest, name: str, array: np.ndarray) -> None:
   digest.update(np.ascontiguousarray(array).tobytes())
 
 
-def name_exam(level: str, *, limit: int, size: int) -> str:
+def name_eval_set(level: str, *, limit: int, size: int) -> str:
   """What scores are scores of: the frozen exam, or what differs from it.
 
   Takes some seconds for the whole exam. Another kind of hardware may decide a
   pixel on an edge otherwise, so a difference is told and not refused.
   """
-  exam = load_exam(level)
-  if size != exam.size or limit < exam.n:
-    return f'eval_v2, its first {min(limit, exam.n)} scenes at {size} px'
-  if exam_hash(exam) != exam.sha256:
+  eval_set = load_eval_set(level)
+  if size != eval_set.size or limit < eval_set.n:
+    return f'eval_v2, its first {min(limit, eval_set.n)} scenes at {size} px'
+  if eval_set_hash(eval_set) != eval_set.sha256:
     return 'eval_v2, redrawn with other digests than the frozen one'
   return 'eval_v2'
 
 
-def freeze_exam(level: str, n: int, size: int, prefix_n: int) -> Exam:
+def freeze_eval_set(level: str, n: int, size: int, prefix_n: int) -> EvalSet:
   """A new exam with its digests, to be written once and never again."""
-  exam = Exam(level, n, size, 2**40 + 1, 2**40 + 2, prefix_n, '', '')
+  eval_set = EvalSet(level, n, size, 2**40 + 1, 2**40 + 2, prefix_n, '', '')
   return dataclasses.replace(
-    exam,
-    sha256=exam_hash(exam),
-    prefix_sha256=exam_hash(exam, prefix_n),
+    eval_set,
+    sha256=eval_set_hash(eval_set),
+    prefix_sha256=eval_set_hash(eval_set, prefix_n),
   )
 
 
-def save_exams(exams: Sequence[Exam], path: pathlib.Path) -> None:
+def save_eval_sets(eval_sets: Sequence[EvalSet], path: pathlib.Path) -> None:
   """Write frozen exams as JSON."""
   levels = {}
-  for exam in exams:
-    fields = dataclasses.asdict(exam)
+  for eval_set in eval_sets:
+    fields = dataclasses.asdict(eval_set)
     levels[fields.pop('level')] = fields
   path.write_text(json.dumps({'version': 2, 'levels': levels}, indent=2) + '\n')
 
 
-def build_exam(
+def build_eval_set(
   config: Mapping, task: base.Task, level: str, limit: int
 ) -> list[dict[str, Any]]:
   """The first `limit` scenes of the frozen exam at the config's picture size.
@@ -227,7 +229,7 @@ def build_exam(
   See `make_eval_batches` for what a batch holds.
   """
   return trim_prompts(
-    exam_batches(
+    eval_set_batches(
       task,
       level,
       config['eval']['batch_size'],

@@ -15,36 +15,36 @@ from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import base
 from vbanana_jax.training.state import TrainState
-from vbanana_jax.training.step import make_painter
+from vbanana_jax.training.step import make_sample_fn
 
 _NEVER = ('', '0')
 
 
-class Watch:
+class PeriodicEval:
   """Scores of averaged weights, one pass, every so many steps.
 
   Args:
-    exams: evaluators, each with its questions, padded alike.
+    eval_sets: evaluators, each with its questions, padded alike.
     every: how often, in steps.
   """
 
   def __init__(
     self,
-    exams: Sequence[tuple[evaluators.TaskEvaluator, list[dict[str, Any]]]],
+    eval_sets: Sequence[tuple[evaluators.TaskEvaluator, list[dict[str, Any]]]],
     every: int,
   ):
     self.every = every
-    self.exams = tuple(exams)
+    self.eval_sets = tuple(eval_sets)
 
   def compile(self, state: TrainState) -> None:
     """Compiles, so that `run` only runs."""
-    for evaluator, batches in self.exams:
+    for evaluator, batches in self.eval_sets:
       evaluator.compile(state.ema_params, batches[0])
 
   def run(self, state: TrainState) -> dict[str, float | None]:
     """'task/metric' -> score, headline first; None where it is no number."""
     scores = {}
-    for evaluator, batches in self.exams:
+    for evaluator, batches in self.eval_sets:
       found = evaluator.measure(state.ema_params, batches)
       for metric in evaluator.task.metrics:
         name = f'{evaluator.task.name}/{metric}'
@@ -52,13 +52,13 @@ class Watch:
     return scores
 
 
-def build_watch(
+def build_periodic_eval(
   config: Mapping[str, Any],
   tasks: Sequence[base.Task],
   model: Any,
   mesh: jax.sharding.Mesh,
   total_steps: int,
-) -> Watch | None:
+) -> PeriodicEval | None:
   """A watch over a mixture's vision tasks; None without any or `eval.every`.
 
   Raises:
@@ -81,13 +81,13 @@ def build_watch(
     batch_size=config['batch_size'],
     total_steps=total_steps,
   )
-  paint = make_painter(model, seed=config['seed'], steps=0)
+  paint = make_sample_fn(model, seed=config['seed'], steps=0)
   level = config['data']['level']
-  return Watch(
+  return PeriodicEval(
     [
       (
         evaluators.TaskEvaluator(task, paint, mesh),
-        held_out.build_exam(config, task, level, settings['watch']),
+        held_out.build_eval_set(config, task, level, settings['watch']),
       )
       for task in tasks
     ],

@@ -278,7 +278,7 @@ def _make_example(task: base.Task, example: dict[str, Any]) -> page.Example:
 
 
 def _get_task(trial: str) -> base.Task:
-  """The task of a trial's name, as `evaluate.Trial` makes it."""
+  """The task of a trial's name, as `evaluate.EvalRun` makes it."""
   return TASKS[trial.partition('@')[0]]
 
 

@@ -21,8 +21,8 @@ _SHORTEST_TEXT = 16  # tokens
 _MOST_KNOWN = 32  # instructions whose keys and values are kept
 
 
-class Way(NamedTuple):
-  """How to paint: see `step.make_painter`."""
+class SamplerConfig(NamedTuple):
+  """How to paint: see `step.make_sample_fn`."""
 
   seed: int
   steps: int
@@ -31,7 +31,7 @@ class Way(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Canvas:
+class GenerationInput:
   """One picture to paint.
 
   Attributes:
@@ -50,7 +50,7 @@ class Canvas:
   label: Any = None
 
 
-class PaintBox:
+class InferenceEngine:
   """Paints with one network; compiles what it needs and keeps it.
 
   Args:
@@ -60,33 +60,35 @@ class PaintBox:
 
   def __init__(self, model, params: Any):
     self._model, self._params = model, params
-    self._painters: dict[Way, Any] = {}
+    self._painters: dict[SamplerConfig, Any] = {}
     self._encode = jax.jit(step.make_text_encoder(model))
     self._known: dict[str, Any] = {}  # text memories by prompt
 
-  def paint(self, way: Way, canvases: Sequence[Canvas]) -> np.ndarray:
+  def paint(
+    self, sampler: SamplerConfig, items: Sequence[GenerationInput]
+  ) -> np.ndarray:
     """All of one grid in one batch, `[n, h, w, 3]` in [0, 1].
 
     Raises:
       UserError: an instruction that is too long for the network.
     """
-    if way not in self._painters:
-      self._painters[way] = jax.jit(
-        step.make_painter(self._model, **way._asdict())
+    if sampler not in self._painters:
+      self._painters[sampler] = jax.jit(
+        step.make_sample_fn(self._model, **sampler._asdict())
       )
     batch = {
-      'memory': self._read([canvas.prompt for canvas in canvases]),
-      'source': np.stack([canvas.source for canvas in canvases]),
-      'has_source': np.array([canvas.has_source for canvas in canvases]),
-      'noise_scale': np.array([c.noise_scale for c in canvases], np.float32),
+      'text_kv': self._read([item.prompt for item in items]),
+      'source': np.stack([item.source for item in items]),
+      'has_source': np.array([item.has_source for item in items]),
+      'noise_scale': np.array([c.noise_scale for c in items], np.float32),
       # The noise of a picture does not depend on what is painted beside it.
-      'index': np.zeros(len(canvases), np.int32),
+      'index': np.zeros(len(items), np.int32),
     }
-    return np.asarray(self._painters[way](self._params, batch))
+    return np.asarray(self._painters[sampler](self._params, batch))
 
   def paint_all(
-    self, way: Way, canvases: Iterable[Canvas], *, rows: int
-  ) -> Iterator[tuple[Canvas, np.ndarray]]:
+    self, sampler: SamplerConfig, items: Iterable[GenerationInput], *, rows: int
+  ) -> Iterator[tuple[GenerationInput, np.ndarray]]:
     """Every canvas with its picture, in batches of `rows` of one grid.
 
     What is left of a grid in the end is filled up with copies, unless it is a
@@ -96,21 +98,21 @@ class PaintBox:
     Yields:
       canvases as their batches are full, and not in order where grids differ.
     """
-    waiting: dict[tuple[int, ...], list[Canvas]] = {}
-    for canvas in canvases:
-      together = waiting.setdefault(canvas.source.shape, [])
-      together.append(canvas)
+    waiting: dict[tuple[int, ...], list[GenerationInput]] = {}
+    for item in items:
+      together = waiting.setdefault(item.source.shape, [])
+      together.append(item)
       if len(together) == rows:
-        yield from self._paint_full(way, together, rows)
+        yield from self._paint_full(sampler, together, rows)
         together.clear()
     for together in waiting.values():
       if together:
-        yield from self._paint_full(way, together, rows)
+        yield from self._paint_full(sampler, together, rows)
 
-  def _paint_full(self, way, canvases, rows):
-    missing = 0 if len(canvases) == 1 else rows - len(canvases)
-    full = [*canvases, *[canvases[-1]] * missing]
-    return list(zip(canvases, self.paint(way, full)))
+  def _paint_full(self, sampler, items, rows):
+    missing = 0 if len(items) == 1 else rows - len(items)
+    full = [*items, *[items[-1]] * missing]
+    return list(zip(items, self.paint(sampler, full)))
 
   def _read(self, prompts: list[str]) -> Any:
     """The text memory: one row if all ask the same, and kept for a while."""

@@ -15,21 +15,26 @@ from jax import export
 from vbanana_jax import models
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, exported
-from vbanana_jax.inference.request import Wish, ask, ask_parts, count_steps
+from vbanana_jax.inference.request import (
+  PredictRequest,
+  build_question,
+  build_question_parts,
+  count_steps,
+)
 from vbanana_jax.report import answers
 from vbanana_jax.runtime import files
 from vbanana_jax.tasks import base
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import checkpoint, provenance
 from vbanana_jax.training import weights as weights_lib
-from vbanana_jax.training.step import make_painter
+from vbanana_jax.training.step import make_sample_fn
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
 def export_run(
   run: pathlib.Path,
-  wish: Wish,
+  wish: PredictRequest,
   out: pathlib.Path,
   *,
   size: tuple[int, int] | None = None,
@@ -58,10 +63,10 @@ def export_run(
       `out` that cannot be written or has an export of something else.
   """
   config, model, params = weights_lib.load_run(run)
-  model = model.clone(policy=models.build_policy('cpu'))
+  model = model.clone(precision=models.build_precision('cpu'))
   level, max_text = config['data']['level'], model.config.max_text
-  task, question = ask(wish, level)
-  parts = ask_parts(wish, level, max_text)
+  task, question = build_question(wish, level)
+  parts = build_question_parts(wish, level, max_text)
   if len(parts) > 1:
     raise UserError(
       f'--classes: this network takes {len(question.names)} names in '
@@ -106,8 +111,8 @@ def export_run(
   manifest = {
     **about,
     'arithmetic': {
-      'products': model.policy.operands,
-      'between products': model.policy.activations,
+      'products': model.precision.matmul_dtype,
+      'between products': model.precision.activation_dtype,
     },
     'parameters': models.count_parameters(params),
     'versions': provenance.get_versions(),
@@ -160,7 +165,7 @@ def make_answer(
   model,
   task: base.Task,
   question: base.Question,
-  wish: Wish,
+  wish: PredictRequest,
   size: tuple[int, int],
 ) -> Callable[..., dict[str, jax.Array]]:
   """The function `(weights by name, tokens, source, index) -> answer`.
@@ -172,7 +177,7 @@ def make_answer(
     wish: seed, steps, sampler and guidance.
     size: of the pictures, which the noise depends on.
   """
-  paint = make_painter(
+  paint = make_sample_fn(
     model,
     seed=wish.seed,
     steps=count_steps(wish),
@@ -200,7 +205,10 @@ def make_answer(
       for name, leaf in question.aux.items()
     }
     decoded = task.decode(painted, aux)
-    return {'painted': painted, 'value': decoded[answers.LOOKS[task.name].key]}
+    return {
+      'painted': painted,
+      'value': decoded[answers.VISUALS[task.name].key],
+    }
 
   return answer
 
@@ -224,7 +232,7 @@ def export_program(
 
 
 def _has_value(task: base.Task) -> bool:
-  return task.name in answers.LOOKS
+  return task.name in answers.VISUALS
 
 
 def _make_tokens(task: base.Task, prompt: str, longest: int) -> np.ndarray:

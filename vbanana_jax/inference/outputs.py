@@ -40,7 +40,9 @@ class Photo(NamedTuple):
   view_u8: np.ndarray
 
 
-def look(image_u8: UInt8[np.ndarray, 'h w 3'], grid: tuple[int, int]) -> Photo:
+def preprocess_photo(
+  image_u8: UInt8[np.ndarray, 'h w 3'], grid: tuple[int, int]
+) -> Photo:
   """The `Photo` of a picture, for a network that works at `grid`."""
   height, width = image_u8.shape[:2]
   scale = VIEW_EDGE / max(height, width)
@@ -172,7 +174,7 @@ def decode_value(
   task: base.Task, painted: Float[np.ndarray, 'h w 3'], aux: dict
 ) -> np.ndarray | None:
   """The numbers of one picture; None where the colours are the answer."""
-  shown = answers.LOOKS.get(task.name)
+  shown = answers.VISUALS.get(task.name)
   return None if shown is None else decode(task, painted, aux)[shown.key]
 
 

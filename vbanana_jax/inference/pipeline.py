@@ -20,7 +20,7 @@ from vbanana_jax.tasks import base
 _MOST_THREADS = 8
 
 
-class Asked(NamedTuple):
+class LoadedPhoto(NamedTuple):
   """An image and what was made of it; both are None for generation."""
 
   image: pathlib.Path | None
@@ -29,7 +29,8 @@ class Asked(NamedTuple):
 
 # Painted [h w 3] in [0, 1] and decoded answers of photos, as they come.
 PaintAll = Callable[
-  [Iterable[Asked]], Iterator[tuple[Asked, np.ndarray, np.ndarray | None]]
+  [Iterable[LoadedPhoto]],
+  Iterator[tuple[LoadedPhoto, np.ndarray, np.ndarray | None]],
 ]
 # Paths by name as of `predict.write`, or what is wrong with the photo.
 Answered = dict[str, pathlib.Path] | UserError
@@ -76,12 +77,12 @@ def predict_all(
     if image is None:
       return None
     image_u8 = photos.open_photo(image, tell=_say_first)
-    return outputs.look(image_u8, find_grid(*image_u8.shape[:2]))
+    return outputs.preprocess_photo(image_u8, find_grid(*image_u8.shape[:2]))
 
   def read_all():
-    for image, reading in prefetch.map_ahead(read, images, **pace):
+    for image, reading in prefetch.prefetch_map(read, images, **pace):
       try:
-        yield Asked(image, reading.result())
+        yield LoadedPhoto(image, reading.result())
       except UserError as error:
         unread.append((image, error))
 
@@ -90,7 +91,7 @@ def predict_all(
     if value is not None and (
       told := answers.tell(task.name, value, question.names)
     ):
-      processes.say(f'{asked.image}: {told}')
+      processes.log(f'{asked.image}: {told}')
     return outputs.write(
       task,
       asked.photo,
@@ -114,7 +115,9 @@ def predict_all(
       outputs.check_free(stem, wanted)
   files.check_folder(out_dir)
   painted = paint_all(read_all())
-  for answer, writing in prefetch.map_ahead(write, painted, **pace, soon=True):
+  for answer, writing in prefetch.prefetch_map(
+    write, painted, **pace, eager_yield=True
+  ):
     yield answer[0].image, writing.result()
     while unread:
       yield unread.pop(0)
@@ -122,7 +125,7 @@ def predict_all(
 
 
 def _say_first(name: str) -> None:
-  processes.say(f'{name}: several pictures in one file; the first is taken')
+  processes.log(f'{name}: several pictures in one file; the first is taken')
 
 
 def make_pace(rows: int) -> dict[str, int]:

@@ -16,7 +16,7 @@ _GENERATE_STEPS = 25
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
+class PredictRequest:
   """What a person asked for on the command line.
 
   Attributes:
@@ -40,7 +40,7 @@ class Wish:
   seed: int = 0
 
 
-def ask(wish: Wish, level: str) -> tuple[Task, Question]:
+def build_question(wish: PredictRequest, level: str) -> tuple[Task, Question]:
   """The task and its question.
 
   Raises:
@@ -72,7 +72,7 @@ def ask(wish: Wish, level: str) -> tuple[Task, Question]:
   return task, task.ask(rng, level=level, **given)
 
 
-def _check_flags(wish: Wish, inputs: Inputs) -> None:
+def _check_flags(wish: PredictRequest, inputs: Inputs) -> None:
   """Raises UserError unless the flags are those that the task takes."""
   count = len(wish.classes)
   fault = None
@@ -93,8 +93,8 @@ def _check_flags(wish: Wish, inputs: Inputs) -> None:
     raise UserError('--classes names something twice')
 
 
-def ask_parts(
-  wish: Wish, level: str, max_text: int
+def build_question_parts(
+  wish: PredictRequest, level: str, max_text: int
 ) -> tuple[legend_parts.Part, ...]:
   """The questions that a network can take; together they ask for it all.
 
@@ -105,12 +105,12 @@ def ask_parts(
     UserError: an instruction of more than `max_text` tokens that cannot be
       split.
   """
-  task, question = ask(wish, level)
+  task, question = build_question(wish, level)
   names = question.names
 
   def ask_some(group: range) -> Question:
     some = tuple(names[k] for k in group)
-    return ask(dataclasses.replace(wish, classes=some), level)[1]
+    return build_question(dataclasses.replace(wish, classes=some), level)[1]
 
   def fits(group: range) -> bool:
     return tokenizer.Tokenizer.load().count(ask_some(group).prompt) <= max_text
@@ -134,7 +134,7 @@ def ask_parts(
   return tuple(parts)
 
 
-def count_steps(wish: Wish) -> int:
+def count_steps(wish: PredictRequest) -> int:
   """Sampler steps; 0 is one pass."""
   if wish.steps is not None:
     return wish.steps

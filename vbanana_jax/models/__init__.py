@@ -12,17 +12,17 @@ import jax
 
 from vbanana_jax.errors import UserError
 from vbanana_jax.models import layers
-from vbanana_jax.models.dit import DiT, ModelConfig, TextMemory
-from vbanana_jax.models.numerics import DotPolicy, build_policy
+from vbanana_jax.models.dit import DiT, ModelConfig, TextKV
+from vbanana_jax.models.numerics import Precision, build_precision
 
 __all__ = [
   'SIZES',
   'DiT',
-  'DotPolicy',
   'ModelConfig',
-  'TextMemory',
+  'Precision',
+  'TextKV',
   'build_model',
-  'build_policy',
+  'build_precision',
   'count_parameters',
   'from_network',
   'get_axes',
@@ -56,16 +56,16 @@ SIZES = {
 
 def build_model(
   config: Mapping,
-  policy: DotPolicy | None = None,
-  place: layers.Place = layers.leave,
+  precision: Precision | None = None,
+  constrain: layers.ActivationConstraint = layers.identity,
 ) -> DiT:
   """The network of a config's `model` section.
 
   Args:
     config: `size` (a key of `SIZES`), `patch`, `vocab_size`, `max_text`,
       `remat`.
-    policy: arithmetic; the backend's own if not given.
-    place: from `sharding.build_place`.
+    precision: arithmetic; the backend's own if not given.
+    constrain: from `sharding.build_activation_constraint`.
 
   Raises:
     UserError: for an unknown size, key or rematerialisation.
@@ -84,7 +84,9 @@ def build_model(
       f'config.model.remat is {remat!r}: choose of {list(layers.REMAT)}'
     )
   return DiT(
-    ModelConfig(**SIZES[size], **fields), policy or build_policy(), place
+    ModelConfig(**SIZES[size], **fields),
+    precision or build_precision(),
+    constrain,
   )
 
 

@@ -52,7 +52,7 @@ class ModelConfig:
   remat: str = 'none'
 
 
-class TextMemory(NamedTuple):
+class TextKV(NamedTuple):
   """What the image blocks know of an instruction; leading axis is the block.
 
   Attributes:
@@ -70,8 +70,8 @@ class Block(nn.Module):
   """Modulated attention over `[text | image]`, then modulated SwiGLU."""
 
   heads: int
-  policy: numerics.DotPolicy
-  place: layers.Place
+  precision: numerics.Precision
+  constrain: layers.ActivationConstraint
 
   @nn.compact
   def __call__(self, x, text_keys, text_values, modulation, mask, tables):
@@ -84,22 +84,24 @@ class Block(nn.Module):
     )  #                                                       6 x [b 1 d]
 
     def project(name, x):
-      y = layers.Dense(d, self.policy, ('embed', 'heads'), name=name)(x)
+      y = layers.Dense(d, self.precision, ('embed', 'heads'), name=name)(x)
       return y.reshape(b, n, self.heads, e)
 
     y = layers.rms_norm(x) * (1 + scale1) + shift1  #            b n d
     q = layers.RMSNorm(name='q_norm')(project('q', y))  #        b n k e
     k = layers.RMSNorm(name='k_norm')(project('k', y))  #        b n k e
-    q, k = (layers.rotate(y, tables, self.policy.operands) for y in (q, k))
+    q, k = (
+      layers.apply_rope(y, tables, self.precision.matmul_dtype) for y in (q, k)
+    )
     k = jnp.concatenate([text_keys, k], axis=1)  #               b l+n k e
     v = jnp.concatenate([text_values, project('v', y)], axis=1)
-    y = attention.attend(q, k, v, mask, self.policy)  #             b n d
-    out = layers.Dense(d, self.policy, ('heads', 'embed'), name='out')
+    y = attention.attend(q, k, v, mask, self.precision)  #             b n d
+    out = layers.Dense(d, self.precision, ('heads', 'embed'), name='out')
     x = x + gate1 * out(y)
 
     y = layers.rms_norm(x) * (1 + scale2) + shift2
-    x = x + gate2 * layers.SwiGLU(self.policy, name='mlp')(y)
-    return self.place(x), None
+    x = x + gate2 * layers.SwiGLU(self.precision, name='mlp')(y)
+    return self.constrain(x), None
 
 
 def _gates_open(key, shape, dtype=jnp.float32):
@@ -112,25 +114,25 @@ class DiT(nn.Module):
 
   Attributes:
     config: shape.
-    policy: arithmetic.
-    place: says where the devices keep activations `[b, ...]`.
+    precision: arithmetic.
+    constrain: says where the devices keep activations `[b, ...]`.
   """
 
   config: ModelConfig
-  policy: numerics.DotPolicy
-  place: layers.Place = layers.leave
+  precision: numerics.Precision
+  constrain: layers.ActivationConstraint = layers.identity
 
   def setup(self):
-    c, policy = self.config, self.policy
+    c, precision = self.config, self.precision
     named, dense = layers.named, layers.Dense
     self.text = text.TextStack(
       vocab_size=c.vocab_size,
       width=c.text_width,
       depth=c.text_depth,
       heads=c.text_heads,
-      policy=policy,
+      precision=precision,
       remat=c.remat,
-      place=self.place,
+      constrain=self.constrain,
     )
     init = named(
       nn.initializers.lecun_normal(batch_axis=(0,)), 'layers', 'embed', 'heads'
@@ -144,20 +146,20 @@ class DiT(nn.Module):
       (c.depth, c.width // c.heads),
     )
     narrow, wide = ('patch', 'bottleneck'), ('bottleneck', 'embed')
-    self.canvas_in = dense(c.bottleneck, policy, narrow)
-    self.canvas_out = dense(c.width, policy, wide)
-    self.source_in = dense(c.bottleneck, policy, narrow)
-    self.source_out = dense(c.width, policy, wide)
+    self.canvas_in = dense(c.bottleneck, precision, narrow)
+    self.canvas_out = dense(c.width, precision, wide)
+    self.source_in = dense(c.bottleneck, precision, narrow)
+    self.source_out = dense(c.width, precision, wide)
     small = nn.initializers.normal(0.02)
     self.no_source = self.param('no_source', named(small, 'vector'), (c.width,))
-    self.position = dense(c.width, policy, ('features', 'embed'))
-    self.time_in = dense(c.width, policy, ('features', 'mlp'), use_bias=True)
-    self.time_out = dense(c.width, policy, ('mlp', 'embed'), use_bias=True)
-    fresh = {
+    self.position = dense(c.width, precision, ('features', 'embed'))
+    self.time_in = dense(c.width, precision, ('features', 'mlp'), use_bias=True)
+    self.time_out = dense(c.width, precision, ('mlp', 'embed'), use_bias=True)
+    zero_init = {
       'axes': ('embed', 'modulation'),
       'kernel_init': nn.initializers.zeros,
     }
-    self.modulation = dense(6 * c.width, policy, **fresh)
+    self.modulation = dense(6 * c.width, precision, **zero_init)
     self.blocks = layers.apply_blocks(
       Block,
       c.depth,
@@ -165,20 +167,20 @@ class DiT(nn.Module):
       shared=3,
       remat=c.remat,
       heads=c.heads,
-      policy=policy,
-      place=self.place,
+      precision=precision,
+      constrain=self.constrain,
     )
-    self.head_modulation = dense(2 * c.width, policy, **fresh)
+    self.head_modulation = dense(2 * c.width, precision, **zero_init)
     self.head = self.param(
       'head', named(small, 'embed', 'patch'), (c.width, 3 * c.patch**2)
     )
 
   def __call__(self, canvas, time, tokens, source, has_source):
     """Clean picture for a noisy `canvas`; see `encode_text` and `denoise`."""
-    memory = self.encode_text(tokens)
-    return self.denoise(canvas, time, memory, source, has_source)
+    text_kv = self.encode_text(tokens)
+    return self.denoise(canvas, time, text_kv, source, has_source)
 
-  def encode_text(self, tokens) -> TextMemory:
+  def encode_text(self, tokens) -> TextKV:
     """Keys and values of instructions `[b, l]` for every image block."""
     c = self.config
     features, mask = self.text(tokens)  #                        b l d
@@ -186,24 +188,26 @@ class DiT(nn.Module):
 
     def project(kernel):
       kernel = jnp.moveaxis(kernel, 0, 1).reshape(c.text_width, -1)
-      y = numerics.dot(features, kernel, self.policy.operands)
+      y = numerics.dot(features, kernel, self.precision.matmul_dtype)
       y = y.reshape(b, l, c.depth, c.heads, c.width // c.heads)
-      return jnp.moveaxis(y, 2, 0).astype(self.policy.activations)
+      return jnp.moveaxis(y, 2, 0).astype(self.precision.activation_dtype)
 
     keys = layers.rms_norm(project(self.text_key))
     keys = keys * self.text_key_norm[:, None, None, None]
-    return TextMemory(
-      keys.astype(self.policy.activations), project(self.text_value), mask
+    return TextKV(
+      keys.astype(self.precision.activation_dtype),
+      project(self.text_value),
+      mask,
     )
 
-  def denoise(self, canvas, time, memory, source, has_source) -> jax.Array:
+  def denoise(self, canvas, time, text_kv, source, has_source) -> jax.Array:
     """The network's clean picture.
 
     Args:
       canvas: `[b, h, w, 3]`, the noisy picture, or zeros for a one-pass
         answer.
       time: `[b]` in [0, 1].
-      memory: from `encode_text`.
+      text_kv: from `encode_text`.
       source: `[b, h, w, 3]`, ignored where `has_source` is False.
       has_source: `[b]`.
 
@@ -217,20 +221,26 @@ class DiT(nn.Module):
         f'a {h}x{w} picture does not divide into patches of {c.patch} pixels'
       )
     grid = (h // c.patch, w // c.patch)
-    seen = self.source_out(self.source_in(patchify(source, c.patch)))
-    seen = jnp.where(has_source[:, None, None], seen, self.no_source)
+    source_tokens = self.source_out(self.source_in(patchify(source, c.patch)))
+    source_tokens = jnp.where(
+      has_source[:, None, None], source_tokens, self.no_source
+    )
     x = self.canvas_out(self.canvas_in(patchify(canvas, c.patch)))
-    x = x + seen + self.position(_place_features(grid))  #       b n d
-    x = self.place(x.astype(self.policy.activations))
+    x = (
+      x + source_tokens + self.position(_position_features(grid))
+    )  #       b n d
+    x = self.constrain(x.astype(self.precision.activation_dtype))
 
-    clock = nn.silu(self.time_in(_time_features(time)))
-    clock = nn.silu(self.time_out(clock))  #                     b d
-    modulation = self.modulation(clock).reshape(b, 6, c.width)
+    t_emb = nn.silu(self.time_in(_time_features(time)))
+    t_emb = nn.silu(self.time_out(t_emb))  #                     b d
+    modulation = self.modulation(t_emb).reshape(b, 6, c.width)
     n = grid[0] * grid[1]
-    mask = jnp.concatenate([memory.mask, jnp.ones((b, n), bool)], axis=1)
-    tables = layers.rotary_tables(_grid(grid), c.width // c.heads)
-    x, _ = self.blocks(x, memory.keys, memory.values, modulation, mask, tables)
-    shift, scale = jnp.split(self.head_modulation(clock)[:, None], 2, axis=-1)
+    mask = jnp.concatenate([text_kv.mask, jnp.ones((b, n), bool)], axis=1)
+    tables = layers.rope_sin_cos(_grid(grid), c.width // c.heads)
+    x, _ = self.blocks(
+      x, text_kv.keys, text_kv.values, modulation, mask, tables
+    )
+    shift, scale = jnp.split(self.head_modulation(t_emb)[:, None], 2, axis=-1)
     x = layers.rms_norm(x) * (1 + scale) + shift
     # The output layer stays in float32: bf16 near +-1 is a 0.6 % step of depth.
     x = x.astype(jnp.float32) @ self.head
@@ -256,14 +266,14 @@ def _grid(grid: tuple[int, int]) -> np.ndarray:
   return np.stack(np.indices(grid), axis=-1).reshape(-1, 2).astype('f')
 
 
-def _place_features(grid: tuple[int, int]) -> np.ndarray:
+def _position_features(grid: tuple[int, int]) -> np.ndarray:
   """Sines and cosines of the place in the frame, `[n, 4 * octaves]`.
 
   Unlike RoPE these know where the frame ends, at any size and aspect.
   """
-  place = (_grid(grid) + 0.5) / np.array(grid, 'f')  #             in (0, 1)
-  angles = np.pi * place[:, :, None] * 2.0 ** np.arange(_POSITION_OCTAVES)
-  angles = angles.reshape(len(place), -1)
+  centers = (_grid(grid) + 0.5) / np.array(grid, 'f')  #             in (0, 1)
+  angles = np.pi * centers[:, :, None] * 2.0 ** np.arange(_POSITION_OCTAVES)
+  angles = angles.reshape(len(centers), -1)
   return np.concatenate([np.sin(angles), np.cos(angles)], 1).astype('f')
 
 

@@ -11,14 +11,15 @@ import numpy as np
 
 from vbanana_jax.models import numerics
 
-# Tells the compiler where activations live; see `sharding.build_place`.
-Place = Callable[[jax.Array], jax.Array]
+# Tells the compiler where activations live; see
+# `sharding.build_activation_constraint`.
+ActivationConstraint = Callable[[jax.Array], jax.Array]
 
 _HIDDEN_MULTIPLE = 64
 
 
-def leave(x: jax.Array) -> jax.Array:
-  """The `Place` of one device: `x` as it is."""
+def identity(x: jax.Array) -> jax.Array:
+  """The `ActivationConstraint` of one device: `x` as it is."""
   return x
 
 
@@ -42,7 +43,7 @@ class Dense(nn.Module):
   """
 
   features: int
-  policy: numerics.DotPolicy
+  precision: numerics.Precision
   axes: tuple[str, str]
   use_bias: bool = False
   kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
@@ -54,11 +55,11 @@ class Dense(nn.Module):
       named(self.kernel_init, *self.axes),
       (x.shape[-1], self.features),
     )
-    y = numerics.dot(x, kernel, self.policy.operands)
+    y = numerics.dot(x, kernel, self.precision.matmul_dtype)
     if self.use_bias:
       zeros = named(nn.initializers.zeros, 'vector')
       y += self.param('bias', zeros, (self.features,))
-    return y.astype(self.policy.activations)
+    return y.astype(self.precision.activation_dtype)
 
 
 def rms_norm(x: jax.Array) -> jax.Array:
@@ -79,7 +80,7 @@ class RMSNorm(nn.Module):
 
 
 @jax.custom_vjp
-def _open(gate, up):
+def _swiglu(gate, up):
   """`silu(gate) * up`, of which the backward pass keeps these two alone.
 
   Derived by JAX, a step takes 8 % more memory.
@@ -88,7 +89,7 @@ def _open(gate, up):
 
 
 def _open_forward(gate, up):
-  return _open(gate, up), (gate, up)
+  return _swiglu(gate, up), (gate, up)
 
 
 def _open_backward(saved, g):
@@ -98,27 +99,27 @@ def _open_backward(saved, g):
   return g * up * (share + opened * (1 - share)), g * opened
 
 
-_open.defvjp(_open_forward, _open_backward)
+_swiglu.defvjp(_open_forward, _open_backward)
 
 
 class SwiGLU(nn.Module):
   """`down(silu(gate(x)) * up(x))`."""
 
-  policy: numerics.DotPolicy
+  precision: numerics.Precision
 
   @nn.compact
   def __call__(self, x):
     width, hidden = x.shape[-1], hidden_width(x.shape[-1])
     wide, narrow = ('embed', 'mlp'), ('mlp', 'embed')
-    gate = Dense(hidden, self.policy, wide, name='gate')(x)
-    up = Dense(hidden, self.policy, wide, name='up')(x)
-    return Dense(width, self.policy, narrow, name='down')(_open(gate, up))
+    gate = Dense(hidden, self.precision, wide, name='gate')(x)
+    up = Dense(hidden, self.precision, wide, name='up')(x)
+    return Dense(width, self.precision, narrow, name='down')(_swiglu(gate, up))
 
 
-def rotary_tables(
+def rope_sin_cos(
   positions: np.ndarray, head_width: int, base: float = 100.0
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Cosines and sines `[n, e]` for `rotate`.
+  """Cosines and sines `[n, e]` for `apply_rope`.
 
   The first half of a head turns with the positions, shared evenly between
   their axes; the other half never turns, so that content can be matched
@@ -140,8 +141,8 @@ def rotary_tables(
   return np.cos(angles).astype('f'), np.sin(angles).astype('f')
 
 
-def rotate(
-  x: jax.Array, tables: tuple[np.ndarray, np.ndarray], operands: str
+def apply_rope(
+  x: jax.Array, tables: tuple[np.ndarray, np.ndarray], matmul_dtype: str
 ) -> jax.Array:
   """Rotary position embedding of `x [b, n, k, e]`.
 
@@ -149,41 +150,41 @@ def rotate(
   slicing and joining halves costs a CPU several times more.
 
   Args:
-    x: rounded to `operands` where it is turned.
-    tables: from `rotary_tables`.
-    operands: see `numerics.dot`.
+    x: rounded to `matmul_dtype` where it is turned.
+    tables: from `rope_sin_cos`.
+    matmul_dtype: see `numerics.dot`.
   """
   cos, sin = tables
-  turned = _quarter_turn(x, operands)
+  turned = _rotate_half(x, matmul_dtype)
   return (x * cos[:, None] + turned * sin[:, None]).astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _quarter_turn(x, operands):
+def _rotate_half(x, matmul_dtype):
   # With `numerics.dot` there would be a gradient of the constant matrix too.
-  return _turn(x, operands)
+  return _turn(x, matmul_dtype)
 
 
-def _turn(x, operands):
+def _turn(x, matmul_dtype):
   e = x.shape[-1]
   even = np.arange(0, e, 2)
   matrix = np.zeros((e, e), np.float32)
   matrix[even + 1, even] = -1.0
   matrix[even, even + 1] = 1.0
-  return numerics.product(x, matrix, (x.ndim - 1,), (0,), operands).astype(
+  return numerics.product(x, matrix, (x.ndim - 1,), (0,), matmul_dtype).astype(
     x.dtype
   )
 
 
-def _turn_forward(x, operands):
-  return _turn(x, operands), None
+def _turn_forward(x, matmul_dtype):
+  return _turn(x, matmul_dtype), None
 
 
-def _turn_backward(operands, saved, g):
-  return (-_turn(g, operands),)  # The other way round.
+def _turn_backward(matmul_dtype, saved, g):
+  return (-_turn(g, matmul_dtype),)  # The other way round.
 
 
-_quarter_turn.defvjp(_turn_forward, _turn_backward)
+_rotate_half.defvjp(_turn_forward, _turn_backward)
 
 
 def apply_blocks(
@@ -193,7 +194,7 @@ def apply_blocks(
   per_block: int,
   shared: int,
   remat: str,
-  policy: numerics.DotPolicy,
+  precision: numerics.Precision,
   **kwargs,
 ) -> nn.Module:
   """`depth` blocks as one module with one stacked parameter tree.
@@ -209,7 +210,7 @@ def apply_blocks(
     shared: how many inputs are the same for every block.
     remat: 'none', or 'full' to keep only each block's input for the backward
       pass, or 'dots' to keep the results of matrix products.
-    policy: says whether this is for an accelerator; passed to `block`.
+    precision: says whether this is for an accelerator; passed to `block`.
     **kwargs: passed to `block`.
   """
   block = REMAT[remat](block)
@@ -219,10 +220,10 @@ def apply_blocks(
     split_rngs={'params': True},
     in_axes=(0,) * per_block + (nn.broadcast,) * shared,
     length=depth,
-    unroll=1 if policy.accelerator else depth,
+    unroll=1 if precision.accelerator else depth,
     metadata_params={nn.PARTITION_NAME: 'layers'},
   )
-  return stack(policy=policy, **kwargs)
+  return stack(precision=precision, **kwargs)
 
 
 REMAT = {

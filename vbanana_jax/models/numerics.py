@@ -24,22 +24,22 @@ _NARROW_ISAS = {'SSE4_2', 'AVX', 'AVX2', 'AVX512', 'AVX512_VNNI'}
 
 
 @dataclasses.dataclass(frozen=True)
-class DotPolicy:
+class Precision:
   """Types of the network's arithmetic; weights are always float32.
 
   Attributes:
-    operands: what the two sides of a matrix product are rounded to.
-    activations: what is kept between products.
+    matmul_dtype: what the two sides of a matrix product are rounded to.
+    activation_dtype: what is kept between products.
     accelerator: blocks are scanned and attention is the library's; otherwise
       both are written as a CPU likes them.
   """
 
-  operands: str = 'float32'
-  activations: str = 'float32'
+  matmul_dtype: str = 'float32'
+  activation_dtype: str = 'float32'
   accelerator: bool = False
 
 
-def build_policy(backend: str | None = None) -> DotPolicy:
+def build_precision(backend: str | None = None) -> Precision:
   """The fast policy of this backend.
 
   A CPU is asked what it can do, and XLA_FLAGS what XLA may use of it; neither
@@ -47,8 +47,8 @@ def build_policy(backend: str | None = None) -> DotPolicy:
   """
   backend = backend or jax.default_backend()
   if backend != 'cpu':
-    return DotPolicy('bfloat16', 'bfloat16', accelerator=True)
-  return DotPolicy(operands='bfloat16' if _cpu_has_bf16() else 'float32')
+    return Precision('bfloat16', 'bfloat16', accelerator=True)
+  return Precision(matmul_dtype='bfloat16' if _cpu_has_bf16() else 'float32')
 
 
 def _cpu_has_bf16() -> bool:
@@ -62,32 +62,32 @@ def _cpu_has_bf16() -> bool:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def dot(x: jax.Array, kernel: jax.Array, operands: str) -> jax.Array:
-  """`x [..., i] @ kernel [i, o]` in float32 from `operands`-typed factors."""
-  return product(x, kernel, (x.ndim - 1,), (0,), operands)
+def dot(x: jax.Array, kernel: jax.Array, matmul_dtype: str) -> jax.Array:
+  """`x [..., i] @ kernel [i, o]` in float32 from factors of `matmul_dtype`."""
+  return product(x, kernel, (x.ndim - 1,), (0,), matmul_dtype)
 
 
-def product(a, b, a_axes, b_axes, operands: str) -> jax.Array:
+def product(a, b, a_axes, b_axes, matmul_dtype: str) -> jax.Array:
   """`a` and `b` summed over these axes, in float32 from narrow factors."""
   return lax.dot_general(
-    a.astype(operands),
-    b.astype(operands),
+    a.astype(matmul_dtype),
+    b.astype(matmul_dtype),
     ((a_axes, b_axes), ((), ())),
     preferred_element_type=jnp.float32,
   )
 
 
-def _dot_forward(x, kernel, operands):
+def _dot_forward(x, kernel, matmul_dtype):
   # Not `dot`, in which rematerialisation would see no product to keep.
-  y = product(x, kernel, (x.ndim - 1,), (0,), operands)
+  y = product(x, kernel, (x.ndim - 1,), (0,), matmul_dtype)
   return y, (x, kernel)
 
 
-def _dot_backward(operands, saved, g):
+def _dot_backward(matmul_dtype, saved, g):
   x, kernel = saved
   rows = tuple(range(x.ndim - 1))
-  dx = product(g, kernel, (g.ndim - 1,), (1,), operands)
-  dkernel = product(x, g, rows, rows, operands)
+  dx = product(g, kernel, (g.ndim - 1,), (1,), matmul_dtype)
+  dkernel = product(x, g, rows, rows, matmul_dtype)
   return dx.astype(x.dtype), dkernel.astype(kernel.dtype)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from vbanana_jax.models import attention, layers, numerics
 
 PAD = 0
-_REACH = 4  # tokens to either side
+_RADIUS = 4  # of the kernel: tokens to either side
 
 
-class Neighbours(nn.Module):
-  """What stands close by: a depthwise convolution over real tokens.
+class DepthwiseConv1D(nn.Module):
+  """A depthwise convolution over real tokens, `[b l d]` to `[b l d]`.
 
   A legend says which colour a class has within a few words. Attention would
   first have to learn to look there; this binds them from the first step.
@@ -27,44 +27,46 @@ class Neighbours(nn.Module):
     l, d = x.shape[1:]
     kernel = self.param(
       'weights',
-      layers.named(nn.initializers.normal(_REACH**-0.5), 'reach', 'vector'),
-      (2 * _REACH + 1, d),
+      layers.named(nn.initializers.normal(_RADIUS**-0.5), 'kernel', 'vector'),
+      (2 * _RADIUS + 1, d),
     )
     x = jnp.where(mask[..., None], x, 0.0)
-    x = jnp.pad(x, ((0, 0), (_REACH, _REACH), (0, 0)))
-    shifted = [x[:, k : k + l] * kernel[k] for k in range(2 * _REACH + 1)]
+    x = jnp.pad(x, ((0, 0), (_RADIUS, _RADIUS), (0, 0)))
+    shifted = [x[:, k : k + l] * kernel[k] for k in range(2 * _RADIUS + 1)]
     return sum(shifted).astype(x.dtype)
 
 
 class TextBlock(nn.Module):
-  """Neighbours, bidirectional attention with 1-D RoPE, SwiGLU; pre-norm."""
+  """Depthwise convolution, bidirectional attention, SwiGLU; pre-norm."""
 
   heads: int
-  policy: numerics.DotPolicy
-  place: layers.Place
+  precision: numerics.Precision
+  constrain: layers.ActivationConstraint
 
   @nn.compact
   def __call__(self, x, mask):
     b, l, d = x.shape
     e = d // self.heads
-    tables = layers.rotary_tables(np.arange(l)[:, None], e)
+    tables = layers.rope_sin_cos(np.arange(l)[:, None], e)
 
     def project(name, x):
-      y = layers.Dense(d, self.policy, ('embed', 'heads'), name=name)(x)
+      y = layers.Dense(d, self.precision, ('embed', 'heads'), name=name)(x)
       return y.reshape(b, l, self.heads, e)
 
     y = layers.RMSNorm(name='neighbours_norm')(x)  #      b l d
-    x = x + Neighbours(name='neighbours')(y, mask)
+    x = x + DepthwiseConv1D(name='neighbours')(y, mask)
 
     y = layers.RMSNorm(name='attention_norm')(x)
     q = layers.RMSNorm(name='q_norm')(project('q', y))  # b l k e
     k = layers.RMSNorm(name='k_norm')(project('k', y))  # b l k e
-    q, k = (layers.rotate(y, tables, self.policy.operands) for y in (q, k))
-    y = attention.attend(q, k, project('v', y), mask, self.policy)  # b l d
-    x = x + layers.Dense(d, self.policy, ('heads', 'embed'), name='out')(y)
+    q, k = (
+      layers.apply_rope(y, tables, self.precision.matmul_dtype) for y in (q, k)
+    )
+    y = attention.attend(q, k, project('v', y), mask, self.precision)  # b l d
+    x = x + layers.Dense(d, self.precision, ('heads', 'embed'), name='out')(y)
     y = layers.RMSNorm(name='mlp_norm')(x)
-    x = x + layers.SwiGLU(self.policy, name='mlp')(y)
-    return self.place(x), None
+    x = x + layers.SwiGLU(self.precision, name='mlp')(y)
+    return self.constrain(x), None
 
 
 class TextStack(nn.Module):
@@ -78,9 +80,9 @@ class TextStack(nn.Module):
   width: int
   depth: int
   heads: int
-  policy: numerics.DotPolicy
+  precision: numerics.Precision
   remat: str = 'none'
-  place: layers.Place = layers.leave
+  constrain: layers.ActivationConstraint = layers.identity
 
   @nn.compact
   def __call__(self, tokens):
@@ -94,7 +96,7 @@ class TextStack(nn.Module):
     b = tokens.shape[0]
     x = jnp.concatenate(
       [jnp.broadcast_to(start, (b, 1, self.width)), table[tokens]], axis=1
-    ).astype(self.policy.activations)  #                  b l+1 d
+    ).astype(self.precision.activation_dtype)  #                  b l+1 d
     mask = jnp.concatenate([jnp.ones((b, 1), bool), tokens != PAD], axis=1)
     x, _ = layers.apply_blocks(
       TextBlock,
@@ -103,8 +105,8 @@ class TextStack(nn.Module):
       shared=1,
       remat=self.remat,
       heads=self.heads,
-      policy=self.policy,
-      place=self.place,
+      precision=self.precision,
+      constrain=self.constrain,
       name='blocks',
-    )(self.place(x), mask)
+    )(self.constrain(x), mask)
     return layers.RMSNorm(name='norm')(x), mask

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vbanana_jax.errors import UserError
+from vbanana_jax.plan.collectives import CollectiveCost
 from vbanana_jax.plan.costs import Costs
-from vbanana_jax.plan.exchanges import Exchange
 from vbanana_jax.plan.programs import Program
 from vbanana_jax.plan.topologies import Topology
 
@@ -68,9 +68,9 @@ class Compiler:
     self._stop()
     self._words.close()
 
-  def weigh_train_step(self, batch_size: int) -> float:
+  def estimate_train_step_memory(self, batch_size: int) -> float:
     """Bytes a chip of a training step, without compiling it to the end."""
-    return self._ask('weigh_train_step', batch_size)
+    return self._ask('estimate_train_step_memory', batch_size)
 
   def compile_train_step(self, batch_size: int) -> Program:
     """One step of training with a batch of this size, all chips together."""
@@ -156,7 +156,8 @@ def _read_program(fields: dict) -> Program:
   costs = fields['costs']
   if costs is not None:
     exchanges = {
-      kind: Exchange(**fields) for kind, fields in costs['exchanges'].items()
+      kind: CollectiveCost(**fields)
+      for kind, fields in costs['exchanges'].items()
     }
     costs = Costs(**{**costs, 'exchanges': exchanges})
   return Program(**{**fields, 'costs': costs})

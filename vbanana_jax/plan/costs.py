@@ -8,7 +8,11 @@ import dataclasses
 import math
 import re
 
-from vbanana_jax.plan.exchanges import KINDS, Exchange, make_exchange
+from vbanana_jax.plan.collectives import (
+  KINDS,
+  CollectiveCost,
+  make_collective_cost,
+)
 from vbanana_jax.plan.hlo import Instruction, Module, Shape, parse_module
 from vbanana_jax.plan.products import count_product
 
@@ -29,14 +33,14 @@ class Costs:
     flops: of matrix products.
     hbm_bytes: read from and written to its memory.
     exchanges: by kind.
-    open_loops: loops whose number of turns the program does not say; they
+    unknown_trip_counts: loops whose trip count the program does not say; they
       count once.
   """
 
   flops: float = 0.0
   hbm_bytes: float = 0.0
-  exchanges: dict[str, Exchange] = dataclasses.field(default_factory=dict)
-  open_loops: int = 0
+  exchanges: dict[str, CollectiveCost] = dataclasses.field(default_factory=dict)
+  unknown_trip_counts: int = 0
 
   @property
   def sent_bytes(self) -> float:
@@ -47,15 +51,15 @@ class Costs:
     """These costs and `times` the others."""
     exchanges = dict(self.exchanges)
     for kind, more in other.exchanges.items():
-      had = exchanges.get(kind, Exchange())
-      exchanges[kind] = Exchange(
+      had = exchanges.get(kind, CollectiveCost())
+      exchanges[kind] = CollectiveCost(
         had.count + times * more.count, had.bytes + times * more.bytes
       )
     return Costs(
       self.flops + times * other.flops,
       self.hbm_bytes + times * other.hbm_bytes,
       exchanges,
-      self.open_loops + other.open_loops,
+      self.unknown_trip_counts + other.unknown_trip_counts,
     )
 
 
@@ -88,12 +92,12 @@ class _Counter:
     if one.opcode in _FREE or one.opcode.endswith(('-done', '-update')):
       return Costs()
     if one.opcode == 'while':
-      turns = self._count_turns(one, body)
+      trip_count = self._count_turns(one, body)
       inside = self.count(one.read('body')).add(
         self.count(one.read('condition'))
       )
-      once = Costs(open_loops=turns is None)
-      return once.add(inside, 1 if turns is None else turns)
+      once = Costs(unknown_trip_counts=trip_count is None)
+      return once.add(inside, 1 if trip_count is None else trip_count)
     if one.opcode == 'conditional':
       branches = [self.count(name) for name in _read_branches(one)]
       return max(branches, key=lambda costs: (costs.hbm_bytes, costs.flops))
@@ -138,7 +142,7 @@ class _Counter:
 
   def _find_exchanges(
     self, one: Instruction, body: dict
-  ) -> dict[str, tuple[str, Exchange]]:
+  ) -> dict[str, tuple[str, CollectiveCost]]:
     """Exchanges of an instruction, or in it, by the channel that they use.
 
     One that runs beside other work is written several times, where it starts,
@@ -148,7 +152,10 @@ class _Counter:
     if kind in KINDS:
       channel = one.read('channel_id') or one.name
       return {
-        channel: (kind, make_exchange(kind, one, body, self._module.chips))
+        channel: (
+          kind,
+          make_collective_cost(kind, one, body, self._module.chips),
+        )
       }
     if one.opcode != 'fusion':
       return {}
@@ -160,7 +167,10 @@ class _Counter:
     if name.startswith('all-reduce-scatter'):
       # Written as an all-reduce of which each chip keeps its part.
       return {
-        channel: ('reduce-scatter', Exchange(whole.count, whole.bytes / 2))
+        channel: (
+          'reduce-scatter',
+          CollectiveCost(whole.count, whole.bytes / 2),
+        )
         for channel, (_, whole) in found.items()
       }
     return found

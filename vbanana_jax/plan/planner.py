@@ -58,14 +58,14 @@ def show_plan(
   programs = Programs(config, topology)
   programs.check_eval_batch_size()  # before minutes of compiling
   batch_size = config['batch_size']
-  hand = flops.count_step_flops(config)
+  analytic = flops.count_step_flops(config)
   show(text.describe_slice(programs))
-  show(text.describe_estimate(programs, hand))
+  show(text.describe_estimate(programs, analytic))
   show(text.describe_bounds(bounds))
   with Compiler(config, topology, bounds) as compiler:
     finder = _Finder(programs, compiler, bounds, show)
     say(f'weighing the training step, batch of {batch_size}')
-    weights = finder.weigh(search)
+    weights = finder.estimate_memory(search)
     slices = finder.weigh_slices() if search else []
     say(f'compiling the training step, batch of {batch_size}')
     step = finder.attempt(
@@ -76,7 +76,7 @@ def show_plan(
       if step.fits:
         slope = weights.slope if weights and search else None
         memory = make_memory(programs, step, slope)
-      show(text.describe_train_step(programs, step, memory, hand))
+      show(text.describe_train_step(programs, step, memory, analytic))
     task = programs.exam_task.name
     for name, compile_one in (
       ('painter, one pass', compiler.compile_painter),
@@ -121,14 +121,17 @@ class _Finder:
       self._show(f'{what}: not known, {error}')
     return None
 
-  def weigh(self, twice: bool) -> Weights | None:
+  def estimate_memory(self, twice: bool) -> Weights | None:
     """The training step; `twice` tells what an example adds."""
-    size, weigh = self._batch_size, self._compiler.weigh_train_step
+    size, estimate_memory = (
+      self._batch_size,
+      self._compiler.estimate_train_step_memory,
+    )
 
     def make() -> Weights:
-      one = weigh(size)
+      one = estimate_memory(size)
       self._show(text.describe_weight(self._programs, one))
-      slope = (weigh(2 * size) - one) / size if twice else 0.0
+      slope = (estimate_memory(2 * size) - one) / size if twice else 0.0
       if twice:
         rows = self._guess(Weights(one, slope))
         line = max(0, int(rows) // self._unit * self._unit)
@@ -150,7 +153,7 @@ class _Finder:
         weight = state
         if state < smaller.chip.hbm_bytes:
           with Compiler(self._config, smaller, self._bounds) as compiler:
-            weight = compiler.weigh_train_step(self._batch_size)
+            weight = compiler.estimate_train_step_memory(self._batch_size)
       except (UserError, NotKnown) as error:
         self._show(f'{smaller.name}: passed over, {error}')
         continue
@@ -176,11 +179,11 @@ class _Finder:
 
   def show_largest(self, weights: Weights, step: Program | None) -> None:
     """The largest batch, weighed and then compiled."""
-    weigh = self._compiler.weigh_train_step
+    estimate_memory = self._compiler.estimate_train_step_memory
     scale, code = 1.0, 0.0
     if step is not None and step.fits:  # by how much weighing says too little
       scale, code = (step.needed - step.code) / weights.one, step.code
-    known = functools.cache(lambda size: scale * weigh(size) + code)
+    known = functools.cache(lambda size: scale * estimate_memory(size) + code)
     largest = self.attempt(
       'the largest batch',
       lambda: find_largest_batch(
@@ -205,12 +208,16 @@ class _Finder:
 
 
 def find_largest_batch(
-  weigh: Callable[[int], float], limit: float, *, unit: int, guess: float
+  estimate_memory: Callable[[int], float],
+  limit: float,
+  *,
+  unit: int,
+  guess: float,
 ) -> int:
   """The largest batch that weighs little enough, within 5 %; 0 if none does.
 
   Args:
-    weigh: bytes a chip of a step with a batch.
+    estimate_memory: bytes a chip of a step with a batch.
     limit: bytes of a chip.
     unit: what a batch has to be a multiple of.
     guess: where to look first.
@@ -220,7 +227,7 @@ def find_largest_batch(
   while high - low > max(unit, _TOLERANCE * low):
     size = max(round(size / unit) * unit, low + unit)
     size = size if size < high else int(high) - unit
-    if weigh(size) <= limit:
+    if estimate_memory(size) <= limit:
       low = size
     else:
       high = size

@@ -24,7 +24,7 @@ from vbanana_jax.train import (
 )
 from vbanana_jax.training import optim, weights
 from vbanana_jax.training.state import TrainState
-from vbanana_jax.training.step import make_painter
+from vbanana_jax.training.step import make_sample_fn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +71,14 @@ class Programs:
     self.config = config
     self.topology = topology
     self.mesh = sharding.build_mesh(config['mesh'], load_devices(topology))
-    self.shares = sharding.count_shares(self.mesh)
+    self.shares = sharding.num_batch_shards(self.mesh)
     check_sizes(config, self.mesh)
     self.model = weights.build_network(config, self.mesh)
     total = durations.to_steps(
       config['length'], batch_size=config['batch_size']
     )
     self._optimizer = optim.build_optimizer(
-      config['optim'], total, self.model.policy, self.mesh
+      config['optim'], total, self.model.precision, self.mesh
     )
     self.state: TrainState = make_abstract_state(
       config, self.model, self._optimizer, self.mesh
@@ -88,9 +88,12 @@ class Programs:
     """One step of training with a batch of this size, all chips together."""
     return compile_program(self._lower_train_step(batch_size))
 
-  def weigh_train_step(self, batch_size: int) -> float:
-    """Bytes a chip of such a step, in a tenth of the time; see `weigh`."""
-    return weigh(self._lower_train_step(batch_size))
+  def estimate_train_step_memory(self, batch_size: int) -> float:
+    """Bytes a chip of such a step, in a tenth of the time.
+
+    See `estimate_memory`.
+    """
+    return estimate_memory(self._lower_train_step(batch_size))
 
   def _lower_train_step(self, batch_size: int):
     config = self.config
@@ -142,7 +145,7 @@ class Programs:
     return TASKS[max(vision, key=lambda name: mixture[name])]
 
   def _build_painter(self):
-    return make_painter(self.model, seed=self.config['seed'], steps=0)
+    return make_sample_fn(self.model, seed=self.config['seed'], steps=0)
 
   def _make_eval_batch(self, task: base.Task) -> dict:
     """Shapes of a batch of the exam; one scene is drawn to see them."""
@@ -150,14 +153,14 @@ class Programs:
     config = self.config
     size = config['eval']['batch_size']
     one = {**config, 'eval': {**config['eval'], 'batch_size': 1}}
-    (batch,) = held_out.build_exam(one, task, config['data']['level'], 1)
+    (batch,) = held_out.build_eval_set(one, task, config['data']['level'], 1)
     rows = {key: batch[key] for key in evaluators.DEVICE_KEYS}
     rows['tokens'] = np.zeros((1, config['data']['text_length']), np.int32)
     return self._spread(rows, size)
 
   def _spread(self, rows: dict, size: int) -> dict:
     """Shapes of a batch on the devices, from one row of it."""
-    split = sharding.make_split(self.mesh)
+    split = sharding.batch_sharding(self.mesh)
     return jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(
         (size, *x.shape[1:]), x.dtype, sharding=split
@@ -223,7 +226,7 @@ def compile_program(lowered) -> Program:
   )
 
 
-def weigh(lowered) -> float:
+def estimate_memory(lowered) -> float:
   """What the compiler thinks that a program takes, without compiling it.
 
   It is told of a chip with hardly any memory, and so adds up what it would

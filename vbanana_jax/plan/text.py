@@ -29,17 +29,18 @@ def describe_slice(programs: Programs) -> str:
   )
 
 
-def describe_estimate(programs: Programs, hand: flops.StepFlops) -> str:
+def describe_estimate(programs: Programs, analytic: flops.StepFlops) -> str:
   """What needs no compiler: the state's bytes and the products' time."""
   topology = programs.topology
-  share = hand.total / topology.count / topology.chip.flops
+  share = analytic.total / topology.count / topology.chip.flops
   return (
     f'before compiling: weights, their average and the optimizer take '
     f'{to_size(count_bytes(programs.state))} a chip of '
     f'{to_size(topology.chip.hbm_bytes)}\n'
-    f'FLOPs a step by hand, all chips: {to_flops(hand.total)} (forward '
-    f'{to_flops(hand.forward)}, backward {to_flops(hand.backward)}, again '
-    f'{to_flops(hand.again)}, Muon {to_flops(hand.muon)}): '
+    f'FLOPs a step by hand, all chips: {to_flops(analytic.total)} (forward '
+    f'{to_flops(analytic.forward)}, backward '
+    f'{to_flops(analytic.backward)}, again '
+    f'{to_flops(analytic.again)}, Muon {to_flops(analytic.muon)}): '
     f'{to_time(share)} at least, if shared by all'
   )
 
@@ -82,7 +83,7 @@ def describe_train_step(
   programs: Programs,
   step: Program,
   memory: Memory | None,
-  hand: flops.StepFlops,
+  analytic: flops.StepFlops,
 ) -> str:
   """The compiled step; `memory` is None if it does not fit."""
   topology = programs.topology
@@ -91,10 +92,10 @@ def describe_train_step(
     return (
       f'\ntraining step does not fit: {to_size(step.needed)} a chip of {limit}'
     )
-  share = hand.total / topology.count / step.costs.flops
+  share = analytic.total / topology.count / step.costs.flops
   line = make_roofline(step.costs, topology.chip)
   peak = topology.count * topology.chip.flops
-  useful = (hand.forward + hand.backward) / line.seconds / peak
+  useful = (analytic.forward + analytic.backward) / line.seconds / peak
   return '\n'.join(
     [
       '',
@@ -164,10 +165,10 @@ def _describe_time(
     f'  compute {to_time(line.compute)}, memory {to_time(line.memory)} '
     f'({to_size(program.costs.hbm_bytes)}), exchange {to_time(line.exchange)}',
   ]
-  if program.costs.open_loops:
+  if program.costs.unknown_trip_counts:
     lines.append(
-      f'  {program.costs.open_loops} loops turn until they are done: their '
-      'bodies count once'
+      f'  {program.costs.unknown_trip_counts} loops without a known '
+      'trip count: their bodies count once'
     )
   return lines
 

@@ -26,7 +26,7 @@ UNITS = {
 }
 
 
-class Look(NamedTuple):
+class Visual(NamedTuple):
   """How one task's values are drawn; every picture is uint8 [h w 3].
 
   Fields:
@@ -76,12 +76,12 @@ def _draw_wrong(labels, truth, valid_px):
   return pictures.draw_wrong(labels != truth, valid_px)
 
 
-LOOKS = {
-  'depth': Look('depth_m', _draw_depth, _draw_depth_error),
-  'normals': Look('normals', _draw_normals, _draw_normals_error),
-  'semantic': Look('row', _draw_labels, _draw_wrong),
-  'instance': Look('ids', _draw_instances, _draw_wrong),
-  'referring': Look('row', _draw_labels, _draw_wrong),
+VISUALS = {
+  'depth': Visual('depth_m', _draw_depth, _draw_depth_error),
+  'normals': Visual('normals', _draw_normals, _draw_normals_error),
+  'semantic': Visual('row', _draw_labels, _draw_wrong),
+  'instance': Visual('ids', _draw_instances, _draw_wrong),
+  'referring': Visual('row', _draw_labels, _draw_wrong),
 }
 
 NOTES = {
@@ -131,7 +131,7 @@ def draw(
   can be read. Instances have colours of their own, and their numbers.
 
   Args:
-    task_name: key in `LOOKS`.
+    task_name: key in `VISUALS`.
     value: decoded, at the photo's size.
     photo_u8: what is shown through labels.
     palette_u8: [q 3], the colours of labels 1, 2, ...; not of instances.
@@ -140,7 +140,7 @@ def draw(
   times = -(-_LEAST_EDGE // max(photo_u8.shape[:2]))
   value, photo_u8 = (_repeat(array, times) for array in (value, photo_u8))
   scale = pictures.depth_range_m(value) if task_name == 'depth' else None
-  picture = LOOKS[task_name].draw(value, photo_u8, palette_u8, scale)
+  picture = VISUALS[task_name].draw(value, photo_u8, palette_u8, scale)
   if task_name == 'depth':
     return pictures.with_scale(picture, scale)
   if task_name == 'instance':
@@ -157,7 +157,7 @@ def tell(task_name: str, value: np.ndarray, names: Sequence[str]) -> str | None:
   """One line where an answer holds nothing of what was asked for, or less.
 
   Args:
-    task_name: key in `LOOKS`, or of a task without values.
+    task_name: key in `VISUALS`, or of a task without values.
     value: decoded.
     names: of its labels 1, 2, ...; may be empty for instances.
   """
@@ -194,7 +194,7 @@ def make_example(
   """
   shown = {} if source is None else {'input': pictures.to_u8(source)}
   shown['painted'] = pictures.to_u8(painted)
-  look = LOOKS.get(task_name)
+  look = VISUALS.get(task_name)
   if look is None:
     return page.Example(prompt, {**shown, 'held out': pictures.to_u8(target)})
   value = np.asarray(prediction[look.key])

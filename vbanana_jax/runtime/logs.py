@@ -189,7 +189,7 @@ class Meter:
   @contextlib.contextmanager
   def compiling(self) -> Iterator[None]:
     """Its time counts as compilation, and not as training."""
-    processes.say('compiling')
+    processes.log('compiling')
     began, cpu_began = time.perf_counter(), time.process_time()
     yield
     seconds = time.perf_counter() - began

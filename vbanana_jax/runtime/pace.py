@@ -43,7 +43,7 @@ class Pace:
     self._done = True
     left, step_s = self._total - step, took / steps
     if left * step_s > LONG_S and processes.is_first():
-      processes.say(describe(left, step_s, self._total))
+      processes.log(describe(left, step_s, self._total))
 
 
 def describe(left: int, step_s: float, total: int) -> str:

@@ -11,7 +11,7 @@ from jax.experimental import multihost_utils
 from vbanana_jax.errors import Interrupted, Preempted
 
 
-class StopSignals:
+class Preemption:
   """Context in which the first signal asks and a second one kills.
 
   Several processes have to stop after the same step, whichever of them got the
@@ -21,7 +21,7 @@ class StopSignals:
   delivers signals to the main thread alone; elsewhere nothing asks.
   """
 
-  def __enter__(self) -> 'StopSignals':
+  def __enter__(self) -> 'Preemption':
     self._asked: int | None = None
     self._alone = jax.process_count() == 1
     is_main = threading.current_thread() is threading.main_thread()
@@ -33,7 +33,7 @@ class StopSignals:
     }
     return self
 
-  def asked(self, step: int) -> type[Interrupted] | None:
+  def requested(self, step: int) -> type[Interrupted] | None:
     """What to raise after `step`, once it is saved; None to go on.
 
     Every process has to ask after every step.

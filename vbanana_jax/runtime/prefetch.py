@@ -10,13 +10,13 @@ _Item = TypeVar('_Item')
 _Result = TypeVar('_Result')
 
 
-def map_ahead(
+def prefetch_map(
   function: Callable[[_Item], _Result],
   items: Iterable[_Item],
   *,
   ahead: int,
   threads: int,
-  soon: bool = False,
+  eager_yield: bool = False,
 ) -> Iterator[tuple[_Item, futures.Future[_Result]]]:
   """`function` of every item, in order, begun before its result is asked for.
 
@@ -28,8 +28,8 @@ def map_ahead(
     items: asked for one at a time, in the caller's thread.
     ahead: how many are begun and not yet asked for, at most.
     threads: that work on them.
-    soon: results that are there are told before the next item is asked for:
-      for items that take longer than `function`.
+    eager_yield: yields finished results before it asks for the next item; for
+      items that take longer than `function`.
 
   Yields:
     the item and its future, which is done.
@@ -41,7 +41,9 @@ def map_ahead(
     stack.callback(pool.shutdown, cancel_futures=True)
     for item in items:
       waiting.append((item, pool.submit(function, item)))
-      while len(waiting) > ahead or (soon and waiting and waiting[0][1].done()):
+      while len(waiting) > ahead or (
+        eager_yield and waiting and waiting[0][1].done()
+      ):
         yield _wait(waiting.popleft())
     while waiting:
       yield _wait(waiting.popleft())

@@ -28,7 +28,7 @@ def is_first() -> bool:
   return jax.process_index() == 0
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
   """One line on stderr with the time and, of several, the process.
 
   Every process speaks: of a run that hangs, it is the last line of the one
@@ -40,18 +40,18 @@ def say(line: str) -> None:
 
 
 def print_stamped(line: str, who: str = '') -> None:
-  """As `say`, before JAX knows which process this is."""
+  """As `log`, before JAX knows which process this is."""
   stamp = ' '.join([time.strftime('%H:%M:%S'), who]).strip()
   tqdm.tqdm.write(f'[{stamp}] {line}', file=sys.stderr)
 
 
-def print_once(line: str) -> None:
+def print_from_first(line: str) -> None:
   """One line on stdout, above the progress bar, of the first process alone."""
   if is_first():
     tqdm.tqdm.write(line)
 
 
-def gather(text: str) -> list[str]:
+def allgather_str(text: str) -> list[str]:
   """What every process gives, in their order; all have to ask together."""
   if jax.process_count() == 1:
     return [text]
@@ -63,12 +63,12 @@ def gather(text: str) -> list[str]:
   return [bytes(row[:n]).decode() for row, n in zip(rows, sizes)]
 
 
-def ask_first(find: Callable[[], str]) -> str:
+def broadcast_from_first(find: Callable[[], str]) -> str:
   """What the first process finds; the others wait for it."""
-  return gather(find() if is_first() else '')[0]
+  return allgather_str(find() if is_first() else '')[0]
 
 
-def is_lost(error: BaseException) -> bool:
+def is_peer_failure(error: BaseException) -> bool:
   """Whether an error tells of another process of this run that is gone."""
   return (
     isinstance(error, (jax.errors.JaxRuntimeError, ValueError))
@@ -77,7 +77,7 @@ def is_lost(error: BaseException) -> bool:
   )
 
 
-def check_same(sections: Mapping[str, Any]) -> None:
+def check_agree(sections: Mapping[str, Any]) -> None:
   """Refuses to go on unless all processes of a run are given the same.
 
   Args:
@@ -92,7 +92,7 @@ def check_same(sections: Mapping[str, Any]) -> None:
     name: hashlib.sha256(json.dumps(x, sort_keys=True).encode()).hexdigest()
     for name, x in sections.items()
   }
-  first, *others = map(json.loads, gather(json.dumps(digests)))
+  first, *others = map(json.loads, allgather_str(json.dumps(digests)))
   differing = {}
   for number, other in enumerate(others, 1):
     for name in sorted(first.keys() | other.keys()):

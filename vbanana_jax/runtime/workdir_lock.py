@@ -29,7 +29,7 @@ _BEAT, _PATIENCE, _LOOK = 30.0, 90.0, 5.0
 
 
 @contextlib.contextmanager
-def hold(workdir: str | paths.Path) -> Iterator[Callable[[], None]]:
+def lock_workdir(workdir: str | paths.Path) -> Iterator[Callable[[], None]]:
   """Keeps a second training out of a workdir; readers may come in.
 
   The system lets go of it when the process ends, however it ends. Where
@@ -117,7 +117,7 @@ def _take(path: paths.Path, sign: str) -> None:
     before = _read(path)
     if not before:
       continue
-    processes.say(
+    processes.log(
       f'{path} is there: looks for {_PATIENCE:.0f} s whether its owner is'
     )
     end = time.monotonic() + _PATIENCE

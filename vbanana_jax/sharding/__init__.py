@@ -1,15 +1,15 @@
 """Where arrays live: the mesh, one table of rules, batches by rows."""
 
-from vbanana_jax.sharding.matrices import share_matrices
-from vbanana_jax.sharding.mesh import MESH_AXES, build_mesh, make_replicated
+from vbanana_jax.sharding.matrices import reshard_for_muon
+from vbanana_jax.sharding.mesh import MESH_AXES, build_mesh, replicated_sharding
 from vbanana_jax.sharding.rows import (
-  build_place,
+  batch_sharding,
+  build_activation_constraint,
   check_batch_size,
-  count_shares,
-  find_own_rows,
-  make_split,
-  on_own_rows,
+  local_batch_indices,
+  num_batch_shards,
   put_batch,
+  shard_map_over_batch,
 )
 from vbanana_jax.sharding.rules import (
   PRESETS,
@@ -21,17 +21,17 @@ from vbanana_jax.sharding.rules import (
 __all__ = [
   'MESH_AXES',
   'PRESETS',
+  'batch_sharding',
+  'build_activation_constraint',
   'build_mesh',
-  'build_place',
   'check_batch_size',
   'check_heads',
-  'count_shares',
-  'find_own_rows',
+  'local_batch_indices',
   'make_abstract',
-  'make_replicated',
   'make_shardings',
-  'make_split',
-  'on_own_rows',
+  'num_batch_shards',
   'put_batch',
-  'share_matrices',
+  'replicated_sharding',
+  'reshard_for_muon',
+  'shard_map_over_batch',
 ]

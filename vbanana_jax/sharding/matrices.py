@@ -19,8 +19,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from vbanana_jax.sharding import rules
 
 
-def share_matrices(
-  optimizer: optax.GradientTransformation, stacks: Any, places: Any
+def reshard_for_muon(
+  optimizer: optax.GradientTransformation, stacks: Any, shardings: Any
 ) -> optax.GradientTransformation:
   """`optimizer` with whole matrices to work on, the same to rounding.
 
@@ -29,11 +29,11 @@ def share_matrices(
   Args:
     optimizer: takes the matrices of a stack one by one.
     stacks: which weights are stacks of matrices, a tree like theirs of bools.
-    places: the shardings of the weights; a stack that is whole stays so.
+    shardings: the shardings of the weights; a stack that is whole stays so.
   """
   split = {}
   for (path, place), is_stack in zip(
-    jax.tree.leaves_with_path(places), jax.tree.leaves(stacks), strict=True
+    jax.tree.leaves_with_path(shardings), jax.tree.leaves(stacks), strict=True
   ):
     if is_stack and any(place.spec) and place.mesh.size > 1:
       split[rules.to_keys(path)] = place

@@ -78,6 +78,6 @@ def _fill(sizes: Mapping[str, int], count: int) -> tuple[int, ...]:
   return tuple(rest if sizes[a] == -1 else sizes[a] for a in MESH_AXES)
 
 
-def make_replicated(mesh: Mesh) -> NamedSharding:
+def replicated_sharding(mesh: Mesh) -> NamedSharding:
   """The whole array on every device."""
   return NamedSharding(mesh, PartitionSpec())

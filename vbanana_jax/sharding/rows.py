@@ -14,12 +14,12 @@ from vbanana_jax.sharding import legal
 ROWS = ('replica', 'fsdp')
 
 
-def make_split(mesh: Mesh) -> NamedSharding:
+def batch_sharding(mesh: Mesh) -> NamedSharding:
   """The leading axis split over `replica` and `fsdp`, whole over `tensor`."""
   return NamedSharding(mesh, PartitionSpec(ROWS))
 
 
-def build_place(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
+def build_activation_constraint(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
   """A function that keeps an activation `[b, ...]` split by rows alone.
 
   Without it the compiler may split activations as the weights are split, and
@@ -27,11 +27,13 @@ def build_place(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
   """
   if mesh.size == 1:
     return lambda x: x
-  split = make_split(mesh)
+  split = batch_sharding(mesh)
   return lambda x: jax.lax.with_sharding_constraint(x, split)
 
 
-def on_own_rows(function: Callable, mesh: Mesh, *, shared: int = 0) -> Callable:
+def shard_map_over_batch(
+  function: Callable, mesh: Mesh, *, shared: int = 0
+) -> Callable:
   """`function`, computed by each device for its own rows alone.
 
   What loops until it is done, such as an assignment, would otherwise make the
@@ -64,7 +66,7 @@ def check_batch_size(
     mesh: from `build_mesh`.
     accumulate: parts that a step takes one after the other.
   """
-  ways = count_shares(mesh)
+  ways = num_batch_shards(mesh)
   unit = ways * accumulate
   if batch_size < 1 or batch_size % unit:
     multiples = range(unit, max(unit, batch_size) + unit + 1, unit)
@@ -75,17 +77,17 @@ def check_batch_size(
     )
 
 
-def count_shares(mesh: Mesh) -> int:
+def num_batch_shards(mesh: Mesh) -> int:
   """Number of parts that the rows of a batch are split into."""
   return math.prod(mesh.shape[axis] for axis in ROWS)
 
 
-def find_own_rows(batch_size: int, mesh: Mesh) -> np.ndarray:
+def local_batch_indices(batch_size: int, mesh: Mesh) -> np.ndarray:
   """Which rows of a batch this process holds, ascending.
 
   Several processes hold the same rows where `tensor` reaches across them.
   """
-  parts = make_split(mesh).addressable_devices_indices_map((batch_size,))
+  parts = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
   rows = np.arange(batch_size)
   return np.unique(np.concatenate([rows[part] for part in parts.values()]))
 
@@ -93,28 +95,28 @@ def find_own_rows(batch_size: int, mesh: Mesh) -> np.ndarray:
 def put_batch(batch: dict, mesh: Mesh) -> dict:
   """A host batch (nested dicts of arrays) to the devices, by rows.
 
-  Of several processes each gives the rows of `find_own_rows`, in their order.
+  Of several processes each gives the rows of `local_batch_indices`, in order.
   """
-  split = make_split(mesh)
+  split = batch_sharding(mesh)
   if split.is_fully_addressable:
     return jax.tree.map(lambda x: jax.device_put(np.asarray(x), split), batch)
-  shares = count_shares(mesh)
-  own = find_own_rows(shares, mesh)
+  shares = num_batch_shards(mesh)
+  own = local_batch_indices(shares, mesh)
 
   def put(x):
     x = np.asarray(x)
     pieces = x.reshape(len(own), -1, *x.shape[1:])
     shape = (shares * pieces.shape[1], *x.shape[1:])
-    places = split.addressable_devices_indices_map((shares,))
+    indices = split.addressable_devices_indices_map((shares,))
     # Each device by itself: a process need not hold neighbouring rows.
     return jax.make_array_from_single_device_arrays(
       shape,
       split,
       [
         jax.device_put(
-          pieces[np.searchsorted(own, place[0].start or 0)], device
+          pieces[np.searchsorted(own, index[0].start or 0)], device
         )
-        for device, place in places.items()
+        for device, index in indices.items()
       ],
     )
 

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vbanana_jax.errors import UserError
 from vbanana_jax.sharding import legal
-from vbanana_jax.sharding.mesh import make_replicated
+from vbanana_jax.sharding.mesh import replicated_sharding
 from vbanana_jax.sharding.rows import ROWS
 
 # Logical name of a weight's axis -> axis of the mesh; None keeps it whole.
@@ -29,7 +29,7 @@ _RULES = {
   'bottleneck': (None, None, None),
   'patch': (None, None, None),
   'features': (None, None, None),
-  'reach': (None, None, None),
+  'kernel': (None, None, None),
   'vector': (None, None, None),  # too small to be worth the exchange
 }
 PRESETS = {
@@ -78,7 +78,7 @@ def make_shardings(
     to_keys(path): leaf.shape
     for (path, _), leaf in zip(names, tree.flatten_up_to(weights), strict=True)
   }
-  places = {}
+  shardings = {}
   for path, axes in names:
     spec = [rules[name] for name in axes]
     over = [axis for axis in spec if axis]
@@ -87,15 +87,15 @@ def make_shardings(
         f'preset {preset!r} splits two axes of {_join(path)} {tuple(axes)} '
         f'over the same devices {tuple(spec)}: give one of them another rule'
       )
-    places[to_keys(path)] = NamedSharding(mesh, PartitionSpec(*spec))
-  _check_shares(places, shapes, mesh)
+    shardings[to_keys(path)] = NamedSharding(mesh, PartitionSpec(*spec))
+  _check_shares(shardings, shapes, mesh)
 
   def find(path, leaf):
     if find_of_weight(shapes, path) == leaf.shape:
-      return find_of_weight(places, path)
+      return find_of_weight(shardings, path)
     if leaf.ndim > 1:
       raise ValueError(f'{_join(path)} {leaf.shape} belongs to no weight')
-    return make_replicated(mesh)
+    return replicated_sharding(mesh)
 
   return jax.tree.map_with_path(find, abstract_state)
 
@@ -117,7 +117,7 @@ def _get_rules(preset: str, mesh: Mesh) -> dict[str, str | None]:
 
 
 def _check_shares(
-  places: Mapping[tuple, NamedSharding],
+  shardings: Mapping[tuple, NamedSharding],
   shapes: Mapping[tuple, tuple[int, ...]],
   mesh: Mesh,
 ) -> None:
@@ -125,7 +125,7 @@ def _check_shares(
   for axis, size in mesh.shape.items():
     widths = {
       shapes[keys][k]: keys
-      for keys, place in places.items()
+      for keys, place in shardings.items()
       for k, over in enumerate(place.spec)
       if over == axis
     }

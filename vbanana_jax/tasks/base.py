@@ -25,7 +25,7 @@ Example = Mapping[str, Any]  # keys: rgb, depth_m, normals, semantic, ...
 Arrays = dict[str, Num[Array, 'b ...']]  # device
 
 
-class Posed(NamedTuple):
+class EncodedExample(NamedTuple):
   """One example of a task, ready to train on and to be scored.
 
   Attributes:
@@ -117,7 +117,9 @@ class Task(abc.ABC):
     """Words an instruction: legend, notation, background (host)."""
 
   @abc.abstractmethod
-  def pose(self, example: Example, rng: np.random.Generator) -> Posed:
+  def encode(
+    self, example: Example, rng: np.random.Generator
+  ) -> EncodedExample:
     """Chooses words from the labels, asks, and paints the target (host)."""
 
   @abc.abstractmethod

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from vbanana_jax import errors
 from vbanana_jax.codecs import palettes
-from vbanana_jax.tasks import legends, words
+from vbanana_jax.tasks import legend_text, prompt_parser
 
 COLORMAPS = ('rainbow', 'grayscale', 'viridis', 'plasma', 'inferno')
 
@@ -39,7 +39,7 @@ _UNREADABLE_MAPS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
+class PromptSpec:
   """What an instruction says about how its answer is painted.
 
   Attributes:
@@ -67,7 +67,7 @@ class Reading:
     return palettes.to_rgb(colours), np.ones(len(colours), bool)
 
 
-def read_prompt(task: str, prompt: str) -> Reading:
+def read_prompt(task: str, prompt: str) -> PromptSpec:
   """Reads what a decoder of `task` needs from any instruction.
 
   Args:
@@ -95,31 +95,35 @@ def read_prompt(task: str, prompt: str) -> Reading:
       return reading
     case 'instance':
       found = (form.search(prompt) for form in _THINGS)
-      thing = next((f[1].translate(legends.QUOTES) for f in found if f), None)
+      thing = next(
+        (f[1].translate(prompt_parser.QUOTES) for f in found if f), None
+      )
       legend = _read_legend(task, prompt)
       return dataclasses.replace(legend, entries=(), thing=thing)
     case 'depth':
-      return Reading(task, colormap=_read_colormap(prompt.lower()))
+      return PromptSpec(task, colormap=_read_colormap(prompt.lower()))
     case 'normals':
-      return Reading(task)
+      return PromptSpec(task)
   raise errors.UserError(
     f'task {task!r} has no prompts to read: choose semantic, referring, '
     'instance, depth or normals'
   )
 
 
-def _read_legend(task: str, prompt: str) -> Reading:
-  legend = legends.read_legend(prompt)
-  grounds = [colour for name, colour in legend if name == legends.BACKGROUND]
-  return Reading(
+def _read_legend(task: str, prompt: str) -> PromptSpec:
+  legend = prompt_parser.read_legend(prompt)
+  grounds = [
+    colour for name, colour in legend if name == prompt_parser.BACKGROUND
+  ]
+  return PromptSpec(
     task,
-    entries=tuple(row for row in legend if row[0] != legends.BACKGROUND),
+    entries=tuple(row for row in legend if row[0] != prompt_parser.BACKGROUND),
     background=grounds[-1] if grounds else (0, 0, 0),
     background_stated=bool(grounds),
   )
 
 
-def _check_names(reading: Reading) -> None:
+def _check_names(reading: PromptSpec) -> None:
   names = [name for name, _ in reading.entries]
   twice = {name for name in names if names.count(name) > 1}
   if twice:
@@ -128,15 +132,15 @@ def _check_names(reading: Reading) -> None:
     )
 
 
-def _check_apart(reading: Reading) -> None:
+def _check_apart(reading: PromptSpec) -> None:
   ground = 'background' if reading.background_stated else 'unstated background'
   named = ((ground, reading.background), *reading.entries)
   for (name, colour), (other, near) in itertools.combinations(named, 2):
     gap = float(np.linalg.norm(np.subtract(colour, near)))
-    if gap < words.READABLE_DISTANCE:
+    if gap < legend_text.READABLE_DISTANCE:
       raise errors.UserError(
         f'prompt: {name} {colour} and {other} {near} cannot be told apart: '
-        f'keep colours {words.READABLE_DISTANCE:.0f} levels or more apart'
+        f'keep colours {legend_text.READABLE_DISTANCE:.0f} levels or more apart'
       )
 
 

@@ -163,7 +163,7 @@ class Checkpoints:
           self._sample = None
         return
     except Exception as error:  # its readers raise nearly every kind
-      if processes.is_lost(error):
+      if processes.is_peer_failure(error):
         raise
       told = str(error).partition('\n')[0]
     raise SaveError(
@@ -235,9 +235,9 @@ class Checkpoints:
     new = [item for item in items if folder / item not in self._checked]
 
     def find() -> str:
-      return checkpoint_files.find_damage(folder, new) or ''
+      return checkpoint_files.verify(folder, new) or ''
 
-    damage = processes.ask_first(find) if new else find()
+    damage = processes.broadcast_from_first(find) if new else find()
     if damage:
       raise DamagedError(describe(folder, damage))
     self._checked.update(folder / item for item in new)
@@ -261,7 +261,7 @@ class Checkpoints:
       damaged = {}
       for step in sorted(list_steps(self.path), reverse=True):
         folder = self.path / str(step)
-        damage = checkpoint_files.find_damage(folder)
+        damage = checkpoint_files.verify(folder)
         if not damage:
           _move_aside(damaged, step)
           return ''
@@ -269,7 +269,7 @@ class Checkpoints:
       # There is no whole one.
       return next((describe(*found) for found in damaged.items()), '')
 
-    failure = processes.ask_first(clear)
+    failure = processes.broadcast_from_first(clear)
     if failure:
       raise DamagedError(failure)
     newest = newest_step(self.path.parent)
@@ -326,7 +326,7 @@ def newest_step(workdir: str | paths.Path) -> int | None:
 
 def _move_aside(damaged: dict[paths.Path, str], step: int) -> None:
   for folder, damage in damaged.items():
-    aside = checkpoint_files.move_aside(folder)
+    aside = checkpoint_files.quarantine(folder)
     print(
       f'vbanana: {folder} is damaged ({damage}): it is now {aside.name}, and '
       f'training goes on from step {step}',

@@ -46,7 +46,7 @@ def named_damage(folder: paths.Path) -> Iterator[None]:
   try:
     yield
   except Exception as error:  # its readers raise nearly every kind
-    if processes.is_lost(error):
+    if processes.is_peer_failure(error):
       raise
     told = str(error).partition('\n')[0]
     raise DamagedError(describe(folder, told)) from error
@@ -58,7 +58,7 @@ def named_failures(path: paths.Path, *, writes: bool = True) -> Iterator[None]:
   try:
     yield
   except (OSError, ValueError) as error:
-    if processes.is_lost(error):
+    if processes.is_peer_failure(error):
       raise
     number, text = getattr(error, 'errno', None), str(error)
     told = text.partition('\n')[0]

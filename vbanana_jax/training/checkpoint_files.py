@@ -42,10 +42,10 @@ def _get_size(path: paths.Path) -> int:
 
 
 def _measure(path: paths.Path) -> list[int]:
-  return [_get_size(path), sum_file(path)]
+  return [_get_size(path), crc32_file(path)]
 
 
-def sum_file(path: paths.Path) -> int:
+def crc32_file(path: paths.Path) -> int:
   """CRC-32 of a file."""
   found, piece = 0, memoryview(bytearray(_PIECE))
   with path.open('rb') as file:
@@ -54,7 +54,7 @@ def sum_file(path: paths.Path) -> int:
   return found
 
 
-def find_damage(
+def verify(
   folder: paths.Path, items: Collection[str] | None = None
 ) -> str | None:
   """What is wrong with the first file that is not as listed; None if nothing.
@@ -83,7 +83,7 @@ def find_damage(
   for name, (_, expected) in known.items():
     if items is not None and name.partition('/')[0] not in items:
       continue
-    if expected is not None and sum_file(folder / name) != expected:
+    if expected is not None and crc32_file(folder / name) != expected:
       return f'{name} has other bytes than were written'
   return None
 
@@ -100,7 +100,7 @@ def _load_list(folder: paths.Path) -> dict[str, tuple[int, int | None]]:
   return files
 
 
-def move_aside(folder: paths.Path) -> paths.Path:
+def quarantine(folder: paths.Path) -> paths.Path:
   """Renames a damaged checkpoint, so that nothing takes it for a whole one."""
   number = 1
   while (target := folder.with_name(f'{folder.name}.damaged{number}')).exists():

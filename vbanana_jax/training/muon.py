@@ -23,15 +23,15 @@ _TINY = 1e-8
 
 
 def scale_by_muon(
-  iterations: int, operands: str, in_turn: bool
+  iterations: int, matmul_dtype: str, sequential: bool
 ) -> optax.GradientTransformation:
   """Orthogonalised Nesterov momentum of stacks of matrices `[s, i, o]`.
 
   Args:
     iterations: of Newton and Schulz.
-    operands: what the factors of their products are rounded to.
-    in_turn: whether the matrices of a stack are taken one after the other, in
-      the memory of one, or all together.
+    matmul_dtype: what the factors of their products are rounded to.
+    sequential: whether the matrices of a stack are taken one after the other,
+      in the memory of one, or all together.
   """
 
   def init(params):
@@ -51,7 +51,10 @@ def scale_by_muon(
     now = optax.tree.bias_correction(updates, _MOMENTUM, count)
     updates = jax.tree.map(
       lambda m, g: orthogonalize(
-        _MOMENTUM * m + (1 - _MOMENTUM) * g, iterations, operands, in_turn
+        _MOMENTUM * m + (1 - _MOMENTUM) * g,
+        iterations,
+        matmul_dtype,
+        sequential,
       ),
       ahead,
       now,
@@ -62,7 +65,7 @@ def scale_by_muon(
 
 
 def orthogonalize(
-  x: jax.Array, iterations: int, operands: str, in_turn: bool
+  x: jax.Array, iterations: int, matmul_dtype: str, sequential: bool
 ) -> jax.Array:
   """Matrices `[s, i, o]` with singular values near one, times their shape.
 
@@ -70,13 +73,13 @@ def orthogonalize(
   The arguments are those of `scale_by_muon`.
   """
   one = functools.partial(
-    _orthogonalize_one, iterations=iterations, operands=operands
+    _orthogonalize_one, iterations=iterations, matmul_dtype=matmul_dtype
   )
-  return jax.lax.map(one, x) if in_turn else jax.vmap(one)(x)
+  return jax.lax.map(one, x) if sequential else jax.vmap(one)(x)
 
 
 def _orthogonalize_one(
-  x: jax.Array, iterations: int, operands: str
+  x: jax.Array, iterations: int, matmul_dtype: str
 ) -> jax.Array:
   i, o = x.shape
   a, b, c = _COEFFICIENTS
@@ -86,47 +89,49 @@ def _orthogonalize_one(
     # over the rows of both factors, but one over two axes of both.
     if i > o:
       halves = x.reshape(math.gcd(i, 2), -1, o)
-      square = product(halves, halves, (0, 1), (0, 1), operands)
+      square = product(halves, halves, (0, 1), (0, 1), matmul_dtype)
     else:
-      square = product(x, x, (1,), (1,), operands)
-    polynomial = b * square + c * product(square, square, (1,), (0,), operands)
+      square = product(x, x, (1,), (1,), matmul_dtype)
+    polynomial = b * square + c * product(
+      square, square, (1,), (0,), matmul_dtype
+    )
     left, right = (x, polynomial) if i > o else (polynomial, x)
-    x = a * x + product(left, right, (1,), (0,), operands)
+    x = a * x + product(left, right, (1,), (0,), matmul_dtype)
   return x * max(1, o / i) ** 0.5
 
 
 def muon(
   learning_rate: optax.ScalarOrSchedule,
   *,
-  owned: Callable,
-  others: optax.GradientTransformation,
+  muon_mask: Callable,
+  fallback: optax.GradientTransformation,
   iterations: int,
   weight_decay: float,
-  operands: str,
-  in_turn: bool,
+  matmul_dtype: str,
+  sequential: bool,
 ) -> optax.GradientTransformation:
   """Muon for the weights that it owns; its state has the form of optax's.
 
   Args:
     learning_rate: of the owned weights.
-    owned: from weights to a tree like theirs of bools.
-    others: what all other weights get.
+    muon_mask: from weights to a tree like theirs of bools.
+    fallback: what all other weights get.
     iterations: see `scale_by_muon`.
     weight_decay: of the owned weights.
-    operands: likewise.
-    in_turn: likewise.
+    matmul_dtype: likewise.
+    sequential: likewise.
   """
   return optax.partition(
     {
       'muon': optax.chain(
-        scale_by_muon(iterations, operands, in_turn),
+        scale_by_muon(iterations, matmul_dtype, sequential),
         optax.identity(),  # keeps the place of optax's scaling by shape
         optax.add_decayed_weights(weight_decay),
         optax.scale_by_learning_rate(learning_rate),
       ),
-      'adam': others,
+      'adam': fallback,
     },
     lambda params: jax.tree.map(
-      lambda is_owned: 'muon' if is_owned else 'adam', owned(params)
+      lambda is_owned: 'muon' if is_owned else 'adam', muon_mask(params)
     ),
   )

@@ -12,7 +12,7 @@ import optax
 from jax.sharding import Mesh
 
 from vbanana_jax.errors import UserError
-from vbanana_jax.models import DotPolicy
+from vbanana_jax.models import Precision
 from vbanana_jax.training import muon
 
 # What a block reads of the instruction; computed apart, once a prompt.
@@ -66,7 +66,7 @@ def build_learning_rates(
 def build_optimizer(
   config: Mapping,
   total_steps: int,
-  policy: DotPolicy,
+  precision: Precision,
   mesh: Mesh | None = None,
 ) -> optax.GradientTransformation:
   """Gradient clipping, then the optimizer that the config names.
@@ -75,7 +75,7 @@ def build_optimizer(
     config: `name` (a key of `OPTIMIZERS`), `learning_rate`,
       `adam_learning_rate`, `weight_decay`, `clip`, `warmup`, `decay`.
     total_steps: length of the run.
-    policy: of the network's products.
+    precision: of the network's products.
     mesh: of the devices, if known: Muon takes matrices in turn where a single
       CPU has all of them, and those of a kind together elsewhere.
 
@@ -88,10 +88,15 @@ def build_optimizer(
       f'config.optim.name is {name!r}: choose of {sorted(OPTIMIZERS)}'
     )
   schedule = build_schedule(config, total_steps)
-  alone = mesh is not None and mesh.size == 1 and not policy.accelerator
+  single_cpu = mesh is not None and mesh.size == 1 and not precision.accelerator
   return optax.chain(
     optax.clip_by_global_norm(config['clip']),
-    OPTIMIZERS[name](config, schedule, operands=policy.operands, in_turn=alone),
+    OPTIMIZERS[name](
+      config,
+      schedule,
+      matmul_dtype=precision.matmul_dtype,
+      sequential=single_cpu,
+    ),
   )
 
 
@@ -125,8 +130,8 @@ def _scaled(schedule: optax.Schedule, factor: float) -> Callable:
 def _muon(config, schedule, **products):
   return muon.muon(
     _scaled(schedule, config['learning_rate']),
-    owned=find_matrices,
-    others=_adamw(config, schedule, nesterov=True),
+    muon_mask=find_matrices,
+    fallback=_adamw(config, schedule, nesterov=True),
     iterations=config['muon_iterations'],
     weight_decay=config['weight_decay'],
     **products,

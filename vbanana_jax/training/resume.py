@@ -28,7 +28,9 @@ MAY_CHANGE = (
 )
 
 
-def check_agreement(config: dict[str, Any], workdir: pathlib.Path) -> None:
+def check_processes_agree(
+  config: dict[str, Any], workdir: pathlib.Path
+) -> None:
   """Refuses to train unless all processes are about to do the same.
 
   Raises:
@@ -41,7 +43,7 @@ def check_agreement(config: dict[str, Any], workdir: pathlib.Path) -> None:
     data = build.describe_data(config)
   except (UserError, OSError) as error:  # who builds it says more
     data = str(error)
-  processes.check_same(
+  processes.check_agree(
     {
       **{f'config.{name}': section for name, section in config.items()},
       'the data': data,

@@ -12,7 +12,7 @@ import optax
 
 from vbanana_jax import keys
 from vbanana_jax.diffusion import losses, paths, samplers
-from vbanana_jax.models import TextMemory, from_network, to_network
+from vbanana_jax.models import TextKV, from_network, to_network
 from vbanana_jax.training import optim
 from vbanana_jax.training.state import TrainState
 
@@ -33,15 +33,15 @@ def make_example_losses(model, params, batch, *, key, time_mean, time_std):
   """
   x = to_network(batch['target'])
   example_keys = keys.make_example_keys(key, batch['index'])
-  kind, clock, cloud = jnp.moveaxis(
+  key_mode, key_time, key_noise = jnp.moveaxis(
     jax.vmap(lambda k: jax.random.split(k, 3))(example_keys), 1, 0
   )
-  one_pass = jax.vmap(jax.random.uniform)(kind) < batch['one_pass_share']
+  one_pass = jax.vmap(jax.random.uniform)(key_mode) < batch['one_pass_share']
   time = jnp.where(
-    one_pass, 0.0, paths.sample_times(clock, time_mean, time_std)
+    one_pass, 0.0, paths.sample_times(key_time, time_mean, time_std)
   )
   noise_scale = jnp.where(one_pass, 0.0, batch['noise_scale'])
-  noise = paths.make_noise(cloud, x.shape[1:], noise_scale)
+  noise = paths.make_noise(key_noise, x.shape[1:], noise_scale)
   z = paths.interpolate(x, noise, time)
   prediction = model.apply(
     {'params': params},
@@ -158,8 +158,8 @@ def split_batch(batch: dict, parts: int) -> dict:
   )
 
 
-def make_text_encoder(model) -> Callable[[dict, jax.Array], TextMemory]:
-  """The function `(params, tokens [b l]) -> memory`, once a prompt."""
+def make_text_encoder(model) -> Callable[[dict, jax.Array], TextKV]:
+  """The function `(params, tokens [b l]) -> text_kv`, once a prompt."""
 
   def encode(params, tokens):
     return model.apply({'params': params}, tokens, method='encode_text')
@@ -167,7 +167,7 @@ def make_text_encoder(model) -> Callable[[dict, jax.Array], TextMemory]:
   return encode
 
 
-def make_painter(
+def make_sample_fn(
   model,
   *,
   seed: int,
@@ -177,7 +177,7 @@ def make_painter(
 ) -> Callable[[dict, dict], jax.Array]:
   """The function `(params, batch) -> rgb [b h w 3]` in [0, 1].
 
-  Instead of `tokens` a batch may bring `memory`, what `make_text_encoder` made
+  Instead of `tokens` a batch may bring `text_kv`, what `make_text_encoder` made
   of them: a row for each picture, or one row for all.
 
   Args:
@@ -190,22 +190,22 @@ def make_painter(
   """
   encode = make_text_encoder(model)
 
-  def paint(params, batch):
+  def sample(params, batch):
     source = to_network(batch['source'])
     has_source = batch['has_source']
     b = source.shape[0]
-    if 'memory' in batch:
-      memory = _repeat_text(batch['memory'], b)
+    if 'text_kv' in batch:
+      text_kv = _repeat_text(batch['text_kv'], b)
     else:
-      memory = encode(params, batch['tokens'])
+      text_kv = encode(params, batch['tokens'])
 
-    def build_denoiser(memory, source, has_source):
+    def build_denoiser(text_kv, source, has_source):
       def denoise(z, time):
         return model.apply(
           {'params': params},
           z,
           time,
-          memory,
+          text_kv,
           source,
           has_source,
           method='denoise',
@@ -213,14 +213,14 @@ def make_painter(
 
       return denoise
 
-    denoise = build_denoiser(memory, source, has_source)
+    denoise = build_denoiser(text_kv, source, has_source)
     if steps == 0:
-      return from_network(samplers.answer_in_one_pass(denoise, source.shape))
+      return from_network(samplers.predict_in_one_pass(denoise, source.shape))
     if guidance != 1.0:
-      nothing = jnp.zeros((1, memory.mask.shape[1] - 1), jnp.int32)
+      nothing = jnp.zeros((1, text_kv.mask.shape[1] - 1), jnp.int32)
       without = _repeat_text(encode(params, nothing), b)
       denoise_pairs = build_denoiser(
-        jax.tree.map(_pair, memory, without, _TEXT_ROWS),
+        jax.tree.map(_pair, text_kv, without, _TEXT_ROWS),
         _pair(source, source),
         _pair(has_source, has_source),
       )
@@ -241,22 +241,22 @@ def make_painter(
     return from_network(painted)
 
   def clipped(params, batch):
-    return jnp.clip(paint(params, batch), 0.0, 1.0)
+    return jnp.clip(sample(params, batch), 0.0, 1.0)
 
   return clipped
 
 
 # The axis of a text memory's leaves that counts instructions.
-_TEXT_ROWS = TextMemory(keys=1, values=1, mask=0)
+_TEXT_ROWS = TextKV(keys=1, values=1, mask=0)
 
 
-def _repeat_text(memory: TextMemory, b: int) -> TextMemory:
+def _repeat_text(text_kv: TextKV, b: int) -> TextKV:
   """One row for each of `b` pictures, where all share one."""
 
   def repeat(x, axis):
     return jnp.broadcast_to(x, (*x.shape[:axis], b, *x.shape[axis + 1 :]))
 
-  return jax.tree.map(repeat, memory, _TEXT_ROWS)
+  return jax.tree.map(repeat, text_kv, _TEXT_ROWS)
 
 
 def _pair(x: jax.Array, y: jax.Array, axis: int = 0) -> jax.Array:

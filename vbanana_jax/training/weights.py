@@ -42,8 +42,10 @@ def build_network(
   if mesh is None:
     return models.build_model(shape)
   # The devices may be described and not present: see `plan`.
-  policy = models.build_policy(mesh.devices.flat[0].platform)
-  model = models.build_model(shape, policy, sharding.build_place(mesh))
+  precision = models.build_precision(mesh.devices.flat[0].platform)
+  model = models.build_model(
+    shape, precision, sharding.build_activation_constraint(mesh)
+  )
   heads = {
     'heads of the pictures': model.config.heads,
     'heads of the text': model.config.text_heads,
@@ -91,7 +93,7 @@ def load_averaged(run: pathlib.Path, model: models.DiT, size: int) -> Any:
   abstract = jax.eval_shape(lambda: make_params(model, size=size, seed=0))
   with checkpoint.Checkpoints(run) as checkpoints:
     check_tokenizer(checkpoints)
-    whole = sharding.make_replicated(sharding.build_mesh())
+    whole = sharding.replicated_sharding(sharding.build_mesh())
     shardings = jax.tree.map(lambda _: whole, abstract)
     return checkpoints.restore_ema(sharding.make_abstract(abstract, shardings))
 

@@ -237,10 +237,10 @@ def move_to_camera(
 
   The car moves between the two recordings, hence its two poses.
   """
-  for pose in (lidar, ego_then):
-    points = points @ pose.rotation.T + pose.translation
-  for pose in (ego_now, camera):
-    points = (points - pose.translation) @ pose.rotation
+  for encode in (lidar, ego_then):
+    points = points @ encode.rotation.T + encode.translation
+  for encode in (ego_now, camera):
+    points = (points - encode.translation) @ encode.rotation
   return points
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from vbanana_jax.codecs import depth as codec
 from vbanana_jax.metrics import depth as metric
-from vbanana_jax.tasks import base, words
+from vbanana_jax.tasks import base, legend_text
 
 _WORDINGS = (
   'Predict the metric depth of this scene as an image. Visualized in the '
@@ -52,14 +52,16 @@ class Depth(base.Task):
   ) -> base.Question:
     """One of the paper's wordings; aux is empty."""
     del level  # every wording is short
-    return base.Question(words.choose(rng, _WORDINGS), {})
+    return base.Question(legend_text.choose(rng, _WORDINGS), {})
 
-  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+  def encode(
+    self, example: base.Example, rng: np.random.Generator
+  ) -> base.EncodedExample:
     """Paints the depth of every pixel."""
     base.check_needs(self, example)
     depth_m = example['depth_m']
     valid_px = ~np.isnan(depth_m)
-    return base.Posed(
+    return base.EncodedExample(
       prompt=self.ask(rng).prompt,
       source=example['rgb'],
       has_source=True,

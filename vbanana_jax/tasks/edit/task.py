@@ -53,11 +53,13 @@ class Edit(base.Task):
     del rng, level
     return base.Question(instruction, {})
 
-  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+  def encode(
+    self, example: base.Example, rng: np.random.Generator
+  ) -> base.EncodedExample:
     """The example's own edit."""
     base.check_needs(self, example)
     source, edit = example['rgb'], example['edit']
-    return base.Posed(
+    return base.EncodedExample(
       prompt=self.ask(rng, instruction=edit['instruction']).prompt,
       source=source,
       has_source=True,

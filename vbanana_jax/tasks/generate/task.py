@@ -54,11 +54,13 @@ class Generate(base.Task):
     del rng, level
     return base.Question(caption, {})
 
-  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+  def encode(
+    self, example: base.Example, rng: np.random.Generator
+  ) -> base.EncodedExample:
     """The example's caption, one written from its scene, or none."""
     base.check_needs(self, example)
     rgb = example['rgb']
-    return base.Posed(
+    return base.EncodedExample(
       prompt=self.ask(rng, caption=self._draw_caption(example, rng)).prompt,
       source=np.zeros_like(rgb),
       has_source=False,

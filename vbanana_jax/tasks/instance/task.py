@@ -13,7 +13,7 @@ from vbanana_jax.codecs import instances as codec
 from vbanana_jax.codecs import palettes
 from vbanana_jax.metrics import instances as metric
 from vbanana_jax.scenes import world
-from vbanana_jax.tasks import base, words
+from vbanana_jax.tasks import base, legend_text
 
 _MOST = len(codec.CANONICAL)
 _ROWS = 1 + _MOST
@@ -73,17 +73,21 @@ class Instance(base.Task):
     level: str = 'quick',
   ) -> base.Question:
     """Asks for each `thing`; aux: palette f32[13 3], background first."""
-    register = words.REGISTERS[level]
-    legend = words.draw_background(rng, register, codec.CANONICAL, background)
+    register = legend_text.PROMPT_STYLES[level]
+    legend = legend_text.draw_background(
+      rng, register, codec.CANONICAL, background
+    )
     options = _WORDINGS + _WORDINGS_LONG * (register.wordings == 'all')
-    prompt = words.choose(rng, options).format(
+    prompt = legend_text.choose(rng, options).format(
       thing=thing, background=legend.write_background()
     )
     palette, _ = legend.make_palette(_ROWS)
     palette[1:] = palettes.to_rgb(codec.CANONICAL)
     return base.Question(prompt, {'palette': palette})
 
-  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+  def encode(
+    self, example: base.Example, rng: np.random.Generator
+  ) -> base.EncodedExample:
     """Asks for a class of the scene, an absent one, or every object."""
     base.check_needs(self, example)
     instance = example['instance']
@@ -92,12 +96,12 @@ class Instance(base.Task):
     ids = make_canonical_ids(asked)
     question = self.ask(rng, thing=thing, level=base.get_level(example))
     valid_px = (ids > 0) == (asked > 0)
-    return base.Posed(
+    return base.EncodedExample(
       prompt=question.prompt,
       source=example['rgb'],
       has_source=True,
       target=question.aux['palette'][ids],
-      weight_px=valid_px * words.weigh(ids),
+      weight_px=valid_px * legend_text.weigh(ids),
       aux={**question.aux, 'ids': ids, 'valid_px': valid_px},
     )
 
@@ -174,7 +178,7 @@ def _draw_thing(rng, example) -> tuple[str, np.ndarray]:
   if present and rng.random() < _ANY_SHARE:
     return 'object', instance > 0
   if absent and (not present or rng.random() < _ABSENT_SHARE):
-    thing = words.choose(rng, absent)
+    thing = legend_text.choose(rng, absent)
   else:
-    thing = words.choose(rng, present or names)
+    thing = legend_text.choose(rng, present or names)
   return thing, (semantic == ids[thing]) & (instance > 0)

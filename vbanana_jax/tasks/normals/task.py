@@ -11,7 +11,7 @@ import numpy as np
 
 from vbanana_jax.codecs import normals as codec
 from vbanana_jax.metrics import normals as metric
-from vbanana_jax.tasks import base, words
+from vbanana_jax.tasks import base, legend_text
 
 _WORDINGS = (
   'Predict the surface normal of this scene.',
@@ -59,14 +59,16 @@ class Normals(base.Task):
   ) -> base.Question:
     """One of the paper's wordings; aux is empty."""
     del level  # every wording is short
-    return base.Question(words.choose(rng, _WORDINGS), {})
+    return base.Question(legend_text.choose(rng, _WORDINGS), {})
 
-  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+  def encode(
+    self, example: base.Example, rng: np.random.Generator
+  ) -> base.EncodedExample:
     """Paints the normal of every pixel that has one."""
     base.check_needs(self, example)
     normals = example['normals']
     valid_px = np.square(normals).sum(-1) > 0.5
-    return base.Posed(
+    return base.EncodedExample(
       prompt=self.ask(rng).prompt,
       source=example['rgb'],
       has_source=True,

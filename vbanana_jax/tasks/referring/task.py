@@ -11,7 +11,7 @@ import numpy as np
 from vbanana_jax import errors
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.scenes import referring as language
-from vbanana_jax.tasks import base, words
+from vbanana_jax.tasks import base, legend_text
 
 _MOST = 2  # phrases of one instruction
 _ROWS = 1 + _MOST
@@ -96,10 +96,12 @@ class Referring(base.Task):
       raise errors.UserError(
         f'referring takes 1 to {_MOST} phrases, not {len(phrases)}'
       )
-    register = words.REGISTERS[level]
-    legend = words.draw_legend(rng, phrases, register, background, colours)
+    register = legend_text.PROMPT_STYLES[level]
+    legend = legend_text.draw_legend(
+      rng, phrases, register, background, colours
+    )
     options = _WORDINGS + _WORDINGS_LONG * (register.wordings == 'all')
-    opening, clause, joint = words.choose(rng, options)
+    opening, clause, joint = legend_text.choose(rng, options)
     clauses = [
       clause.format(phrase=name, colour=colour.text)
       for name, colour in legend.entries
@@ -112,12 +114,16 @@ class Referring(base.Task):
       tuple(phrases),
     )
 
-  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+  def encode(
+    self, example: base.Example, rng: np.random.Generator
+  ) -> base.EncodedExample:
     """Asks for a phrase of the scene; some denote nothing."""
     base.check_needs(self, example)
     level = base.get_level(example)
     instance = example['instance']
-    phrases = _draw_phrases(rng, example, words.REGISTERS[level].most_phrases)
+    phrases = _draw_phrases(
+      rng, example, legend_text.PROMPT_STYLES[level].most_phrases
+    )
     question = self.ask(
       rng, phrases=[phrase.text for phrase in phrases], level=level
     )
@@ -126,11 +132,11 @@ class Referring(base.Task):
       for slot in phrase.slots:
         row_of_instance[slot + 1] = row
     label = row_of_instance[instance]
-    return words.pose_legend(example, question, label)
+    return legend_text.pose_legend(example, question, label)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
     """Nearest of background and phrase colours."""
-    return words.read_legend(rgb, aux)
+    return legend_text.read_legend(rgb, aux)
 
   def score(
     self, prediction: base.Arrays, aux: base.Arrays, valid
@@ -182,7 +188,7 @@ def _draw_phrases(rng, example, most: int) -> list[language.Phrase]:
         if free:
           break
     free = free or language.absent_phrases(scene, visible, level, rng)
-    phrase = words.choose(rng, free)
+    phrase = legend_text.choose(rng, free)
     if phrase.text not in [other.text for other in drawn]:
       drawn.append(phrase)
       taken.update(phrase.slots)

@@ -12,7 +12,7 @@ import numpy as np
 from vbanana_jax import errors
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.scenes import world
-from vbanana_jax.tasks import base, words
+from vbanana_jax.tasks import base, legend_text
 
 _CLASSES = world.CLASSES
 _BACKGROUND = len(_CLASSES)  # its id in the scores
@@ -70,7 +70,7 @@ class Semantic(base.Task):
 
   def count_names(self, level: str) -> int | None:
     """As many as a legend has in training."""
-    return words.REGISTERS[level].entries[1]
+    return legend_text.PROMPT_STYLES[level].entries[1]
 
   def ask(
     self,
@@ -89,17 +89,21 @@ class Semantic(base.Task):
     """
     if not classes:
       raise errors.UserError('semantic needs at least one class to look for')
-    register = words.REGISTERS[level]
-    legend = words.draw_legend(rng, classes, register, background, colours)
+    register = legend_text.PROMPT_STYLES[level]
+    legend = legend_text.draw_legend(
+      rng, classes, register, background, colours
+    )
     is_long = register.wordings == 'all'
     if rng.random() < 0.5:
       options = _MAPPING + _MAPPING_LONG * is_long
-      prompt = words.choose(rng, options).format(legend.write_mapping())
+      prompt = legend_text.choose(rng, options).format(legend.write_mapping())
     else:
       options = _SENTENCES + _SENTENCES_LONG * is_long
       verbs = ('is', 'is', 'is represented by', 'is shown in')
-      verb = words.choose(rng, verbs) if is_long else 'is'
-      prompt = words.choose(rng, options).format(legend.write_sentences(verb))
+      verb = legend_text.choose(rng, verbs) if is_long else 'is'
+      prompt = legend_text.choose(rng, options).format(
+        legend.write_sentences(verb)
+      )
     palette, palette_valid = legend.make_palette()
     class_id = np.full(len(palette), -1, np.int32)
     for row, name in enumerate(classes, 1):
@@ -115,7 +119,9 @@ class Semantic(base.Task):
       tuple(classes),
     )
 
-  def pose(self, example: base.Example, rng: np.random.Generator) -> base.Posed:
+  def encode(
+    self, example: base.Example, rng: np.random.Generator
+  ) -> base.EncodedExample:
     """Asks for classes of the scene and a few that are absent."""
     base.check_needs(self, example)
     level = base.get_level(example)
@@ -127,11 +133,11 @@ class Semantic(base.Task):
     for row, name in enumerate(names, 1):
       row_of_class[_CLASSES.index(name)] = row
     label = row_of_class[semantic]
-    return words.pose_legend(example, question, label)
+    return legend_text.pose_legend(example, question, label)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
     """Nearest colour of each example's own palette."""
-    return words.read_legend(rgb, aux)
+    return legend_text.read_legend(rgb, aux)
 
   def score(
     self, prediction: base.Arrays, aux: base.Arrays, valid
@@ -177,7 +183,7 @@ def _draw_classes(rng, area, level, register_name) -> list[str]:
   ids = [ids[i] for i in rng.permutation(len(ids))]
   present = [i for i in ids if area[i] >= enough]
   absent = [i for i in ids if area[i] == 0]
-  fewest, most = words.REGISTERS[register_name].entries
+  fewest, most = legend_text.PROMPT_STYLES[register_name].entries
   count = int(rng.integers(fewest, most + 1))
   distractors = min(int(rng.integers(0, 3)), count - 1, len(absent))
   chosen = present[: count - distractors]

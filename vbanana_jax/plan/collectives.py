@@ -17,7 +17,7 @@ KINDS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Exchange:
+class CollectiveCost:
   """Collectives of one kind.
 
   Attributes:
@@ -29,9 +29,9 @@ class Exchange:
   bytes: float = 0.0
 
 
-def make_exchange(
+def make_collective_cost(
   kind: str, one: Instruction, body: Mapping[str, Instruction], chips: int
-) -> Exchange:
+) -> CollectiveCost:
   """What one chip sends for one collective.
 
   Args:
@@ -50,7 +50,7 @@ def make_exchange(
     'all-to-all': (n - 1) / n,
     'collective-permute': 1,
   }[kind]
-  return Exchange(1, held * share)
+  return CollectiveCost(1, held * share)
 
 
 def read_group_size(attributes: str, chips: int) -> int:

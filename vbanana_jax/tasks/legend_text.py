@@ -27,7 +27,7 @@ READABLE_DISTANCE = 28.0  # the least that still reads, for a user's colours
 
 
 @dataclasses.dataclass(frozen=True)
-class Register:
+class PromptStyle:
   """How a level of scenes is spoken about.
 
   Attributes:
@@ -54,8 +54,8 @@ _BASIC = (
   'black', 'grey', 'white', 'red', 'orange', 'yellow', 'lime', 'cyan', 'blue',
   'purple', 'magenta', 'pink',
 )  # fmt: skip
-REGISTERS = {
-  'quick': Register(
+PROMPT_STYLES = {
+  'quick': PromptStyle(
     wordings='short',
     colours=_BASIC,
     notation_shares=(0.8, 0.1, 0.06, 0.04),
@@ -64,7 +64,7 @@ REGISTERS = {
     entries=(1, 4),
     most_phrases=1,
   ),
-  'full': Register(
+  'full': PromptStyle(
     wordings='all',
     colours=tuple(palettes.NAMED),
     notation_shares=(0.4, 0.2, 0.2, 0.2),
@@ -141,7 +141,7 @@ def count_rows(entries: int) -> int:
 def draw_legend(
   rng: np.random.Generator,
   names: Sequence[str],
-  register: Register,
+  register: PromptStyle,
   background: str | None = None,
   colours: Sequence[str] | None = None,
 ) -> Legend:
@@ -184,7 +184,7 @@ def draw_legend(
 
 def draw_background(
   rng: np.random.Generator,
-  register: Register,
+  register: PromptStyle,
   avoid: Sequence[palettes.Colour],
   background: str | None = None,
 ) -> Legend:
@@ -202,9 +202,9 @@ def draw_background(
 
 def pose_legend(
   example: base.Example, question: base.Question, label: np.ndarray
-) -> base.Posed:
+) -> base.EncodedExample:
   """Paints each palette row of `label` int32[h w] in its legend's colour."""
-  return base.Posed(
+  return base.EncodedExample(
     prompt=question.prompt,
     source=example['rgb'],
     has_source=True,
