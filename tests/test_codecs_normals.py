@@ -13,6 +13,7 @@ encode = jax.jit(normals.encode)
 decode = jax.jit(normals.decode)
 residual = jax.jit(normals.residual)
 confidence = jax.jit(normals.confidence)
+find_surface = jax.jit(normals.find_surface)
 
 
 def random_unit(rng, *shape):
@@ -71,6 +72,24 @@ def test_colours_without_a_direction_follow_the_stated_rules():
   faint = jnp.full((3, 3), 128 / 255)
   np.testing.assert_allclose(jnp.linalg.norm(decode(faint), axis=-1), 1, 1e-6)
   assert np.all(confidence(faint) < 0.02)
+
+
+def test_colors_of_no_surface_are_told_from_directions():
+  corners = np.stack(np.meshgrid(*[[0.0, 1.0]] * 3), -1).reshape(-1, 3)
+  greys = np.array([[v] * 3 for v in (0, 12, 112, 127, 128, 144, 243, 255)])
+  for color in (*corners, *greys / 255, (jnp.nan, 0, 1), (jnp.inf, 0, 0)):
+    assert not find_surface(jnp.asarray(color)), color
+    assert confidence(jnp.asarray(color)) == 0
+  rng = np.random.default_rng()
+  unit = random_unit(rng, 5000)
+  assert find_surface(encode(unit)).all()
+  noisy = np.rint(255 * encode(unit) + rng.normal(0, 8, unit.shape)) / 255
+  assert find_surface(np.clip(noisy, 0, 1)).all()
+  # A faded picture, and blends of two directions up to 150 degrees apart.
+  assert find_surface(0.5 + 0.3 * (encode(unit) - 0.5)).all()
+  tilt = np.deg2rad(75)
+  pair = np.array([[s * np.sin(tilt), 0, np.cos(tilt)] for s in (-1, 1)])
+  assert find_surface(encode(pair).mean(0))
 
 
 def test_gradients_are_finite():

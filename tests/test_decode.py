@@ -68,6 +68,26 @@ def test_normals_at_the_size_of_the_photo(tmp_path):
   assert facts['size'] == [31, 47] and facts['painted_size'] == [H, W]
 
 
+@pytest.mark.parametrize(
+  'sky', [(255, 0, 255), (0, 0, 0), (255, 255, 255), (128, 128, 128)]
+)
+@pytest.mark.parametrize('size', [(H, W), (25, 90)])
+def test_a_painted_sky_has_no_normal(sky, size, tmp_path, capsys):
+  rgb = np.array(normals.encode(np.full((H, W, 3), (0.0, 1.0, 0.0))))
+  rgb[: H // 2] = np.divide(sky, 255)
+  image = save(tmp_path / 'n.png', rgb)
+  photo = save(tmp_path / 'photo.png', np.zeros((*size, 3)))
+  argv = [image, '--task', 'normals', '--photo', photo]
+  value, confidence, facts = run(tmp_path, *argv)
+  above = int(size[0] / 2)
+  assert not value[:above].any() and not confidence[:above].any()
+  np.testing.assert_allclose(value[above:] - (0, 1, 0), 0, atol=0.01)
+  assert confidence[above:].min() > 0.9
+  assert facts['share without a surface'] == 0.5
+  assert '50.0% of it' in facts['no surface'] and 'doubt' not in facts
+  assert 'no surface' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('task', ['semantic', 'referring'])
 def test_labels_of_the_legend_without_specks(task, tmp_path):
   rgb = np.full((100, 100, 3), (125, 0, 125)) / 255

@@ -162,6 +162,27 @@ def test_pictures_of_nothing_and_kept_with_loss_are_counted(tmp_path):
   }
 
 
+def test_where_no_surface_is_painted_90_degrees_are_counted(tmp_path, capsys):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark('normals', data)
+
+  def erase(rgb):  # the left quarter
+    rgb[:, : rgb.shape[1] // 4] = (255, 0, 255)
+    return rgb
+
+  painted.paint(protocol, data, out, spoil=erase)
+  argv = ['evaluate', '--predictions', str(out), '--data', str(data)]
+  assert cli.main([*argv, '--protocol', protocol.name, '--partial']) == 0
+  path = out / f'scores_{protocol.title}.json'
+  results = json.loads(path.read_text())
+  mean = results['metrics']['mean_deg']['value']
+  assert mean == pytest.approx(90 / 4, abs=0.6)
+  assert results['metrics']['within_11.25']['value'] == pytest.approx(0.75)
+  assert '2 pictures with colors that no direction has' in (
+    capsys.readouterr().out
+  )
+
+
 @pytest.mark.parametrize('task', ['semantic', 'referring', 'instance'])
 def test_right_answers_on_transparency_are_right(task, tmp_path, capsys):
   data, out = tmp_path / 'data', tmp_path / 'out'

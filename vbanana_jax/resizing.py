@@ -23,10 +23,12 @@ def resize_depth(
 def resize_normals(
   normals: Float[np.ndarray, 'h w 3'], shape: tuple[int, int]
 ) -> Float[np.ndarray, 'oh ow 3']:
-  """Bilinear, then unit length again."""
+  """Bilinear, then unit length again; zero where the nearest pixel is zero."""
   smooth = np.stack([_bilinear(normals[..., i], shape) for i in range(3)], -1)
   length = np.linalg.norm(smooth, axis=-1, keepdims=True)
-  return (smooth / np.maximum(length, 1e-6)).astype(np.float32)
+  unit = smooth / np.maximum(length, 1e-6)
+  nearest = resize_nearest(np.any(normals != 0.0, axis=-1), shape)
+  return np.where(nearest[..., None], unit, 0.0).astype(np.float32)
 
 
 def resize_labels(

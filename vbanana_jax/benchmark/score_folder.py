@@ -33,6 +33,7 @@ _ODD = {
   'transparent': 'with transparency, laid over the background of the prompt',
   'doubt': 'that are hardly painted answers of {}',
   'nothing found': 'that show nothing but the background',
+  'no surface': 'with colors that no direction has, counted as 90 degrees',
   'lossy': 'kept with loss, as JPEG, which changes colors where they meet',
 }
 

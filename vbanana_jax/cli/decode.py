@@ -78,6 +78,7 @@ def add_verb(verbs) -> None:
 _TOLD = {
   'doubt': 'hardly a painted answer of {}: {}',
   'nothing found': '{1}',
+  'no surface': '{1}',
   'stretched': '{1}',
 }
 _ASKED = ('reading', 'settings', 'photo')  # which the user knows

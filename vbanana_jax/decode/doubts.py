@@ -9,7 +9,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from vbanana_jax.codecs import depth, normals, palettes
 from vbanana_jax.tasks.prompts import PromptSpec
@@ -21,7 +21,11 @@ _NEAR = 14  # levels within which a grey pixel is a color of the legend
 _ALMOST = 4  # levels of noise on a picture of one color
 _MOST_CHANGES = 0.1  # of neighboring pixels, in a map of ids
 _LEAST_SHARE = 1e-3  # of a picture, of each of its ids
+_MOST_OF_SKY = 0.9  # of what has no surface
+_SAMPLE = 1000  # pixels that a median is taken of
 _OFF = 12 / 255  # mean distance from which another order of channels is tried
+
+_find_surface = jax.jit(normals.find_surface)
 
 
 def find_doubt(
@@ -101,16 +105,34 @@ def _measure(reading, painted_u8) -> tuple[float, float]:
   """Share of far pixels, and the mean distance in RGB [0, 1] units."""
   palette, _ = reading.make_palette()
   rgb = np.ascontiguousarray(painted_u8, np.float32) / np.float32(255.0)
-  far, mean = _measure_rgb(rgb, palette, reading.task)
+  sky = _find_sky(painted_u8) if reading.task == 'normals' else np.False_
+  far, mean = _measure_rgb(rgb, palette, sky, reading.task)
   return float(far), float(mean)
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _measure_rgb(rgb, palette, task):
+@functools.partial(jax.jit, static_argnums=3)
+def _measure_rgb(rgb, palette, sky, task):
   if task == 'depth':
     distance = depth.residual(rgb)
   elif task == 'normals':
     distance = normals.residual(rgb)
   else:
     _, distance = palettes.decode_nearest(rgb, palette)
+  distance = jnp.where(sky, 0.0, distance)
   return jnp.mean(distance > _FAR), jnp.mean(distance)
+
+
+def _find_sky(painted_u8) -> Bool[np.ndarray, 'h w']:
+  """What has no surface, if all of it is of one color; nothing otherwise.
+
+  The color is the median, and nine tenths are within 14 levels of it. What a
+  photograph has of such colors is light and dark.
+  """
+  rgb = painted_u8.astype(np.float32) / np.float32(255.0)
+  bare = ~np.asarray(_find_surface(rgb))
+  colors = painted_u8[bare].astype(np.int16)
+  if not len(colors):
+    return bare
+  middle = np.median(colors[:: 1 + len(colors) // _SAMPLE], axis=0)
+  near = np.abs(colors - middle).max(-1) <= _NEAR
+  return bare if near.mean() >= _MOST_OF_SKY else np.zeros_like(bare)

@@ -33,6 +33,7 @@ from vbanana_jax.tasks import prompts
 SPECK_SHARE = 2e-4
 _TAU = 14.0  # 8-bit levels from the background
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+NO_SURFACE = 'share without a surface'
 _DISTANCE_PERCENTILES = (50, 90, 99)
 INSTANCE_DECODERS = {
   'paper': flood.decode_flood,
@@ -44,8 +45,9 @@ class Decoded(NamedTuple):
   """Numbers of one picture, at the size it was painted.
 
   Attributes:
-    value: depth in metres, unit normals [h w 3], or int32 labels: 0 is the
-      background, or no label at all, and k the k-th entry or instance.
+    value: depth in metres, unit normals [h w 3] (zero without a surface), or
+      int32 labels: 0 is the background, or no label at all, and k the k-th
+      entry or instance.
     confidence: [h w] in [0, 1]; what it means is said by each codec.
     facts: what a person would check, ready for JSON.
   """
@@ -160,7 +162,7 @@ def _read_depth(rgb, colormap, near_m, far_m):
 
 def _decode_normals(reading, rgb, settings) -> Decoded:
   del reading, settings
-  vectors, length, confidence = jax.device_get(_read_normals(rgb))
+  vectors, length, surface, confidence = jax.device_get(_read_normals(rgb))
   return Decoded(
     vectors,
     confidence,
@@ -171,6 +173,7 @@ def _decode_normals(reading, rgb, settings) -> Decoded:
       },
       'median painted length': float(np.median(length)),
       'share facing the viewer': float((vectors[..., 2] > 0).mean()),
+      NO_SURFACE: float(1 - surface.mean()),
       'mean confidence': float(confidence.mean()),
     },
   )
@@ -179,7 +182,9 @@ def _decode_normals(reading, rgb, settings) -> Decoded:
 @jax.jit
 def _read_normals(rgb):
   length = jnp.linalg.norm(2.0 * rgb - 1.0, axis=-1)
-  return normals.decode(rgb), length, normals.confidence(rgb)
+  surface = normals.find_surface(rgb)
+  vectors = jnp.where(surface[..., None], normals.decode(rgb), 0.0)
+  return vectors, length, surface, normals.confidence(rgb)
 
 
 def _decode_labels(reading, rgb, settings) -> Decoded:
