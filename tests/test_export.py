@@ -129,7 +129,7 @@ def make_sources(b):
 
 def test_an_export_answers_as_the_painter(run, served):
   predictor = predict.Predictor(run)
-  task, question = export.ask(PredictRequest('depth'), 'quick')
+  task, question = export.build_question(PredictRequest('depth'), 'quick')
   sources = make_sources(3)
   canvases = [
     engine.GenerationInput(
