@@ -56,7 +56,7 @@ def answer_once(predictor, photo_u8: np.ndarray) -> np.ndarray:
   )
   (painted,) = predictor.box.paint(engine.SamplerConfig(0, 0), [canvas])
   value = outputs.decode_value(task, painted, question.aux)
-  return resizing.RESIZE['depth'](value, photo_u8.shape[:2])
+  return resizing.resize_depth(value, photo_u8.shape[:2])
 
 
 def measure_one_core(predictor, rounds: int) -> dict[str, Any]:

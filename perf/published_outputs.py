@@ -23,7 +23,7 @@ from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers
 from vbanana_jax.runtime import logs
-from vbanana_jax.tasks import prompts
+from vbanana_jax.tasks import TASKS, prompts
 from vbanana_jax.training import provenance
 
 _WIDTH = 300  # of drawings, pixels
@@ -97,7 +97,7 @@ def draw(reading: prompts.PromptSpec, value: np.ndarray) -> np.ndarray:
   small = resizing.resize_nearest(value, shape)
   colours = [colour for _, colour in reading.entries]
   return answers.draw(
-    reading.task,
+    TASKS[reading.task],
     small,
     canvas,
     np.array(colours, np.uint8).reshape(-1, 3),

@@ -15,6 +15,7 @@ from vbanana_jax.codecs import normals as normals_codec
 from vbanana_jax.drawing import masks, pictures
 from vbanana_jax.report import answers, charts, page
 from vbanana_jax.runtime import files, logs
+from vbanana_jax.tasks import TASKS
 
 
 def test_ramp_is_evenly_light():
@@ -251,7 +252,7 @@ def test_example_compares_like_with_like():
   truth = {'depth_m': np.full((8, 8), 2.0, np.float32)}
   prediction = {'depth_m': np.full((8, 8), 4.0, np.float32)}
   example = answers.make_example(
-    'depth',
+    TASKS['depth'],
     'how far?',
     source=source,
     painted=source,
@@ -267,7 +268,7 @@ def test_example_compares_like_with_like():
   for task_name, key in (('semantic', 'row'), ('instance', 'ids')):
     labels = {key: np.ones((8, 8), np.int32)}
     example = answers.make_example(
-      task_name,
+      TASKS[task_name],
       'which?',
       source=source,
       painted=source,
@@ -287,7 +288,7 @@ def test_example_compares_like_with_like():
 def test_generation_shows_what_was_painted_and_held_out():
   picture = np.zeros((8, 8, 3), np.float32)
   example = answers.make_example(
-    'generate', 'a box', source=None, painted=picture, target=picture
+    TASKS['generate'], 'a box', source=None, painted=picture, target=picture
   )
   assert list(example.pictures) == ['painted', 'held out']
 

@@ -6,6 +6,7 @@ from PIL import Image
 
 from vbanana_jax.drawing import masks, strips
 from vbanana_jax.report import answers
+from vbanana_jax.tasks import TASKS
 
 EDGE = 600
 BOX = (slice(150, 300), slice(100, 250)), (slice(150, 300), slice(250, 500))
@@ -91,7 +92,9 @@ def test_instances_are_numbered_and_none_is_grey(photo):
     assert np.ptp(ys) < middle[0] / 2 and np.ptp(xs) < middle[1] / 2
     found = numbered[box][written]
     assert found.max() == 255 and found.min() == 0
-  drawn = answers.draw('instance', ids, PHOTOS[photo], np.zeros((0, 3)), ())
+  drawn = answers.draw(
+    TASKS['instance'], ids, PHOTOS[photo], np.zeros((0, 3)), ()
+  )
   assert len(drawn) > EDGE  # a legend
   for colour in colours[:2]:
     assert np.all(drawn[EDGE:] == colour, axis=-1).sum() > 20
@@ -118,7 +121,7 @@ def test_sizes_follow_the_picture(edge):
   labels[: edge // 8, : edge // 2] = 1
   photo = np.full((*labels.shape, 3), 128, np.uint8)
   palette = np.array([(255, 0, 0)], np.uint8)
-  drawn = answers.draw('semantic', labels, photo, palette, ['cat'])
+  drawn = answers.draw(TASKS['semantic'], labels, photo, palette, ['cat'])
   width = drawn.shape[1]
   assert width >= 512
   strip = drawn[width // 4 :]
@@ -156,17 +159,22 @@ def test_one_phrase_has_the_color_of_its_prompt():
   palette = np.array([(0, 0, 255)], np.uint8)
   labels = make_labels() + 1
   labels[labels > 1] = 0
-  drawn = answers.draw('referring', labels, PHOTOS['grey'], palette, ['a cat'])
+  drawn = answers.draw(
+    TASKS['referring'], labels, PHOTOS['grey'], palette, ['a cat']
+  )
   assert np.all(drawn[:EDGE] == (0, 0, 255), -1).sum() > 500
   assert np.all(drawn[EDGE:] == (0, 0, 255), -1).sum() > 50
 
 
 def test_nothing_found_is_said():
   nothing, something = np.zeros((4, 4), int), np.eye(4, dtype=int)
-  assert answers.tell('referring', nothing, ['a cat']) == 'nothing found: a cat'
-  assert answers.tell('instance', nothing, []) == 'nothing found'
+  assert (
+    answers.tell(TASKS['referring'], nothing, ['a cat'])
+    == 'nothing found: a cat'
+  )
+  assert answers.tell(TASKS['instance'], nothing, []) == 'nothing found'
   for task, value in (('instance', something), ('depth', nothing)):
-    assert answers.tell(task, value, []) is None
+    assert answers.tell(TASKS[task], value, []) is None
 
 
 def test_numbers_need_no_more_than_a_picture():

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from vbanana_jax.tasks import voting
+from vbanana_jax.tasks import TASKS
 
 SEEDS = (0, 1, 2)
+
+
+def vote(task, passes):
+  return TASKS[task].value.vote(passes)
+
+
+def measure(task, passes, voted):
+  return TASKS[task].value.measure_agreement(passes, voted)
 
 
 def recompute_majority(stack):
@@ -27,34 +35,36 @@ def recompute_majority(stack):
 def test_labels_are_the_majority(task, seed):
   rng = np.random.default_rng(seed)
   stack = rng.integers(0, 4, (int(rng.integers(1, 7)), 9, 7)).astype(np.int32)
-  voted = voting.vote(task, list(stack))
+  voted = vote(task, list(stack))
   np.testing.assert_array_equal(voted, recompute_majority(stack))
   assert voted.dtype == np.int32
   np.testing.assert_allclose(
-    voting.agreement(task, stack, voted), (stack == voted).mean(0), rtol=1e-6
+    measure(task, stack, voted),
+    (stack == voted).mean(0),
+    rtol=1e-6,
   )
 
 
 def test_masks_vote_and_ties_go_to_the_first_pass():
   first = np.array([[True, False, True, False]])
   second = np.array([[True, True, False, False]])
-  voted = voting.vote('referring', [first, second])
+  voted = vote('referring', [first, second])
   np.testing.assert_array_equal(voted, first)
   assert voted.dtype == bool
   third = ~second
   np.testing.assert_array_equal(
-    voting.vote('referring', [first, second, third]),
+    vote('referring', [first, second, third]),
     [[True, False, True, False]],
   )
   # Of b and c, which tie, b was said first.
   passes = [np.array([[k]]) for k in (7, 5, 3, 3, 5)]
-  assert voting.vote('semantic', passes) == 5
+  assert vote('semantic', passes) == 5
 
 
 def test_wrong_colours_in_a_minority_of_passes_are_outvoted():
   truth = np.random.default_rng(3).integers(0, 5, (12, 12))
   wrong = [(truth + k) % 5 for k in (1, 2)]
-  voted = voting.vote('semantic', [wrong[0], truth, truth, wrong[1], truth])
+  voted = vote('semantic', [wrong[0], truth, truth, wrong[1], truth])
   np.testing.assert_array_equal(voted, truth)
 
 
@@ -63,12 +73,14 @@ def test_wrong_colours_in_a_minority_of_passes_are_outvoted():
 def test_depth_is_the_median(seed, passes):
   rng = np.random.default_rng([seed, passes])
   stack = rng.uniform(0.1, 80, (passes, 8, 6)).astype(np.float32)
-  voted = voting.vote('depth', stack)
+  voted = vote('depth', stack)
   np.testing.assert_allclose(voted, np.median(stack, axis=0), rtol=1e-6)
   assert voted.dtype == np.float32
   agree = [np.maximum(d / voted, voted / d) < 1.25 for d in stack]
   np.testing.assert_allclose(
-    voting.agreement('depth', stack, voted), np.mean(agree, 0), atol=1e-6
+    measure('depth', stack, voted),
+    np.mean(agree, 0),
+    atol=1e-6,
   )
 
 
@@ -86,11 +98,9 @@ def test_depth_is_the_median(seed, passes):
 )
 def test_sky_is_a_depth_like_any_other(depths, voted, share):
   passes = [np.full((2, 2), d, np.float32) for d in depths]
-  answer = voting.vote('depth', passes)
+  answer = vote('depth', passes)
   np.testing.assert_array_equal(answer, np.full((2, 2), voted))
-  np.testing.assert_allclose(
-    voting.agreement('depth', passes, answer), share, rtol=1e-6
-  )
+  np.testing.assert_allclose(measure('depth', passes, answer), share, rtol=1e-6)
 
 
 def draw_normals(rng, shape):
@@ -102,14 +112,14 @@ def draw_normals(rng, shape):
 def test_normals_are_the_renormalised_mean(seed):
   rng = np.random.default_rng(seed)
   stack = draw_normals(rng, (4, 6, 5)).astype(np.float32)
-  voted = voting.vote('normals', stack)
+  voted = vote('normals', stack)
   total = stack.astype(np.float64).sum(0)
   want = total / np.linalg.norm(total, axis=-1, keepdims=True)
   np.testing.assert_allclose(voted, want, atol=1e-6)
   cosine = np.einsum('nhwc,hwc->nhw', stack.astype(np.float64), want)
   degrees = np.rad2deg(np.arccos(np.clip(cosine, -1, 1)))
   np.testing.assert_allclose(
-    voting.agreement('normals', stack, voted),
+    measure('normals', stack, voted),
     (degrees <= 11.25).mean(0),
     atol=1e-6,
   )
@@ -117,13 +127,13 @@ def test_normals_are_the_renormalised_mean(seed):
 
 def test_normals_that_cancel_or_are_missing():
   up = np.tile(np.array([0.0, 1.0, 0.0], np.float32), (2, 2, 1))
-  np.testing.assert_array_equal(voting.vote('normals', [up, -up]), up)
+  np.testing.assert_array_equal(vote('normals', [up, -up]), up)
   none = np.zeros_like(up)
-  np.testing.assert_array_equal(voting.vote('normals', [none, up]), up)
-  np.testing.assert_array_equal(voting.vote('normals', [none, none]), none)
-  assert voting.agreement('normals', [none, none], none).min() == 1.0
+  np.testing.assert_array_equal(vote('normals', [none, up]), up)
+  np.testing.assert_array_equal(vote('normals', [none, none]), none)
+  assert measure('normals', [none, none], none).min() == 1.0
   tilted = np.stack([up[..., 0], up[..., 1], up[..., 1]], -1) / np.sqrt(2)
-  assert voting.agreement('normals', [up, tilted], up).max() == 0.5
+  assert measure('normals', [up, tilted], up).max() == 0.5
 
 
 def make_ids(boxes, size=16):
@@ -141,7 +151,7 @@ def test_instances_take_the_pass_that_matches_the_others_best():
   shifted = make_ids([(t + 1, l, b + 1, r) for t, l, b, r in BOXES])
   merged = (whole > 0).astype(np.int32)
   few = make_ids(BOXES[:1])
-  voted = voting.vote('instance', [merged, shifted, whole, few, whole])
+  voted = vote('instance', [merged, shifted, whole, few, whole])
   np.testing.assert_array_equal(voted, whole)
   assert voted.dtype == np.int32
 
@@ -150,9 +160,9 @@ def test_instance_ids_mean_nothing_across_passes():
   whole = make_ids(BOXES)
   renumbered = np.array([0, 9, 4, 77], np.int32)[whole]
   merged = (whole > 0).astype(np.int32)
-  voted = voting.vote('instance', [renumbered, whole, merged])
+  voted = vote('instance', [renumbered, whole, merged])
   np.testing.assert_array_equal(voted, renumbered)  # the first of equals
-  share = voting.agreement('instance', [renumbered, whole, merged], voted)
+  share = measure('instance', [renumbered, whole, merged], voted)
   # The merged pass is taken for the largest object only.
   assert share[whole == 0].min() == 1.0
   assert share[whole == 3].min() == 1.0
@@ -161,9 +171,9 @@ def test_instance_ids_mean_nothing_across_passes():
 
 def test_empty_answers_agree_with_each_other():
   empty, whole = make_ids(()), make_ids(BOXES)
-  voted = voting.vote('instance', [whole, empty, empty])
+  voted = vote('instance', [whole, empty, empty])
   np.testing.assert_array_equal(voted, empty)
-  share = voting.agreement('instance', [whole, empty, empty], voted)
+  share = measure('instance', [whole, empty, empty], voted)
   np.testing.assert_allclose(share[whole > 0], 2 / 3, rtol=1e-6)
   np.testing.assert_allclose(share[whole == 0], 1.0)
 
@@ -189,7 +199,7 @@ def test_the_medoid_has_the_highest_mean_matched_iou(seed):
 
   means = [sum(similarity(a, b) for b in passes) for a in passes]
   np.testing.assert_array_equal(
-    voting.vote('instance', passes), passes[int(np.argmax(means))]
+    vote('instance', passes), passes[int(np.argmax(means))]
   )
 
 
@@ -202,10 +212,10 @@ def test_one_pass_is_its_own_answer(task):
     'depth': rng.uniform(1, 9, (4, 5)).astype(np.float32),
     'normals': draw_normals(rng, (4, 5)).astype(np.float32),
   }.get(task, rng.integers(0, 3, (4, 5)).astype(np.int32))
-  voted = voting.vote(task, [value])
+  voted = vote(task, [value])
   np.testing.assert_allclose(voted, value, atol=1e-6)
   assert voted.dtype == value.dtype
-  share = voting.agreement(task, [value, value, value], voted)
+  share = measure(task, [value, value, value], voted)
   assert share.shape == (4, 5) and share.dtype == np.float32
   np.testing.assert_allclose(share, 1.0)
 
@@ -213,10 +223,9 @@ def test_one_pass_is_its_own_answer(task):
 def test_what_cannot_be_voted_on():
   one = np.zeros((2, 3))
   with pytest.raises(ValueError, match='one shape'):
-    voting.vote('depth', [])
+    vote('depth', [])
   with pytest.raises(ValueError, match='one shape'):
-    voting.vote('depth', [one, one.T])
-  with pytest.raises(ValueError, match='generate'):
-    voting.vote('generate', [one])
+    vote('depth', [one, one.T])
+  assert TASKS['generate'].value is None
   with pytest.raises(ValueError, match='voted'):
-    voting.agreement('depth', [one], one.T)
+    measure('depth', [one], one.T)

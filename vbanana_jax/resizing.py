@@ -55,16 +55,6 @@ def resize_picture(
   return np.asarray(image.resize(shape[::-1], Image.Resampling.BICUBIC))
 
 
-# How each task's values grow smoothly.
-RESIZE = {
-  'depth': resize_depth,
-  'normals': resize_normals,
-  'semantic': resize_labels,
-  'instance': resize_labels,
-  'referring': resize_labels,
-}
-
-
 def _nearest(old: int, new: int):
   return ((np.arange(new) + 0.5) * old / new).astype(int)
 

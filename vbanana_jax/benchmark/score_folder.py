@@ -23,7 +23,7 @@ from vbanana_jax.benchmark import (
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.metrics import bootstrap
-from vbanana_jax.tasks import voting
+from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import provenance
 
 _RESAMPLES = 1000
@@ -86,6 +86,7 @@ def grade(
   single, voted, agreed = [], [], []
   odd: collections.Counter[str] = collections.Counter()
   make_states = scoring.TASKS[protocol.task].make_states
+  value = TASKS[protocol.task].value
 
   def score(item):  # whose truth and pictures are gone before the next one's
     truth = reader.load_truth(item)
@@ -95,9 +96,9 @@ def grade(
     ]
     single.append(make_states(values[0], truth, protocol))
     if passes > 1:
-      answer = voting.vote(protocol.task, values)
+      answer = value.vote(values)
       voted.append(make_states(answer, truth, protocol))
-      agreed.append(voting.agreement(protocol.task, values, answer).mean())
+      agreed.append(value.measure_agreement(values, answer).mean())
 
   for item in tqdm.tqdm(items, desc=protocol.label, unit='example'):
     score(item)
@@ -250,7 +251,7 @@ def read_painted(
     odd[text.format(protocol.task)] += counts and kind in oddities
   odd['of too many instances'] += decoded.facts.get('overflow', False)
   if protocol.resampling == 'smooth':
-    return resizing.RESIZE[protocol.task](decoded.value, shape)
+    return TASKS[protocol.task].value.resize(decoded.value, shape)
   return resizing.resize_nearest(decoded.value, shape)
 
 

@@ -14,7 +14,7 @@ from vbanana_jax.decode.values import DEFAULTS, Settings, decode
 from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers
 from vbanana_jax.runtime import files
-from vbanana_jax.tasks import prompts
+from vbanana_jax.tasks import TASKS, prompts
 
 # A picture is not taken for one of instances if more than these shares of what
 # is painted, and of the whole, belong to no instance.
@@ -76,15 +76,16 @@ def decode_file(
     _check_instances(path, reading, found)
   under_u8 = painted_u8 if photo is None else photos.open_photo(photo)
   shape = under_u8.shape[:2]
-  value = resizing.RESIZE[reading.task](found.value, shape)
+  task = TASKS[reading.task]
+  value = task.value.resize(found.value, shape)
   confidence = resizing.resize_nearest(found.confidence, shape)
   names, palette_u8 = _make_legend(reading)
-  picture = answers.draw(reading.task, value, under_u8, palette_u8, names)
+  picture = answers.draw(task, value, under_u8, palette_u8, names)
   facts = {
     **_describe_question(reading, path, settings, photo),
     'painted_size': list(painted_u8.shape[:2]),
     'size': list(shape),
-    'values': answers.UNITS[reading.task],
+    'values': task.value.unit,
     **find_oddities(reading, painted, found, shape),
     **found.facts,
   }

@@ -4,6 +4,7 @@ from vbanana_jax.data import photos
 from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.values import NO_SURFACE, Decoded
 from vbanana_jax.report import answers
+from vbanana_jax.tasks import TASKS
 from vbanana_jax.tasks.prompts import PromptSpec
 
 _MOST_WITHOUT_SURFACE = 0.01  # of a picture; edges and noise take less
@@ -35,7 +36,7 @@ def find_oddities(
   names = [name for name, _ in reading.entries]
   lines = {
     'doubt': find_doubt(reading, painted.pixels_u8),
-    'nothing found': answers.tell(reading.task, found.value, names),
+    'nothing found': answers.tell(TASKS[reading.task], found.value, names),
     'no surface': bare > _MOST_WITHOUT_SURFACE
     and f'{bare:.1%} of it has colors that no direction has, as of a painted '
     'sky, and is read as no surface',

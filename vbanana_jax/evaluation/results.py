@@ -178,7 +178,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
         ]
         for trial, examples in gallery.items()
       },
-      notes=answers.NOTES,
+      notes={name: task.note for name, task in TASKS.items()},
       by_count=make_count_table(results['by_count']),
       colour_distance=distances,
       config=results['config'],
@@ -269,11 +269,11 @@ def make_score_curves(
 def _make_example(task: base.Task, example: dict[str, Any]) -> page.Example:
   aux = example['aux']
   prediction = truth = None
-  if task.vision:
+  if task.value is not None:
     prediction = outputs.decode(task, example['painted'], aux)
     truth = outputs.decode(task, example['target'], aux)
   return answers.make_example(
-    task.name, **example, prediction=prediction, truth=truth
+    task, **example, prediction=prediction, truth=truth
   )
 
 

@@ -156,7 +156,7 @@ def _describe_question(
     },
     'outputs': {
       'painted': 'float32 [b, h, w, 3] in [0, 1]',
-      **({'value': answers.UNITS[task.name]} if _has_value(task) else {}),
+      **({'value': task.value.unit} if task.value else {}),
     },
   }
 
@@ -198,17 +198,14 @@ def make_answer(
         'index': index,
       },
     )
-    if not _has_value(task):
+    if task.value is None:
       return {'painted': painted}
     aux = {
       name: jnp.broadcast_to(leaf, (b, *np.shape(leaf)))
       for name, leaf in question.aux.items()
     }
     decoded = task.decode(painted, aux)
-    return {
-      'painted': painted,
-      'value': decoded[answers.VISUALS[task.name].key],
-    }
+    return {'painted': painted, 'value': decoded[task.value.key]}
 
   return answer
 
@@ -229,10 +226,6 @@ def export_program(
     shape((b, *size, 3), np.float32),
     shape((b,), np.int32),
   )
-
-
-def _has_value(task: base.Task) -> bool:
-  return task.name in answers.VISUALS
 
 
 def _make_tokens(task: base.Task, prompt: str, longest: int) -> np.ndarray:

@@ -95,9 +95,9 @@ def write(
     else:  # the same picture once, not twice
       data = {'painted': (f'{stem}.png', files.to_png(painted_u8))}
   else:
-    resize = resizing.RESIZE[task.name]
+    resize = task.value.resize
     picture = answers.draw(
-      task.name,
+      task,
       resize(value, photo.view_u8.shape[:2]),
       photo.view_u8,
       palette,
@@ -111,7 +111,7 @@ def write(
     'legend': dict(zip(question.names, palette.tolist())),
     'photo_size': None if photo is None else list(photo.size),
     'painted_size': list(painted.shape[:2]),
-    'values': answers.UNITS.get(task.name),
+    'values': None if task.value is None else task.value.unit,
     'files': {key: file_name for key, (file_name, _) in data.items()},
     **(about or {}),
   }
@@ -174,8 +174,9 @@ def decode_value(
   task: base.Task, painted: Float[np.ndarray, 'h w 3'], aux: dict
 ) -> np.ndarray | None:
   """The numbers of one picture; None where the colours are the answer."""
-  shown = answers.VISUALS.get(task.name)
-  return None if shown is None else decode(task, painted, aux)[shown.key]
+  if task.value is None:
+    return None
+  return decode(task, painted, aux)[task.value.key]
 
 
 @functools.partial(jax.jit, static_argnums=0)

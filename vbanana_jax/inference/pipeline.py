@@ -89,7 +89,7 @@ def predict_all(
   def write(answer):
     asked, painted, value = answer
     if value is not None and (
-      told := answers.tell(task.name, value, question.names)
+      told := answers.tell(task, value, question.names)
     ):
       processes.log(f'{asked.image}: {told}')
     return outputs.write(

@@ -1,108 +1,16 @@
-"""What a decoded answer looks like, task by task.
+"""What a decoded answer looks like, by itself and in the report's gallery."""
 
-A value is one array at picture size: metres, unit normals, or labels where 0
-is the background and k the k-th entry of the palette. Pictures have none:
-their colours are the answer.
-"""
-
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from vbanana_jax.drawing import masks, pictures, strips
+from vbanana_jax.drawing import pictures
 from vbanana_jax.report import page
+from vbanana_jax.tasks import base
 
 GALLERY_EDGE = 192  # pixels; labels need room for thin outlines
 _LEAST_EDGE = 512  # of a picture by itself: letters need room
-
-# What the .npy file of an answer holds.
-UNITS = {
-  'depth': 'float32 metres along the optical axis; inf is sky',
-  'normals': 'float32 unit vectors: x right, y up, z to the viewer',
-  'semantic': 'int32: 0 is the background, k the k-th name of the legend',
-  'instance': 'int32: 0 is the background, k the k-th instance',
-  'referring': 'int32: 0 is the background, k the k-th phrase',
-}
-
-
-class Visual(NamedTuple):
-  """How one task's values are drawn; every picture is uint8 [h w 3].
-
-  Fields:
-    key: the value's name in what `Task.decode` returns.
-    draw: (value, photo_u8, palette_u8, scale) -> picture.
-    draw_error: (value, truth, valid_px) -> picture.
-  """
-
-  key: str
-  draw: Callable[..., pictures.Picture]
-  draw_error: Callable[..., pictures.Picture]
-
-
-def _draw_depth(depth_m, photo_u8, palette_u8, scale):
-  del photo_u8, palette_u8
-  return pictures.draw_depth(depth_m, scale or pictures.depth_range_m(depth_m))
-
-
-def _draw_normals(normals, photo_u8, palette_u8, scale):
-  del photo_u8, palette_u8, scale
-  return pictures.draw_normals(normals)
-
-
-def _draw_labels(labels, photo_u8, palette_u8, scale):
-  del scale
-  return masks.draw_labels(photo_u8, _without_ground(labels), palette_u8)
-
-
-def _draw_instances(labels, photo_u8, palette_u8, scale):
-  del palette_u8, scale
-  most = int(np.max(labels, initial=0))
-  return masks.draw_labels(
-    photo_u8, _without_ground(labels), masks.make_instance_colours(most)
-  )
-
-
-def _draw_depth_error(depth_m, truth_m, valid_px):
-  truth_m = np.where(valid_px, truth_m, np.nan)
-  return pictures.draw_depth_error(depth_m, truth_m)
-
-
-def _draw_normals_error(normals, truth, valid_px):
-  return pictures.draw_normals_error(normals, truth * valid_px[..., None])
-
-
-def _draw_wrong(labels, truth, valid_px):
-  return pictures.draw_wrong(labels != truth, valid_px)
-
-
-VISUALS = {
-  'depth': Visual('depth_m', _draw_depth, _draw_depth_error),
-  'normals': Visual('normals', _draw_normals, _draw_normals_error),
-  'semantic': Visual('row', _draw_labels, _draw_wrong),
-  'instance': Visual('ids', _draw_instances, _draw_wrong),
-  'referring': Visual('row', _draw_labels, _draw_wrong),
-}
-
-NOTES = {
-  'generate': "Painted from noise; held out is the caption's own picture.",
-  'depth': (
-    'Near is bright, far is dark, in even steps of log metres; sky is pale '
-    'blue. Error: dark is right, pale is 50 % off or more.'
-  ),
-  'normals': (
-    'As painted: left is red, up is green, to the viewer is blue. Error: dark '
-    'is right, pale is 45 degrees off or more.'
-  ),
-  'semantic': 'Error: green is right, red is wrong.',
-  'instance': (
-    'Numbered from left to right, each in a colour of its own. Error, by place '
-    'in that order: green is right, red is wrong.'
-  ),
-  'referring': (
-    "What the phrase means has the prompt's colour. Error: red is wrong."
-  ),
-}
 
 
 def get_palette(aux: dict[str, np.ndarray]) -> np.ndarray:
@@ -119,19 +27,19 @@ def get_palette(aux: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def draw(
-  task_name: str,
+  task: base.Task,
   value: np.ndarray,
   photo_u8: pictures.Picture,
   palette_u8: np.ndarray,
   names: Sequence[str],
 ) -> pictures.Picture:
-  """One answer to look at, with its metre scale or its legend's names.
+  """One answer to look at, with its scale or its legend's names.
 
   Small pictures are enlarged by repeating pixels, so that letters below them
-  can be read. Instances have colours of their own, and their numbers.
+  can be read.
 
   Args:
-    task_name: key in `VISUALS`.
+    task: one whose answers have a value.
     value: decoded, at the photo's size.
     photo_u8: what is shown through labels.
     palette_u8: [q 3], the colours of labels 1, 2, ...; not of instances.
@@ -139,36 +47,29 @@ def draw(
   """
   times = -(-_LEAST_EDGE // max(photo_u8.shape[:2]))
   value, photo_u8 = (_repeat(array, times) for array in (value, photo_u8))
-  scale = pictures.depth_range_m(value) if task_name == 'depth' else None
-  picture = VISUALS[task_name].draw(value, photo_u8, palette_u8, scale)
-  if task_name == 'depth':
-    return pictures.with_scale(picture, scale)
-  if task_name == 'instance':
-    picture = masks.write_numbers(picture, _without_ground(value))
-    found = (1 + np.flatnonzero(np.bincount(value.ravel())[1:])).tolist()
-    names = [str(k) for k in found]
-    palette_u8 = masks.make_instance_colours(max(found, default=0))
-    palette_u8 = palette_u8[[k - 1 for k in found]]
-  entries = [(n, tuple(c)) for n, c in zip(names, palette_u8.tolist())]
-  return strips.with_legend(picture, entries)
+  scale = task.value.find_scale(value)
+  picture = task.value.draw(value, photo_u8, palette_u8, scale)
+  return task.value.finish(picture, value, palette_u8, names, scale)
 
 
-def tell(task_name: str, value: np.ndarray, names: Sequence[str]) -> str | None:
-  """One line where an answer holds nothing of what was asked for, or less.
+def tell(
+  task: base.Task, value: np.ndarray, names: Sequence[str]
+) -> str | None:
+  """One line where an answer holds nothing of what was asked for, or None.
 
   Args:
-    task_name: key in `VISUALS`, or of a task without values.
+    task: one whose answers have a value.
     value: decoded.
-    names: of its labels 1, 2, ...; may be empty for instances.
+    names: of its labels 1, 2, ...; may be empty.
   """
-  if task_name not in ('semantic', 'instance', 'referring') or np.any(value):
+  if not task.value.is_empty(value):
     return None
   sought = ', '.join(names)
   return f'nothing found{": " * bool(sought)}{sought}'
 
 
 def make_example(
-  task_name: str,
+  task: base.Task,
   prompt: str,
   *,
   source: np.ndarray | None,
@@ -182,7 +83,7 @@ def make_example(
   """One row of a gallery; colours are [h w 3] in [0, 1], nothing batched.
 
   Args:
-    task_name: key in `TASKS`.
+    task: whose answer it is.
     prompt: the instruction.
     source: the photo, None where there is none.
     painted: the network's answer.
@@ -194,22 +95,20 @@ def make_example(
   """
   shown = {} if source is None else {'input': pictures.to_u8(source)}
   shown['painted'] = pictures.to_u8(painted)
-  look = VISUALS.get(task_name)
-  if look is None:
+  if task.value is None:
     return page.Example(prompt, {**shown, 'held out': pictures.to_u8(target)})
-  value = np.asarray(prediction[look.key])
-  true = np.asarray(truth[look.key])
+  value = np.asarray(prediction[task.value.key])
+  true = np.asarray(truth[task.value.key])
   if valid_px is None:
     valid_px = np.ones(value.shape[:2], bool)
   photo_u8 = _enlarge(pictures.to_u8(source))
   palette_u8 = get_palette(aux or {})
-  scale, name = None, 'decoded'
-  if task_name == 'depth':
-    scale = pictures.depth_range_m(np.where(valid_px, true, np.nan))
-    name = f'decoded, {scale[0]:.1f} to {scale[1]:.1f} m'
-  for caption, shape in ((name, value), ('truth', true)):
-    shown[caption] = look.draw(_enlarge(shape), photo_u8, palette_u8, scale)
-  shown['error'] = look.draw_error(value, true, valid_px)
+  # One scale for both, of pixels with a truth alone.
+  scale = task.value.find_scale(true[valid_px])
+  caption = task.value.describe_scale(scale)
+  for title, shape in ((caption, value), ('truth', true)):
+    shown[title] = task.value.draw(_enlarge(shape), photo_u8, palette_u8, scale)
+  shown['error'] = task.value.draw_error(value, true, valid_px)
   return page.Example(prompt, shown)
 
 
@@ -219,7 +118,3 @@ def _enlarge(value):
 
 def _repeat(value, times):
   return np.repeat(np.repeat(value, times, 0), times, 1)
-
-
-def _without_ground(labels):
-  return np.asarray(labels, np.int32) - 1

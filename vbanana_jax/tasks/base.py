@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Num
 from vbanana_jax import errors
 from vbanana_jax.diffusion import paths
 from vbanana_jax.metrics.sums import sum_pixels
+from vbanana_jax.tasks.value import Value
 
 Aux = dict[str, np.ndarray]  # host; stacked to a leading b for the device
 Example = Mapping[str, Any]  # keys: rgb, depth_m, normals, semantic, ...
@@ -101,6 +102,9 @@ class Task(abc.ABC):
     vision: whether the answer is a function of picture and instruction, and
       so can be given in one pass from the zero canvas.
     inputs: what a person gives it.
+    value: what a decoded answer is as numbers; None where the picture itself
+      is the answer.
+    note: one line on how to read its pictures in a report.
   """
 
   noise_scale: float | None = None
@@ -111,6 +115,8 @@ class Task(abc.ABC):
   constants: ClassVar[tuple[Any, ...]] = ()
   vision: ClassVar[bool] = True
   inputs: ClassVar[Inputs] = Inputs()
+  value: ClassVar[Value | None] = None
+  note: ClassVar[str] = ''
 
   @abc.abstractmethod
   def ask(self, rng: np.random.Generator, **words: Any) -> Question:

@@ -12,6 +12,8 @@ import numpy as np
 from vbanana_jax.codecs import depth as codec
 from vbanana_jax.metrics import depth as metric
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.depth.value import DEPTH_M
+from vbanana_jax.tasks.value import Value
 
 _WORDINGS = (
   'Predict the metric depth of this scene as an image. Visualized in the '
@@ -39,6 +41,11 @@ class Depth(base.Task):
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'depth'
+  value: ClassVar[Value] = DEPTH_M
+  note: ClassVar[str] = (
+    'Near is bright, far is dark, in even steps of log metres; sky is pale '
+    'blue. Error: dark is right, pale is 50 % off or more.'
+  )
   needs: ClassVar[tuple[str, ...]] = ('depth_m',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'delta1': 'max', 'abs_rel': 'min', 'rmse': 'min', 'silog': 'min'}

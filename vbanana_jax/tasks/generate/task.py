@@ -35,6 +35,9 @@ class Generate(base.Task):
   inputs: ClassVar[base.Inputs] = base.Inputs(
     photo=False, prompt=True, is_default=True
   )
+  note: ClassVar[str] = (
+    "Painted from noise; held out is the caption's own picture."
+  )
   needs: ClassVar[tuple[str, ...]] = ('rgb',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'fd_random_conv': 'min'}

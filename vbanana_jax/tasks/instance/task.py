@@ -14,6 +14,8 @@ from vbanana_jax.codecs import palettes
 from vbanana_jax.metrics import instances as metric
 from vbanana_jax.scenes import world
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.instance.value import IDS
+from vbanana_jax.tasks.value import Value
 
 _MOST = len(codec.CANONICAL)
 _ROWS = 1 + _MOST
@@ -51,6 +53,11 @@ class Instance(base.Task):
 
   name: ClassVar[str] = 'instance'
   inputs: ClassVar[base.Inputs] = base.Inputs(most_classes=1)
+  value: ClassVar[Value] = IDS
+  note: ClassVar[str] = (
+    'Numbered from left to right, each in a colour of its own. Error, by place '
+    'in that order: green is right, red is wrong.'
+  )
   needs: ClassVar[tuple[str, ...]] = ('instance', 'semantic')
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'pmf1': 'max', 'pmf1_0.5': 'max', 'pmf1_0.75': 'max'}

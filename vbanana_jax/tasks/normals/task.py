@@ -12,6 +12,8 @@ import numpy as np
 from vbanana_jax.codecs import normals as codec
 from vbanana_jax.metrics import normals as metric
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.normals.value import NORMALS
+from vbanana_jax.tasks.value import Value
 
 _WORDINGS = (
   'Predict the surface normal of this scene.',
@@ -44,6 +46,11 @@ class Normals(base.Task):
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'normals'
+  value: ClassVar[Value] = NORMALS
+  note: ClassVar[str] = (
+    'As painted: left is red, up is green, to the viewer is blue. Error: dark '
+    'is right, pale is 45 degrees off or more.'
+  )
   needs: ClassVar[tuple[str, ...]] = ('normals',)
   # Straight to the viewer, straight up, and 30 in between.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(

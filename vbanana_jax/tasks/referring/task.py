@@ -12,6 +12,7 @@ from vbanana_jax import errors
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.scenes import referring as language
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.value import Labels, Value
 
 _MOST = 2  # phrases of one instruction
 _ROWS = 1 + _MOST
@@ -57,6 +58,12 @@ class Referring(base.Task):
 
   name: ClassVar[str] = 'referring'
   inputs: ClassVar[base.Inputs] = base.Inputs(prompt=True)
+  value: ClassVar[Value] = Labels(
+    'row', 'int32: 0 is the background, k the k-th phrase'
+  )
+  note: ClassVar[str] = (
+    "What the phrase means has the prompt's colour. Error: red is wrong."
+  )
   needs: ClassVar[tuple[str, ...]] = ('instance', 'scene', 'level')
   # Boxes as shares of width and height: left, top, right, bottom.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(

@@ -13,6 +13,7 @@ from vbanana_jax import errors
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.scenes import world
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.value import Labels, Value
 
 _CLASSES = world.CLASSES
 _BACKGROUND = len(_CLASSES)  # its id in the scores
@@ -55,6 +56,10 @@ class Semantic(base.Task):
   inputs: ClassVar[base.Inputs] = base.Inputs(
     least_classes=1, most_classes=math.inf
   )
+  value: ClassVar[Value] = Labels(
+    'row', 'int32: 0 is the background, k the k-th name of the legend'
+  )
+  note: ClassVar[str] = 'Error: green is right, red is wrong.'
   needs: ClassVar[tuple[str, ...]] = ('semantic',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'miou': 'max', 'background_iou': 'max', 'pixel_accuracy': 'max'}

@@ -1,0 +1,41 @@
+"""Normals as numbers: unit vectors, drawn in the colors of the codec."""
+
+import numpy as np
+
+from vbanana_jax import resizing
+from vbanana_jax.drawing import pictures
+from vbanana_jax.tasks.value import Value
+
+_SAME_DEG = 11.25  # normals within this angle agree
+
+
+class NormalMap(Value):
+  """float32 [h w 3], unit; 0 where there is none."""
+
+  def resize(self, value, shape):
+    return resizing.resize_normals(value, shape)
+
+  def draw(self, value, photo_u8, palette_u8, scale):
+    del photo_u8, palette_u8, scale
+    return pictures.draw_normals(value)
+
+  def draw_error(self, value, truth, valid_px):
+    return pictures.draw_normals_error(value, truth * valid_px[..., None])
+
+  def combine(self, passes):
+    """The mean, made unit again. Where it vanishes, the first pass."""
+    mean = passes.mean(axis=0, dtype=np.float64)
+    length = np.linalg.norm(mean, axis=-1, keepdims=True)
+    is_sure = length > 1e-6
+    return np.where(is_sure, mean / np.where(is_sure, length, 1.0), passes[0])
+
+  def agree(self, passes, voted):
+    """Within 11.25 degrees."""
+    # Of unit vectors, and of two zeros: the chord is 2 sin(angle / 2).
+    chord = np.linalg.norm(passes.astype(np.float64) - voted, axis=-1)
+    return chord <= 2 * np.sin(np.deg2rad(_SAME_DEG) / 2)
+
+
+NORMALS = NormalMap(
+  'normals', 'float32 unit vectors: x right, y up, z to the viewer'
+)
