@@ -167,13 +167,15 @@ def write_results(
   *,
   tasks: Collection[str] | None = None,
   out: pathlib.Path | None = None,
+  overwrite: bool = False,
 ) -> dict[str, Any]:
   """Scores `run`, prints the table, writes results.json.
 
   The folder is `out`, or `workdir` if that is not given.
 
   Scores on another level than the run's own, or of chosen `tasks`, go into a
-  file named after these. Weights that are scored already are not scored again.
+  file named after these. Weights that are scored already are not scored again,
+  and scores of another run in `out` are replaced with `overwrite` alone.
   """
   config = logs.load_run(run)['config']
   own_level = config['data']['level']
@@ -203,12 +205,15 @@ def write_results(
     return results
   if processes.is_first():
     files.check_folder(out)
+    if out != workdir and not overwrite:
+      files.check_free(path, {'run': str(run)}, ())
   found = evaluate(run, level, tasks)
   gallery = found.pop('gallery')
   phases = tables.load_phases(workdir, run)
   seconds = sum(phase['seconds'] for phase in phases.values())
   results = {
     **found,
+    'run': str(run),
     'weights': weights,
     'phases': phases,
     'seconds_train_eval': seconds + found['seconds'],

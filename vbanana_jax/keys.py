@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int
 
+MOST_SEED = 2**63 - 1  # what a signed integer holds
+
 
 def make_key(seed: int, *names: str | int) -> jax.Array:
   """Key for `seed` folded with names (hashed with CRC-32) and integers."""

@@ -14,6 +14,7 @@ from vbanana_jax.inference.request import (
   PredictRequest,
   build_question,
   build_question_parts,
+  check_size,
   count_steps,
 )
 from vbanana_jax.runtime import processes
@@ -94,6 +95,7 @@ class Predictor:
         f'{self.run} was never trained on {wish.task}: its answer means nothing'
       )
     trained = self.config['image_size']
+    check_size(size, trained)
     if size != trained:
       processes.log(
         f'--size {size}: the network was trained at {trained}, and is worse at '

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax import durations, sharding
+from vbanana_jax import durations, keys, sharding
 from vbanana_jax.data import build, stream
 from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import NonFiniteLossError, UserError
@@ -53,6 +53,9 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
   batch_size = config['batch_size']
   mesh = sharding.build_mesh(config['mesh'])
   check_sizes(config, mesh)
+  build.check_memory(config, processes=jax.process_count())
+  if config['init_from'] and checkpoint.newest_step(workdir) is None:
+    weights.require(paths.to_path(config['init_from']))
   total = durations.to_steps(config['length'], batch_size=batch_size)
   log_every, save_every = (
     durations.to_steps(config[key], batch_size=batch_size, total_steps=total)
@@ -183,8 +186,10 @@ def check_sizes(config: dict[str, Any], mesh) -> None:
     mesh: from `sharding.build_mesh`.
   """
   for key, least in (('seed', 0), ('keep_checkpoints', 1), ('accumulate', 1)):
-    if config[key] < least:
-      raise UserError(f'config.{key} is {config[key]}, less than {least}')
+    if not least <= config[key] <= keys.MOST_SEED:
+      raise UserError(
+        f'config.{key} is {config[key]}, not from {least} to {keys.MOST_SEED}'
+      )
   if config['eval']['sampler'] not in samplers.STEPS:
     raise UserError(
       f'config.eval.sampler is {config["eval"]["sampler"]!r}: choose of '

@@ -12,6 +12,7 @@ from vbanana_jax.benchmark import painted_folder, protocols, questions, readers
 from vbanana_jax.drawing import pictures
 from vbanana_jax.inference import engine, outputs
 from vbanana_jax.inference.pipeline import make_pace
+from vbanana_jax.inference.request import check_size
 from vbanana_jax.predict import (
   PhotoQuestion,
   Predictor,
@@ -51,6 +52,7 @@ def paint_protocol(
     questions.make_questions(protocol, reader, passes or protocol.passes)
   )
   size = size or predictor.config['image_size']
+  check_size(size, predictor.config['image_size'])
   rows = count_rows(rows)
   patch = predictor.model.config.patch
   # Before anything is read or painted: can this network be asked at all?

@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     remedy = ': make room and run the same command again' * is_full
     print(f'vbanana: {error}{remedy}', file=sys.stderr)
     exit_code = (DiskFullError if is_full else UserError).exit_code
-  except (RuntimeError, AssertionError) as error:
+  except (RuntimeError, AssertionError, MemoryError) as error:
     try:
       devices.explain(error)
     except UserError as told:

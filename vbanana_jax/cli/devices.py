@@ -1,20 +1,27 @@
-"""A device that was asked for and is not there, in one line."""
+"""A device that is not there, or has too little memory, in one line."""
 
 import os
 
 from vbanana_jax.errors import UserError
 
 _TOLD = 'Unable to initialize backend'
+_FULL = 'RESOURCE_EXHAUSTED'
 
 
 def explain(error: Exception) -> None:
-  """Raises UserError if JAX_PLATFORMS names what this machine lacks.
+  """Raises UserError for full memory, and JAX_PLATFORMS that are not there.
 
   Args:
     error: what JAX raised; it says so in many words, or in none.
   """
   import jax
 
+  if isinstance(error, MemoryError) or _FULL in str(error):
+    told = str(error).strip().partition('\n')[0].removeprefix(f'{_FULL}: ')
+    raise UserError(
+      f'there is too little memory ({told or "MemoryError"}): ask for less, as '
+      'by a smaller config.batch_size, config.image_size, --batch or --size'
+    ) from error
   asked = os.environ.get('JAX_PLATFORMS')
   if not asked or not (_TOLD in str(error) or _is_nothing_there()):
     return

@@ -50,6 +50,11 @@ def add_verb(verbs) -> None:
     help='folder of the results, where they should not be written into '
     '--predictions or --workdir',
   )
+  verb.add_argument(
+    '--overwrite',
+    action='store_true',
+    help='replace scores of another run or other pictures in --out',
+  )
   distributed.add_flags(verb)
   verb.set_defaults(run=run_evaluate)
 
@@ -73,7 +78,12 @@ def run_evaluate(args, rest) -> int:
 
     run = runs.find_run(args.workdir)
     evaluate.write_results(
-      args.workdir, run, args.level, tasks=_choose_tasks(args), out=args.out
+      args.workdir,
+      run,
+      args.level,
+      tasks=_choose_tasks(args),
+      out=args.out,
+      overwrite=args.overwrite,
     )
     return 0
   if args.workdir or len(given) < len(benchmark):
@@ -110,8 +120,15 @@ def _grade(args) -> int:
     score_folder.refuse_other(
       {'protocol': protocol.name, 'version': protocol.version}, other[0]
     )
+  if not args.predictions.is_dir():
+    raise UserError(f'--predictions {args.predictions}: no such folder')
   out = args.out or args.predictions
   files.check_folder(out)
+  passes = args.passes or protocol.passes
+  suffix = f'_{passes}_passes' if passes > 1 else ''
+  path = out / f'{scores.PREFIX}{protocol.label}{suffix}.json'
+  if args.out and not args.overwrite:
+    files.check_free(path, {'predictions': str(args.predictions)}, ())
   grade = score_folder.grade(
     protocol,
     args.data,
@@ -119,9 +136,6 @@ def _grade(args) -> int:
     passes=args.passes,
     partial=args.partial,
   )
-  passes = grade.results['passes']
-  suffix = f'_{passes}_passes' if passes > 1 else ''
-  path = out / f'{scores.PREFIX}{protocol.label}{suffix}.json'
   print(scores.make_table(grade.results))  # whatever goes wrong from here on
   scores.save_scores(grade, path)
   print(f'\n{path}')

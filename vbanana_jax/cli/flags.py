@@ -3,18 +3,23 @@
 import argparse
 from typing import Any
 
+from vbanana_jax import keys
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 from vbanana_jax.tasks import TASKS
 
+_MOST_STEPS = 1000  # of samplers: no more change a picture
 
-def at_least(least: int):
-  """An argparse type: an integer that is not below `least`."""
+
+def at_least(least: int, most: int = keys.MOST_SEED):
+  """An argparse type: an integer that is from `least` to `most`."""
 
   def number(text: str) -> int:
     value = int(text)
     if value < least:
       raise argparse.ArgumentTypeError(f'{text} is less than {least}')
+    if value > most:
+      raise argparse.ArgumentTypeError(f'{text} is more than {most}')
     return value
 
   return number
@@ -70,7 +75,9 @@ def add_question(verb: argparse.ArgumentParser) -> None:
   )
   verb.add_argument('--prompt', help='what to paint, change or look for')
   verb.add_argument(
-    '--steps', type=at_least(0), help='sampler steps; 0 is one pass'
+    '--steps',
+    type=at_least(0, _MOST_STEPS),
+    help='sampler steps; 0 is one pass',
   )
   verb.add_argument(
     '--sampler',

@@ -60,7 +60,7 @@ def add_verb(verbs) -> None:
   kind.add_argument('--seed', type=flags.at_least(0), default=0)
   kind.add_argument('--number', type=flags.at_least(1), default=1024)
   kind.add_argument(
-    '--size', type=flags.at_least(8), default=64, help='pixels a side'
+    '--size', type=flags.at_least(8, 4096), default=64, help='pixels a side'
   )
   kind.set_defaults(run=run_freeze)
 

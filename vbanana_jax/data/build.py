@@ -1,7 +1,10 @@
 """From a config's sections to sources and a mixture."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from vbanana_jax.data import array_records, bad_records, mixture, sources
 from vbanana_jax.errors import UserError
@@ -59,6 +62,13 @@ def build_mixture(
       log=log,
     )
 
+  for name in ('photos', 'tfds'):
+    if data[name] and not data[f'{name}_weight'] > 0:
+      raise UserError(
+        f'config.data.{name} is set but config.data.{name}_weight is '
+        f'{data[f"{name}_weight"]}, so that nothing of it would be seen: set a '
+        'weight, as in 2, or leave the data out'
+      )
   if data['photos_weight'] > 0:
     if not data['photos']:
       raise UserError(
@@ -86,6 +96,19 @@ def build_mixture(
       mixture.Entry(TASKS['generate'], replace_bad(frozen), data['tfds_weight'])
     )
   return mixture.Mixture(entries)
+
+
+def check_memory(config: Mapping, *, processes: int = 1) -> None:
+  """Raises UserError where the pictures of one batch fill the host's memory."""
+  size, count = config['image_size'], config['batch_size']
+  needed = count * size**2 * 3 * np.dtype(np.float32).itemsize // processes
+  there = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  if needed > there:
+    raise UserError(
+      f'config.batch_size is {count} and config.image_size {size}: pictures of '
+      f'one batch take {needed / 2**30:,.0f} GiB, and this machine has '
+      f'{there / 2**30:,.0f}: lower one of them'
+    )
 
 
 def describe_data(config: Mapping) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Turns a folder or zip of pictures into ArrayRecord shards with a manifest."""
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -14,7 +15,7 @@ from vbanana_jax.data import array_records, captions, photo_folder, photos
 from vbanana_jax.data.folders import Listing, Member, list_members
 from vbanana_jax.data.selection import TAKE_PHOTOGRAPHS, Selection
 from vbanana_jax.errors import DiskFullError, UserError
-from vbanana_jax.runtime import paths
+from vbanana_jax.runtime import paths, workdir_lock
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 SHARD_BYTES = 128 * 2**20
@@ -62,7 +63,7 @@ def prepare_image_folder(
   """
   path, out = paths.to_path(path), paths.to_path(out)
   paths.refuse_bucket(out, 'shards cannot be written')
-  with list_members(path) as listing:
+  with list_members(path) as listing, contextlib.ExitStack() as stack:
     limits = {
       'max_pixels': max_pixels,
       'max_bytes': max_bytes,
@@ -87,6 +88,7 @@ def prepare_image_folder(
       notes.append(f'{len(pictures) - len(chosen)} pictures are not chosen')
     limits['wordless'] = texts.is_empty
 
+    stack.enter_context(workdir_lock.hold_out(out))
     partial = _make_partial(out, fingerprint)
     shards = []
     with tqdm.tqdm(total=len(chosen), unit='image', desc='prepare') as bar:

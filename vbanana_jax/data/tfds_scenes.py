@@ -12,7 +12,7 @@ from PIL import Image
 
 from vbanana_jax import keys
 from vbanana_jax.data import sources
-from vbanana_jax.runtime import paths
+from vbanana_jax.runtime import files, paths, workdir_lock
 from vbanana_jax.scenes import language
 
 
@@ -91,10 +91,12 @@ def freeze_scenes(
     n=n,
     size=size,
   )
-  builder = FrozenScenes(
-    data_dir=str(data_dir), config=config, file_format='array_record'
-  )
-  builder.download_and_prepare()
+  files.check_folder(data_dir)
+  with workdir_lock.hold_out(paths.to_path(data_dir)):
+    builder = FrozenScenes(
+      data_dir=str(data_dir), config=config, file_format='array_record'
+    )
+    builder.download_and_prepare()
   return f'{builder.name}/{config.name}'
 
 

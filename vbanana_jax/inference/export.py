@@ -19,6 +19,7 @@ from vbanana_jax.inference.request import (
   PredictRequest,
   build_question,
   build_question_parts,
+  check_size,
   count_steps,
 )
 from vbanana_jax.report import answers
@@ -76,6 +77,7 @@ def export_run(
   size = size or (config['image_size'],) * 2
   files.check_folder(out)
   patch = model.config.patch
+  check_size(max(size), config['image_size'])
   if any(edge < patch or edge % patch for edge in size):
     raise UserError(
       f'--size {size[0]}x{size[1]} does not divide into patches of {patch} '
@@ -99,9 +101,13 @@ def export_run(
     'step': checkpoint.newest_step(run),
     'training_seed': config['seed'],
   }
-  if not overwrite:
-    others = (exported.PROGRAM, exported.WEIGHTS)
-    files.check_free(out / exported.MANIFEST, about, others)
+
+  def check() -> None:
+    if not overwrite:
+      others = (exported.PROGRAM, exported.WEIGHTS)
+      files.check_free(out / exported.MANIFEST, about, others)
+
+  check()
   answer = make_answer(model, task, question, wish, size)
   program = export_program(answer, weights, len(tokens), size, platforms)
   content = {
@@ -121,6 +127,7 @@ def export_run(
       name: exported.hash_bytes(data) for name, data in content.items()
     },
   }
+  check()  # another program may have exported meanwhile
   content[exported.MANIFEST] = (json.dumps(manifest, indent=2) + '\n').encode()
   return [
     files.write_atomic(out / name, data) for name, data in content.items()

@@ -92,6 +92,7 @@ def predict_all(
       told := answers.tell(task, value, question.names)
     ):
       processes.log(f'{asked.image}: {told}')
+    check(asked.image)  # another program may have answered meanwhile
     return outputs.write(
       task,
       asked.photo,
@@ -106,13 +107,16 @@ def predict_all(
   def describe(image):
     return {'photo': None if image is None else str(image), **(about or {})}
 
-  names_of = name_answers(images, question, about)
-  for image, name in names_of.items():
-    outputs.check(task, image is not None, question)
+  def check(image):
     if not overwrite:
-      stem = paths.to_path(out_dir) / f'{name}_{task.name}'
+      stem = paths.to_path(out_dir) / f'{names_of[image]}_{task.name}'
       wanted = {'prompt': question.prompt, **_settle(describe(image))}
       outputs.check_free(stem, wanted)
+
+  names_of = name_answers(images, question, about)
+  for image in images:
+    outputs.check(task, image is not None, question)
+    check(image)
   files.check_folder(out_dir)
   painted = paint_all(read_all())
   for answer, writing in prefetch.prefetch_map(

@@ -1,7 +1,6 @@
 """What a person may ask of a run, and the question that it becomes."""
 
 import dataclasses
-import math
 
 import numpy as np
 
@@ -13,6 +12,8 @@ from vbanana_jax.tasks.base import Inputs, Question, Task
 from vbanana_jax.tokenizer import tokenizer
 
 _GENERATE_STEPS = 25
+_MOST_GUIDANCE = 100
+_MOST_TIMES = 16  # the trained size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +52,10 @@ def build_question(wish: PredictRequest, level: str) -> tuple[Task, Question]:
     raise UserError(f'--task {wish.task}: choose of {", ".join(TASKS)}')
   task = TASKS[wish.task]
   _check_flags(wish, task.inputs)
-  if not (math.isfinite(wish.guidance) and wish.guidance >= 0):
+  if not 0 <= wish.guidance <= _MOST_GUIDANCE:
     raise UserError(
-      f'--guidance {wish.guidance}: give a finite number from 0 on; 1 is off'
+      f'--guidance {wish.guidance}: give a finite number from 0 to '
+      f'{_MOST_GUIDANCE}; 1 is off'
     )
   if wish.guidance != 1.0 and not count_steps(wish):
     raise UserError(
@@ -132,6 +134,19 @@ def build_question_parts(
     rows = np.array([0, *(k + 1 for k in group)])
     parts.append(legend_parts.Part(some.prompt, palette, rows))
   return tuple(parts)
+
+
+def check_size(edge: int, trained: int) -> None:
+  """Raises UserError for a long edge that no network answers well at.
+
+  What a network remembers of a picture grows with its edge's fourth power, and
+  a system that has no memory left ends a program without a word.
+  """
+  if edge > _MOST_TIMES * trained:
+    raise UserError(
+      f'--size {edge} is more than {_MOST_TIMES} times the {trained} that the '
+      f'network was trained at: choose {_MOST_TIMES * trained} at most'
+    )
 
 
 def count_steps(wish: PredictRequest) -> int:

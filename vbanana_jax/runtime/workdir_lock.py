@@ -1,4 +1,4 @@
-"""One training at a time in a workdir."""
+"""One training at a time in a workdir, one maker of a data set."""
 
 import contextlib
 import errno
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import jax
 
 from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import paths, processes
+from vbanana_jax.runtime import files, paths, processes
 
 try:
   import fcntl
@@ -56,6 +56,42 @@ def lock_workdir(workdir: str | paths.Path) -> Iterator[Callable[[], None]]:
   lock = _hold_object if paths.is_bucket(path) else _hold_file
   with lock(path) as check:
     yield check
+
+
+@contextlib.contextmanager
+def hold_out(out: paths.Path) -> Iterator[None]:
+  """Keeps a second program from making a data set on a disk meanwhile.
+
+  Args:
+    out: of the data set; the lock lies beside it, and is gone afterwards.
+
+  Raises:
+    UserError: another process makes it, or it cannot be written.
+  """
+  files.check_folder(out.parent)
+  path = out.with_name(f'.{out.name}.lock')
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with path.open('a') as file:
+    try:
+      if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      # Whoever held it before may have removed it meanwhile.
+      is_ours = os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+      is_ours = False
+    except OSError as error:
+      if error.errno not in _NO_LOCKS:
+        raise
+      is_ours = True
+    if not is_ours:
+      raise UserError(
+        f'{out} is being made by another process: wait until it ends, or '
+        'choose another --out'
+      )
+    try:
+      yield
+    finally:
+      path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

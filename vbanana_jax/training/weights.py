@@ -89,7 +89,7 @@ def load_averaged(run: pathlib.Path, model: models.DiT, size: int) -> Any:
     UserError: there is no checkpoint, it is of another network, or its token
       ids mean something else.
   """
-  _require(run)
+  require(run)
   abstract = jax.eval_shape(lambda: make_params(model, size=size, seed=0))
   with checkpoint.Checkpoints(run) as checkpoints:
     check_tokenizer(checkpoints)
@@ -122,7 +122,7 @@ def load_matching(run: pathlib.Path, params: Any) -> tuple[Any, str]:
   Raises:
     UserError: there is no checkpoint, or nothing in it fits.
   """
-  _require(run)
+  require(run)
   here = traverse_util.flatten_dict(params, sep='/')
   with checkpoint.Checkpoints(run) as checkpoints:
     step = checkpoints.latest_step()
@@ -168,7 +168,7 @@ def check_tokenizer(checkpoints: checkpoint.Checkpoints) -> None:
     )
 
 
-def _require(workdir: str | paths.Path) -> None:
+def require(workdir: str | paths.Path) -> None:
   """Raises UserError where a workdir has no checkpoint."""
   if checkpoint.newest_step(workdir) is None:
     raise UserError(
