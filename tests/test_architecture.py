@@ -63,9 +63,9 @@ PACKAGES = {
 
 # The library, and what only the tests import.
 OURS = {
-  'bucket', 'byte_files', 'conftest', 'faults', 'forms',
-  'painted', 'perf', 'phrase_reader', 'shells', 'test_resume', 'trainings',
-  'two_processes', 'untrained', 'virtual_devices', 'vbanana_jax',
+  'bucket', 'byte_files', 'conftest', 'faults', 'forms', 'mistake_rows',
+  'mistakes', 'painted', 'perf', 'phrase_reader', 'shells', 'test_resume',
+  'trainings', 'two_processes', 'untrained', 'vbanana_jax', 'virtual_devices',
 }  # fmt: skip
 
 ATTICS = {'utils', 'util', 'helpers', 'misc', 'common'}

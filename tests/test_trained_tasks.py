@@ -48,6 +48,15 @@ def test_tasks_are_chosen_whether_trained_or_not(
   found = json.loads((tmp_path / 'results_depth.json').read_text())
   assert {row['task'] for row in found['rows']} == {'depth'}
   assert (tmp_path / 'gallery_depth.npz').exists()
+  assert cli.main([*argv, 'depth']) == 0
+  assert 'scored already' in capsys.readouterr().out
+  out = tmp_path / 'out'
+  out.mkdir()
+  other = json.dumps({**found, 'run': 'other', 'weights': 'of others'})
+  (out / 'results_depth.json').write_text(other)
+  assert cli.main([*argv, 'depth', '--out', str(out)]) == 2
+  assert "(run 'other', not" in capsys.readouterr().err
+  assert (out / 'results_depth.json').read_text() == other
   for names, says in (
     ('depth,dept', "'dept' is none; choose of"),
     ('', 'choose of'),

@@ -143,8 +143,8 @@ def test_questions_of_another_protocol_or_split_stay(tmp_path):
 
 
 def test_a_report_names_a_gallery_that_is_not_its_own(tmp_path, capsys):
-  text = json.dumps({'prompts': {'depth': ['x']}, 'rows': []})
-  (tmp_path / 'results.json').write_text(text)
+  there = dict.fromkeys(results._NEEDED, 0) | {'prompts': {'depth': ['x']}}
+  (tmp_path / 'results.json').write_text(json.dumps(there))
   whole = {f'depth/{k}/painted': np.zeros((8, 8, 3)) for k in range(2)}
   encoded = files.to_npz(whole)
   for content in (None, b'', b'x', encoded[:200], encoded[:-9], encoded):

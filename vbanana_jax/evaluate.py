@@ -186,7 +186,7 @@ def write_results(
   out = out or workdir
   path = out / f'results{suffix}.json'
   weights = fingerprint(run)
-  results = logs.load_json(path) if path.exists() else {}
+  results = tables.load_results(path) if path.exists() else {}
   processes.check_agree(
     {
       'config of the run': config,

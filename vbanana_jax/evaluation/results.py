@@ -11,6 +11,10 @@ from vbanana_jax.report import answers, charts, page
 from vbanana_jax.runtime import files, logs
 from vbanana_jax.tasks import TASKS, base
 
+_NEEDED = {
+  'rows', 'by_count', 'phases', 'seconds', 'seconds_train_eval', 'config',
+  'versions', 'prompts', 'exam', 'level', 'untrained', 'weights',
+}  # fmt: skip
 PHASES = ('pretrain', 'tune')
 
 # Titles of charts -> keys of metrics.jsonl, with what the legend calls them.
@@ -121,6 +125,22 @@ def describe_data(phase: dict[str, float]) -> str:
   return text
 
 
+def load_results(path: pathlib.Path) -> dict[str, Any]:
+  """A results.json.
+
+  Raises:
+    UserError: it cannot be read, or lacks what `evaluate` writes.
+  """
+  results = logs.load_json(path)
+  there = results.keys() if isinstance(results, dict) else set()
+  if missing := _NEEDED - there:
+    raise UserError(
+      f'{path}: not results of this version, there is no {min(missing)!r}: '
+      'remove it and evaluate again'
+    )
+  return results
+
+
 def write_report(workdir: pathlib.Path) -> pathlib.Path:
   """report.html of a workdir that holds results.json."""
   path = workdir / 'results.json'
@@ -130,7 +150,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
       f'{workdir} first'
     )
   files.check_folder(workdir)
-  results = logs.load_json(path)
+  results = load_results(path)
   try:
     gallery = gallery_file.load_gallery(
       workdir / 'gallery.npz', results['prompts']

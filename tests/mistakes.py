@@ -1,0 +1,108 @@
+"""A folder of what people have and of what is wrong with it, for every verb."""
+
+import json
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+import painted
+import untrained
+from PIL import Image
+
+from vbanana_jax import config as config_lib
+from vbanana_jax.codecs import depth
+from vbanana_jax.evaluation import gallery_file
+
+H, W = 24, 32
+
+
+def make_place(root: pathlib.Path) -> None:
+  """Writes the folder in which the commands of `mistake_rows` are given."""
+  rng = np.random.default_rng(0)
+  for name in ('photo', 'mixed/good', 'pets/cats/a', 'pets/dogs/a'):
+    save(root / f'{name}.png', rng.random((H, W, 3)))
+  for name in ('a.jpg', 'a.png'):
+    save(root / 'twins' / name, rng.random((H, W, 3)))
+  metres = np.geomspace(0.5, 30, H * W).reshape(H, W)
+  save(root / 'painted.png', depth.encode(metres))
+  grey = np.linspace(0, 1, H * W).reshape(H, W, 1)
+  save(root / 'grey.png', np.tile(grey, (1, 1, 3)))
+  save(root / 'small.png', np.zeros((1, 1, 3)))
+  (root / 'nothing').mkdir()
+  cut = (root / 'photo.png').read_bytes()[:200]
+  for name, content in (
+    ('file', b''),
+    ('empty.png', b''),
+    ('empty.py', b''),
+    ('text.png', b'no picture'),
+    ('cut.png', cut),
+    ('mixed/cut.png', cut),
+    ('huge.png', _make_huge_png()),
+    ('list.json', b'[]'),
+    ('notes.txt', b'no zip'),
+  ):
+    (root / name).write_bytes(content)
+  _write_answers(root)
+  _write_results(root / 'scored')
+  _write_results(root / 'stuck')
+  (root / 'stuck' / 'report.html').mkdir()  # no file can take its place
+  _write_results(root / 'listed')
+  (root / 'listed' / 'results.json').write_text('[]')
+  _write_results(root / 'blank')
+  (root / 'blank' / 'results.json').write_text('')
+  (root / 'run').mkdir()
+  untrained.save_run(root / 'run', 'normals')
+
+
+def _write_answers(root: pathlib.Path) -> None:
+  """A benchmark of two examples, and folders that answer it."""
+  protocol = painted.write_benchmark('depth', root / 'bench')
+  painted.paint(protocol, root / 'bench', root / 'right', scale=1)
+  for name, other in (
+    ('wide', np.zeros((H, 3 * W, 3))),
+    ('grey', np.tile(np.linspace(0, 1, W)[:, None], (H, 1, 3))),
+  ):
+    for id_ in painted.NAMES:
+      save(root / name / f'{id_}.png', other)
+  first, second = (
+    (root / 'right' / f'{id_}.png').read_bytes() for id_ in painted.NAMES
+  )
+  for name, files in (
+    ('half', {'a_1.png': first}),
+    ('spoiled', {'a_1.png': b'no picture', 'b_2.png': second}),
+    ('large', {'a_1.png': _make_huge_png(), 'b_2.png': second}),
+    ('double', {'a_1.png': first, 'a_1.jpg': first, 'b_2.png': second}),
+  ):
+    (root / name).mkdir()
+    for file, content in files.items():
+      (root / name / file).write_bytes(content)
+
+
+def _write_results(workdir: pathlib.Path) -> None:
+  """What `vbanana evaluate --workdir` leaves of an exam of nothing."""
+  workdir.mkdir()
+  results = {
+    'exam': 'exam', 'level': 'quick', 'rows': [], 'by_count': {}, 'phases': {},
+    'seconds': 1.0, 'seconds_train_eval': 1.0, 'untrained': [], 'prompts': {},
+    'weights': 'of nobody', 'versions': {},
+    'config': config_lib.load_config('quickstart:smoke').to_dict(),
+  }  # fmt: skip
+  (workdir / 'results.json').write_text(json.dumps(results))
+  gallery_file.save_gallery(workdir / 'gallery.npz', {})
+
+
+def _make_huge_png(edge: int = 60_000) -> bytes:
+  """A PNG whose header says edge x edge pixels; it has none."""
+  header = struct.pack('>IIBBBBB', edge, edge, 8, 2, 0, 0, 0)
+  parts = []
+  for kind, body in ((b'IHDR', header), (b'IDAT', b''), (b'IEND', b'')):
+    crc = zlib.crc32(kind + body)
+    parts.append(struct.pack('>I', len(body)) + kind + body)
+    parts.append(struct.pack('>I', crc))
+  return b'\x89PNG\r\n\x1a\n' + b''.join(parts)
+
+
+def save(path: pathlib.Path, rgb) -> None:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  Image.fromarray(np.rint(255 * np.asarray(rgb)).astype(np.uint8)).save(path)
