@@ -60,6 +60,18 @@ def test_a_folder_without_photos_is_refused(tmp_path):
     verb._find_images([tmp_path], OUT)
 
 
+def make_echo():
+  """An edit that answers with the photo itself."""
+  task = TASKS['edit']
+  return pipeline.PreparedRequest(
+    task,
+    task.ask(np.random.default_rng(0), instruction='make it red'),
+    lambda photos: ((asked, asked.photo.source, None) for asked in photos),
+    lambda h, w: (h, w),
+    {},
+  )
+
+
 def test_a_file_that_the_disk_does_not_give_is_named(tmp_path, monkeypatch):
   images = [tmp_path / name for name in ('a.png', 'bad.png', 'c.png')]
   for path in images:
@@ -72,16 +84,8 @@ def test_a_file_that_the_disk_does_not_give_is_named(tmp_path, monkeypatch):
     return read_bytes(path)
 
   monkeypatch.setattr(pathlib.Path, 'read_bytes', fail)
-  task = TASKS['edit']
   answers = dict(
-    pipeline.predict_all(
-      lambda photos: ((asked, asked.photo.source, None) for asked in photos),
-      task,
-      images,
-      task.ask(np.random.default_rng(0), instruction='make it red'),
-      find_grid=lambda h, w: (h, w),
-      out_dir=tmp_path / 'out',
-    )
+    pipeline.predict_all(make_echo(), images, out_dir=tmp_path / 'out')
   )
   assert 'picture' in answers[images[0]] and 'picture' in answers[images[2]]
   error = answers[images[1]]
@@ -132,16 +136,8 @@ def test_photos_of_one_stem_are_all_answered(tmp_path):
     [tmp_path, tmp_path / 'b.png', tmp_path / 'a.jpg'], OUT
   )
   assert [path.name for path in images] == ['a.jpg', 'a.png', 'b.png']
-  task = TASKS['edit']
   answers = dict(
-    pipeline.predict_all(
-      lambda photos: ((asked, asked.photo.source, None) for asked in photos),
-      task,
-      images,
-      task.ask(np.random.default_rng(0), instruction='make it red'),
-      find_grid=lambda h, w: (h, w),
-      out_dir=tmp_path / 'out',
-    )
+    pipeline.predict_all(make_echo(), images, out_dir=tmp_path / 'out')
   )
   assert {
     image.name: paths['painted'].name for image, paths in answers.items()

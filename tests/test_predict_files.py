@@ -22,7 +22,13 @@ def ask(task_name, **words):
 
 
 def run(
-  tmp_path, task_name, answer_fn, image_u8=PHOTO, question=None, **kwargs
+  tmp_path,
+  task_name,
+  answer_fn,
+  image_u8=PHOTO,
+  question=None,
+  about=None,
+  **kwargs,
 ):
   """Paths of the answer that `answer_fn` of source and prompt paints."""
   task, question = TASKS[task_name], question or ask(task_name)
@@ -37,14 +43,15 @@ def run(
       painted = np.asarray(answer_fn(source, question.prompt), np.float32)
       yield asked, painted, outputs.decode_value(task, painted, question.aux)
 
-  ((_, paths),) = pipeline.predict_all(
-    paint_all,
+  prepared = pipeline.PreparedRequest(
     task,
-    [image],
     question,
-    find_grid=lambda h, w: outputs.make_grid(h, w, size=64, patch=8),
-    out_dir=tmp_path / 'out',
-    **kwargs,
+    paint_all,
+    lambda h, w: outputs.make_grid(h, w, size=64, patch=8),
+    about or {},
+  )
+  ((_, paths),) = pipeline.predict_all(
+    prepared, [image], out_dir=tmp_path / 'out', **kwargs
   )
   return paths
 

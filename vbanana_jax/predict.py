@@ -70,7 +70,7 @@ class Predictor:
     rows: int | None = None,
     overwrite: bool = False,
   ) -> Iterator[tuple[pathlib.Path | None, pipeline.Answered]]:
-    """Writes the answers about photos; see `predict_all.predict_all`.
+    """Writes the answers about photos; see `pipeline.predict_all`.
 
     Args:
       wish: what is asked about each.
@@ -83,6 +83,26 @@ class Predictor:
       UserError: missing words, an unknown task, or answers cannot be written.
     """
     rows = count_rows(rows)
+    return pipeline.predict_all(
+      self.prepare(wish, rows=rows),
+      images,
+      out_dir=out,
+      rows=rows,
+      overwrite=overwrite,
+    )
+
+  def prepare(
+    self, wish: PredictRequest, *, rows: int = 1
+  ) -> pipeline.PreparedRequest:
+    """The question in words that this network knows, and how it is answered.
+
+    Args:
+      wish: what is asked.
+      rows: pictures of one grid to paint at once.
+
+    Raises:
+      UserError: missing words, an unknown task, or a prompt that is too long.
+    """
     task, question = build_question(wish, self.config['data']['level'])
     size = wish.size or self.config['image_size']
     patch = self.model.config.patch
@@ -135,16 +155,12 @@ class Predictor:
         value = outputs.decode_value(task, painted, question.aux)
         yield each, painted, value
 
-    return pipeline.predict_all(
-      paint_all,
+    return pipeline.PreparedRequest(
       task,
-      images,
       question,
-      find_grid=lambda h, w: outputs.make_grid(h, w, size=size, patch=patch),
-      out_dir=out,
-      about=about,
-      rows=rows,
-      overwrite=overwrite,
+      paint_all,
+      lambda h, w: outputs.make_grid(h, w, size=size, patch=patch),
+      about,
     )
 
   def paint_all(

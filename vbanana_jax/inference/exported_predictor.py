@@ -29,8 +29,15 @@ def answer_all(
     overwrite: whether answers to something else may be replaced.
 
   Returns:
-    as `predict_all.predict_all`, which also says what goes wrong.
+    as `pipeline.predict_all`, which also says what goes wrong.
   """
+  return pipeline.predict_all(
+    prepare(painter), images, out_dir=out, overwrite=overwrite
+  )
+
+
+def prepare(painter: Exported) -> pipeline.PreparedRequest:
+  """The question that was exported with the painter."""
   manifest, sampler = painter.manifest, painter.manifest['sampler']
   # The background comes first, and no picture of an answer shows it.
   colours = np.array([[0, 0, 0], *manifest['palette']], np.float32)
@@ -49,19 +56,16 @@ def answer_all(
       value = answer.get('value')
       yield asked, answer['painted'][0], None if value is None else value[0]
 
-  return pipeline.predict_all(
-    paint_all,
+  return pipeline.PreparedRequest(
     TASKS[manifest['task']],
-    images,
     question,
-    find_grid=lambda height, width: painter.size,
-    out_dir=out,
-    about={
+    paint_all,
+    lambda height, width: painter.size,
+    {
       **{key: manifest[key] for key in _SAID},
       'steps': sampler['steps'],
       'sampler': sampler['method'],
       'guidance': sampler['guidance'],
       'seed': sampler['seed'],
     },
-    overwrite=overwrite,
   )

@@ -32,35 +32,47 @@ PaintAll = Callable[
   [Iterable[LoadedPhoto]],
   Iterator[tuple[LoadedPhoto, np.ndarray, np.ndarray | None]],
 ]
-# Paths by name as of `predict.write`, or what is wrong with the photo.
+
+
+class PreparedRequest(NamedTuple):
+  """A request that a network, or an exported program, is ready to answer.
+
+  Attributes:
+    task: what is asked.
+    question: instruction and palette.
+    paint_all: the network.
+    find_grid: the network's height and width for those of a photo.
+    about: what the JSON files say besides: checkpoint, sampler, versions.
+  """
+
+  task: base.Task
+  question: base.Question
+  paint_all: PaintAll
+  find_grid: Callable[[int, int], tuple[int, int]]
+  about: dict[str, Any]
+
+
+# Paths by name as of `outputs.write`, or what is wrong with the photo.
 Answered = dict[str, pathlib.Path] | UserError
 
 
 def predict_all(
-  paint_all: PaintAll,
-  task: base.Task,
+  prepared: PreparedRequest,
   images: Sequence[pathlib.Path | None],
-  question: base.Question,
   *,
-  find_grid: Callable[[int, int], tuple[int, int]],
   out_dir: pathlib.Path,
-  about: dict[str, Any] | None = None,
   rows: int = 1,
   overwrite: bool = False,
 ) -> Iterator[tuple[pathlib.Path | None, Answered]]:
-  """Answers about each photo, as files; see `predict.write`.
+  """Answers about each photo, as files; see `outputs.write`.
 
   Threads read the photos ahead of the painting and write behind it.
 
   Args:
-    paint_all: the network.
-    task: what is asked.
+    prepared: what is asked, and of which network.
     images: photos, each once; [None] for generation.
-    question: instruction and palette.
-    find_grid: the network's height and width for those of a photo.
     out_dir: folder of the answers.
-    about: what the JSON files say besides.
-    rows: how many photos `paint_all` takes before it paints.
+    rows: how many photos the network takes before it paints.
     overwrite: whether answers to something else may be replaced.
 
   Yields:
@@ -70,6 +82,7 @@ def predict_all(
     UserError: no photo or one too many, no words, or answers cannot be
       written, or lie where others are.
   """
+  task, question = prepared.task, prepared.question
   pace = make_pace(rows)
   unread: list[tuple[pathlib.Path | None, UserError]] = []
 
@@ -77,7 +90,8 @@ def predict_all(
     if image is None:
       return None
     image_u8 = photos.open_photo(image, tell=_say_first)
-    return outputs.preprocess_photo(image_u8, find_grid(*image_u8.shape[:2]))
+    grid = prepared.find_grid(*image_u8.shape[:2])
+    return outputs.preprocess_photo(image_u8, grid)
 
   def read_all():
     for image, reading in prefetch.prefetch_map(read, images, **pace):
@@ -105,7 +119,7 @@ def predict_all(
     )
 
   def describe(image):
-    return {'photo': None if image is None else str(image), **(about or {})}
+    return {'photo': None if image is None else str(image), **prepared.about}
 
   def check(image):
     if not overwrite:
@@ -113,12 +127,12 @@ def predict_all(
       wanted = {'prompt': question.prompt, **_settle(describe(image))}
       outputs.check_free(stem, wanted)
 
-  names_of = name_answers(images, question, about)
+  names_of = name_answers(images, question, prepared.about)
   for image in images:
     outputs.check(task, image is not None, question)
     check(image)
   files.check_folder(out_dir)
-  painted = paint_all(read_all())
+  painted = prepared.paint_all(read_all())
   for answer, writing in prefetch.prefetch_map(
     write, painted, **pace, eager_yield=True
   ):
