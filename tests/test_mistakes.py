@@ -147,16 +147,11 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path):
   task = TASKS['edit']
 
   def answer(words, paint_all):
-    return list(
-      pipeline.predict_all(
-        paint_all,
-        task,
-        [photo],
-        task.ask(np.random.default_rng(0), instruction=words),
-        find_grid=lambda h, w: (h, w),
-        out_dir=out,
-      )
+    question = task.ask(np.random.default_rng(0), instruction=words)
+    prepared = pipeline.PreparedRequest(
+      task, question, paint_all, lambda h, w: (h, w), {}
     )
+    return list(pipeline.predict_all(prepared, [photo], out_dir=out))
 
   def paint(photos):
     for asked in photos:
