@@ -1,11 +1,13 @@
 """What cannot be a painted answer is said; what can be is not."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from vbanana_jax import cli, decode
-from vbanana_jax.codecs import depth, normals
+from vbanana_jax.codecs import depth, normals, palettes
 from vbanana_jax.tasks import prompts
 
 LEGEND = '{"cat": "red", "dog": "pink", "sky": "blue", "road": "grey"}'
@@ -143,3 +145,56 @@ def test_a_bad_picture_among_others_is_named(tmp_path, capsys):
   first, last = capsys.readouterr().err.splitlines()
   assert 'b.png' in first and 'the file is empty' in first
   assert last.startswith('vbanana: 1 of 3 pictures are not decoded')
+
+
+def test_a_brighter_green_is_no_doubt_and_a_photograph_of_shades_is():
+  # As a published picture has it: lime where the prompt says green.
+  prompt = 'The stretching cat is rendered in green, the other cat is in cyan.'
+  picture = np.zeros((48, 64, 3), np.uint8)
+  picture[5:40, 5:30] = (2, 254, 3)
+  picture[10:40, 35:60] = (0, 255, 255)
+  assert ask('referring', picture, prompt) is None
+  picture[5:40, 5:30] = (200, 120, 60)
+  assert 'photograph' in ask('referring', picture, prompt)
+  assert 'photograph' in ask('referring', make_photo(), prompt)
+
+
+@pytest.mark.parametrize('gap', [29, 40, 49])
+def test_near_colors_are_said_with_what_noise_does(gap):
+  prompt = f'{{"cat": (90, 90, 90), "dog": (90, {90 + gap}, 90)}}'
+  reading = prompts.read_prompt('semantic', prompt)
+  line = decode.find_near_colors(reading)
+  assert f'cat (90, 90, 90) and dog (90, {90 + gap}, 90) are {gap} levels' in (
+    line
+  )
+  said = float(line.partition('levels reads ')[2].partition('%')[0]) / 100
+  rng = np.random.default_rng(0)
+  noisy = np.rint(90 + rng.normal(0, 8, (1000, 1000, 3)))
+  palette, _ = reading.make_palette()
+  label, _ = palettes.decode_nearest(noisy.astype(np.float32) / 255, palette)
+  assert abs(np.mean(np.asarray(label) == 2) - said) < 0.1 * said + 2e-3
+
+
+def test_far_colors_are_not_said_to_be_near():
+  near = '{"cat": (90, 90, 90), "dog": (90, 140, 90)}'
+  for prompt in (near, '{"cat": "red", "dog": "deeppink"}', LEGEND):
+    reading = prompts.read_prompt('semantic', prompt)
+    assert decode.find_near_colors(reading) is None
+
+
+def test_near_colors_are_in_the_json_and_said_once(tmp_path, capsys):
+  names = [str(tmp_path / f'{k}.png') for k in range(2)]
+  for name in names:
+    Image.fromarray(np.full((20, 30, 3), (233, 150, 122), np.uint8)).save(name)
+  argv = ['decode', *names, '--task', 'semantic', '--out', str(tmp_path / 'o')]
+  prompt = '{"cat": "salmon", "dog": "darksalmon", "background": "white"}'
+  assert cli.main([*argv, '--prompt', prompt]) == 0
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith('prompt: cat (250, 128, 114) and dog (233, 150, 122)')
+  record = json.loads((tmp_path / 'o' / '0_semantic.json').read_text())
+  assert f'prompt: {record["near colors"]}' == line
+  # Nearer ones are refused, as before.
+  prompt = '{"cat": "pink", "dog": "lightpink"}'
+  assert cli.main([*argv, '--prompt', prompt]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert 'told apart' in line and '(255, 182, 193)' in line

@@ -34,6 +34,7 @@ _ODD = {
   'doubt': 'that are hardly painted answers of {}',
   'nothing found': 'that show nothing but the background',
   'no surface': 'with colors that no direction has, counted as 90 degrees',
+  'near colors': 'asked for in colors so near that noise mixes them',
   'lossy': 'kept with loss, as JPEG, which changes colors where they meet',
 }
 

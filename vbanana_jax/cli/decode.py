@@ -108,6 +108,9 @@ def run_decode(args, rest) -> int:
   if not args.overwrite:
     for image, stem in zip(images, stems):
       decode.check_free(reading, image, stem, settings, args.photo)
+  near = decode.find_near_colors(reading)
+  if near:
+    print(f'prompt: {near}', file=sys.stderr)
   failed = []
   for image, stem in zip(images, stems):
     try:

@@ -8,9 +8,8 @@ from jaxtyping import Array, Bool, Float
 # The red axis points left: a wall that faces left is pinkish red.
 SIGNS = (-1.0, 1.0, 1.0)
 # Painted lengths of a surface: others are of greys and of the corners of the
-# cube, as generators paint the sky. Of the damaged paintings that
-# perf.confidence fits on 4 in 10,000 pixels are outside, one in seven within
-# 11.25 degrees.
+# cube, as generators paint the sky. Of the damaged paintings of perf.confidence
+# 4 in 10,000 pixels are outside, one in seven of them within 11.25 degrees.
 SHORTEST, LONGEST = 0.25, 1.4
 _LARGEST = 1e15  # a channel beyond it is no colour; its square is finite
 

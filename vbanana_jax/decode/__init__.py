@@ -2,7 +2,7 @@
 
 from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.files import check_free, decode_file
-from vbanana_jax.decode.oddities import find_oddities
+from vbanana_jax.decode.oddities import find_near_colors, find_oddities
 from vbanana_jax.decode.values import (
   INSTANCE_DECODERS,
   SPECK_SHARE,
@@ -20,5 +20,6 @@ __all__ = [
   'decode',
   'decode_file',
   'find_doubt',
+  'find_near_colors',
   'find_oddities',
 ]

@@ -22,6 +22,8 @@ _ALMOST = 4  # levels of noise on a picture of one color
 _MOST_CHANGES = 0.1  # of neighboring pixels, in a map of ids
 _LEAST_SHARE = 1e-3  # of a picture, of each of its ids
 _MOST_OF_SKY = 0.9  # of what has no surface
+_SHADE = 24 / 255  # from a color made brighter or darker
+_SATURATED = 128 / 255  # between the channels of a color that has shades
 _SAMPLE = 1000  # pixels that a median is taken of
 _OFF = 12 / 255  # mean distance from which another order of channels is tried
 
@@ -34,7 +36,8 @@ def find_doubt(
   """Why a picture is hardly an answer of `reading.task`; None if it may be.
 
   A share of pixels above 10 % is far, 64 of 255 levels, from every color that
-  the prompt allows; or exchanged channels are much nearer to them; or a picture
+  the prompt allows and no brighter or darker shade of it (people say green for
+  CSS's lime, too); or exchanged channels are much nearer to them; or a picture
   is grey where the prompt allows colors. The colors of instances are free, and
   other color maps than the rainbow have no rule here.
 
@@ -117,7 +120,9 @@ def _measure_rgb(rgb, palette, sky, task):
   elif task == 'normals':
     distance = normals.residual(rgb)
   else:
-    _, distance = palettes.decode_nearest(rgb, palette)
+    index, distance = palettes.decode_nearest(rgb, palette)
+    shade = _measure_shade(rgb, palette[index])
+    distance = jnp.where(shade <= _SHADE, 0.0, distance)
   distance = jnp.where(sky, 0.0, distance)
   return jnp.mean(distance > _FAR), jnp.mean(distance)
 
@@ -136,3 +141,13 @@ def _find_sky(painted_u8) -> Bool[np.ndarray, 'h w']:
   middle = np.median(colors[:: 1 + len(colors) // _SAMPLE], axis=0)
   near = np.abs(colors - middle).max(-1) <= _NEAR
   return bare if near.mean() >= _MOST_OF_SKY else np.zeros_like(bare)
+
+
+def _measure_shade(rgb, color):
+  """Distance from `color`, 0.4 to 2.5 times as bright; infinite of greys."""
+  along = jnp.sum(rgb * color, -1) / jnp.maximum(jnp.sum(color**2, -1), 1e-6)
+  gap = jnp.linalg.norm(
+    rgb - jnp.clip(along, 0.4, 2.5)[..., None] * color, axis=-1
+  )
+  span = jnp.max(color, -1) - jnp.min(color, -1)
+  return jnp.where(span >= _SATURATED, gap, jnp.inf)

@@ -1,5 +1,10 @@
 """What a person should look at in a painted picture; nothing is refused."""
 
+import itertools
+import math
+
+import numpy as np
+
 from vbanana_jax.data import photos
 from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.values import NO_SURFACE, Decoded
@@ -8,7 +13,33 @@ from vbanana_jax.tasks import TASKS
 from vbanana_jax.tasks.prompts import PromptSpec
 
 _MOST_WITHOUT_SURFACE = 0.01  # of a picture; edges and noise take less
+_NOISE = 8.0  # levels, of what may happen to a picture
+_MOST_MIXED = 1e-3  # of a color's pixels
 _MOST_STRETCHED = 1.1  # sizes of generators are multiples; more is another crop
+
+
+def find_near_colors(reading: PromptSpec) -> str | None:
+  """One line about colors of a legend that noise mixes; None if there are none.
+
+  Said where independent noise of 8 levels (standard deviation, each channel)
+  would read more than 0.1 % of a color's pixels as another's: where they are
+  less than 50 levels apart.
+  """
+  named = (('background', reading.background), *reading.entries)
+  pairs = []
+  for (name, color), (other, near) in itertools.combinations(named, 2):
+    gap = float(np.linalg.norm(np.subtract(color, near)))
+    mixed = math.erfc(gap / 2 / _NOISE / math.sqrt(2)) / 2
+    pairs.append((mixed, gap, f'{name} {color} and {other} {near}'))
+  near = sorted((pair for pair in pairs if pair[0] > _MOST_MIXED), reverse=True)
+  if not near or not reading.entries:
+    return None
+  mixed, gap, names = near[0]
+  more = f'; {len(near) - 1} more pairs are so near' if len(near) > 1 else ''
+  return (
+    f'{names} are {gap:.0f} levels apart: noise of {_NOISE:.0f} levels reads '
+    f'{mixed:.1%} of the one as the other{more}'
+  )
 
 
 def find_oddities(
@@ -26,8 +57,8 @@ def find_oddities(
     shape: height and width that its values are brought to.
 
   Returns:
-    of 'doubt', 'nothing found', 'no surface', 'stretched', 'lossy' and
-    'transparent' those that there are.
+    of 'doubt', 'nothing found', 'near colors', 'no surface', 'stretched',
+    'lossy' and 'transparent' those that there are.
   """
   height, width = painted.pixels_u8.shape[:2]
   stretch = (width / height) / (shape[1] / shape[0])
@@ -37,6 +68,7 @@ def find_oddities(
   lines = {
     'doubt': find_doubt(reading, painted.pixels_u8),
     'nothing found': answers.tell(TASKS[reading.task], found.value, names),
+    'near colors': find_near_colors(reading),
     'no surface': bare > _MOST_WITHOUT_SURFACE
     and f'{bare:.1%} of it has colors that no direction has, as of a painted '
     'sky, and is read as no surface',
