@@ -76,10 +76,10 @@ def get_base() -> ConfigDict:
   config.eval.limit = 512  # scenes of the exam; 0 for none
   config.eval.batch_size = 48
   config.eval.constant_scenes = 256  # training scenes to fit constants on
-  config.eval.sampled_limit = 64  # of generate and edit; 0 for none
+  config.eval.sampled_limit = 64  # of what is always sampled; 0 for none
   config.eval.sampled_steps = 16
   config.eval.sampler = 'euler'  # or heun: two calls of the network a step
-  config.eval.instance_steps = 8
+  config.eval.vision_steps = 8  # of vision tasks that are sampled too
   config.eval.gallery = 4  # examples a task in the report
   config.eval.every = '20 percent'  # of training: score curves; '' for none
   config.eval.watch = 48  # scenes of the exam for them
@@ -108,7 +108,7 @@ def make_smoke(config: ConfigDict) -> ConfigDict:
   config.eval.constant_scenes = 8
   config.eval.sampled_limit = 8
   config.eval.sampled_steps = 2
-  config.eval.instance_steps = 2
+  config.eval.vision_steps = 2
   config.eval.gallery = 1
   config.eval.every = ''  # it would take longer to compile than all the rest
   return config

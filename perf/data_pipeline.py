@@ -234,7 +234,7 @@ def measure_waiting(
   scene = scene_cost.measure_scene(
     config['data']['level'], config['image_size']
   )
-  drawn = scene * scene_cost.count_scenes(config) * images
+  drawn = scene * build.count_renderings(config) * images
   return {
     'waited': timing.shorten(waited / seconds, 2),
     'drawn': timing.shorten(drawn / cpu_seconds, 2),

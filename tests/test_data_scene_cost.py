@@ -3,14 +3,14 @@
 import pytest
 
 from vbanana_jax.config import load_config
-from vbanana_jax.data import scene_cost
+from vbanana_jax.data import build, scene_cost
 
 
 def test_scenes_of_an_example():
   pretrain = load_config('quickstart:pretrain').to_dict()
-  assert scene_cost.count_scenes(pretrain) == 1.5  # every second one is an edit
+  assert build.count_renderings(pretrain) == 1.5  # every second one is an edit
   photos = load_config('photos').to_dict()
-  assert scene_cost.count_scenes(photos) == pytest.approx(1 / 3)
+  assert build.count_renderings(photos) == pytest.approx(1 / 3)
 
 
 def test_richer_scenes_take_longer():

@@ -28,7 +28,7 @@ def assert_equal_examples(one, other):
 
 @pytest.fixture(scope='module')
 def source():
-  return build(edits=True)
+  return build(extras=['edit'])
 
 
 def test_example_fields(source):
@@ -43,7 +43,7 @@ def test_example_fields(source):
 
 
 def test_rows_do_not_depend_on_the_order_of_access(source):
-  last_first = build(edits=True, keep=1)
+  last_first = build(extras=['edit'], keep=1)
   rows = [render.MICRO_BATCH + 1, 0, render.MICRO_BATCH, 2]
   backwards = {row: last_first[row] for row in rows}
   for row in sorted(rows):

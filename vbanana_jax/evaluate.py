@@ -54,9 +54,11 @@ def make_eval_runs(config: dict[str, Any]) -> list[EvalRun]:
     for name, task in TASKS.items()
     if task.vision
   ]
-  eval_runs.append(
-    EvalRun('instance', settings['instance_steps'], settings['limit'])
-  )
+  eval_runs += [
+    EvalRun(name, settings['vision_steps'], settings['limit'])
+    for name, task in TASKS.items()
+    if task.also_sampled
+  ]
   eval_runs += [
     EvalRun(name, settings['sampled_steps'], settings['sampled_limit'])
     for name, task in TASKS.items()
@@ -122,7 +124,8 @@ def evaluate(
       f'sampled_limit {settings["sampled_limit"]}, which ask nothing of '
       f'{", ".join(sorted(missing))}: choose other --tasks'
     )
-  constants = make_constants(config, mesh, level)
+  scored = {eval_run.task for eval_run in eval_runs}
+  constants = make_constants(config, mesh, level, scored)
   bar = tqdm.tqdm(
     eval_runs,
     desc='evaluate',
@@ -234,16 +237,19 @@ def write_results(
 
 
 def make_constants(
-  config, mesh, level
+  config, mesh, level: str, names: Collection[str]
 ) -> Callable[[Any, list[dict]], dict[str, float]]:
   """A function (task, exam batches) -> scores of the best constants.
 
-  They are fitted on scenes of the training stream, once a task.
+  They are fitted on scenes of the training stream, once a task of `names`.
   """
   settings = config['eval']
   # One for all tasks, so that its scenes are rendered once.
   source = sources.SceneSource(
-    level, config['seed'], config['image_size'], edits=True
+    level,
+    config['seed'],
+    config['image_size'],
+    extras=sources.find_extras(*(TASKS[name].needs for name in names)),
   )
 
   @functools.cache

@@ -1,7 +1,7 @@
 """From a config's sections to sources and a mixture."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,11 @@ import numpy as np
 from vbanana_jax.data import array_records, bad_records, mixture, sources
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
-from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks import TASKS, base
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
-# Edits are rendered twice, and so have a stream of scenes of their own.
-_EDIT_SEED_OFFSET = 1_000_000
+# Scenes that take more than one rendering are a stream of their own.
+_EXTRA_SEED_OFFSET = 1_000_000
 
 
 def build_mixture(
@@ -25,8 +25,8 @@ def build_mixture(
   """The training mixture of a config.
 
   Scenes serve every task of `config.mixture`; photographs and TFDS sets join
-  as further sources of `generate`, each at its own weight. Their bad records
-  are replaced.
+  as further sources of the task that learns from captions, each at its own
+  weight. Their bad records are replaced.
 
   Args:
     config: see `configs/base.py`.
@@ -43,14 +43,16 @@ def build_mixture(
       f'config.mixture names {sorted(unknown)}; tasks are {sorted(TASKS)}'
     )
   data, size, seed = config['data'], config['image_size'], config['seed']
-  scenes = sources.SceneSource(data['level'], seed, size)
-  edits = sources.SceneSource(
-    data['level'], seed + _EDIT_SEED_OFFSET, size, edits=True
-  )
-  entries = [
-    mixture.Entry(TASKS[name], edits if name == 'edit' else scenes, weight)
-    for name, weight in config['mixture'].items()
-  ]
+  found: dict[frozenset[str], sources.SceneSource] = {}
+  entries = []
+  for name, weight in config['mixture'].items():
+    extras = sources.find_extras(TASKS[name].needs)
+    if extras not in found:
+      found[extras] = sources.SceneSource(
+        data['level'], _offset_seed(seed, extras), size, extras=extras
+      )
+    entries.append(mixture.Entry(TASKS[name], found[extras], weight))
+  captions = find_caption_task()
   log = bad_records.BadRecordLog(workdir, process_index)
 
   def replace_bad(source: bad_records.FiniteSource) -> sources.Source:
@@ -78,9 +80,7 @@ def build_mixture(
     folder = paths.to_path(data['photos'])
     photos = array_records.PhotoSource(folder, size)
     entries.append(
-      mixture.Entry(
-        TASKS['generate'], replace_bad(photos), data['photos_weight']
-      )
+      mixture.Entry(captions, replace_bad(photos), data['photos_weight'])
     )
   if data['tfds_weight'] > 0:
     if not data['tfds']:
@@ -93,7 +93,7 @@ def build_mixture(
       data['tfds'], data['tfds_dir'], data['tfds_split'], size=size
     )
     entries.append(
-      mixture.Entry(TASKS['generate'], replace_bad(frozen), data['tfds_weight'])
+      mixture.Entry(captions, replace_bad(frozen), data['tfds_weight'])
     )
   return mixture.Mixture(entries)
 
@@ -111,6 +111,41 @@ def check_memory(config: Mapping, *, processes: int = 1) -> None:
     )
 
 
+def find_caption_task() -> base.Task:
+  """The task that pictures with nothing but a caption join."""
+  return next(task for task in TASKS.values() if task.learns_from_captions)
+
+
+def find_tasks(config: Mapping[str, Any]) -> list[str]:
+  """Names of the tasks that a config trains."""
+  weights = dict(config['mixture'])
+  extra = config['data']['photos_weight'] + config['data']['tfds_weight']
+  captions = find_caption_task().name
+  weights[captions] = weights.get(captions, 0) + extra
+  return [name for name, weight in weights.items() if weight > 0]
+
+
+def count_renderings(config: Mapping[str, Any]) -> float:
+  """Renderings of scenes for one example of a config's mixture.
+
+  One, and one more for each extra, as an edit takes two, before and after;
+  photographs and frozen data none.
+  """
+  mixture, data = config['mixture'], config['data']
+  total = sum(mixture.values()) + data['photos_weight'] + data['tfds_weight']
+  drawn = sum(
+    weight * (1 + len(sources.find_extras(TASKS[name].needs)))
+    for name, weight in mixture.items()
+  )
+  return drawn / total
+
+
+def _offset_seed(seed: int, extras: Iterable[str]) -> int:
+  """The seed of scenes with these extras, apart from that of all others."""
+  kinds = sum(1 << sources.EXTRAS.index(extra) for extra in extras)
+  return seed + _EXTRA_SEED_OFFSET * kinds
+
+
 def describe_data(config: Mapping) -> dict[str, Any]:
   """What a run trains on: equal descriptions give the same examples."""
   data = config['data']
@@ -119,7 +154,10 @@ def describe_data(config: Mapping) -> dict[str, Any]:
     'scenes': {
       'level': data['level'],
       'seed': config['seed'],
-      'edit_seed': config['seed'] + _EDIT_SEED_OFFSET,
+      **{
+        f'{extra}_seed': _offset_seed(config['seed'], [extra])
+        for extra in sources.EXTRAS
+      },
     },
   }
   if data['photos_weight'] > 0:

@@ -1,8 +1,6 @@
 """What drawing the scenes costs a training, beside all that it does."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from vbanana_jax.scenes import render, world
 
@@ -33,14 +31,3 @@ def measure_scene(level: str, size: int) -> float:
 
   draw(0)
   return min(draw(_SCENES * k) for k in range(_PASSES)) / _SCENES
-
-
-def count_scenes(config: Mapping[str, Any]) -> float:
-  """Scenes that are drawn for an example of a config's mixture.
-
-  An edit takes two, before and after; photographs and frozen data none.
-  """
-  mixture, data = config['mixture'], config['data']
-  scenes = sum(mixture.values())
-  others = data['photos_weight'] + data['tfds_weight']
-  return (scenes + mixture['edit']) / (scenes + others)

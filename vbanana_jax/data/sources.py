@@ -3,7 +3,7 @@
 import collections
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent import futures
 from typing import Any, Protocol
 
@@ -13,6 +13,14 @@ from vbanana_jax.scenes import edits as scene_edits
 from vbanana_jax.scenes import referring, render, world
 
 Example = dict[str, Any]
+# Keys of an example that take a rendering of their own, only made when asked
+# for: the edited scene.
+EXTRAS = ('edit',)
+
+
+def find_extras(*needs: Collection[str]) -> frozenset[str]:
+  """Those of `EXTRAS` that any of several tasks needs."""
+  return frozenset(EXTRAS) & frozenset().union(*needs)
 
 
 class Source(Protocol):
@@ -42,7 +50,7 @@ class SceneSource:
     level: name of a level in `scenes.world.LEVELS`.
     seed: seed of the scenes.
     size: height and width in pixels.
-    edits: whether to render an edited scene beside each scene.
+    extras: of `EXTRAS`, what is rendered beside each scene.
     even_counts: whether object counts run 0, 1, ..., max, 0, ... by row.
     keep: rendered micro-batches kept.
   """
@@ -55,7 +63,7 @@ class SceneSource:
     seed: int,
     size: int | tuple[int, int],
     *,
-    edits: bool = False,
+    extras: Collection[str] = (),
     even_counts: bool = False,
     keep: int = 8,
   ):
@@ -67,7 +75,7 @@ class SceneSource:
     self.level = world.LEVELS[level]
     self.seed = seed
     self.height, self.width = (size, size) if isinstance(size, int) else size
-    self.edits = edits
+    self.extras = frozenset(extras)
     self.even_counts = even_counts
     self._cache = _OnceCache(self._render_micro_batch, keep)
 
@@ -90,7 +98,9 @@ class SceneSource:
     rows = range(first, first + render.MICRO_BATCH)
     scenes = [self.scene(index) for index in rows]
     view = render.render_scenes(scenes, self.height, self.width)
-    edits = self._edit(rows, scenes, view) if self.edits else [None] * len(rows)
+    edits = [None] * len(rows)
+    if 'edit' in self.extras:
+      edits = self._edit(rows, scenes, view)
     return [
       {
         'index': index,

@@ -30,6 +30,8 @@ class EvalSet:
     scene_seed: seed of the scenes, out of reach of a training seed.
     encode_seed: seed of wordings, legends and colours.
     prefix_n: scenes that the quick check covers.
+    tasks: names of those whose questions are frozen. Others are asked about
+      the same scenes.
     sha256: digest of all prompts, legends and labels.
     prefix_sha256: digest of those of the first `prefix_n` scenes.
   """
@@ -40,8 +42,27 @@ class EvalSet:
   scene_seed: int
   encode_seed: int
   prefix_n: int
+  tasks: Sequence[str]
   sha256: str
   prefix_sha256: str
+
+  def open_scenes(
+    self, size: int | None = None, task: base.Task | None = None
+  ) -> sources.SceneSource:
+    """The scenes, with all that the frozen tasks need and `task` besides.
+
+    One source for all frozen tasks, so that its scenes are rendered once.
+
+    Args:
+      size: of the pictures; the frozen one if not given.
+      task: one that may not be among the frozen ones.
+    """
+    tasks = [TASKS[name] for name in self.tasks]
+    tasks += [] if task is None else [task]
+    extras = sources.find_extras(*(each.needs for each in tasks))
+    return eval_set_source(
+      self.level, self.scene_seed, size or self.size, extras
+    )
 
 
 def load_eval_set(level: str) -> EvalSet:
@@ -77,7 +98,7 @@ def eval_set_batches(
   eval_set = load_eval_set(level)
   return make_eval_batches(
     task.as_examined(),
-    eval_set_source(level, eval_set.scene_seed, size or eval_set.size),
+    eval_set.open_scenes(size, task),
     range(eval_set.n if limit is None else min(limit, eval_set.n)),
     batch_size=batch_size,
     seed=eval_set.encode_seed,
@@ -87,11 +108,14 @@ def eval_set_batches(
 
 @functools.lru_cache(maxsize=4)
 def eval_set_source(
-  level: str, scene_seed: int, size: int
+  level: str,
+  scene_seed: int,
+  size: int,
+  extras: frozenset[str] = frozenset(),
 ) -> sources.SceneSource:
   """EvalSet scenes, kept rendered while all tasks are examined."""
   return sources.SceneSource(
-    level, scene_seed, size, edits=True, even_counts=True, keep=16
+    level, scene_seed, size, extras=extras, even_counts=True, keep=16
   )
 
 
@@ -164,10 +188,10 @@ def eval_set_hash(eval_set: EvalSet, n: int | None = None) -> str:
   depth, normals and colours are left out, because their last bits differ
   between kinds of hardware.
   """
-  source = eval_set_source(eval_set.level, eval_set.scene_seed, eval_set.size)
+  source = eval_set.open_scenes()
   digest = hashlib.sha256()
   for row in range(eval_set.n if n is None else n):
-    for name in sorted(TASKS):
+    for name in sorted(eval_set.tasks):
       task = TASKS[name].as_examined()
       example, encoded = encode_row(task, source, row, eval_set.encode_seed)
       _update(digest, f'{row}/{name}/prompt', np.array(encoded.prompt.encode()))
@@ -204,7 +228,9 @@ def name_eval_set(level: str, *, limit: int, size: int) -> str:
 
 def freeze_eval_set(level: str, n: int, size: int, prefix_n: int) -> EvalSet:
   """A new exam with its digests, to be written once and never again."""
-  eval_set = EvalSet(level, n, size, 2**40 + 1, 2**40 + 2, prefix_n, '', '')
+  eval_set = EvalSet(
+    level, n, size, 2**40 + 1, 2**40 + 2, prefix_n, list(TASKS), '', ''
+  )
   return dataclasses.replace(
     eval_set,
     sha256=eval_set_hash(eval_set),

@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from vbanana_jax.data import scene_cost
+from vbanana_jax.data import build, scene_cost
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import gallery_file
 from vbanana_jax.inference import outputs
@@ -72,7 +72,7 @@ def load_phases(
       config, topology = run['config'], run.get('topology', {})
       if (topology.get('device'), topology.get('processes')) == ('cpu', 1):
         scenes = phase['step'] * config['batch_size']
-        scenes *= scene_cost.count_scenes(config)
+        scenes *= build.count_renderings(config)
         phase['drawing_cpu_seconds'] = scenes * scene_cost.measure_scene(
           config['data']['level'], config['image_size']
         )

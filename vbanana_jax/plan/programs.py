@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from vbanana_jax import durations, sharding
+from vbanana_jax.data import build
 from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.plan.costs import Costs, count_costs
 from vbanana_jax.plan.topologies import (
@@ -106,7 +107,7 @@ class Programs:
       self._optimizer,
       self.mesh,
       self.state,
-      num_tasks=max(1, len(find_tasks(config))),
+      num_tasks=max(1, len(build.find_tasks(config))),
     )
     return step.lower(self.state, self.make_batch(batch_size))
 
@@ -142,7 +143,7 @@ class Programs:
     """The vision task with the largest share of the mixture."""
     mixture = self.config['mixture']
     vision = [name for name, task in TASKS.items() if task.vision]
-    return TASKS[max(vision, key=lambda name: mixture[name])]
+    return TASKS[max(vision, key=lambda name: mixture.get(name, 0))]
 
   def _build_painter(self):
     return make_sample_fn(self.model, seed=self.config['seed'], steps=0)
@@ -167,14 +168,6 @@ class Programs:
       ),
       rows,
     )
-
-
-def find_tasks(config: Mapping[str, Any]) -> list[str]:
-  """Names of the tasks that a config trains."""
-  weights_of = dict(config['mixture'])
-  extra = config['data']['photos_weight'] + config['data']['tfds_weight']
-  weights_of['generate'] += extra
-  return [name for name, weight in weights_of.items() if weight > 0]
 
 
 def make_row(size: int, text_length: int) -> dict[str, np.ndarray]:

@@ -102,6 +102,10 @@ class Task(abc.ABC):
     vision: whether the answer is a function of picture and instruction, and
       so can be given in one pass from the zero canvas.
     inputs: what a person gives it.
+    also_sampled: whether a vision task is scored by sampling as well, in
+      config.eval.vision_steps.
+    learns_from_captions: whether pictures with no label but a caption join it:
+      those of config.data.photos and config.data.tfds. True of one task.
     value: what a decoded answer is as numbers; None where the picture itself
       is the answer.
     note: one line on how to read its pictures in a report.
@@ -114,6 +118,8 @@ class Task(abc.ABC):
   metrics: ClassVar[Mapping[str, str]]
   constants: ClassVar[tuple[Any, ...]] = ()
   vision: ClassVar[bool] = True
+  also_sampled: ClassVar[bool] = False
+  learns_from_captions: ClassVar[bool] = False
   inputs: ClassVar[Inputs] = Inputs()
   value: ClassVar[Value | None] = None
   note: ClassVar[str] = ''

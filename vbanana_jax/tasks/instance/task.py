@@ -52,6 +52,7 @@ class Instance(base.Task):
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'instance'
+  also_sampled: ClassVar[bool] = True
   inputs: ClassVar[base.Inputs] = base.Inputs(most_classes=1)
   value: ClassVar[Value] = IDS
   note: ClassVar[str] = (
