@@ -28,7 +28,7 @@ ROWS = (
   ('decode', 'inference'),
   ('evaluation',),
   ('train', 'evaluate', 'predict'),
-  ('benchmark', 'plan'),
+  ('api', 'benchmark', 'plan'),
   ('cli',),
   ('__main__',),
 )

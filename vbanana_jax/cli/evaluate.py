@@ -1,6 +1,6 @@
 """`vbanana evaluate`: the exam, or anything's pictures on a benchmark."""
 
-from vbanana_jax.cli import distributed, flags, runs
+from vbanana_jax.cli import distributed, flags
 from vbanana_jax.errors import UserError
 
 
@@ -75,8 +75,9 @@ def run_evaluate(args, rest) -> int:
   if args.workdir and not given:
     distributed.start(args, saves=False)
     from vbanana_jax import evaluate
+    from vbanana_jax.training import weights
 
-    run = runs.find_run(args.workdir)
+    run = weights.find_run(args.workdir)
     evaluate.write_results(
       args.workdir,
       run,

@@ -5,25 +5,13 @@ import pathlib
 from vbanana_jax.errors import UserError
 
 
-def find_run(folder: pathlib.Path) -> pathlib.Path:
-  """The trained workdir that a folder is, or holds as tune/."""
-  from vbanana_jax.training.checkpoint import newest_step
-  from vbanana_jax.training.weights import hint_workdir
-
-  for run in (folder, folder / 'tune'):
-    if newest_step(run) is not None:
-      return run
-  make_one = ': make one with bash launch/quickstart.sh, or with vbanana train'
-  raise UserError(
-    f'{folder} has no checkpoint{hint_workdir(folder) or make_one}'
-  )
-
-
 def choose_run(folder: pathlib.Path | None, flag: str) -> pathlib.Path:
   """The workdir that a flag names, or the one under runs/ trained last."""
+  from vbanana_jax.training.checkpoint import newest_step
+  from vbanana_jax.training.weights import find_run
+
   if folder is not None:
     return find_run(folder)
-  from vbanana_jax.training.checkpoint import newest_step
 
   root = pathlib.Path('runs')
   runs = [

@@ -59,6 +59,21 @@ def make_manifest() -> dict[str, Any]:
   return {'tokenizer': Tokenizer.load().hash}
 
 
+def find_run(folder: pathlib.Path) -> pathlib.Path:
+  """The trained workdir that a folder is, or holds as tune/.
+
+  Raises:
+    UserError: it is none.
+  """
+  for run in (folder, folder / 'tune'):
+    if checkpoint.newest_step(run) is not None:
+      return run
+  make_one = ': make one with bash launch/quickstart.sh, or with vbanana train'
+  raise UserError(
+    f'{folder} has no checkpoint{hint_workdir(folder) or make_one}'
+  )
+
+
 def load_run(run: pathlib.Path) -> tuple[dict[str, Any], models.DiT, Any]:
   """Config, network and averaged weights of a trained workdir."""
   config = logs.load_run(run)['config']

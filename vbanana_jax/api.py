@@ -1,0 +1,236 @@
+"""The public face: open a run, ask it about a picture, look at the answer.
+
+  import vbanana_jax as vb
+
+  model = vb.open('runs/quickstart')
+  answer = model.ask('depth', 'room.jpg')
+  answer.value       # float32 meters [h w], at the photo's size
+  answer.confidence  # float32 [h w] in [0, 1]
+  answer.figure()    # a PIL image with a scale or a legend
+
+`read_painted` gives the same of a picture that any other generator painted.
+"""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Num, UInt8
+from PIL import Image
+
+from vbanana_jax import resizing
+from vbanana_jax.data import photos
+from vbanana_jax.decode import values
+from vbanana_jax.drawing import pictures
+from vbanana_jax.errors import UserError
+from vbanana_jax.inference import exported, exported_predictor, outputs
+from vbanana_jax.inference.pipeline import LoadedPhoto, PreparedRequest
+from vbanana_jax.inference.request import PredictRequest
+from vbanana_jax.predict import Predictor
+from vbanana_jax.report import answers
+from vbanana_jax.runtime import files
+from vbanana_jax.tasks import TASKS, prompts
+from vbanana_jax.training import weights
+
+# A path, a PIL image, or an array uint8 [h w 3].
+Picture = str | pathlib.Path | Image.Image | np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Answer:
+  """What a painted picture says.
+
+  Attributes:
+    task: name, a key of `TASKS`.
+    prompt: the instruction.
+    painted: the picture as it was painted, on the network's grid.
+    value: decoded from it, at the photo's size: depth, unit normals [h w 3],
+      or labels of which 0 is the background and k stands for `names[k - 1]`,
+      or for the k-th instance. None where the picture itself is the answer.
+    unit: what the numbers of `value` are.
+    confidence: in [0, 1], of every pixel of `value`.
+    names: of the labels.
+  """
+
+  task: str
+  prompt: str
+  painted: UInt8[np.ndarray, 'gh gw 3']
+  value: Num[np.ndarray, 'h w *c'] | None
+  unit: str | None
+  confidence: Float[np.ndarray, 'h w'] | None
+  names: tuple[str, ...]
+  _figure: UInt8[np.ndarray, 'fh fw 3'] = dataclasses.field(repr=False)
+
+  def figure(self) -> Image.Image:
+    """The answer to look at: drawn over the photo, with scale or legend."""
+    return Image.fromarray(self._figure)
+
+  def _repr_png_(self) -> bytes:
+    return files.to_png(self._figure)
+
+
+class Model:
+  """A trained run or an exported program, with its weights loaded.
+
+  Attributes:
+    tasks: names of the tasks that it can be asked.
+  """
+
+  def __init__(self, path: str | pathlib.Path):
+    path = pathlib.Path(path)
+    self._exported = self._predictor = None
+    if (path / exported.MANIFEST).exists():
+      self._exported = exported.load_exported(path)
+      self.tasks = (self._exported.manifest['task'],)
+    else:
+      self._predictor = Predictor(weights.find_run(path))
+      self.tasks = tuple(weights.find_trained_tasks(self._predictor.config))
+
+  def ask(
+    self,
+    task: str,
+    image: Picture | None = None,
+    *,
+    prompt: str | None = None,
+    classes: tuple[str, ...] | list[str] = (),
+    **settings: Any,
+  ) -> Answer:
+    """Paints an answer and decodes it.
+
+    Args:
+      task: a key of `TASKS`.
+      image: what the question is about; None for generation.
+      prompt: the caption, the edit, or the phrase to find.
+      classes: names for semantic segmentation; one for instances.
+      **settings: `seed`, `steps`, `sampler`, `guidance` and `size`, see
+        `inference.request.PredictRequest`.
+
+    Raises:
+      UserError: an unreadable picture, an unknown task, missing words, or
+        anything but the question that an exported program was made for.
+    """
+    prepared = self._prepare(
+      PredictRequest(task, prompt, tuple(classes), **settings)
+    )
+    outputs.check(prepared.task, image is not None, prepared.question)
+    photo = None
+    if image is not None:
+      pixels_u8 = _load(image)
+      grid = prepared.find_grid(*pixels_u8.shape[:2])
+      photo = outputs.preprocess_photo(pixels_u8, grid)
+    ((_, painted, value),) = prepared.paint_all([LoadedPhoto(None, photo)])
+    return _make_answer(prepared, photo, pictures.to_u8(painted), value)
+
+  def _prepare(self, request: PredictRequest) -> PreparedRequest:
+    if self._predictor:
+      return self._predictor.prepare(request)
+    (task,) = self.tasks
+    if request != PredictRequest(task):
+      raise UserError(
+        f'this is an exported program for one question: ask({task!r}, image) '
+        'without prompt, classes and settings, which were exported with it'
+      )
+    return exported_predictor.prepare(self._exported)
+
+
+def _make_answer(
+  prepared: PreparedRequest,
+  photo: outputs.Photo | None,
+  painted_u8: UInt8[np.ndarray, 'gh gw 3'],
+  value: np.ndarray | None,
+) -> Answer:
+  task, question = prepared.task, prepared.question
+  unit = confidence = None
+  figure = painted_u8
+  if value is not None:
+    unit, resize = task.value.unit, task.value.resize
+    spec = prompts.read_prompt(task.name, question.prompt)
+    confidence = resizing.resize_nearest(
+      values.decode(spec, painted_u8).confidence, photo.size
+    )
+    figure = answers.draw(
+      task,
+      resize(value, photo.view_u8.shape[:2]),
+      photo.view_u8,
+      answers.get_palette(question.aux),
+      question.names,
+    )
+    value = resize(value, photo.size)
+  elif photo is not None:
+    figure = resizing.resize_picture(painted_u8, photo.size)
+  return Answer(
+    task.name,
+    question.prompt,
+    painted_u8,
+    value,
+    unit,
+    confidence,
+    question.names,
+    figure,
+  )
+
+
+def open(path: str | pathlib.Path) -> Model:
+  """Opens a workdir of `vbanana train` or a folder of `vbanana export`.
+
+  Raises:
+    UserError: neither of them, or one that is damaged.
+  """
+  return Model(path)
+
+
+def read_painted(
+  image: Picture,
+  task: str,
+  prompt: str,
+  photo: Picture | None = None,
+  **settings: Any,
+) -> Answer:
+  """Decodes a picture that any generator painted.
+
+  Args:
+    image: the painted picture.
+    task: what was asked for, a key of `TASKS`.
+    prompt: the words of the instruction: the legend, the color map, the
+      background.
+    photo: what it was painted about; values are brought to its size and drawn
+      over it.
+    **settings: see `decode.values.Settings`.
+
+  Raises:
+    UserError: a prompt without a legend where one is needed, and pictures that
+      cannot be read.
+  """
+  spec = prompts.read_prompt(task, prompt)
+  painted_u8 = _load(image)
+  found = values.decode(spec, painted_u8, values.Settings(**settings))
+  under_u8 = painted_u8 if photo is None else _load(photo)
+  shape = under_u8.shape[:2]
+  kind, names = TASKS[task].value, [name for name, _ in spec.entries]
+  value = kind.resize(found.value, shape)
+  palette_u8 = np.array([c for _, c in spec.entries], np.uint8).reshape(-1, 3)
+  return Answer(
+    task,
+    prompt,
+    painted_u8,
+    value,
+    kind.unit,
+    resizing.resize_nearest(found.confidence, shape),
+    tuple(names),
+    answers.draw(TASKS[task], value, under_u8, palette_u8, names),
+  )
+
+
+def _load(image: Picture) -> UInt8[np.ndarray, 'h w 3']:
+  if isinstance(image, str | pathlib.Path):
+    return photos.open_photo(pathlib.Path(image))
+  if isinstance(image, Image.Image):
+    image = image.convert('RGB')
+  pixels = np.asarray(image)
+  if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+    raise UserError(
+      f'a picture is an array uint8 [h w 3], and this one is {pixels.dtype} '
+      f'{list(pixels.shape)}'
+    )
+  return pixels
