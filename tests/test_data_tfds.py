@@ -108,3 +108,19 @@ def test_the_command_says_how_to_train_on_what_it_froze(tmp_path, capsys):
   printed = capsys.readouterr().out
   name = printed.split('--config.data.tfds=')[1].split()[0]
   assert len(tfds_source.TfdsSource(name, tmp_path, 'train', SIZE)) == 2
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+  says = 'Failed to finalize writing: write() failed: No space left on device'
+
+  def fail(self):
+    raise RuntimeError(says)  # of the writer of shards, in C++
+
+  monkeypatch.setattr(tfds_scenes.FrozenScenes, 'download_and_prepare', fail)
+  argv = ['prepare', 'scenes', '--out', str(tmp_path), '--number', '1']
+  assert cli.main(argv) == 4
+  error = capsys.readouterr().err.splitlines()
+  assert error == [
+    f'vbanana: {tmp_path}: no room for 1 scenes: make room and run the same '
+    'command again'
+  ]

@@ -8,8 +8,8 @@ import pytest
 from bucket import Bucket
 
 from vbanana_jax import cli
-from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import paths
+from vbanana_jax.errors import DiskFullError, UserError
+from vbanana_jax.runtime import files, paths
 
 ODD = 'n[1] *?#%41 -~ä{x}'  # on a disk
 SAFE = 'n %41 -~ä{x}'  # in a bucket
@@ -96,6 +96,27 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     paths.write_whole(path, b'new')
   assert [p.name for p in tmp_path.iterdir()] == ['x']
   assert path.read_bytes() == b'old'
+
+
+def test_files_that_belong_together_are_written_or_none(tmp_path, monkeypatch):
+  old = tmp_path / 'answer.json'
+  old.write_text('{}')
+  full = {tmp_path / 'answer.png': b'x' * 9, old: b'no room for this'}
+  builtin = open
+
+  def open_full(path, mode):
+    if mode == 'xb' and any(tmp_path.glob('*.part')):
+      raise OSError(28, 'No space left on device')
+    return builtin(path, mode)
+
+  monkeypatch.setattr(paths, 'open', open_full, raising=False)
+  with pytest.raises(DiskFullError, match=r'answer\.json.*: make room and run'):
+    files.write_together(full)
+  assert [p.name for p in tmp_path.iterdir()] == ['answer.json']
+  assert old.read_text() == '{}'
+  monkeypatch.undo()
+  assert files.write_together(full) == list(full)
+  assert old.read_bytes() == b'no room for this'
 
 
 def test_one_of_many_makes_an_object(bucket):

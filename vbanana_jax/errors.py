@@ -1,9 +1,16 @@
 """Errors that a user can mend: one clear line, an exit code, no traceback."""
 
 import errno
+import os
 
 # Of a disk, or of the share of it that a user may take.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_disk_full(error: BaseException) -> bool:
+  """Whether an error, or the text of a library's, says so."""
+  number, text = getattr(error, 'errno', None), str(error)
+  return number in DISK_FULL or any(os.strerror(k) in text for k in DISK_FULL)
 
 
 class UserError(Exception):
@@ -25,7 +32,7 @@ class SaveError(UserError):
 
 
 class DiskFullError(SaveError):
-  """A checkpoint could not be written for want of space."""
+  """A checkpoint, or any other file, could not be written for want of space."""
 
 
 class DamagedError(UserError):

@@ -1,6 +1,7 @@
 """Scores on disk: JSON to read and, beside it, states to compare with."""
 
 import io
+import json
 import pathlib
 from typing import Any
 
@@ -20,8 +21,10 @@ _FIELDS = {'protocol', 'version', 'n', 'complete', 'metrics', 'passes'}
 def save_scores(grade: Grade, path: pathlib.Path) -> None:
   """Writes the results as JSON, and the states as .npz of the same name."""
   with_states = path.with_suffix('.npz')
-  files.write_atomic(with_states, files.to_npz(grade.states))
-  logs.save_json(path, grade.results)
+  text = json.dumps(grade.results, indent=2) + '\n'
+  files.write_together(
+    {with_states: files.to_npz(grade.states), path: text.encode()}
+  )
 
 
 def load_scores(

@@ -35,10 +35,10 @@ from vbanana_jax.cli import (
   train,
 )
 from vbanana_jax.errors import (
-  DISK_FULL,
   DiskFullError,
   Interrupted,
   UserError,
+  is_disk_full,
 )
 from vbanana_jax.runtime import paths
 
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f'vbanana: {error}', file=sys.stderr)
     exit_code = error.exit_code
   except OSError as error:
-    is_full = error.errno in DISK_FULL
+    is_full = is_disk_full(error)
     remedy = ': make room and run the same command again' * is_full
     print(f'vbanana: {error}{remedy}', file=sys.stderr)
     exit_code = (DiskFullError if is_full else UserError).exit_code

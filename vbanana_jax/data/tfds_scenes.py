@@ -12,6 +12,7 @@ from PIL import Image
 
 from vbanana_jax import keys
 from vbanana_jax.data import sources
+from vbanana_jax.errors import DiskFullError, is_disk_full
 from vbanana_jax.runtime import files, paths, workdir_lock
 from vbanana_jax.scenes import language
 
@@ -96,7 +97,15 @@ def freeze_scenes(
     builder = FrozenScenes(
       data_dir=str(data_dir), config=config, file_format='array_record'
     )
-    builder.download_and_prepare()
+    try:
+      builder.download_and_prepare()
+    except RuntimeError as error:
+      if not is_disk_full(error):
+        raise
+      raise DiskFullError(
+        f'{data_dir}: no room for {n} scenes: make room and run the same '
+        'command again'
+      ) from error
   return f'{builder.name}/{config.name}'
 
 

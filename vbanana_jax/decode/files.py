@@ -95,10 +95,8 @@ def decode_file(
     files.to_png(picture),
     (json.dumps(facts, indent=2) + '\n').encode(),
   )
-  return facts, [
-    files.write_atomic(stem.with_name(f'{stem.name}{end}'), content)
-    for end, content in zip(_ENDS, contents, strict=True)
-  ]
+  places = (stem.with_name(f'{stem.name}{end}') for end in _ENDS)
+  return facts, files.write_together(dict(zip(places, contents, strict=True)))
 
 
 def _describe_question(reading, path, settings, photo) -> dict[str, Any]:

@@ -129,9 +129,9 @@ def export_run(
   }
   check()  # another program may have exported meanwhile
   content[exported.MANIFEST] = (json.dumps(manifest, indent=2) + '\n').encode()
-  return [
-    files.write_atomic(out / name, data) for name, data in content.items()
-  ]
+  return files.write_together(
+    {out / name: data for name, data in content.items()}
+  )
 
 
 def _describe_question(

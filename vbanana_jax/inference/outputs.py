@@ -116,10 +116,11 @@ def write(
     **(about or {}),
   }
   data['json'] = (f'{stem}.json', (json.dumps(facts, indent=2) + '\n').encode())
-  return {
-    key: files.write_atomic(paths.to_path(out_dir) / file_name, content)
-    for key, (file_name, content) in data.items()
-  }
+  folder = paths.to_path(out_dir)
+  files.write_together(
+    {folder / file_name: content for file_name, content in data.values()}
+  )
+  return {key: folder / file_name for key, (file_name, _) in data.items()}
 
 
 def check_free(stem: paths.Path, wanted: dict[str, Any]) -> None:

@@ -21,15 +21,35 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> paths.Path:
 
   Raises:
     UserError: the folder cannot be made, or the file cannot be written.
+    DiskFullError: there is no room.
   """
-  path = paths.to_path(path)
+  return write_together({paths.to_path(path): data})[0]
+
+
+def write_together(contents: Mapping[paths.Path, bytes]) -> list[paths.Path]:
+  """Writes files that say one thing, all of them or none; their paths.
+
+  Args:
+    contents: by path, in the order in which they appear; the last one tells
+      that the others are there.
+
+  Raises:
+    UserError: a folder cannot be made, or a file cannot be written.
+    DiskFullError: there is no room.
+  """
+  last = list(contents)[-1]
   try:
-    paths.write_whole(path, data)
+    paths.write_all_whole(contents)
   except OSError as error:
+    if errors.is_disk_full(error):
+      raise errors.DiskFullError(
+        f'cannot write {last}: {error.strerror}: make room and run the same '
+        'command again'
+      ) from error
     raise errors.UserError(
-      f'cannot write {path}: {error.strerror}; choose another place'
+      f'cannot write {last}: {error.strerror}; choose another place'
     ) from error
-  return path
+  return list(contents)
 
 
 def check_folder(folder: str | os.PathLike) -> None:

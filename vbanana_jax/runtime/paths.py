@@ -15,7 +15,7 @@ import pathlib
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 # One way to a bucket, whether TensorFlow happens to be installed or not.
@@ -185,18 +185,36 @@ def write_whole(path: Path, data: bytes) -> None:
   Raises:
     OSError: of the disk or the bucket.
   """
-  if is_bucket(path):
-    with _as_os_errors(path):
-      path.write_bytes(data)
-    return
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f'.{secrets.token_hex(8)}.part')
+  write_all_whole({path: data})
+
+
+def write_all_whole(contents: Mapping[Path, bytes]) -> None:
+  """Writes files that belong together, in order, as `write_whole` does one.
+
+  All of them are on the disk before the first gets its name, so that a full
+  disk leaves the old files and no new one.
+
+  Raises:
+    OSError: of the disk or the bucket.
+  """
+  temporaries: dict[Path, Path] = {}
   try:
-    with open(temporary, 'xb') as file:
-      file.write(data)
-    os.replace(temporary, path)
+    for path, data in contents.items():
+      if is_bucket(path):
+        continue
+      path.parent.mkdir(parents=True, exist_ok=True)
+      temporaries[path] = path.with_name(f'.{secrets.token_hex(8)}.part')
+      with open(temporaries[path], 'xb') as file:
+        file.write(data)
+    for path, data in contents.items():
+      if path in temporaries:
+        os.replace(temporaries[path], path)
+        continue
+      with _as_os_errors(path):
+        path.write_bytes(data)
   except BaseException:
-    temporary.unlink(missing_ok=True)
+    for temporary in temporaries.values():
+      temporary.unlink(missing_ok=True)
     raise
 
 

@@ -1,15 +1,14 @@
 """What goes wrong when checkpoints are read and written, in one line each."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 
 from vbanana_jax.errors import (
-  DISK_FULL,
   DamagedError,
   DiskFullError,
   SaveError,
   UserError,
+  is_disk_full,
 )
 from vbanana_jax.runtime import paths, processes
 
@@ -60,13 +59,12 @@ def named_failures(path: paths.Path, *, writes: bool = True) -> Iterator[None]:
   except (OSError, ValueError) as error:
     if processes.is_peer_failure(error):
       raise
-    number, text = getattr(error, 'errno', None), str(error)
-    told = text.partition('\n')[0]
+    told = str(error).partition('\n')[0]
     if not writes:
       raise UserError(
         f'{path} cannot be read ({told}): mend its permissions'
       ) from error
-    if number in DISK_FULL or any(os.strerror(k) in text for k in DISK_FULL):
+    if is_disk_full(error):
       raise DiskFullError(
         f'the disk of {path} is full: make room and run the same command '
         'again; it goes on from the last whole checkpoint'
