@@ -54,7 +54,7 @@ setuptools.setup(
     'benchmarks': ['h5py', 'scipy'],
     # Peers to be timed against; without a GPU, install PyTorch first from its
     # index of CPU wheels.
-    'perf': ['diffusers', 'torch'],
+    'perf': ['torch'],
     'test': [
       'beartype',
       'h5py',

@@ -1,6 +1,6 @@
-"""How fast this machine multiplies matrices: what a train step is held against.
+"""How fast this machine multiplies matrices: a ceiling for a train step.
 
-  python -m perf.ceiling [--output JSON]
+  python -m perf.ceiling [--rounds 7]
 
 Products of several shapes take turns; a ceiling is the best of them. Float32,
 bfloat16 with a float32 result (what the network's products are, but on a CPU
@@ -8,8 +8,6 @@ that would emulate them), and PyTorch's own where it is installed. On a GPU
 float32 is what JAX makes of it there, TensorFloat-32, on both sides.
 """
 
-import argparse
-import importlib.util
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,16 +15,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perf import timing
+from perf import run, timing
 from vbanana_jax import models
 
 # Rows, columns and what is summed over: square ones, and an MLP's.
 CPU_SHAPES = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 256))
 ACCELERATOR_SHAPES = ((8192, 8192, 8192), (16384, 4096, 4096))
+SMALL_SHAPES = ((512, 512, 512),)
 # Enough for one call to take longer than starting it does.
 _LEAST_FLOPS = {'cpu': 1.5e10, 'accelerator': 2e13}
-
-
 EMULATED = 'this CPU has no bfloat16 instructions and would emulate it'
 
 
@@ -37,15 +34,23 @@ class Product(NamedTuple):
   flops: float
 
 
+def measure(rounds: int = 7, small: bool = False) -> dict[str, Any]:
+  """Ceilings of every library and type."""
+  how = {'shapes': SMALL_SHAPES, 'least_flops': 1e9} if small else {}
+  products = build_products(**how)
+  times = timing.interleave(
+    {label: product.call for label, product in products.items()}, rounds
+  )
+  return {
+    'tables': {'products': find_ceilings(products, times)},
+    'left_out': {} if 'bfloat16' in find_types() else {'bfloat16': EMULATED},
+  }
+
+
 def find_types() -> tuple[str, ...]:
   """Types of products that this device has; the network's own comes last."""
   own = models.build_precision().matmul_dtype
   return ('float32',) if own == 'float32' else ('float32', own)
-
-
-def count_flops(rows: int, columns: int, summed: int) -> float:
-  """Of `[rows, summed] @ [summed, columns]`: a multiplication and a sum."""
-  return 2.0 * rows * columns * summed
 
 
 def build_products(
@@ -58,63 +63,64 @@ def build_products(
   least_flops = least_flops or _LEAST_FLOPS[place]
   built = {}
   for shape in shapes:
-    flops = count_flops(*shape)
+    flops = 2.0 * np.prod(shape)
     repeats = max(1, round(least_flops / flops))
-    for name, call in _build_calls(shape, repeats, place).items():
-      label = f'{name} {"x".join(map(str, shape))}'
-      built[label] = Product(call, repeats * flops)
+    rng = np.random.default_rng(0)
+    rows, columns, summed = shape
+    left = rng.standard_normal((rows, summed), np.float32)
+    right = rng.standard_normal((summed, columns), np.float32)
+    for name in find_types():
+      calls = {'jax': _build_jax(left, right, name, repeats)}
+      if _torch_sees(place):
+        calls['torch'] = _build_torch(left, right, name, repeats)
+      for library, call in calls.items():
+        label = f'{library} {name} {"x".join(map(str, shape))}'
+        built[label] = Product(call, repeats * flops)
   return built
 
 
-def _build_calls(shape, repeats, place) -> dict[str, Callable[[], Any]]:
-  rows, columns, summed = shape
-  rng = np.random.default_rng(0)
-  left = rng.standard_normal((rows, summed), np.float32)
-  right = rng.standard_normal((summed, columns), np.float32)
+def _build_jax(
+  left, right, dtype: str, repeats: int
+) -> Callable[[], jax.Array]:
+  a, b = jnp.asarray(left, dtype), jnp.asarray(right, dtype)
+  multiply = jax.jit(
+    lambda a, b: jnp.dot(a, b, preferred_element_type=jnp.float32)
+  )
 
-  def build_jax(dtype: str) -> Callable[[], Any]:
-    a, b = jnp.asarray(left, dtype), jnp.asarray(right, dtype)
-    multiply = jax.jit(
-      lambda a, b: jnp.dot(a, b, preferred_element_type=jnp.float32)
-    )
+  def call() -> jax.Array:
+    # Each is waited for while the next one runs: the device is never idle,
+    # and no more than two results are in its memory.
+    last = multiply(a, b)
+    for _ in range(repeats - 1):
+      before, last = last, multiply(a, b)
+      jax.block_until_ready(before)
+    return last
 
-    def call() -> jax.Array:
-      # Each is waited for while the next one runs: the device is never idle,
-      # and no more than two results are in its memory.
-      last = multiply(a, b)
-      for _ in range(repeats - 1):
-        before, last = last, multiply(a, b)
-        jax.block_until_ready(before)
-      return last
+  return call
 
-    return call
 
-  def build_torch(type_name: str) -> Callable[[], Any]:
-    import torch
+def _build_torch(left, right, dtype: str, repeats: int) -> Callable[[], None]:
+  import torch
 
-    dtype = getattr(torch, type_name)
-    device = 'cpu' if place == 'cpu' else 'cuda'
+  device = 'cpu' if jax.default_backend() == 'cpu' else 'cuda'
+  if device == 'cuda':
+    torch.set_float32_matmul_precision('high')
+  a, b = (
+    torch.from_numpy(x).to(device, getattr(torch, dtype)) for x in (left, right)
+  )
+
+  def call() -> None:
+    for _ in range(repeats):
+      torch.mm(a, b)
     if device == 'cuda':
-      torch.set_float32_matmul_precision('high')
-    a, b = (torch.from_numpy(x).to(device, dtype) for x in (left, right))
+      torch.cuda.synchronize()
 
-    def call() -> None:
-      for _ in range(repeats):
-        torch.mm(a, b)
-      if device == 'cuda':
-        torch.cuda.synchronize()
-
-    return call
-
-  calls = {f'jax {name}': build_jax(name) for name in find_types()}
-  if _has_torch(place):
-    calls |= {f'torch {name}': build_torch(name) for name in find_types()}
-  return calls
+  return call
 
 
-def _has_torch(place: str) -> bool:
+def _torch_sees(place: str) -> bool:
   """Whether PyTorch is installed and sees the device."""
-  if importlib.util.find_spec('torch') is None:
+  if not run.has_torch():
     return False
   import torch
 
@@ -124,63 +130,25 @@ def _has_torch(place: str) -> bool:
 
 def find_ceilings(
   products: dict[str, Product], times: dict[str, timing.Times]
-) -> dict[str, dict[str, float]]:
-  """GFLOP/s of every library and type: of its best shape, over the rounds.
+) -> dict[str, dict[str, Any]]:
+  """By 'library type' the `gflops_per_s` of its best shape, and that shape.
 
   Args:
     products: from `build_products`.
     times: of them, and of whatever else took turns with them.
-
-  Returns:
-    by 'library type': `median`, `min` and `max`.
   """
-  best: dict[str, dict[str, float]] = {}
+  best: dict[str, dict[str, Any]] = {}
   for label, product in products.items():
-    name = ' '.join(label.split()[:2])
-    rates = [product.flops / 1e9 / wall for wall in times[label]['wall']]
-    found = timing.summarize(rates)
-    if name not in best or found['median'] > best[name]['median']:
-      best[name] = {**found, 'shape': label.split()[2]}
+    name, _, shape = label.rpartition(' ')
+    rate = timing.summarize(
+      [product.flops / 1e9 / wall for wall in times[label]['wall']]
+    )
+    if name not in best or (
+      rate['median'] > best[name]['gflops_per_s']['median']
+    ):
+      best[name] = {'gflops_per_s': rate, 'best_shape': shape}
   return best
 
 
-def measure(rounds: int = 7, **changes: Any) -> dict[str, Any]:
-  """All ceilings; `changes` are those of `build_products`."""
-  products = build_products(**changes)
-  times = timing.interleave(
-    {label: product.call for label, product in products.items()}, rounds
-  )
-  ceilings = find_ceilings(products, times)
-  base = ceilings['jax float32']['median']
-  return {
-    'ratios': {
-      f'{name} over jax float32': timing.shorten(found['median'] / base)
-      for name, found in ceilings.items()
-      if name != 'jax float32'
-    },
-    'left_out': {} if 'bfloat16' in find_types() else {'bfloat16': EMULATED},
-    'gflops_per_s': ceilings,
-    'times': timing.summarize_times(times),
-  }
-
-
-def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-  )
-  parser.add_argument('--rounds', type=int, default=7)
-  parser.add_argument('--quick', action='store_true', help='small and rough')
-  parser.add_argument('--output', help='JSON file to write')
-  args = parser.parse_args()
-  quick = {'shapes': ((512, 512, 512),), 'least_flops': 1e9}
-  result = measure(args.rounds, **(quick if args.quick else {}))
-  for name, found in result['gflops_per_s'].items():
-    print(f'{name:15} {found["median"]:8.0f} GFLOP/s  ({found["shape"]})')
-  for name, reason in result['left_out'].items():
-    print(f'{name} is left out: {reason}')
-  if args.output:
-    timing.save('ceiling', result, output=args.output)
-
-
 if __name__ == '__main__':
-  main()
+  run.run_main(measure, quick={'rounds': 1, 'small': True})

@@ -1,7 +1,6 @@
 """What codecs lose: round trips and damaged colours, and what decoding costs.
 
-  python -m perf.codecs [--pictures 40] [--size 192] \
-    [--output perf/results/codecs.json]
+  python -m perf.codecs [--pictures 40] [--size 192]
 
 Paintings of random cells (`perf/paintings.py`) are damaged one way at a
 time and decoded; pixels at the edges of cells count like all others. Depth is
@@ -9,15 +8,12 @@ also painted flat, to see each distance by itself. Speed is measured against
 the hilbertmap package where that is installed, in turns within one run.
 """
 
-import argparse
-import importlib.metadata
-import os
-import pathlib
+from typing import Any
 
 import jax
 import numpy as np
 
-from perf import confidence, paintings, timing
+from perf import confidence, paintings, run, tables, timing
 from vbanana_jax.codecs import colormaps, depth, normals, palettes
 
 FLAT_M = (0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 80.0)
@@ -47,33 +43,38 @@ def _make_depth_codecs():
   return codecs
 
 
-def measure_depth(pictures: int, size: int) -> dict:
+def measure_depth(pictures: int, size: int) -> dict[str, tables.Table]:
   """Median relative error and delta1 by damage and map, over pixels."""
   rng = np.random.default_rng(0)
   truths = [paintings.make_depth(rng, size) for _ in range(pictures)]
-  table = {}
+  errors, delta1 = {}, {}
   for damage, spoil in paintings.DAMAGES.items():
-    table[damage] = {}
+    errors[damage], delta1[damage] = {}, {}
     for name, (encode, decode) in _make_depth_codecs().items():
       found = [decode(spoil(np.asarray(encode(x)), rng)) for x in truths]
-      table[damage][name] = _score_depth(np.stack(found), np.stack(truths))
-  return table
+      errors[damage][name], delta1[damage][name] = _score_depth(
+        np.stack(found), np.stack(truths)
+      )
+  return {'depth_error_share': errors, 'depth_delta1': delta1}
 
 
-def measure_flat_depth(size: int) -> dict:
+def measure_flat_depth(size: int) -> dict[str, tables.Table]:
   """The same of one flat depth each, painted along the cube edges."""
   rng = np.random.default_rng(1)
   encode, decode = _jit['depth']
-  table = {}
+  errors, delta1 = {}, {}
   for damage in FLAT_DAMAGES:
-    table[damage] = {}
+    errors[damage], delta1[damage] = {}, {}
     for depth_m in FLAT_M:
       # A factor of 1.05 around it, so that rounding meets all its cases.
       spread = np.exp(rng.uniform(-0.05, 0.05, (size, size)))
       truth = (depth_m * spread).astype(np.float32)
       rgb = paintings.DAMAGES[damage](np.asarray(encode(truth)), rng)
-      table[damage][f'{depth_m:g} m'] = _score_depth(decode(rgb), truth)
-  return table
+      name = f'{depth_m:g} m'
+      errors[damage][name], delta1[damage][name] = _score_depth(
+        decode(rgb), truth
+      )
+  return {'flat_depth_error_share': errors, 'flat_depth_delta1': delta1}
 
 
 def measure_normals(pictures: int, size: int) -> dict:
@@ -89,7 +90,7 @@ def measure_normals(pictures: int, size: int) -> dict:
     table[damage] = {
       'mean_deg': float(angle.mean()),
       'median_deg': float(np.median(angle)),
-      'below_11.25': float((angle < 11.25).mean()),
+      'below_11.25_deg_share': float((angle < 11.25).mean()),
     }
   return table
 
@@ -110,20 +111,25 @@ def measure_labels(pictures: int, size: int) -> dict:
   return table
 
 
-def measure_confidence(pictures: int) -> dict:
+def measure_confidence(pictures: int) -> tables.Table:
   """Reliability on fresh noise, and where cells are twice as wide as fitted."""
   table = {}
   for name in confidence.SAMPLERS:
-    rows = []
-    for size in (confidence.SIZE, 2 * confidence.SIZE):
+    table[name] = {}
+    for words, size in (
+      ('', confidence.SIZE),
+      (', wider cells', 2 * confidence.SIZE),
+    ):
       _, right, said = confidence.collect(name, 4, pictures, size)
-      rows.append(confidence.calibration(said, right))
-      rows[-1]['right'] = float(right.mean())
-    table[name] = {**rows[0], 'wider_cells': rows[1]}
+      found = confidence.calibration(said, right)
+      table[name][f'right{words}'] = float(right.mean())
+      table[name][f'calibration_error{words}'] = found[
+        'expected_calibration_error'
+      ]
   return table
 
 
-def measure_speed(rounds: int = 9) -> dict:
+def measure_speed(rounds: int) -> dict[str, tables.Table]:
   """Milliseconds a megapixel, and the ratio to hilbertmap (medians).
 
   From float32 RGB to a numpy array; compilation is not counted.
@@ -155,62 +161,48 @@ def measure_speed(rounds: int = 9) -> dict:
     },
     rounds,
   )
-  result = {
-    'milliseconds': {
-      name: round(1e3 * float(np.median(both['wall'])), 2)
+  found = {
+    'speed': {
+      name: {'ms_a_megapixel': timing.shorten(1e3 * np.median(both['wall']))}
       for name, both in times.items()
     }
   }
   if 'hilbertmap' in times:
     ratio = timing.compare(times, 'hilbertmap', 'depth')
-    result['times_faster_than_hilbertmap'] = {
-      'median': round(ratio['median'], 1),
-      'least': round(ratio['min'], 1),
-    }
-    result['ratios'] = {'hilbertmap over ours, depth': ratio}
-  return result
+    found['ratios'] = {'hilbertmap over ours, depth': {'ratio': ratio}}
+  return found
 
 
-def _score_depth(found_m, truth_m) -> dict[str, float]:
+def _score_depth(found_m, truth_m) -> tuple[float, float]:
   found_m = np.asarray(found_m, np.float64)
   error = np.abs(found_m - truth_m) / truth_m
   right = (found_m < 1.25 * truth_m) & (truth_m < 1.25 * found_m)
+  return float(np.median(error)), float(right.mean())
+
+
+def measure(
+  pictures: int = 40, size: int = 192, rounds: int = 9
+) -> dict[str, Any]:
+  """All tables.
+
+  Args:
+    pictures: of each kind.
+    size: pixels a side.
+    rounds: of the speed.
+  """
   return {
-    'median_relative_error': float(np.median(error)),
-    'delta1': float(right.mean()),
+    'tables': {
+      **measure_speed(rounds),
+      **measure_depth(pictures, size),
+      **measure_flat_depth(size),
+      'normals': measure_normals(pictures, size),
+      'wrong_labels_share': measure_labels(pictures, size),
+      'confidence_share': measure_confidence(4 * pictures),
+    },
+    'size': size,
+    'pictures': pictures,
   }
-
-
-def _versions() -> dict[str, str]:
-  names = ('jax', 'numpy', 'pillow', 'hilbertmap')
-  found = {dist.metadata['Name'] for dist in importlib.metadata.distributions()}
-  return {x: importlib.metadata.version(x) for x in names if x in found}
-
-
-def main():
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--pictures', type=int, default=40, help='of each kind')
-  parser.add_argument('--size', type=int, default=192, help='pixels a side')
-  parser.add_argument('--output', type=pathlib.Path)
-  args = parser.parse_args()
-  speed = measure_speed()
-  result = {
-    'ratios': speed.pop('ratios', {}),
-    'device': jax.devices()[0].device_kind,
-    'cores': len(os.sched_getaffinity(0)),
-    'versions': _versions(),
-    'size': args.size,
-    'pictures': args.pictures,
-    'speed': speed,
-    'depth': measure_depth(args.pictures, args.size),
-    'flat_depth': measure_flat_depth(args.size),
-    'normals': measure_normals(args.pictures, args.size),
-    'labels': measure_labels(args.pictures, args.size),
-    'confidence': measure_confidence(4 * args.pictures),
-  }
-  timing.print_ratios('codecs', result)
-  print(timing.save('codecs', result, output=args.output))
 
 
 if __name__ == '__main__':
-  main()
+  run.run_main(measure, quick={'pictures': 2, 'size': 64, 'rounds': 1})

@@ -1,19 +1,18 @@
 """Fits the weights of the codecs' confidences, and says how reliable they are.
 
-  python -m perf.confidence [--pictures 300] [--output FILE]
+  python -m perf.confidence [--pictures 300]
 
 Maximum likelihood on pixels of random paintings; other paintings, half as many,
 check it. The weights printed are those to write into the codecs.
 """
 
-import argparse
-import json
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
-from perf import paintings, timing
+from perf import paintings, run, timing
 from vbanana_jax.codecs import depth, nearest, normals, palettes
 from vbanana_jax.tasks import legend_text
 
@@ -188,25 +187,19 @@ def _flatten(inputs, right, confidence) -> Sample:
   return inputs, right.ravel(), np.asarray(confidence, np.float64).ravel()
 
 
-def main():
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--pictures', type=int, default=300, help='to fit on')
-  parser.add_argument('--output', help='JSON file to write')
-  args = parser.parse_args()
-  result = {}
+def measure(pictures: int = 300) -> dict[str, Any]:
+  """Weights fitted on so many pictures, and their calibration on others."""
+  weights, table = {}, {}
   for name in SAMPLERS:
-    inputs, right, _ = collect(name, 0, args.pictures, SIZE)
-    weights = FITS[name](inputs, right)
-    _, right, confidence = collect(name, 1, args.pictures // 2, SIZE)
-    result[name] = {
-      'weights': [float(f'{weight:.4g}') for weight in weights],
-      'right': float(right.mean()),
-      **calibration(confidence, right),
-    }
-    print(name, json.dumps(result[name], indent=2))
-  if args.output:
-    timing.save('confidence', result, output=args.output)
+    inputs, right, _ = collect(name, 0, pictures, SIZE)
+    fitted = FITS[name](inputs, right)
+    weights[name] = [float(f'{weight:.4g}') for weight in fitted]
+    timing.say(f'{name}: {weights[name]}')
+    _, right, confidence = collect(name, 1, pictures // 2, SIZE)
+    error = calibration(confidence, right)['expected_calibration_error']
+    table[name] = {'right': float(right.mean()), 'calibration_error': error}
+  return {'tables': {'confidence_share': table}, 'weights': weights}
 
 
 if __name__ == '__main__':
-  main()
+  run.run_main(measure, quick={'pictures': 4})

@@ -1,7 +1,6 @@
 """Whether the data keeps up: images a second into the device, and waiting.
 
-  python -m perf.data_pipeline [--workers 1 2 4] [--steps 104] \
-    [--output perf/results/data_pipeline.json]
+  python -m perf.data_pipeline [--workers 1 2 4] [--steps 104]
 
 Rates are of the whole path: drawing or reading and decoding, posing the task,
 the tokenizer, batches, and the transfer to the device. Numbers of workers take
@@ -10,7 +9,6 @@ reference configs, between two steps of the middle; beside it stands the
 scenes' share of the CPU time between them, from that of scenes drawn alone.
 """
 
-import argparse
 import copy
 import pathlib
 import tempfile
@@ -18,14 +16,12 @@ from typing import Any
 
 import jax
 
-from perf import pictures, timing
-from vbanana_jax import cli, sharding, train
+from perf import pictures, run, timing
+from vbanana_jax import sharding, train
 from vbanana_jax.config import load_config
 from vbanana_jax.data import build, scene_cost, stream
 from vbanana_jax.runtime import logs
 
-WORKERS = (1, 2, 4)
-STEPS = 104
 # Batches that are read ahead, two groups of eight, and what was drawn while the
 # step was compiled have all been used up by then.
 _FROM_STEP = 40
@@ -34,85 +30,45 @@ _LAST_STEPS = 16
 _LOG_STEPS = 8  # divides the two
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-  )
-  parser.add_argument('--workers', type=int, nargs='+', default=WORKERS)
-  parser.add_argument('--rounds', type=int, default=5)
-  parser.add_argument('--images', type=int, default=960, help='of a turn')
-  parser.add_argument('--steps', type=int, default=STEPS, help='of a training')
-  parser.add_argument('--quick', action='store_true', help='rough numbers')
-  parser.add_argument('--output', type=pathlib.Path)
-  args = parser.parse_args()
-  cli.use_compilation_cache()
-  if args.quick:
-    args.rounds, args.images, args.steps = 1, 192, 64
-  result = measure(
-    workers=args.workers,
-    rounds=args.rounds,
-    images=args.images,
-    steps=args.steps,
-    words='smoke' if args.quick else '',
-  )
-  print(timing.save('data_pipeline', result, output=args.output))
-
-
 def measure(
-  *,
-  workers=WORKERS,
+  workers: tuple[int, ...] = (1, 2, 4),
   rounds: int = 5,
   images: int = 960,
-  steps: int = STEPS,
+  steps: int = 104,
   words: str = '',
-  pictures_made: int = 256,
+  photographs: int = 256,
 ) -> dict[str, Any]:
   """Rates of all sources by workers, and waiting in trainings.
 
   Args:
-    workers: numbers of threads, the first one to compare with.
+    workers: numbers of threads.
     rounds: turns of each.
     images: of a turn.
     steps: of a training; 0 for none.
     words: behind the configs' arguments, as in 'smoke'.
-    pictures_made: how many stand for photographs.
-
-  Returns:
-    `ratios`; `rates` by source and workers; `waiting` by config.
+    photographs: how many random pictures stand for them.
   """
   with tempfile.TemporaryDirectory() as scratch:
     folder = pathlib.Path(scratch)
-    prepared = pictures.prepare_pictures(folder, pictures_made)
-    sources = make_sources(prepared, words)
-    rates = {
-      name: measure_rates(config, workers, rounds, images)
-      for name, config in sources.items()
-    }
+    prepared = pictures.prepare_pictures(folder, photographs)
     waiting = {
       name: measure_waiting(config, folder / f'{k}', steps)
       for k, (name, config) in enumerate(make_runs(prepared, words).items())
       if steps
     }
-  first, last = str(workers[0]), str(workers[-1])
+    rates = {}
+    for name, config in make_sources(prepared, words).items():
+      rates |= {
+        f'{name}, {number} worker{"s" * (number > 1)}': row
+        for number, row in measure_rates(
+          config, workers, rounds, images
+        ).items()
+      }
   return {
-    'ratios': {
-      **{
-        f'{name}: share of a training spent waiting': run['waited']
-        for name, run in waiting.items()
-      },
-      **{
-        f'{name}: share of its CPU time drawing scenes': run['drawn']
-        for name, run in waiting.items()
-      },
-      **{
-        f'{name}: rate of {last} workers over {first}': rate['more_workers']
-        for name, rate in rates.items()
-        if last != first
-      },
-    },
-    'rates': rates,
-    'waiting': waiting,
-    'photographs': f'{pictures_made} of 500x375, every fourth a PNG',
+    'tables': {'waiting': waiting, 'rates': rates},
+    'photographs': f'{photographs} of 500x375, every fourth a PNG',
+    'from_step': _FROM_STEP,
+    'to_step': steps - _LAST_STEPS,
   }
 
 
@@ -142,25 +98,21 @@ def make_runs(prepared: pathlib.Path, words: str = '') -> dict[str, dict]:
 
 def measure_rates(
   config: dict[str, Any], workers, rounds: int, images: int
-) -> dict[str, Any]:
+) -> dict[int, Any]:
   """Images a second and CPU milliseconds an image, by number of workers."""
-  feeds = {str(n): Feed(config, threads=n) for n in workers}
+  feeds = {n: Feed(config, threads=n) for n in workers}
   times = timing.interleave(
-    {name: lambda f=f: f.take(images) for name, f in feeds.items()}, rounds
+    {n: lambda f=f: f.take(images) for n, f in feeds.items()}, rounds
   )
-  rates = {
-    name: {
-      'images_per_s': timing.summarize(
-        [images / wall for wall in both['wall']]
-      ),
+  return {
+    n: {
+      'images_per_s': timing.summarize([images / s for s in both['wall']]),
       'cpu_ms_per_image': timing.summarize(
-        [1e3 * cpu / images for cpu in both['cpu']]
+        [1e3 * s / images for s in both['cpu']]
       ),
     }
-    for name, both in times.items()
+    for n, both in times.items()
   }
-  first, last = str(workers[0]), str(workers[-1])
-  return {'more_workers': timing.compare(times, first, last), 'workers': rates}
 
 
 class Feed:
@@ -211,9 +163,8 @@ def measure_waiting(
     workdir: of the training.
     steps: of it, a multiple of 8 and at least 64.
 
-  Returns:
-    shares between the two rows: `waited` of the wall time, `drawn` of the CPU
-    time; and what they are made of.
+  Raises:
+    ValueError: too few steps.
   """
   to_step = steps - _LAST_STEPS
   if to_step <= _FROM_STEP or steps % _LOG_STEPS:
@@ -236,18 +187,23 @@ def measure_waiting(
   )
   drawn = scene * build.count_renderings(config) * images
   return {
-    'waited': timing.shorten(waited / seconds, 2),
-    'drawn': timing.shorten(drawn / cpu_seconds, 2),
-    'from_step': _FROM_STEP,
-    'to_step': to_step,
-    'waited_s': timing.shorten(waited),
-    'seconds': timing.shorten(seconds),
-    'cpu_seconds': timing.shorten(cpu_seconds),
+    'waiting_share': timing.shorten(waited / seconds, 2),
+    'drawing_share': timing.shorten(drawn / cpu_seconds, 2),
     'step_ms': timing.shorten(1e3 * seconds / taken),
     'cpu_ms_per_image': timing.shorten(1e3 * cpu_seconds / images),
-    'scene_cpu_ms': timing.shorten(1e3 * scene),
+    'cpu_ms_per_scene': timing.shorten(1e3 * scene),
   }
 
 
 if __name__ == '__main__':
-  main()
+  run.run_main(
+    measure,
+    quick={
+      'workers': (1, 2),
+      'rounds': 1,
+      'images': 192,
+      'steps': 64,
+      'words': 'smoke',
+      'photographs': 32,
+    },
+  )

@@ -1,20 +1,18 @@
 """What decoders and metrics cost within the compiled eval step.
 
-  python -m perf.eval_step [--config quickstart] [--output results.json]
+  python -m perf.eval_step [--config quickstart] [--rounds 15]
 
 Each task's whole step (paint, decode, score) and painting alone take turns on
-the same batch of the exam, in one process; weights are fresh, since time does
-not depend on them. The share is what the whole takes beyond painting, within
-each round.
+the same held-out batch, in one process; weights are fresh, since time does not
+depend on them. The share is what the whole takes beyond painting, within each
+round.
 """
 
-import argparse
-import pathlib
 from typing import Any
 
 import jax
 
-from perf import timing
+from perf import run, timing
 from vbanana_jax import sharding
 from vbanana_jax.config import load_config
 from vbanana_jax.evaluation import evaluators, held_out
@@ -26,28 +24,26 @@ from vbanana_jax.training.step import make_sample_fn
 _IN_A_ROW = 4  # a single call is over before other work on the machine is
 
 
-def measure(config: dict[str, Any], rounds: int = 15) -> dict[str, Any]:
-  """Shares of all vision tasks, and what they are made of."""
-  tasks = {
-    name: measure_task(config, name, rounds)
-    for name, task in TASKS.items()
-    if task.vision
-  }
+def measure(config: str = 'quickstart', rounds: int = 15) -> dict[str, Any]:
+  """Milliseconds a batch of every vision task, and the share."""
+  loaded = load_config(config).to_dict()
   return {
-    'ratios': {
-      f'{name}: share beyond painting': cell['share']
-      for name, cell in tasks.items()
+    'tables': {
+      'tasks': {
+        name: measure_task(loaded, name, rounds)
+        for name, task in TASKS.items()
+        if task.vision
+      }
     },
-    'batch_size': config['eval']['batch_size'],
-    'image_size': config['image_size'],
-    'tasks': tasks,
+    'batch_size': loaded['eval']['batch_size'],
+    'image_size': loaded['image_size'],
   }
 
 
 def measure_task(
   config: dict[str, Any], name: str, rounds: int
 ) -> dict[str, Any]:
-  """Milliseconds a batch, and the share of what is not painting."""
+  """One task's row."""
   model = weights.build_network(config)
   mesh = sharding.build_mesh()
   params = make_params(model, size=config['image_size'], seed=0)
@@ -70,24 +66,13 @@ def measure_task(
   pairs = zip(times['paint']['wall'], times['whole']['wall'])
   found = timing.summarize_times(times)
   return {
-    'paint_ms': found['paint']['wall_ms'],
+    'painting_ms': found['paint']['wall_ms'],
     'whole_ms': found['whole']['wall_ms'],
-    'share': timing.summarize([1 - part / whole for part, whole in pairs]),
+    'beyond_painting_share': timing.summarize(
+      [1 - part / whole for part, whole in pairs]
+    ),
   }
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-  )
-  parser.add_argument('--config', default='quickstart')
-  parser.add_argument('--rounds', type=int, default=15)
-  parser.add_argument('--output', type=pathlib.Path)
-  args = parser.parse_args()
-  result = measure(load_config(args.config).to_dict(), args.rounds)
-  timing.print_ratios('eval_step', result)
-  print(timing.save('eval_step', result, output=args.output))
-
-
 if __name__ == '__main__':
-  main()
+  run.run_main(measure, quick={'config': 'quickstart:,smoke', 'rounds': 1})

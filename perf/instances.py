@@ -1,7 +1,6 @@
 """Instance decoders on pictures painted by rule: quality, and time at 1 MP.
 
-  python -m perf.instances [--pictures 24] [--repeats 7] \
-    [--output perf/results/instances.json]
+  python -m perf.instances [--pictures 24] [--rounds 7]
 
 Each picture has 3 to 20 instances on black, with anti-aliased borders; some
 touch or lie over others. Then it is spoiled in one way. Quality is the F1 of
@@ -9,14 +8,13 @@ SA-Co's matching, over thresholds .50 to .95. The decoders take turns on each
 picture. Compilation is not in the times.
 """
 
-import argparse
-import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perf import paintings, timing
+from perf import paintings, run, tables, timing
 from vbanana_jax.codecs import flood, instances
 from vbanana_jax.metrics import instances as metric
 
@@ -26,7 +24,10 @@ FIRST_SEED = 1000  # the constants were chosen on the pictures from 0 to 15
 MOST = 64
 BACKGROUND = np.zeros(3, np.float32)
 CLEAN = 'clean'
-DECODERS = {'paper': flood.decode_flood, 'ours': instances.decode_regions}
+DECODERS = {
+  "the paper's": flood.decode_flood,
+  'ours': instances.decode_regions,
+}
 
 
 def choose_colours(rng, number, apart=60.0, repeats=False):
@@ -126,73 +127,77 @@ def compile_decoders():
   }
 
 
-def measure_quality(decoders, pictures):
-  """F1 and counts of each decoder under each condition."""
+def measure_quality(decoders, pictures: int) -> tables.Table:
+  """F1 and number of instances of each decoder, by condition."""
   score = jax.jit(lambda p, t: metric.instance_states(p, t, max_instances=MOST))
-  results = {}
+  table = {}
   for condition, kind, spoil in conditions():
     states = {name: [] for name in decoders}
-    flags = {name: {'overflow': 0, 'unconverged': 0} for name in decoders}
     for seed in range(FIRST_SEED, FIRST_SEED + pictures):
       rgb, ids = paint(seed, kind=kind)
       rgb = spoil(rgb, ids, np.random.default_rng([1, seed]))
       for name, decode in decoders.items():
-        got = decode(rgb)
-        state = score(got.ids[None], jnp.asarray(ids)[None])
+        state = score(decode(rgb).ids[None], jnp.asarray(ids)[None])
         states[name].append(jax.tree.map(np.asarray, state))
-        flags[name]['overflow'] += int(got.overflow)
-        flags[name]['unconverged'] += int(~got.converged)
-    results[condition] = {}
-    for name, rows in states.items():
-      total = jax.tree.map(lambda *r: np.concatenate(r).sum(0), *rows)
-      scores = metric.summarize_instances(total)
-      scores = {key: round(value, 4) for key, value in scores.items()}
-      results[condition][name] = {**scores, **flags[name]}
-  return results
+    scores = {
+      name: metric.summarize_instances(
+        jax.tree.map(lambda *r: np.concatenate(r).sum(0), *rows)
+      )
+      for name, rows in states.items()
+    }
+    row = {f'pmF1, {n}': round(s['pmf1'], 4) for n, s in scores.items()}
+    row |= {f'found, {n}': int(s['predicted']) for n, s in scores.items()}
+    table[condition] = row
+  return table
 
 
-def measure_seconds(decoders, repeats):
-  """Ratio and medians on 20 instances at one megapixel, in turns."""
-  rgb, ids = paint(0, size=1024, number=20)
+def measure_seconds(
+  decoders, rounds: int, size: int
+) -> dict[str, tables.Table]:
+  """Ratio and medians on 20 instances, in turns."""
+  rgb, ids = paint(0, size=size, number=20)
   times = timing.interleave(
-    {
-      name: lambda decode=decode: decode(rgb)
-      for name, decode in decoders.items()
-    },
-    repeats,
+    {name: lambda f=decode: f(rgb) for name, decode in decoders.items()}, rounds
   )
-  true = len(np.unique(ids)) - 1
+  ratio = timing.compare(times, "the paper's", 'ours')
   return {
-    'ratios': {
-      "the paper's decoder over ours": timing.compare(times, 'paper', 'ours')
-    },
     'one_megapixel': {
       name: {
         'seconds': round(float(np.median(both['wall'])), 3),
-        'count': int(decoders[name](rgb).count),
-        'true': true,
+        'found': int(decoders[name](rgb).count),
+        'there are': len(np.unique(ids)) - 1,
       }
       for name, both in times.items()
     },
+    'ratios': {"the paper's decoder over ours": {'ratio': ratio}},
   }
 
 
-def main():
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--pictures', type=int, default=24, help='a condition')
-  parser.add_argument('--repeats', type=int, default=7, help='of the times')
-  parser.add_argument('--output', type=pathlib.Path)
-  args = parser.parse_args()
-  decoders = compile_decoders()
-  result = {
-    **measure_seconds(decoders, args.repeats),
+def measure(
+  pictures: int = 24, rounds: int = 7, side: int = 1024
+) -> dict[str, Any]:
+  """Quality and time of both decoders.
+
+  Args:
+    pictures: of each condition.
+    rounds: of the times.
+    side: pixels of the picture that is timed.
+  """
+  decoders = {
+    name: jax.jit(
+      lambda rgb, decode=decode: decode(rgb, BACKGROUND, max_instances=MOST)
+    )
+    for name, decode in DECODERS.items()
+  }
+  return {
+    'tables': {
+      'quality': measure_quality(decoders, pictures),
+      **measure_seconds(decoders, rounds, side),
+    },
     'size': SIZE,
-    'pictures': args.pictures,
-    'quality': measure_quality(decoders, args.pictures),
+    'pictures': pictures,
   }
-  timing.print_ratios('instances', result)
-  print(timing.save('instances', result, output=args.output))
 
 
 if __name__ == '__main__':
-  main()
+  run.run_main(measure, quick={'pictures': 1, 'rounds': 1, 'side': 256})

@@ -1,17 +1,14 @@
 """Memory of a training: the peaks at a size, and whether steps leak.
 
-  python -m perf.memory [--size base] [--before ../older/checkout] \
-    [--output perf/results/memory.json]
+  python -m perf.memory [--size base] [--steps 1000]
 
 Each run is a process of its own that this one watches. The peaks are those of
 a few steps with a checkpoint among them, of the host and, where the backend
-counts it, of its first device; with `--before`, also of the code in another
-folder. Leaks are looked for in a thousand steps of the smoke model,
-with one checkpoint and with ten: what the process holds at the end, against a
-fifth of the way.
+counts it, of its first device. Growth is looked for in a thousand steps of the
+smoke network, with one checkpoint and with ten: what the process holds in the
+last fifth of the run, against the second.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -19,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 
-from perf import timing
+from perf import run
+from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import logs
 
-ROOT = pathlib.Path(__file__).parents[1]
 MB = 1e6
 # Trains, and writes down what the device says of its memory.
 _CODE = """
@@ -40,45 +38,32 @@ sys.exit(code)
 """
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-  )
-  parser.add_argument('--size', default='base', help='a key of models.SIZES')
-  parser.add_argument('--batch-size', type=int, default=8)
-  parser.add_argument(
-    '--steps', type=int, default=1000, help='of the smoke one'
-  )
-  parser.add_argument('--before', type=pathlib.Path, help='another checkout')
-  parser.add_argument('--output', type=pathlib.Path)
-  args = parser.parse_args()
+def measure(
+  size: str = 'base', batch_size: int = 8, steps: int = 1000
+) -> dict[str, Any]:
+  """Peaks of a few steps, and growth over many.
 
-  sources = {'now': ROOT, **({'before': args.before} if args.before else {})}
-  peak = {
-    name: measure_peak(source, args.size, args.batch_size)
-    for name, source in sources.items()
+  Args:
+    size: of the network whose peaks are taken, a key of `models.SIZES`.
+    batch_size: of it.
+    steps: of the smoke network, whose growth is looked for.
+  """
+  return {
+    'tables': {
+      'peak': {
+        f'{size}, batches of {batch_size}': measure_peak(size, batch_size)
+      },
+      'growth': {
+        'one checkpoint': measure_growth(steps, '100 percent'),
+        'ten checkpoints': measure_growth(steps, '10 percent'),
+      },
+    }
   }
-  print(f'{args.size}, batches of {args.batch_size}: {peak}')
-  flat = {
-    'one_checkpoint': measure_growth(args.steps, '100 percent'),
-    'ten_checkpoints': measure_growth(args.steps, '10 percent'),
-  }
-  print(f'smoke, {args.steps} steps: {flat}')
-  result = {
-    'ratios': {
-      f'{name.replace("_", " ")}: growth in {run["steps"]} steps': run['growth']
-      for name, run in flat.items()
-    },
-    'peak': {'size': args.size, 'batch_size': args.batch_size, **peak},
-    'growth': flat,
-  }
-  print(timing.save('memory', result, output=args.output))
 
 
-def measure_peak(source: pathlib.Path, size: str, batch_size: int) -> dict:
+def measure_peak(size: str, batch_size: int) -> dict[str, Any]:
   """Most MB of four steps and two checkpoints, of the host and a device."""
   _, peak, device_peak = watch(
-    source,
     '--config=quickstart:pretrain',
     f'--config.model.size={size}',
     f'--config.batch_size={batch_size}',
@@ -88,8 +73,8 @@ def measure_peak(source: pathlib.Path, size: str, batch_size: int) -> dict:
     '--config.data.short_text_length=0',
   )
   return {
-    'peak_mb': round(peak),
-    'device_peak_mb': None if device_peak is None else round(device_peak),
+    'host_mb': round(peak),
+    'device_mb': None if device_peak is None else round(device_peak),
   }
 
 
@@ -98,10 +83,9 @@ def measure_growth(steps: int, save_every: str) -> dict:
 
   Returns:
     `early_mb` and `late_mb`, medians of the steps from 20 to 40 and from 80 to
-    100 percent; `growth`, their ratio less one; and the peak.
+    100 percent; and `growth_share`, their ratio less one.
   """
-  samples, peak, _ = watch(
-    ROOT,
+  samples, _, _ = watch(
     '--config=quickstart:pretrain,smoke',
     f'--config.length={steps} steps',
     f'--config.save_every={save_every}',
@@ -115,13 +99,12 @@ def measure_growth(steps: int, save_every: str) -> dict:
     'steps': steps,
     'early_mb': round(float(early), 1),
     'late_mb': round(float(late), 1),
-    'growth': round(float(late / early - 1), 4),
-    'peak_mb': round(peak),
+    'growth_share': round(float(late / early - 1), 4),
   }
 
 
 def watch(
-  source: pathlib.Path, *args: str
+  *args: str,
 ) -> tuple[list[tuple[int, float]], float, float | None]:
   """Trains in a process of its own.
 
@@ -136,7 +119,7 @@ def watch(
     said = pathlib.Path(workdir, 'device_peak.json')
     process = subprocess.Popen(
       [sys.executable, '-c', _CODE, str(said), f'--workdir={workdir}', *args],
-      cwd=source,
+      cwd=run.ROOT,
       stdout=subprocess.DEVNULL,
       stderr=subprocess.DEVNULL,
     )
@@ -147,7 +130,7 @@ def watch(
       time.sleep(0.1)
     code = os.waitstatus_to_exitcode(ended[1])
     if code:
-      sys.exit(f'{source}: training ended with code {code}')
+      raise UserError(f'a training ended with code {code}')
     on_device = json.loads(said.read_text())
   return (
     [row for row in samples if row[1]],
@@ -166,4 +149,4 @@ def read_resident(pid: int) -> float:
 
 
 if __name__ == '__main__':
-  main()
+  run.run_main(measure, quick={'size': 'nano', 'steps': 100})

@@ -1,15 +1,22 @@
-"""Folders of photographs that nobody took: random pictures as JPEG and PNG."""
+"""Photographs that nobody took: random pictures as JPEG and PNG."""
 
-import json
-import os
 import pathlib
 
 import numpy as np
 from PIL import Image
 
-from vbanana_jax.data import array_records, prepare
+from vbanana_jax.data import prepare
 
 CAPTION = 'a photograph'
+HEIGHT, WIDTH = 480, 640
+
+
+def make_photo(seed: int = 0) -> np.ndarray:
+  """Coarse colors with fine noise, uint8 [480 640 3]."""
+  rng = np.random.default_rng(seed)
+  coarse = rng.integers(0, 256, (12, 16, 3), np.uint8)
+  photo = Image.fromarray(coarse).resize((WIDTH, HEIGHT))
+  return np.asarray(photo) ^ rng.integers(0, 8, (HEIGHT, WIDTH, 3), np.uint8)
 
 
 def prepare_pictures(
@@ -41,28 +48,3 @@ def prepare_pictures(
   prepared = folder / 'prepared'
   prepare.prepare_image_folder(pictures, prepared, caption=CAPTION)
   return prepared
-
-
-def link_shards(
-  prepared: pathlib.Path, folder: pathlib.Path, records: int
-) -> pathlib.Path:
-  """A prepared folder that seems to hold any number of records.
-
-  Its shards are links to the one shard of `prepared`: nothing but the bytes on
-  the disk is pretended.
-
-  Args:
-    prepared: from `prepare_pictures`, of one shard.
-    folder: is made and returned.
-    records: rounded up to whole shards.
-  """
-  manifest = array_records.load_manifest(prepared)
-  (shard,) = manifest['shards']
-  folder.mkdir()
-  count = -(-records // shard['count'])
-  shards = [{**shard, 'file': f'shard-{k:05d}'} for k in range(count)]
-  for link in shards:
-    os.symlink(prepared / shard['file'], folder / link['file'])
-  manifest |= {'shards': shards, 'count': count * shard['count']}
-  (folder / array_records.MANIFEST).write_text(json.dumps(manifest))
-  return folder

@@ -1,22 +1,21 @@
 """Decodes pictures that another generator published, and checks the decoding.
 
-  python -m perf.published_outputs --data FOLDER \
-    [--output results.json] [--drawings docs/figures]
+  python -m perf.published_outputs --data FOLDER [--drawings docs/figures]
 
 FOLDER holds prompts.json, {"pairs": [{"task", "input", "output", "prompt"}]},
 and the pictures that it names. Depth is compared with the hilbertmap package
 where that is installed. Drawings are made of the decoded numbers alone.
 """
 
-import argparse
 import importlib.util
 import itertools
-import json
 import pathlib
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from perf import run
 from vbanana_jax import decode, resizing
 from vbanana_jax.codecs import depth
 from vbanana_jax.data import photos
@@ -24,7 +23,6 @@ from vbanana_jax.errors import UserError
 from vbanana_jax.report import answers
 from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import TASKS, prompts
-from vbanana_jax.training import provenance
 
 _WIDTH = 300  # of drawings, pixels
 _CANVAS = 90  # grey level that labels are drawn over
@@ -105,42 +103,34 @@ def draw(reading: prompts.PromptSpec, value: np.ndarray) -> np.ndarray:
   )
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-  )
-  parser.add_argument('--data', required=True, type=pathlib.Path)
-  parser.add_argument('--output', type=pathlib.Path)
-  parser.add_argument('--drawings', type=pathlib.Path)
-  args = parser.parse_args()
-  if not (args.data / 'prompts.json').is_file():
-    parser.error(
-      f'--data {args.data}: no prompts.json there; the pictures and their '
-      'prompts do not come with this repository'
+def measure(
+  data: pathlib.Path, drawings: pathlib.Path | None = None
+) -> dict[str, Any]:
+  """Facts of every picture.
+
+  Args:
+    data: folder of the pictures and their prompts.json.
+    drawings: folder for drawings of what was decoded.
+  """
+  if not (data / 'prompts.json').is_file():
+    raise UserError(
+      f'--data {data}: no prompts.json there; the pictures and their prompts '
+      'do not come with this repository'
     )
   results = {}
-  for pair in logs.load_json(args.data / 'prompts.json')['pairs']:
-    try:
-      facts, drawing = examine(args.data, pair)
-    except UserError as error:
-      raise SystemExit(f'published_outputs: {error}') from error
+  for pair in logs.load_json(data / 'prompts.json')['pairs']:
+    facts, drawing = examine(data, pair)
     name = f'{pathlib.Path(pair["output"]).stem}_{pair["task"]}'
     results[name] = {'prompt': pair['prompt'], **facts}
-    if args.drawings:
-      args.drawings.mkdir(parents=True, exist_ok=True)
-      Image.fromarray(drawing).save(args.drawings / f'{name}.png')
-  text = json.dumps(
-    {
-      'command': 'python -m perf.published_outputs --data FOLDER',
-      'versions': provenance.get_versions(),
-      'results': results,
-    },
-    indent=2,
-  )
-  print(text)
-  if args.output:
-    args.output.write_text(text + '\n')
+    if drawings:
+      drawings.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(drawing).save(drawings / f'{name}.png')
+  confidences = {
+    name: {key: value for key, value in facts.items() if np.isscalar(value)}
+    for name, facts in results.items()
+  }
+  return {'tables': {'facts': confidences}, 'results': results}
 
 
 if __name__ == '__main__':
-  main()
+  run.run_main(measure)

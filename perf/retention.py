@@ -4,7 +4,7 @@
     --config.init_from=runs/quickstart/pretrain \
     --config.length='26_880 examples'
   python -m perf.retention --runs runs/quickstart/pretrain \
-    runs/quickstart/tune runs/generate --out perf/results/retention.json
+    runs/quickstart/tune runs/generate
 
 The first command goes on with generation alone for as long as the tuning.
 Every run sees the same held-out captions, pictures, noise and times. Ratios
@@ -12,15 +12,16 @@ are of mean losses, with paired bootstrap intervals over examples: to the first
 run, and to the same weights when they are given no caption to read.
 """
 
-import argparse
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
 
-from perf import timing
+from perf import run, timing
 from vbanana_jax import keys, sharding
 from vbanana_jax.data import sources
+from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import held_out
 from vbanana_jax.tasks.generate import Generate
 from vbanana_jax.training import weights
@@ -29,38 +30,26 @@ from vbanana_jax.training.step import make_example_losses
 _HELD_OUT_SEED = 2**40 + 3
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-  )
-  parser.add_argument('--runs', nargs='+', type=pathlib.Path, required=True)
-  parser.add_argument('--n', type=int, default=2048)
-  parser.add_argument('--out', type=pathlib.Path)
-  args = parser.parse_args()
-  for run in args.runs:
-    if not run.is_dir():
-      parser.error(f'--runs {run}: no run there; train it first (see --help)')
+def measure(runs: tuple[pathlib.Path, ...], n: int = 2048) -> dict[str, Any]:
+  """Mean losses of runs, over the first one's and over those without caption.
 
-  table, first = [], None
-  print(f'{"run":<32}{"loss":>9}{"to the first run":>28}{"to no caption":>28}')
-  for run in args.runs:
-    losses = make_losses(run, args.n, blank=False)
-    without = make_losses(run, args.n, blank=True)
+  Args:
+    runs: workdirs.
+    n: held-out examples.
+  """
+  for workdir in runs:
+    if not workdir.is_dir():
+      raise UserError(f'--runs {workdir}: no run there; see --help')
+  table, first = {}, None
+  for workdir in runs:
+    losses = make_losses(workdir, n, blank=False)
     first = losses if first is None else first
-    row = {
-      'run': str(run),
-      'loss': float(losses.mean()),
-      'to_first': compare(losses, first),
-      'to_no_caption': compare(losses, without),
+    table[str(workdir)] = {
+      'loss': timing.shorten(float(losses.mean()), 5),
+      'over_the_first': compare(losses, first),
+      'over_no_caption': compare(losses, make_losses(workdir, n, blank=True)),
     }
-    table.append(row)
-    ratios = ''.join(
-      f'{found["ratio"]:>12.4f} [{found["low"]:.4f}, {found["high"]:.4f}]'
-      for found in (row['to_first'], row['to_no_caption'])
-    )
-    print(f'{row["run"]:<32}{row["loss"]:>9.5f}{ratios}')
-  if args.out:
-    timing.save('retention', {'n': args.n, 'rows': table}, output=args.out)
+  return {'tables': {'losses': table}, 'n': n}
 
 
 def make_losses(run: pathlib.Path, n: int, blank: bool) -> np.ndarray:
@@ -102,18 +91,16 @@ def make_losses(run: pathlib.Path, n: int, blank: bool) -> np.ndarray:
   return np.concatenate(found).astype(np.float64)
 
 
-def compare(row: np.ndarray, reference: np.ndarray) -> dict:
-  """Ratio of mean losses with a paired 95 % bootstrap interval."""
+def compare(row: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+  """Ratio of mean losses, with the ends of a paired 95 % bootstrap interval."""
   rng = keys.make_rng(0, 'retention')
   draws = rng.integers(0, len(row), (1000, len(row)))
-  ratios = row[draws].mean(1) / reference[draws].mean(1)
-  low, high = np.quantile(ratios, [0.025, 0.975])
-  return {
-    'ratio': float(row.mean() / reference.mean()),
-    'low': float(low),
-    'high': float(high),
-  }
+  low, high = np.quantile(
+    row[draws].mean(1) / reference[draws].mean(1), [0.025, 0.975]
+  )
+  found = {'median': row.mean() / reference.mean(), 'min': low, 'max': high}
+  return {name: timing.shorten(float(x), 5) for name, x in found.items()}
 
 
 if __name__ == '__main__':
-  main()
+  run.run_main(measure)

@@ -1,12 +1,11 @@
 """Our train step against the same network in PyTorch, in turns in one process.
 
-  python -m perf.train_step [--widths 256 384 768] [--output JSON]
+  python -m perf.train_step [--widths 256 384 768] [--rounds 5]
 
 For every width: our forward and backward pass, our whole step with optimizer
 and average, the twin's passes (eager and compiled, float32 and bfloat16 by
 autocast), and matrix products as a ceiling. Ratios to the twins are of passes
-alone: optimizers are not compared, since ours is another one, and what it costs
-is our whole step over our passes. On a GPU the twin's float32 products are
+alone: optimizers are not compared. On a GPU the twin's float32 products are
 TensorFloat-32, as JAX's are.
 
 Before anything is timed both networks, with the same weights, must have the
@@ -14,31 +13,27 @@ same loss and gradient norm on a few examples: in float32, and less strictly in
 the arithmetic that we are timed in. FLOPs are those of
 `vbanana_jax.training.flops`, the same for everybody; a share of the ceiling
 is what was achieved over our bfloat16 product of the same process. A CPU
-without bfloat16 instructions would emulate them, product for product: what
-needs them is left out there, and the ceiling is of float32.
+without bfloat16 instructions would emulate them: what needs them is left out
+there, and the ceiling is of float32.
 """
 
-import argparse
-import importlib.util
 import shutil
-import sys
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from perf import ceiling, timing, workload
+from perf import ceiling, run, timing, workload
 from vbanana_jax import keys, sharding, train
+from vbanana_jax.errors import UserError
 from vbanana_jax.training import flops, optim, weights
 from vbanana_jax.training.step import make_example_losses
 
 # Some seconds a round on two cores.
 BATCH_SIZES = {256: 32, 384: 16, 768: 4}
 IN_A_ROW = 3  # calls that count in a turn
-# A short look at the ceiling in every round.
-_CEILING_FLOPS = 4e9
+_CEILING_FLOPS = 4e9  # a short look in every round
 OURS = 'ours'
 STEP = 'ours, whole step'
 TWINS = {
@@ -47,18 +42,15 @@ TWINS = {
   'torch compiled float32': {'autocast': False, 'compiled': True},
   'torch compiled bfloat16': {'autocast': True, 'compiled': True},
 }
-_INSTALL = (
-  "perf.train_step needs PyTorch: pip install -e '.[perf]' (without a "
-  'GPU, from the index of CPU wheels that pytorch.org names)'
-)
 
 
 def measure(
-  widths: Sequence[int] = tuple(BATCH_SIZES),
-  *,
+  widths: tuple[int, ...] = tuple(BATCH_SIZES),
   rounds: int = 5,
   minutes: float = 30.0,
-  batch_size: int | None = None,
+  batch_size: int = 0,
+  image_size: int = 64,
+  patch: int = 8,
   compiled: bool = True,
 ) -> dict[str, Any]:
   """Ratios, shares of the ceiling and times of every width.
@@ -68,34 +60,37 @@ def measure(
     rounds: turns that each of them has.
     minutes: of all widths' rounds together; where they are over, a width has
       fewer rounds, and one at least.
-    batch_size: of all widths; `BATCH_SIZES` if not given.
+    batch_size: of all widths; `BATCH_SIZES` if 0.
+    image_size: side of the pictures in pixels.
+    patch: side of a token in pixels.
     compiled: with the compiled twins, which take a minute each to compile.
 
   Raises:
-    ImportError: PyTorch is not installed.
+    UserError: PyTorch is not installed, or a width is unknown.
     ValueError: the networks do not have the same loss.
   """
-  found, load = {}, timing.get_load()
-  most_s = 60 * minutes / len(widths)
-  timing.say(
-    f'{rounds} rounds a width, beside compilation; none begins after '
-    f'{most_s / 60:.0f} minutes of them (--minutes, --rounds, --widths)'
-  )
+  run.need_torch()
+  unknown = set(widths) - set(workload.SIZES)
+  if unknown:
+    raise UserError(f'--widths {unknown}: choose of {sorted(workload.SIZES)}')
+  passes, ceilings, networks = {}, {}, {}
   for width in widths:
     timing.say(f'width {width}')
     config = workload.make_config(
-      width, batch_size=batch_size or BATCH_SIZES[width]
+      width,
+      batch_size=batch_size or BATCH_SIZES.get(width, 4),
+      image_size=image_size,
+      patch=patch,
     )
-    found[str(width)] = measure_width(config, rounds, compiled, most_s)
+    found = measure_width(config, rounds, compiled, 60 * minutes / len(widths))
+    passes |= {f'{width}: {x}': row for x, row in found.pop('passes').items()}
+    ceilings |= {f'{width}: {x}': r for x, r in found.pop('ceilings').items()}
+    networks[str(width)] = found
   return {
-    'ratios': {
-      f'{width}: {name}': ratio
-      for width, result in found.items()
-      for name, ratio in result['ratios'].items()
-    },
-    'load_before': load,
+    'tables': {'passes': passes, 'ceilings': ceilings},
+    'ceiling': ceiling.find_types()[-1],
     'compiler': find_compiler() if compiled else 'not asked for',
-    'widths': found,
+    'networks': networks,
   }
 
 
@@ -105,68 +100,58 @@ def measure_width(
   compiled: bool,
   most_s: float = float('inf'),
 ) -> dict[str, Any]:
-  """One width's ratios: each twin's time over ours, round by round."""
+  """One width's rivals, round by round, and the ceilings of those rounds."""
   ours, step, equality, twins = build_rivals(config, compiled)
   on_cpu = jax.default_backend() == 'cpu'
   products = ceiling.build_products(
     least_flops=_CEILING_FLOPS if on_cpu else None
   )
   calls = {OURS: ours, STEP: step, **twins}
-  first, left_out = call_first(calls, set(twins))
+  left_out = call_first(calls, set(twins))
   own = ceiling.find_types()[-1]
   if own != 'bfloat16':
     narrow = [name for name, how in TWINS.items() if how['autocast']]
     left_out |= dict.fromkeys([*narrow, 'bfloat16 ceilings'], ceiling.EMULATED)
-  calls |= {label: product.call for label, product in products.items()}
-  twins = [name for name in twins if name in calls]
   if compiled and not find_compiler():
     left_out['torch compiled'] = 'no C++ compiler is here'
-  timing.say(f'{rounds} rounds')
+  rivals = list(calls)
+  calls |= {label: product.call for label, product in products.items()}
   times = timing.interleave(calls, rounds, in_a_row=IN_A_ROW, most_s=most_s)
 
   ceilings = ceiling.find_ceilings(products, times)
   counted = flops.count_step_flops(config)
-  passes = counted.useful / 1e9
-  top = ceilings[f'jax {own}']['median']
-  achieved = {
-    name: timing.summarize([passes / wall for wall in times[name]['wall']])
-    for name in (OURS, *twins)
-  }
+  gflops = counted.useful / 1e9
+  top = ceilings[f'jax {own}']['gflops_per_s']['median']
+  passes = {}
+  for name in rivals:
+    row = {'batch': config['batch_size']}
+    row['time_over_ours'] = timing.compare(times, name, OURS)
+    row['cpu_time_over_ours'] = timing.compare(times, name, OURS, 'cpu')
+    if name != STEP:
+      rates = [gflops / wall for wall in times[name]['wall']]
+      row['ceiling_share'] = timing.shorten(
+        timing.summarize(rates)['median'] / top
+      )
+    passes[name] = row
   return {
-    'ratios': {
-      f'{name} over {OURS}': timing.compare(times, name, OURS)
-      for name in (*twins, STEP)
-    },
-    'cpu_time_ratios': {
-      f'{name} over {OURS}': timing.compare(times, name, OURS, 'cpu')
-      for name in twins
-    },
-    'ceiling_type': own,
-    f'share_of_{own}_ceiling': {
-      name: timing.shorten(rate['median'] / top)
-      for name, rate in achieved.items()
-    },
-    'gflops_per_s': {**achieved, **ceilings},
+    'passes': passes,
+    'ceilings': ceilings,
     'rounds': len(times[OURS]['wall']),
-    'times': timing.summarize_times(
-      {name: times[name] for name in (OURS, STEP, *twins)}
-    ),
-    'first_call_s': {name: first[name] for name in (OURS, STEP, *twins)},
+    'times': timing.summarize_times({name: times[name] for name in rivals}),
     'left_out': left_out,
     'equality': equality,
-    'gflops_of_passes': timing.shorten(passes),
+    'gflops_of_passes': timing.shorten(gflops),
     'gflops_of_optimizer': timing.shorten(counted.muon / 1e9),
     'model': config['model'],
-    'batch_size': config['batch_size'],
     'image_size': config['image_size'],
     'text_length': config['data']['text_length'],
-    'policy': str(weights.build_network(config).precision),
+    'precision': str(weights.build_network(config).precision),
   }
 
 
 def call_first(
   calls: dict[str, Callable[[], Any]], twins: Collection[str]
-) -> tuple[dict[str, float], dict[str, str]]:
+) -> dict[str, str]:
   """Calls everything once: compiles it and gives it its memory.
 
   A twin that PyTorch cannot compile here, or that does not fit into memory, is
@@ -177,11 +162,11 @@ def call_first(
     twins: those of PyTorch; what compiles has `compiled` in its name.
 
   Returns:
-    seconds of the first calls; reasons of what was taken out.
+    reasons of what was taken out.
   """
-  first, left_out = {}, {}
+  left_out = {}
   for name in list(calls):
-    began = time.perf_counter()
+    timing.say(f'first call of {name}')
     try:
       jax.block_until_ready(calls[name]())
     except RuntimeError as error:
@@ -190,13 +175,9 @@ def call_first(
         raise
       left_out[name] = str(error).partition('\n')[0]
     if name in left_out:
-      timing.say(f'{name} is left out: {left_out[name]}')
       del calls[name]
       _release_torch_memory()  # the error's frames held it until here
-      continue
-    first[name] = timing.shorten(time.perf_counter() - began, 3)
-    timing.say(f'first call of {name}: {first[name]} s')
-  return first, left_out
+  return left_out
 
 
 def _release_torch_memory() -> None:
@@ -215,7 +196,7 @@ def build_rivals(
   import torch
 
   from perf import torch_twin
-  from perf.torch_twin import equality, training
+  from perf.torch_twin import training
 
   torch.set_num_threads(timing.count_cores())
   torch.manual_seed(0)
@@ -224,33 +205,27 @@ def build_rivals(
   batch = workload.make_batch(config)
   device = find_torch_device()
   twin = torch_twin.build(model.config, params).to(device)
-  same = equality.check(twin, config, params, batch, make_passes)
+  same = training.check(twin, config, params, batch, make_passes)
   _release_torch_memory()
   if device == 'cuda':
     torch.set_float32_matmul_precision('high')
   on_torch = training.to_torch(batch, device)
-  times = _get_times(config)
+  times = training.get_times(config)
   twins = {
-    name: training.Trainer(twin, on_torch, **how, **times).step
+    name: training.Trainer(twin, on_torch, times, **how).step
     for name, how in TWINS.items()
     if not how['compiled'] or (compiled and find_compiler())
     if not how['autocast'] or 'bfloat16' in ceiling.find_types()
   }
   ours = jax.jit(make_passes(model, config))
-  on_jax = jax.device_put(batch)
-  placed = jax.device_put(params)
-  return (
-    lambda: ours(placed, on_jax),
-    Step(config, model, batch),
-    same,
-    twins,
-  )
+  placed, on_jax = jax.device_put((params, batch))
+  return lambda: ours(placed, on_jax), Step(config, model, batch), same, twins
 
 
 def make_passes(model, config: dict[str, Any]) -> Callable:
   """(weights, batch) -> loss and its gradient, as `step` takes them."""
   key = keys.make_key(config['seed'], 'noise')
-  times = _get_times(config)
+  times = {name: config['loss'][name] for name in ('time_mean', 'time_std')}
 
   def lose(params, batch):
     return jnp.mean(make_example_losses(model, params, batch, key=key, **times))
@@ -289,58 +264,12 @@ def find_torch_device() -> str:
 
 def find_compiler() -> str:
   """The C++ compiler that torch.compile needs on a CPU, or ''."""
-  for name in ('g++', 'clang++', 'c++'):
-    if shutil.which(name):
-      return name
-  return ''
-
-
-def _get_times(config: dict[str, Any]) -> dict[str, float]:
-  return {name: config['loss'][name] for name in ('time_mean', 'time_std')}
-
-
-def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-  )
-  parser.add_argument(
-    '--widths', type=int, nargs='+', default=list(BATCH_SIZES)
-  )
-  parser.add_argument('--rounds', type=int, default=5)
-  parser.add_argument(
-    '--minutes', type=float, default=30.0, help='of all rounds, most'
-  )
-  parser.add_argument('--batch-size', type=int)
-  parser.add_argument('--no-compiled', action='store_true')
-  parser.add_argument('--quick', action='store_true', help='one width, rough')
-  parser.add_argument('--output', help='JSON file to write')
-  args = parser.parse_args()
-  if importlib.util.find_spec('torch') is None:
-    sys.exit(_INSTALL)
-  unknown = set(args.widths) - set(workload.SIZES)
-  if unknown:
-    parser.error(f'--widths {unknown}: choose of {sorted(workload.SIZES)}')
-  if args.quick:
-    result = measure([256], rounds=2, batch_size=8, compiled=False)
-  else:
-    result = measure(
-      args.widths,
-      rounds=args.rounds,
-      minutes=args.minutes,
-      batch_size=args.batch_size,
-      compiled=not args.no_compiled,
-    )
-  if not result['compiler']:
-    print('no C++ compiler is here, so that nothing was compiled by PyTorch')
-  timing.print_ratios('train_step', result)
-  for width, found in result['widths'].items():
-    share = f'share_of_{found["ceiling_type"]}_ceiling'
-    print(width, share.replace('_', ' '), found[share])
-    for name, reason in found['left_out'].items():
-      print(width, f'{name} is left out: {reason}')
-  if args.output:
-    timing.save('train_step', result, output=args.output)
+  names = ('g++', 'clang++', 'c++')
+  return next((name for name in names if shutil.which(name)), '')
 
 
 if __name__ == '__main__':
-  main()
+  run.run_main(
+    measure,
+    quick={'widths': (256,), 'rounds': 2, 'batch_size': 8, 'compiled': False},
+  )

@@ -274,15 +274,3 @@ def test_confidence_is_calibrated_on_fresh_noise(monkeypatch):
   # It tells right from wrong: the doubted half of wrong pixels costs little.
   doubted = said < np.median(said[~right])
   assert doubted.mean() < 0.12
-
-
-def test_page_and_figure_are_what_was_measured(monkeypatch):
-  monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
-  from perf import codec_page, readme
-
-  result = codec_page.load_result()
-  page = codec_page.PAGE.read_text()
-  tables = codec_page.make_tables(result)
-  assert readme.replace_table(page, tables) == page
-  assert codec_page.draw_figure(result) == codec_page.FIGURE.read_text()
-  assert result['speed']['times_faster_than_hilbertmap']['median'] >= 20

@@ -1,5 +1,7 @@
 """Shards beyond the usual limit of open files are read like the others."""
 
+import json
+import os
 import resource
 
 import pytest
@@ -50,10 +52,23 @@ def test_no_limit_at_all(limits):
   assert limits['now'][0] > 10**6
 
 
+def link_shards(prepared, folder, count):
+  """A prepared folder whose shards are links to the one of another."""
+  manifest = array_records.load_manifest(prepared)
+  (shard,) = manifest['shards']
+  folder.mkdir()
+  shards = [{**shard, 'file': f'shard-{k:05d}'} for k in range(count)]
+  for link in shards:
+    os.symlink(prepared / shard['file'], folder / link['file'])
+  manifest |= {'shards': shards, 'count': count * shard['count']}
+  (folder / array_records.MANIFEST).write_text(json.dumps(manifest))
+  return folder
+
+
 def test_a_set_of_more_shards_than_the_soft_limit_is_read(tmp_path):
   soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
   prepared = pictures.prepare_pictures(tmp_path, 2, width=8, height=8)
-  folder = pictures.link_shards(prepared, tmp_path / 'many', 600)
+  folder = link_shards(prepared, tmp_path / 'many', 300)
   try:
     resource.setrlimit(resource.RLIMIT_NOFILE, (280, hard))
     source = array_records.PhotoSource(folder, 8)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from perf import plan_page
 from vbanana_jax import cli, models
 from vbanana_jax.config import load_config
 from vbanana_jax.data import build, stream
@@ -617,9 +616,3 @@ def test_numbers_for_a_person():
   assert text.to_flops(2.5e12) == '2.5 TFLOP'
   assert text.to_time(2.5e-5) == '25 us'
   assert text.to_time(0.25) == '250 ms'
-
-
-def test_the_page_shows_what_was_found():
-  page = plan_page.PAGE.read_text()
-  tables = plan_page.make_tables(plan_page.load_results())
-  assert page == plan_page.replace_tables(page, tables)

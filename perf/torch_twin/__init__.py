@@ -1,8 +1,8 @@
 """Our network in PyTorch, as a PyTorch user would write it; our weights.
 
 It exists to be timed against. `network` knows torch alone; `weights` copies a
-parameter tree of ours into it; `training` is the loss and its gradient,
-`equality` the proof that both networks do the same, `sampling` how it paints.
+parameter tree of ours into it; `training` is its loss, gradient and pictures,
+and the proof that both networks do the same.
 """
 
 from perf.torch_twin import network, weights

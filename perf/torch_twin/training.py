@@ -1,19 +1,32 @@
-"""The twin's training loss and its gradient.
+"""The twin's loss and gradient, its pictures, and that both are ours.
 
 The loss is `step.make_example_losses` with the mean over the batch. Timed, the
 twin draws its own times and noise; compared, it is given ours.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import torch
 
 from perf.torch_twin import network
-from vbanana_jax import keys
-from vbanana_jax.diffusion import paths
+from vbanana_jax import keys, models
+from vbanana_jax.diffusion import paths, samplers
+from vbanana_jax.training import weights
+
+# Greatest relative difference of losses and gradient norms: of float32, and of
+# what is timed, whose products are of bfloat16.
+EQUAL, NEAR = 1e-3, 2e-2
+_COMPARED = 4  # examples, with and without a source
+# Of what is run once, on a CPU.
+_COMPILE_SOON = {
+  'xla_llvm_disable_expensive_passes': True,
+  'xla_backend_optimization_level': 0,
+}
 
 
 class Draws(NamedTuple):
@@ -22,6 +35,11 @@ class Draws(NamedTuple):
   one_pass: Any
   time: Any
   noise: Any
+
+
+def get_times(config: dict[str, Any]) -> dict[str, float]:
+  """The distribution of times that a config trains with."""
+  return {name: config['loss'][name] for name in ('time_mean', 'time_std')}
 
 
 def make_our_draws(batch, key, *, time_mean: float, time_std: float) -> Draws:
@@ -67,7 +85,7 @@ def compute_loss(twin: network.DiT, batch, draws: Draws) -> torch.Tensor:
 
 
 def to_torch(tree, device: str = 'cpu'):
-  """Numpy arrays as tensors; token ids as torch's embedding wants them."""
+  """Numpy arrays as tensors."""
   return jax.tree.map(lambda x: torch.from_numpy(np.array(x)).to(device), tree)
 
 
@@ -77,18 +95,14 @@ class Trainer:
   Args:
     twin: the network, on its device.
     batch: from `to_torch`.
+    times: from `get_times`.
     autocast: bfloat16 products, by `torch.autocast`.
     compiled: by `torch.compile`, loss and draws included.
-    time_mean: of the logit-normal times.
-    time_std: likewise.
   """
 
-  def __init__(
-    self, twin, batch, *, autocast: bool, compiled: bool, time_mean, time_std
-  ):
+  def __init__(self, twin, batch, times, *, autocast: bool, compiled: bool):
     self.twin, self._batch, self._autocast = twin, batch, autocast
     self._device = batch['target'].device.type
-    times = {'time_mean': time_mean, 'time_std': time_std}
 
     def lose(twin, batch, draws):
       draws = make_draws(batch, **times) if draws is None else draws
@@ -96,21 +110,131 @@ class Trainer:
 
     self._lose = torch.compile(lose, dynamic=False) if compiled else lose
 
-  def compute_loss(self, draws: Draws | None = None) -> torch.Tensor:
-    with torch.autocast(
-      self._device, dtype=torch.bfloat16, enabled=self._autocast
-    ):
-      return self._lose(self.twin, self._batch, draws)
-
   def step(self, draws: Draws | None = None) -> torch.Tensor:
     """The loss; gradients are new ones in `.grad` of the twin's weights."""
     self.twin.zero_grad(set_to_none=True)
-    loss = self.compute_loss(draws)
+    with torch.autocast(
+      self._device, dtype=torch.bfloat16, enabled=self._autocast
+    ):
+      loss = self._lose(self.twin, self._batch, draws)
     loss.backward()
     if self._device == 'cuda':
       torch.cuda.synchronize()
     return loss.detach()
 
-  def compute_gradient_norm(self) -> float:
-    squares = (p.grad.double().square().sum() for p in self.twin.parameters())
-    return float(sum(squares)) ** 0.5
+
+class Painter:
+  """Answers to a batch, without gradients; its text is read once a picture.
+
+  Args:
+    twin: the network, on its device.
+    batch: from `to_torch`.
+    autocast: bfloat16 products, by `torch.autocast`.
+    compiled: by `torch.compile`, text and denoising each.
+  """
+
+  def __init__(self, twin, batch, *, autocast: bool, compiled: bool):
+    self._batch, self._autocast = batch, autocast
+    self._device = batch['source'].device.type
+    self._encode, self._denoise = twin.encode_text, twin.denoise
+    if compiled:
+      self._encode = torch.compile(self._encode, dynamic=False)
+      self._denoise = torch.compile(self._denoise, dynamic=False)
+
+  @torch.no_grad()
+  def paint(self, steps: int, noise: torch.Tensor | None = None):
+    """Pictures `[b h w 3]` in [0, 1], by Euler's steps.
+
+    Args:
+      steps: 0 is the one-pass answer, from an empty canvas at time 0.
+      noise: to start from, `[b h w 3]`; the twin's own if not given.
+    """
+    batch = self._batch
+    source = 2.0 * batch['source'] - 1.0
+    if noise is None:
+      scale = batch['noise_scale'][:, None, None, None]
+      noise = torch.randn_like(source) * scale
+    with torch.autocast(
+      self._device, dtype=torch.bfloat16, enabled=self._autocast
+    ):
+      memory = self._encode(batch['tokens'])
+
+      def denoise(z, time):
+        return self._denoise(z, time, memory, source, batch['has_source'])
+
+      clock = torch.zeros(len(source), device=source.device)
+      if steps == 0:
+        z = denoise(torch.zeros_like(source), clock)
+      else:
+        z = noise
+        for step in range(steps):
+          time = max(step / steps, samplers.START_TIME)
+          z = z + (denoise(z, clock + time) - z) / (steps - step)
+    if self._device == 'cuda':
+      torch.cuda.synchronize()
+    return ((z + 1.0) / 2.0).clamp(0.0, 1.0)
+
+
+def check(
+  twin, config: dict[str, Any], params, batch, make_passes: Callable
+) -> dict[str, float]:
+  """Loss and gradient norm of both networks on the first few of a batch.
+
+  Args:
+    twin: with our weights, on its device.
+    config: of both.
+    params: our weights, on the host.
+    batch: of numpy arrays.
+    make_passes: (model, config) -> function of weights and a batch, whose
+      values are the loss and its gradient.
+
+  Raises:
+    ValueError: they differ by more than `EQUAL` in float32, or by more than
+      `NEAR` from what ours has as it is timed.
+  """
+  few = jax.tree.map(lambda rows: rows[:_COMPARED], batch)
+  timed = weights.build_network(config)
+  soon = _COMPILE_SOON if jax.default_backend() == 'cpu' else None
+
+  def compute(model) -> list[float]:
+    passes = make_passes(model, config)
+
+    def measure(params, batch):
+      loss, gradients = passes(params, batch)
+      return loss, optax.tree.norm(gradients)
+
+    lowered = jax.jit(measure).lower(params, few)
+    return [float(x) for x in lowered.compile(soon)(params, few)]
+
+  with jax.default_matmul_precision('highest'):
+    ours = compute(timed.clone(precision=models.Precision()))
+  as_timed = compute(timed)
+  theirs = _compute_theirs(twin, config, few)
+  pairs = {'': ours, '_as_timed': as_timed, '_of_twin': theirs}
+  found = {
+    f'{name}{suffix}': value
+    for suffix, pair in pairs.items()
+    for name, value in zip(('loss', 'gradient_norm'), pair)
+  }
+  for mine, tolerance in ((ours, EQUAL), (as_timed, NEAR)):
+    if not np.allclose(mine, theirs, rtol=tolerance, atol=0):
+      raise ValueError(f'the twin computes something else: {found}')
+  return found
+
+
+def _compute_theirs(twin, config, batch) -> list[float]:
+  """With our draws, in float32 that is not TensorFloat-32."""
+  times = get_times(config)
+  key = keys.make_key(config['seed'], 'noise')
+  device = str(next(twin.parameters()).device)
+  draws = to_torch(make_our_draws(batch, key, **times), device)
+  trainer = Trainer(
+    twin, to_torch(batch, device), times, autocast=False, compiled=False
+  )
+  before = torch.get_float32_matmul_precision()
+  torch.set_float32_matmul_precision('highest')
+  loss = trainer.step(draws)
+  norm = sum(p.grad.double().square().sum() for p in twin.parameters()) ** 0.5
+  torch.set_float32_matmul_precision(before)
+  twin.zero_grad(set_to_none=True)
+  return [float(loss), float(norm)]

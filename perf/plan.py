@@ -1,18 +1,14 @@
 """What every size costs on slices of TPUs, by `vbanana plan`'s own functions.
 
-  python -m perf.plan_table [--minutes 60] [--no-compile]
+  python -m perf.plan [--minutes 60] [--no-compile]
 
-Writes perf/results/plan.json after every cell and the tables of
-docs/plan.md at the end. What is there already is kept, so that several
+Writes the JSON after every cell. What is there already is kept, so that several
 sittings fill it. On an idle core a cell takes 10 to 30 s to be weighed; some
 are compiled to the end too, which takes one to two minutes each for 16 chips
 and ten and more for 256, and is left out with --no-compile. Needs the [plan]
 extra.
 """
 
-import argparse
-import importlib.metadata
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -20,14 +16,15 @@ from typing import Any
 
 import jax
 
-from perf import plan_page
+from perf import run, timing
 from vbanana_jax.config import load_config
 from vbanana_jax.errors import UserError
 from vbanana_jax.models import SIZES
 from vbanana_jax.plan import programs, roofline
 from vbanana_jax.plan.topologies import TOPOLOGIES, Topology
+from vbanana_jax.runtime import logs
 from vbanana_jax.sharding import PRESETS
-from vbanana_jax.training import flops, provenance
+from vbanana_jax.training import flops
 
 # Side of the pictures and of a patch.
 PICTURES = {
@@ -101,7 +98,7 @@ def list_cells() -> Iterator[tuple[str, str, str]]:
           yield name, size, preset
 
 
-def measure(
+def plan_cell(
   name: str,
   size: str,
   preset: str,
@@ -171,33 +168,46 @@ def measure(
   return {**cell, 'core_seconds': round(time.process_time() - began, 1)}
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-  )
-  parser.add_argument('--minutes', type=float, default=60.0)
-  parser.add_argument('--no-compile', action='store_true')
-  args = parser.parse_args()
+def measure(minutes: float = 60.0, compile: bool = True) -> Iterator[dict]:
+  """All results so far, after each cell; see this module.
+
+  Args:
+    minutes: after which no cell is begun.
+    compile: also compile what is to be compiled.
+  """
   jax.config.update('jax_platforms', 'cpu')
-  end = time.monotonic() + 60 * args.minutes
+  end = time.monotonic() + 60 * minutes
   found = {}
-  if plan_page.RESULTS.exists():
-    for cell in plan_page.load_results()['cells']:
-      found[cell['topology'], cell['size'], cell['preset']] = cell
+  for folder in (run.RESULTS, run.OTHER_RESULTS):
+    if (path := folder / 'plan.json').exists():
+      for cell in logs.load_json(path)['cells']:
+        found[cell['topology'], cell['size'], cell['preset']] = cell
   wanted = list(list_cells())
   for key in wanted:
-    compiled = key in COMPILED and not args.no_compile
+    compiled = compile and key in COMPILED
     done = key in found and (not compiled or 'needed' in found[key])
-    if done or time.monotonic() > end:
-      continue
-    cell = measure(
-      *key, compiled=compiled, an_example=find_example(found, *key)
-    )
-    print(json.dumps(cell), flush=True)
-    found[key] = cell
-    save(list(found.values()), len(wanted))
-  if found:
-    plan_page.main()
+    if not done and time.monotonic() < end:
+      found[key] = plan_cell(
+        *key, compiled=compiled, an_example=find_example(found, *key)
+      )
+      timing.say(f'{" ".join(key)}: {found[key]}')
+      yield make_result(list(found.values()), len(wanted))
+  yield make_result(list(found.values()), len(wanted))
+
+
+def make_result(cells: list[dict[str, Any]], wanted: int) -> dict[str, Any]:
+  """The cells, and how many of each kind there are."""
+  counts = {
+    'wanted': wanted,
+    'compiled': sum('needed' in cell for cell in cells),
+    'weighed': sum('needed' not in c and 'weighed' in c for c in cells),
+    'refused': sum('refused' in cell for cell in cells),
+  }
+  return {
+    'tables': {'cells': {'number': counts}},
+    'examples_a_chip': EXAMPLES_A_CHIP,
+    'cells': cells,
+  }
 
 
 def find_example(
@@ -212,21 +222,5 @@ def find_example(
   return None
 
 
-def save(cells: list[dict], wanted: int) -> None:
-  """Writes plan.json."""
-  result = {
-    'command': 'python -m perf.plan_table',
-    'examples_a_chip': EXAMPLES_A_CHIP,
-    'cells_wanted': wanted,
-    'cells': cells,
-    'versions': {
-      **provenance.get_versions(),
-      'libtpu': importlib.metadata.version('libtpu'),
-    },
-    'git': provenance.get_git_state(),
-  }
-  plan_page.RESULTS.write_text(json.dumps(result, indent=1) + '\n')
-
-
 if __name__ == '__main__':
-  main()
+  run.run_main(measure, quick={'minutes': 0.5, 'compile': False})

@@ -1,0 +1,191 @@
+"""Checks that documents say what was measured.
+
+  python -m perf.check_docs [--write]
+
+A block from <!-- table NAME TABLES --> to <!-- end --> holds the named tables
+of perf/results/NAME.json, or all; --write writes them. Every result that a
+document names has to exist, every result has to be named by a document, and
+every `python -m perf.NAME` has to be a module.
+"""
+
+import argparse
+import difflib
+import pathlib
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from perf import run, tables
+from vbanana_jax.models import SIZES
+from vbanana_jax.plan.text import to_size, to_time
+from vbanana_jax.plan.topologies import CHIPS, TOPOLOGIES
+from vbanana_jax.sharding import PRESETS
+
+_BLOCK = re.compile(r'(<!-- table ([^>]*?) -->\n).*?(<!-- end -->)', re.S)
+# Metrics of the README's table: task, metric, text, and how it is written.
+HEADLINES = (
+  ('depth', 'delta1', 'depth delta1 ↑', '{:.3f}'),
+  ('depth', 'abs_rel', 'depth AbsRel ↓', '{:.3f}'),
+  ('normals', 'mean_deg', 'normals mean ↓', '{:.1f}°'),
+  ('semantic', 'miou', 'semantic mIoU ↑', '{:.3f}'),
+  ('referring', 'ciou', 'referring cIoU ↑', '{:.3f}'),
+  ('instance', 'pmf1', 'instance pmF1 ↑', '{:.3f}'),
+  ('instance@8', 'pmf1', 'instance pmF1, 8 sampled steps ↑', '{:.3f}'),
+  ('edit@16', 'mae', 'edit, mean absolute error ↓', '{:.3f}'),
+  ('generate@16', 'fd_random_conv', 'generate, FD-random-conv ↓', '{:.3f}'),
+)
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+  )
+  parser.add_argument('--write', action='store_true', help='the tables')
+  args = parser.parse_args()
+  documents = [
+    run.ROOT / 'README.md',
+    *sorted((run.ROOT / 'docs').glob('*.md')),
+  ]
+  found = check(documents, write=args.write)
+  print('\n'.join(found) or f'{len(documents)} documents say what was measured')
+  sys.exit(bool(found))
+
+
+def check(documents: list[pathlib.Path], *, write: bool) -> list[str]:
+  """What is wrong with the documents, a line or a difference each."""
+  found, named = [], set()
+  for path in documents:
+    text = path.read_text()
+    named |= set(re.findall(r'perf/results/([a-z0-9_]+)\.json', text))
+    named |= {words.split()[0] for _, words, _ in _BLOCK.findall(text)}
+    found += [
+      f'{path.name}: there is no perf/{name}.py'
+      for name in set(re.findall(r'python -m perf\.(\w+)', text))
+      if not (run.ROOT / 'perf' / f'{name}.py').exists()
+    ]
+    filled = fill(text)
+    if write:
+      path.write_text(filled)
+    elif filled != text:
+      pages = (page.splitlines() for page in (text, filled))
+      found += difflib.unified_diff(*pages, path.name, 'measured', lineterm='')
+  named.discard('headlines')
+  there = {path.stem for path in run.RESULTS.glob('*.json')}
+  found += [f'no document names perf/results/{x}.json' for x in there - named]
+  found += [
+    f'perf/results/{x}.json is named but missing' for x in named - there
+  ]
+  return found
+
+
+def fill(text: str) -> str:
+  """A document with its tables as the results have them."""
+
+  def replace(match: re.Match) -> str:
+    begin, words, end = match.groups()
+    return f'{begin}\n{make_block(*words.split())}\n\n{end}'
+
+  return _BLOCK.sub(replace, text)
+
+
+def make_block(name: str, *names: str) -> str:
+  """Tables of a result, and where they come from."""
+  if name in _OWN_BLOCKS:
+    return _OWN_BLOCKS[name](*names)
+  result = run.load(name)
+  source = tables.describe_source(result)
+  return f'{tables.make_tables(result, names)}\n\n{source}'
+
+
+def make_headlines(*runs: str) -> str:
+  """A line a headline metric, a column a run, and the best constant."""
+  results = {name: run.load(name) for name in runs}
+  rows = {
+    name: {(row['task'], row['metric']): row for row in result['rows']}
+    for name, result in results.items()
+  }
+  lines = []
+  for task, metric, text, form in HEADLINES:
+    cells = [text]
+    for table in rows.values():
+      row = table[task, metric]
+      low, high = (form.format(x) for x in row['interval'])
+      cells.append(f'**{form.format(row["value"])}** ({low} to {high})')
+    constant = rows[runs[0]][task, metric]['constant']
+    lines.append([*cells, '-' if constant is None else form.format(constant)])
+  minutes = [
+    f'{result["seconds_train_eval"] / 60:.1f} min'
+    for result in results.values()
+  ]
+  lines.append(['training and evaluation, without compilation', *minutes, ''])
+  head = ['', *(f'`{name}`' for name in runs), 'best constant']
+  return tables.tabulate(head, lines)
+
+
+def make_plan(which: str) -> str:
+  """The compiled cells of plan.json, or what all weigh on one kind of chip."""
+  cells = run.load('plan')['cells']
+  if which == 'compiled':
+    return _make_compiled([cell for cell in cells if 'seconds' in cell])
+  names = [n for n, t in TOPOLOGIES.items() if t.kind == which and t.count > 15]
+  found = {(c['topology'], c['size'], c['preset']): c for c in cells}
+
+  def show(cell: dict[str, Any] | None) -> str:
+    if cell is None or 'refused' in cell:
+      return '' if cell is None else '-'
+    return f'{to_size(cell["weighed"])}; {cell["largest_batch_by_the_line"]:,}'
+
+  return f'**{which}**, {to_size(CHIPS[which].hbm_bytes)} a chip\n\n' + (
+    tables.tabulate(
+      ['size', 'preset', *names],
+      [
+        [size, preset, *(show(found.get((n, size, preset))) for n in names)]
+        for size in SIZES
+        for preset in PRESETS
+      ],
+    )
+  )
+
+
+def _make_compiled(cells: list[dict[str, Any]]) -> str:
+  orders = (
+    ('size', list(SIZES)),
+    ('preset', list(PRESETS)),
+    ('topology', list(TOPOLOGIES)),
+  )
+  cells = sorted(cells, key=lambda c: [o.index(c[key]) for key, o in orders])
+  lines = []
+  for cell in cells:
+    sent, seconds = cell['sent'].values(), max(cell['seconds'].values())
+    by_hand = cell['flops_by_hand'] / TOPOLOGIES[cell['topology']].count
+    lines.append(
+      [
+        *(cell[key] for key in ('topology', 'size', 'preset')),
+        str(cell['batch_size']),
+        to_size(cell['needed']),
+        to_size(sum(kind['bytes'] for kind in sent)),
+        str(sum(kind['count'] for kind in sent)),
+        to_time(seconds),
+        cell['largest'],
+        f'{cell["batch_size"] / seconds:,.0f}',
+        f'{by_hand / cell["flops_a_chip"]:.2f}',
+      ]
+    )
+  head = [
+    'topology', 'size', 'preset', 'batch', 'memory a chip', 'sent a chip',
+    'exchanges', 'predicted step', 'largest term', 'examples/s at best',
+    'by hand / in program',
+  ]  # fmt: skip
+  return tables.tabulate(head, lines)
+
+
+# Blocks that are not simply the tables of one result.
+_OWN_BLOCKS: dict[str, Callable[..., str]] = {
+  'headlines': make_headlines,
+  'plan': make_plan,
+}
+
+
+if __name__ == '__main__':
+  main()
