@@ -10,7 +10,7 @@ from byte_files import make_png, write
 
 from vbanana_jax import cli
 from vbanana_jax.benchmark import doctor, protocols, readers
-from vbanana_jax.benchmark.doctor import tallies
+from vbanana_jax.tasks import TASKS
 
 
 @pytest.mark.parametrize('task', painted.PROTOCOLS)
@@ -78,7 +78,7 @@ def test_one_truth_at_a_time_is_held(task, tmp_path, monkeypatch):
 
 
 def test_depth_is_described_in_any_amount(tmp_path):
-  tally = tallies.TALLIES['depth']()
+  tally = TASKS['depth'].benchmark.make_tally()
   rng = np.random.default_rng(0)
   depths = [rng.lognormal(1.0, 1.0, (400, 500)).astype(np.float32)] * 5
   for depth_m in depths:

@@ -18,7 +18,6 @@ from vbanana_jax.benchmark import (
   protocols,
   questions,
   readers,
-  scoring,
 )
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
@@ -86,20 +85,21 @@ def grade(
     )
   single, voted, agreed = [], [], []
   odd: collections.Counter[str] = collections.Counter()
-  make_states = scoring.TASKS[protocol.task].make_states
-  value = TASKS[protocol.task].value
+  task = TASKS[protocol.task]
+  make_states = task.benchmark.make_states
 
   def score(item):  # whose truth and pictures are gone before the next one's
     truth = reader.load_truth(item)
+    shape = task.benchmark.get_shape(truth)
     values = [
-      read_painted(protocol, item, repeat, path, scoring.get_shape(truth), odd)
+      read_painted(protocol, item, repeat, path, shape, odd)
       for repeat, path in enumerate(found[item.id])
     ]
     single.append(make_states(values[0], truth, protocol))
     if passes > 1:
-      answer = value.vote(values)
+      answer = task.value.vote(values)
       voted.append(make_states(answer, truth, protocol))
-      agreed.append(value.measure_agreement(values, answer).mean())
+      agreed.append(task.value.measure_agreement(values, answer).mean())
 
   for item in tqdm.tqdm(items, desc=protocol.label, unit='example'):
     score(item)
@@ -265,11 +265,11 @@ def compare(
   """
   keys_of_same = ('protocol', 'version', 'n', 'ids_sha256')
   refuse_other({key: grade.results[key] for key in keys_of_same}, other)
-  task = scoring.TASKS[grade.results['task']]
+  scoring = TASKS[grade.results['task']].benchmark
   intervals = bootstrap.make_paired_intervals(
     other_states,
     grade.states,
-    task.summarize,
+    scoring.summarize,
     _make_rng(grade.results['protocol']),
     resamples=_RESAMPLES,
   )
@@ -293,15 +293,15 @@ def refuse_other(ours: dict[str, Any], other: dict[str, Any]) -> None:
 
 def _summarize(protocol, rows):
   """Metrics with intervals, and states [n ...], of per-example states."""
-  task = scoring.TASKS[protocol.task]
-  states = task.gather(
+  scoring = TASKS[protocol.task].benchmark
+  states = scoring.gather(
     {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
   )
-  metrics = task.summarize(
+  metrics = scoring.summarize(
     {name: bootstrap.widen(state).sum(0) for name, state in states.items()}
   )
   intervals = bootstrap.make_intervals(
-    states, task.summarize, _make_rng(protocol.name), resamples=_RESAMPLES
+    states, scoring.summarize, _make_rng(protocol.name), resamples=_RESAMPLES
   )
   return {
     name: {

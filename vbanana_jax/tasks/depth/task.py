@@ -12,6 +12,8 @@ import numpy as np
 from vbanana_jax.codecs import depth as codec
 from vbanana_jax.metrics import depth as metric
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.benchmark import Benchmark
+from vbanana_jax.tasks.depth.benchmark import DepthBenchmark
 from vbanana_jax.tasks.depth.value import DEPTH_M
 from vbanana_jax.tasks.value import Value
 
@@ -46,6 +48,7 @@ class Depth(base.Task):
     'Near is bright, far is dark, in even steps of log metres; sky is pale '
     'blue. Error: dark is right, pale is 50 % off or more.'
   )
+  benchmark: ClassVar[Benchmark] = DepthBenchmark()
   needs: ClassVar[tuple[str, ...]] = ('depth_m',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'delta1': 'max', 'abs_rel': 'min', 'rmse': 'min', 'silog': 'min'}

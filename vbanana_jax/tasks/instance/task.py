@@ -14,6 +14,8 @@ from vbanana_jax.codecs import palettes
 from vbanana_jax.metrics import instances as metric
 from vbanana_jax.scenes import world
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.benchmark import Benchmark
+from vbanana_jax.tasks.instance.benchmark import InstanceBenchmark
 from vbanana_jax.tasks.instance.value import IDS
 from vbanana_jax.tasks.value import Value
 
@@ -59,6 +61,7 @@ class Instance(base.Task):
     'Numbered from left to right, each in a colour of its own. Error, by place '
     'in that order: green is right, red is wrong.'
   )
+  benchmark: ClassVar[Benchmark] = InstanceBenchmark()
   needs: ClassVar[tuple[str, ...]] = ('instance', 'semantic')
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'pmf1': 'max', 'pmf1_0.5': 'max', 'pmf1_0.75': 'max'}

@@ -12,6 +12,8 @@ import numpy as np
 from vbanana_jax.codecs import normals as codec
 from vbanana_jax.metrics import normals as metric
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.benchmark import Benchmark
+from vbanana_jax.tasks.normals.benchmark import NormalsBenchmark
 from vbanana_jax.tasks.normals.value import NORMALS
 from vbanana_jax.tasks.value import Value
 
@@ -51,6 +53,7 @@ class Normals(base.Task):
     'As painted: left is red, up is green, to the viewer is blue. Error: dark '
     'is right, pale is 45 degrees off or more.'
   )
+  benchmark: ClassVar[Benchmark] = NormalsBenchmark()
   needs: ClassVar[tuple[str, ...]] = ('normals',)
   # Straight to the viewer, straight up, and 30 in between.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(

@@ -12,6 +12,8 @@ from vbanana_jax import errors
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.scenes import referring as language
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.benchmark import Benchmark
+from vbanana_jax.tasks.referring.benchmark import ReferringBenchmark
 from vbanana_jax.tasks.value import Labels, Value
 
 _MOST = 2  # phrases of one instruction
@@ -64,6 +66,7 @@ class Referring(base.Task):
   note: ClassVar[str] = (
     "What the phrase means has the prompt's colour. Error: red is wrong."
   )
+  benchmark: ClassVar[Benchmark] = ReferringBenchmark()
   needs: ClassVar[tuple[str, ...]] = ('instance', 'scene', 'level')
   # Boxes as shares of width and height: left, top, right, bottom.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(

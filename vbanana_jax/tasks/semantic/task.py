@@ -13,6 +13,8 @@ from vbanana_jax import errors
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.scenes import world
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.benchmark import Benchmark
+from vbanana_jax.tasks.semantic.benchmark import SemanticBenchmark
 from vbanana_jax.tasks.value import Labels, Value
 
 _CLASSES = world.CLASSES
@@ -60,6 +62,7 @@ class Semantic(base.Task):
     'row', 'int32: 0 is the background, k the k-th name of the legend'
   )
   note: ClassVar[str] = 'Error: green is right, red is wrong.'
+  benchmark: ClassVar[Benchmark] = SemanticBenchmark()
   needs: ClassVar[tuple[str, ...]] = ('semantic',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'miou': 'max', 'background_iou': 'max', 'pixel_accuracy': 'max'}

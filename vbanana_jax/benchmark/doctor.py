@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from vbanana_jax.benchmark import protocols, questions, readers
-from vbanana_jax.benchmark.doctor import tallies
-from vbanana_jax.benchmark.doctor.tallies import Finding
-from vbanana_jax.benchmark.scoring import get_shape
 from vbanana_jax.errors import UserError
+from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks.benchmark import Benchmark, Finding
 
 _SHOWN = 5  # damaged files that are listed one by one
 
@@ -100,11 +99,12 @@ def _check_sample(protocol, reader, sample) -> Iterator[Finding]:
   chosen = np.unique(
     np.linspace(0, len(reader.items) - 1, sample).round().astype(int)
   )
-  tally = tallies.TALLIES[protocol.task]()
+  scoring = TASKS[protocol.task].benchmark
+  tally = scoring.make_tally()
   damaged = []
   for item in (reader.items[i] for i in chosen):
     try:
-      tally.add(_load(reader, item))  # the one truth that is held
+      tally.add(_load(reader, scoring, item))  # the one truth that is held
     except UserError as error:
       damaged.append(str(error))
   for text in damaged[:_SHOWN]:
@@ -117,10 +117,12 @@ def _check_sample(protocol, reader, sample) -> Iterator[Finding]:
     yield from tally.judge(protocol)
 
 
-def _load(reader: readers.Reader, item: readers.Item) -> dict[str, np.ndarray]:
+def _load(
+  reader: readers.Reader, scoring: Benchmark, item: readers.Item
+) -> dict[str, np.ndarray]:
   """The truth, once it is known to be as large as the photograph."""
   truth = reader.load_truth(item)
-  photo, labelled = reader.load_image(item).shape[:2], get_shape(truth)
+  photo, labelled = reader.load_image(item).shape[:2], scoring.get_shape(truth)
   if photo != labelled:
     raise UserError(
       f'{item.id}: the photograph has {photo[1]} x {photo[0]} pixels and its '
