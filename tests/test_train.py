@@ -9,7 +9,7 @@ from vbanana_jax import config as config_lib
 from vbanana_jax import train
 from vbanana_jax.errors import NonFiniteLossError, UserError
 from vbanana_jax.runtime import logs
-from vbanana_jax.training import checkpoint, weights
+from vbanana_jax.training import checkpoint, config_numbers, weights
 from vbanana_jax.training.step import make_train_step
 
 
@@ -41,6 +41,30 @@ def test_numbers_out_of_range_are_named(tmp_path):
   with pytest.raises(UserError, match='patches of 0 pixels'):
     weights.build_network(config)
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+  'override',
+  [
+    'optim.learning_rate=nan', 'optim.learning_rate=-1', 'optim.clip=inf',
+    'optim.ema_decay=2', 'loss.one_pass_share=1.5', 'loss.time_mean=nan',
+    'eval.limit=-1', 'eval.batch_size=0', 'model.max_text=0',
+    'data.photos_weight=-1', f'seed={2**63}',
+  ],
+)  # fmt: skip
+def test_numbers_that_a_key_cannot_have_are_refused(override, tmp_path):
+  config = config_lib.load_config('quickstart:pretrain,smoke')
+  config_lib.apply_overrides(config, [f'--config.{override}'])
+  key = override.partition('=')[0]
+  with pytest.raises(UserError, match=rf'config\.{key} is .*: it has to be'):
+    train.train(config.to_dict(), tmp_path)
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('name', config_lib.list_configs())
+def test_numbers_of_our_configs_pass(name):
+  for arg in ('', ':smoke'):
+    config_numbers.check_numbers(config_lib.load_config(name + arg).to_dict())
 
 
 def test_another_vocabulary_is_refused(whole_run, monkeypatch):

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax import durations, keys, sharding
+from vbanana_jax import durations, sharding
 from vbanana_jax.data import build, stream
 from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import NonFiniteLossError, UserError
@@ -19,6 +19,7 @@ from vbanana_jax.runtime import logs, pace, paths, processes, workdir_lock
 from vbanana_jax.runtime.preemption import Preemption
 from vbanana_jax.training import (
   checkpoint,
+  config_numbers,
   flops,
   optim,
   provenance,
@@ -185,11 +186,7 @@ def check_sizes(config: dict[str, Any], mesh) -> None:
     config: see `configs/base.py`.
     mesh: from `sharding.build_mesh`.
   """
-  for key, least in (('seed', 0), ('keep_checkpoints', 1), ('accumulate', 1)):
-    if not least <= config[key] <= keys.MOST_SEED:
-      raise UserError(
-        f'config.{key} is {config[key]}, not from {least} to {keys.MOST_SEED}'
-      )
+  config_numbers.check_numbers(config)
   if config['eval']['sampler'] not in samplers.STEPS:
     raise UserError(
       f'config.eval.sampler is {config["eval"]["sampler"]!r}: choose of '

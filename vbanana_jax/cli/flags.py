@@ -8,6 +8,7 @@ from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 from vbanana_jax.tasks import TASKS
 
+_MOST_PASSES = 100
 _MOST_STEPS = 1000  # of samplers: no more change a picture
 
 
@@ -50,7 +51,7 @@ def add_protocol(verb: argparse.ArgumentParser, *, required=True) -> None:
   add_split(verb)
   verb.add_argument(
     '--passes',
-    type=at_least(1),
+    type=at_least(1, _MOST_PASSES),
     help='pictures a question, with legends dealt anew, put to the vote',
   )
 
