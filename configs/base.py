@@ -20,6 +20,13 @@ def get_base() -> ConfigDict:
   config.keep_every = ''  # and for good those of every '10_000 steps', say
   config.init_from = ''  # workdir whose averaged weights to start from
 
+  # Where the log goes besides metrics.jsonl and scores.jsonl: 'tensorboard',
+  # 'wandb' or both with a comma between them; see docs/training.md.
+  config.writers = ''
+  config.profile = ConfigDict()  # a trace of some steps, in the workdir
+  config.profile.start = 0  # the first of them, counted from 1; 0 for none
+  config.profile.steps = 5
+
   # Devices: their product is all there are; one may be -1, for the rest. Rows
   # of a batch are split over replica and fsdp, weights as `sharding` says.
   config.mesh = ConfigDict()

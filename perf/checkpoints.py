@@ -20,8 +20,8 @@ import numpy as np
 from perf import run, timing
 from vbanana_jax import sharding
 from vbanana_jax.config import load_config
-from vbanana_jax.train import make_abstract_state
 from vbanana_jax.training import checkpoint, optim, weights
+from vbanana_jax.training.setup import make_abstract_state
 
 
 def measure(

@@ -25,9 +25,9 @@ import jax
 import jax.numpy as jnp
 
 from perf import ceiling, run, timing, workload
-from vbanana_jax import keys, sharding, train
+from vbanana_jax import keys, sharding
 from vbanana_jax.errors import UserError
-from vbanana_jax.training import flops, optim, weights
+from vbanana_jax.training import flops, optim, setup, weights
 from vbanana_jax.training.step import make_example_losses
 
 # Some seconds a round on two cores.
@@ -244,7 +244,7 @@ class Step:
     state = workload.make_state(model, optimizer, config)
     self._state = jax.device_put(state, sharding.replicated_sharding(mesh))
     self._batch = sharding.put_batch(batch, mesh)
-    step = train.jit_train_step(config, model, optimizer, mesh, self._state, 2)
+    step = setup.jit_train_step(config, model, optimizer, mesh, self._state, 2)
     self._run = step.lower(self._state, self._batch).compile()
 
   def __call__(self) -> Any:

@@ -69,8 +69,8 @@ def test_metrics_alone_are_those_of_a_whole_run(source):
   evaluator = evaluators.TaskEvaluator(task, paint_badly, sharding.build_mesh())
   whole = evaluator.run(0.1, batches).metrics
   evaluator.compile(0.1, batches[0])
-  assert evaluator.measure(0.1, batches) == whole
-  assert evaluator.measure(0.3, batches) != whole
+  assert evaluator.measure(0.1, batches)[0] == whole
+  assert evaluator.measure(0.3, batches)[0] != whole
 
 
 def test_waiting_for_every_batch_changes_no_state(source, monkeypatch):

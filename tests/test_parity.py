@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from vbanana_jax import config as config_lib
-from vbanana_jax import models, sharding, train
+from vbanana_jax import models, sharding
 from vbanana_jax.data import sources
 from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.models import dit
 from vbanana_jax.tasks import TASKS
-from vbanana_jax.training import optim
+from vbanana_jax.training import optim, setup
 from vbanana_jax.training.state import make_params, make_state
 from vbanana_jax.training.step import make_sample_fn, split_batch
 
@@ -87,7 +87,7 @@ def run(sizes, preset, accumulate=1, **changes):
   config, mesh = make_config(preset, accumulate), build_mesh(*sizes)
   model = build_model(mesh, **changes)
   optimizer = optim.build_optimizer(config['optim'], 2 * STEPS, model.precision)
-  abstract = train.make_abstract_state(config, model, optimizer, mesh)
+  abstract = setup.make_abstract_state(config, model, optimizer, mesh)
   places = jax.tree.map(lambda x: x.sharding, abstract)
   state = jax.jit(
     lambda: make_state(model, optimizer, size=SIZE, seed=0),
@@ -98,7 +98,7 @@ def run(sizes, preset, accumulate=1, **changes):
   for host_batch in make_batches():
     batch = sharding.put_batch(host_batch, mesh)
     if step is None:
-      jitted = train.jit_train_step(config, model, optimizer, mesh, state, 2)
+      jitted = setup.jit_train_step(config, model, optimizer, mesh, state, 2)
       step = jitted.lower(state, batch).compile(compiler_options=QUICK)
     state, metrics = step(state, batch)
     rows.append(jax.device_get(metrics))
@@ -179,7 +179,7 @@ def test_weights_that_are_split_paint_and_score_the_same():
     mesh = build_mesh(*sizes)
     model, config = build_model(mesh), make_config(preset)
     optimizer = optim.build_optimizer(config['optim'], STEPS, model.precision)
-    abstract = train.make_abstract_state(config, model, optimizer, mesh)
+    abstract = setup.make_abstract_state(config, model, optimizer, mesh)
     params = jax.jit(
       lambda model=model: make_params(model, size=SIZE, seed=0),
       out_shardings=jax.tree.map(lambda x: x.sharding, abstract.params),

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 
+import event_files
 import jax
 import numpy as np
 import optax
@@ -11,11 +12,18 @@ import pytest
 from flax import traverse_util
 from trainings import STEPS, load_ids
 
-from vbanana_jax import sharding, train
+from vbanana_jax import sharding
 from vbanana_jax.errors import Interrupted, Preempted, UserError
 from vbanana_jax.runtime import logs, preemption
 from vbanana_jax.tasks import TASKS
-from vbanana_jax.training import checkpoint, optim, provenance, resume, weights
+from vbanana_jax.training import (
+  checkpoint,
+  optim,
+  provenance,
+  resume,
+  setup,
+  weights,
+)
 from vbanana_jax.training.state import make_params
 
 
@@ -31,7 +39,7 @@ def load_state(workdir):
   with checkpoint.Checkpoints(workdir) as checkpoints:
     return jax.device_get(
       checkpoints.restore(
-        train.make_abstract_state(config, model, optimizer, mesh)
+        setup.make_abstract_state(config, model, optimizer, mesh)
       )
     )
 
@@ -69,16 +77,30 @@ def test_sigkill_and_a_watched_rest(whole_run, trainings, tmp_path):
   scores = tmp_path / 'scores.jsonl'
   scores.write_text('{"step": 1, "seconds": 1}\n{"step": 12, "seconds": 1}\n')
   code, error = trainings.run(
-    tmp_path, '--config.eval.every=4 steps', '--config.eval.watch=8'
+    tmp_path,
+    '--config.eval.every=4 steps',
+    '--config.eval.watch=8',
+    '--config.writers=tensorboard',
+    '--config.profile.start=6',
+    '--config.profile.steps=2',
   )
   assert code == 0, error
   assert_same_run(whole_run, tmp_path)
+  trace = tmp_path / 'profile' / 'plugins' / 'profile' / 'step_6'
+  assert sorted(path.name for path in trace.iterdir()) == [
+    'process_0.trace.json.gz',
+    'process_0.xplane.pb',
+  ]
+  assert 'total' in (tmp_path / 'parameters.txt').read_text()
   # What was written past the checkpoint is gone, and due scores are there.
   first, *rows = logs.load_metrics(scores)
   assert first['step'] == 1
   assert [row['step'] for row in rows] == [8, 12]
   names = {f'depth/{metric}' for metric in TASKS['depth'].metrics}
   assert all(set(row) == {'step', 'seconds', *names} for row in rows)
+  tags = {tag for *_, tag in event_files.read_tags(tmp_path / 'tensorboard')}
+  assert {'metrics/loss', 'metrics/update_norm', 'scores/depth'} <= tags
+  assert {f'scores/{name}' for name in names} <= tags
   last = logs.load_metrics(tmp_path / 'metrics.jsonl')[-1]
   assert 0 < rows[-1]['seconds'] < last['seconds']
   assert not (whole_run / 'scores.jsonl').exists()
@@ -182,7 +204,8 @@ def test_run_json_says_how_to_repeat_it(whole_run):
 
 
 def test_what_was_changed_since_the_commit_has_a_hash(tmp_path, monkeypatch):
-  monkeypatch.setattr(provenance, '__file__', str(tmp_path / '__init__.py'))
+  module = tmp_path / 'training' / 'provenance.py'
+  monkeypatch.setattr(provenance, '__file__', str(module))
   assert provenance.get_git_state()['commit'] == 'unknown'
   (tmp_path / '__init__.py').write_text('')
   git = [

@@ -34,6 +34,11 @@ def test_numbers_out_of_range_are_named(tmp_path):
       train.train({**config, key: value}, tmp_path)
   with pytest.raises(UserError, match='keep_every is 4 steps, no multiple'):
     train.train({**config, 'keep_every': '4 steps'}, tmp_path)
+  profile = {'start': 7, 'steps': 2}
+  with pytest.raises(UserError, match='start is 7, and the run has 6 steps'):
+    train.train({**config, 'profile': profile}, tmp_path)
+  with pytest.raises(UserError, match="writers has 'csv'"):
+    train.train({**config, 'writers': 'csv'}, tmp_path)
   settings = {**config['eval'], 'sampler': 'rk4'}
   with pytest.raises(UserError, match="sampler is 'rk4': choose of"):
     train.train({**config, 'eval': settings}, tmp_path)
@@ -49,7 +54,8 @@ def test_numbers_out_of_range_are_named(tmp_path):
     'optim.learning_rate=nan', 'optim.learning_rate=-1', 'optim.clip=inf',
     'optim.ema_decay=2', 'loss.one_pass_share=1.5', 'loss.time_mean=nan',
     'eval.limit=-1', 'eval.batch_size=0', 'model.max_text=0',
-    'data.photos_weight=-1', f'seed={2**63}',
+    'data.photos_weight=-1', 'profile.start=-1', 'profile.steps=0',
+    f'seed={2**63}',
   ],
 )  # fmt: skip
 def test_numbers_that_a_key_cannot_have_are_refused(override, tmp_path):

@@ -4,6 +4,7 @@ import json
 import time
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from vbanana_jax import config as config_lib
@@ -57,16 +58,25 @@ class Answers:
   task = TASKS['depth']
 
   def measure(self, params, batches):
-    return dict.fromkeys(('other', *self.task.metrics), params)
+    found = dict.fromkeys(('other', *self.task.metrics), params)
+    return found, np.full((3, 4, 4, 3), 0.5)
 
 
 def test_averaged_weights_are_scored_and_nan_is_null():
   state = TrainState(0, params=1.0, ema_params=2.0, opt_state=None)
-  periodic_eval = periodic.PeriodicEval([(Answers(), [])], 5)
-  found = periodic_eval.run(state)
+  batch = {
+    'valid': np.array([True, False, True]),
+    'source': np.arange(3.0)[:, None, None, None] * np.ones((3, 4, 4, 3)),
+    'target': np.ones((3, 4, 4, 3)),
+  }
+  periodic_eval = periodic.PeriodicEval([(Answers(), [batch])], 5)
+  found, pictures = periodic_eval.run(state)
   assert found == {f'depth/{name}': 2.0 for name in TASKS['depth'].metrics}
   assert periodic.describe(found) == 'depth/delta1 2'
-  found = periodic_eval.run(state._replace(ema_params=float('nan')))
+  # Two scenes that are no padding: photo, answer and truth.
+  shown = pictures['depth'].reshape(2, 4, 3, 4, 3)
+  assert (shown.mean((1, 3, 4)) == [[0, 0.5, 1], [2, 0.5, 1]]).all()
+  found, _ = periodic_eval.run(state._replace(ema_params=float('nan')))
   assert set(found.values()) == {None}
   assert periodic.describe(found) == 'depth/delta1 -'
 

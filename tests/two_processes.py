@@ -89,9 +89,9 @@ def check_agreement(number: int) -> list[str]:
 
 def compile_once() -> None:
   """Trainings after the first use its compiled step."""
-  from vbanana_jax import train
+  from vbanana_jax.training import setup
 
-  jit, steps = train.jit_train_step, []
+  jit, steps = setup.jit_train_step, []
 
   class Step:
     def __init__(self, *args):
@@ -112,7 +112,7 @@ def compile_once() -> None:
       steps.append(Step(*args))
     return steps[0]
 
-  train.jit_train_step = share
+  setup.jit_train_step = share
 
 
 def run(number: int, folder: pathlib.Path, port: int) -> None:

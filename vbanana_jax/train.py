@@ -4,30 +4,39 @@ Read from the top: what is built, where the state comes from, the loop.
 """
 
 import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax import durations, sharding
-from vbanana_jax.data import build, stream
-from vbanana_jax.diffusion import samplers
-from vbanana_jax.errors import NonFiniteLossError, UserError
+from vbanana_jax import sharding
+from vbanana_jax.data import build, mixture, stream
+from vbanana_jax.errors import NonFiniteLossError
 from vbanana_jax.evaluation import periodic
-from vbanana_jax.runtime import logs, pace, paths, processes, workdir_lock
+from vbanana_jax.runtime import (
+  logs,
+  pace,
+  paths,
+  processes,
+  workdir_lock,
+  writers,
+)
 from vbanana_jax.runtime.preemption import Preemption
+from vbanana_jax.runtime.profiler import ProfileWindow
+from vbanana_jax.tasks import base
 from vbanana_jax.training import (
   checkpoint,
-  config_numbers,
   flops,
   optim,
+  overview,
   provenance,
   resume,
+  setup,
   weights,
 )
-from vbanana_jax.training.state import TrainState, make_logical_axes, make_state
-from vbanana_jax.training.step import make_train_step
+from vbanana_jax.training.state import TrainState
 
 
 def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
@@ -39,36 +48,27 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
 
   Args:
     config: see `configs/base.py`, as plain nested dicts.
-    workdir: gets run.json, metrics.jsonl, scores.jsonl and checkpoints/. If
-      it holds a run already, that run goes on; if it is complete, it is
-      returned.
+    workdir: gets what docs/training.md lists. If it holds a run already, that
+      run goes on; if it is complete, it is returned.
 
   Raises:
     UserError: for a mistake in the config, processes that were given
-      different ones, or a workdir of another config or in which another
-      process trains.
+      different ones, a workdir of another config or in which another process
+      trains, or a writer without its package.
     NonFiniteLossError: the loss was not finite; the update was not applied.
     Interrupted: by Ctrl-C, after saving; by SIGTERM, Preempted.
   """
   resume.check_processes_agree(config, workdir)
-  batch_size = config['batch_size']
   mesh = sharding.build_mesh(config['mesh'])
-  check_sizes(config, mesh)
-  build.check_memory(config, processes=jax.process_count())
-  if config['init_from'] and checkpoint.newest_step(workdir) is None:
-    weights.require(paths.to_path(config['init_from']))
-  total = durations.to_steps(config['length'], batch_size=batch_size)
-  log_every, save_every = (
-    durations.to_steps(config[key], batch_size=batch_size, total_steps=total)
-    for key in ('log_every', 'save_every')
-  )
-  keep_every = find_keep_every(config, total, save_every)
+  setup.check_config(config, mesh)
+  setup.check_start(config, workdir)
+  every = setup.build_intervals(config)
   model = weights.build_network(config, mesh)
   optimizer = optim.build_optimizer(
-    config['optim'], total, model.precision, mesh
+    config['optim'], every.total, model.precision, mesh
   )
   processes.log('building mixture')
-  mixture = build.build_mixture(
+  examples = build.build_mixture(
     config, workdir, process_index=jax.process_index()
   )
 
@@ -77,124 +77,184 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
     resume.check_same(workdir, config)
     checkpoints = stack.enter_context(
       checkpoint.Checkpoints(
-        workdir, keep=config['keep_checkpoints'], keep_every=keep_every
+        workdir, keep=config['keep_checkpoints'], keep_every=every.keep
       )
     )
     processes.log('making or restoring weights')
-    state = start_state(config, model, optimizer, mesh, checkpoints)
+    state = setup.start_state(config, model, optimizer, mesh, checkpoints)
     start = int(state.step)
-    if start >= total:
-      processes.print_from_first(
-        f'{workdir}: trained already, {start} of {total} steps; to begin '
-        f'another run with its weights: --config.init_from={workdir}'
-      )
+    if start >= every.total:
+      resume.say_complete(workdir, start, every.total)
       return state
+    shown = stack.enter_context(writers.open_writers(workdir, config, start))
     provenance.save_run(workdir, config, mesh, start_step=start)
+    overview.save_overview(workdir / 'parameters.txt', state.params)
 
-    host_batches = stream.build_stream(
-      mixture,
-      batch_size=batch_size,
-      seed=config['seed'],
-      max_text=config['model']['max_text'],
-      text_length=config['data']['text_length'],
-      short_text_length=config['data']['short_text_length'],
-      start_step=start,
-      end_step=total,
-      one_pass_share=config['loss']['one_pass_share'],
-      rows=sharding.local_batch_indices(batch_size, mesh),
+    tasks, total = examples.tasks, every.total
+    metrics, scores = (
+      logs.StepLog(workdir / name, start_step=start, writers=shown)
+      for name in ('metrics.jsonl', 'scores.jsonl')
     )
-    stack.callback(host_batches.close)
-    batches = (sharding.put_batch(batch, mesh) for batch in host_batches)
-    task_names = [task.name for task in mixture.tasks]
-    train_step = jit_train_step(
-      config, model, optimizer, mesh, state, len(task_names)
+    run = Run(
+      config=config,
+      workdir=workdir,
+      every=every,
+      train_step=setup.jit_train_step(
+        config, model, optimizer, mesh, state, len(tasks)
+      ),
+      batches=stack.enter_context(
+        open_batches(config, examples, mesh, start, total)
+      ),
+      evals=periodic.build_periodic_eval(config, tasks, model, mesh, total),
+      meter=build_meter(config, metrics, tasks, mesh, total),
+      scores=scores,
+      checkpoints=checkpoints,
+      check_lock=check_lock,
     )
-    compiled_steps = {}  # by the length that instructions are padded to
-    periodic_eval = periodic.build_periodic_eval(
-      config, mixture.tasks, model, mesh, total
-    )
-    processes.log('first batch')
-    batch, metrics = next(batches), None
+    return run_steps(run, state)
 
-    meter = logs.Meter(
-      logs.StepLog(workdir / 'metrics.jsonl', start_step=start),
-      task_names,
-      batch_size=batch_size,
-      learning_rates=optim.build_learning_rates(config['optim'], total),
-      peak=flops.find_peak(mesh),
-    )
-    scores = logs.StepLog(workdir / 'scores.jsonl', start_step=start)
-    if periodic_eval:
-      with meter.compiling():
-        periodic_eval.compile(state)
-    bar = stack.enter_context(logs.make_bar(total, start, workdir.name))
-    signals = stack.enter_context(Preemption())
-    forecast = pace.Pace(total, mesh.devices.flat[0].platform)
 
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """What the loop works with.
+
+  Attributes:
+    config: see `configs/base.py`.
+    workdir: of the run.
+    every: length and intervals, in steps.
+    train_step: jitted, from `setup.jit_train_step`.
+    batches: of the steps to come, on the devices.
+    evals: scores while training; None for none.
+    meter: writes metrics.jsonl.
+    scores: scores.jsonl.
+    checkpoints: of the workdir.
+    check_lock: raises UserError if another training took the workdir over.
+  """
+
+  config: dict[str, Any]
+  workdir: paths.Path
+  every: setup.Intervals
+  train_step: Any
+  batches: Iterator[dict[str, jax.Array]]
+  evals: periodic.PeriodicEval | None
+  meter: logs.Meter
+  scores: logs.StepLog
+  checkpoints: checkpoint.Checkpoints
+  check_lock: Callable[[], None]
+
+
+def run_steps(run: Run, state: TrainState) -> TrainState:
+  """Trains from `state` to the end; see `train`."""
+  every, meter, evals = run.every, run.meter, run.evals
+  start, total = int(state.step), every.total
+  processes.log('first batch')
+  batch, metrics = next(run.batches), None
+  meter.start()
+  compiled_steps = {}  # by the length that instructions are padded to
+  if evals:
+    with meter.compiling():
+      evals.compile(state)
+  forecast = pace.Pace(total, jax.default_backend())
+
+  with (
+    logs.make_bar(total, start, run.workdir.name) as bar,
+    Preemption() as signals,
+    ProfileWindow(run.workdir / 'profile', **run.config['profile']) as profile,
+  ):
     for step in range(start + 1, total + 1):
       length = batch['tokens'].shape[1]
       if length not in compiled_steps:
         with meter.compiling():
-          compiled_steps[length] = train_step.lower(state, batch).compile()
+          compiled_steps[length] = run.train_step.lower(state, batch).compile()
       if step == start + 1:
         processes.log(f'step {step} of {total}')
       before = metrics
-      with jax.transfer_guard('disallow'):  # nothing goes to and fro unasked
+      # Nothing goes to and fro unasked.
+      with profile.step(step, state), jax.transfer_guard('disallow'):
         state, metrics = compiled_steps[length](state, batch)
       # While the devices work on this step, the host looks at the loss of the
       # one before and prepares the batch of the next.
       check_finite(before, step - 1)
-      meter.add(metrics, flops.count_step_flops(config, length).useful)
+      meter.add(metrics, flops.count_step_flops(run.config, length).useful)
       is_last = step == total
       if not is_last:
         with meter.waiting():
-          batch = next(batches)
+          batch = next(run.batches)
 
       stop = None if is_last else signals.requested(step)
-      must_score = periodic_eval and (
-        is_last or step % periodic_eval.every == 0
-      )
-      must_save = is_last or stop or step % save_every == 0
+      must_score = evals and (is_last or step % evals.every == 0)
+      must_save = is_last or stop or step % every.save == 0
       # A log line ends where a checkpoint does: a run that goes on from there
       # finds the time it took so far in the last line.
-      must_log = must_save or step % log_every == 0
+      must_log = must_save or step % every.log == 0
       if must_score or must_log:
         check_finite(metrics, step)
       if must_score:
-        with meter.scoring(state):
-          found = periodic_eval.run(state)
-        scores.write({'step': step, 'seconds': meter.seconds, **found})
-        processes.print_from_first(f'step {step}: {periodic.describe(found)}')
+        score(run, state, step)
       if must_log:
         bar.set_postfix_str(meter.write(step), refresh=False)
       bar.update()
       forecast.look(step, meter.seconds)
       if must_save:
-        check_lock()
-        checkpoints.save(state, weights.make_manifest())
+        run.check_lock()
+        run.checkpoints.save(state, weights.make_manifest())
       if stop:
         raise stop(
           f'saved at step {step} of {total}; the same command goes on from here'
         )
-    return state
+  return state
 
 
-def check_sizes(config: dict[str, Any], mesh) -> None:
-  """Raises UserError for numbers that no training on these devices can have.
-
-  Args:
-    config: see `configs/base.py`.
-    mesh: from `sharding.build_mesh`.
-  """
-  config_numbers.check_numbers(config)
-  if config['eval']['sampler'] not in samplers.STEPS:
-    raise UserError(
-      f'config.eval.sampler is {config["eval"]["sampler"]!r}: choose of '
-      f'{", ".join(samplers.STEPS)}'
-    )
-  sharding.check_batch_size(
-    'config.batch_size', config['batch_size'], mesh, config['accumulate']
+def score(run: Run, state: TrainState, step: int) -> None:
+  """One line of scores.jsonl, and of the terminal, about averaged weights."""
+  with run.meter.scoring(state):
+    found = run.evals.run(state)
+  run.scores.write(
+    {'step': step, 'seconds': run.meter.seconds, **found.scores}, found.pictures
   )
+  processes.print_from_first(f'step {step}: {periodic.describe(found.scores)}')
+
+
+def build_meter(
+  config: dict[str, Any],
+  log: logs.StepLog,
+  tasks: Sequence[base.Task],
+  mesh: jax.sharding.Mesh,
+  total: int,
+) -> logs.Meter:
+  """What averages the steps' metrics and writes them into `log`."""
+  return logs.Meter(
+    log,
+    [task.name for task in tasks],
+    batch_size=config['batch_size'],
+    learning_rates=optim.build_learning_rates(config['optim'], total),
+    peak=flops.find_peak(mesh),
+  )
+
+
+@contextlib.contextmanager
+def open_batches(
+  config: dict[str, Any],
+  examples: mixture.Mixture,
+  mesh: jax.sharding.Mesh,
+  start: int,
+  total: int,
+) -> Iterator[Iterator[dict[str, jax.Array]]]:
+  """Batches on the devices, of the steps after `start` up to `total`."""
+  host_batches = stream.build_stream(
+    examples,
+    batch_size=config['batch_size'],
+    seed=config['seed'],
+    max_text=config['model']['max_text'],
+    text_length=config['data']['text_length'],
+    short_text_length=config['data']['short_text_length'],
+    start_step=start,
+    end_step=total,
+    one_pass_share=config['loss']['one_pass_share'],
+    rows=sharding.local_batch_indices(config['batch_size'], mesh),
+  )
+  with contextlib.closing(host_batches):
+    yield (sharding.put_batch(batch, mesh) for batch in host_batches)
 
 
 def check_finite(metrics: dict[str, jax.Array] | None, step: int) -> None:
@@ -209,103 +269,3 @@ def check_finite(metrics: dict[str, jax.Array] | None, step: int) -> None:
       'config.optim.learning_rate, from the last checkpoint if you like '
       '(config.init_from), or look at the examples of this step'
     )
-
-
-def find_keep_every(
-  config: dict[str, Any], total: int, save_every: int
-) -> int | None:
-  """Steps between checkpoints that stay for good; None if none do."""
-  if not config['keep_every']:
-    return None
-  keep_every = durations.to_steps(
-    config['keep_every'], batch_size=config['batch_size'], total_steps=total
-  )
-  if keep_every % save_every:
-    raise UserError(
-      f'config.keep_every is {keep_every} steps, no multiple of '
-      f'config.save_every, {save_every} steps: nothing is saved then'
-    )
-  return keep_every
-
-
-def jit_train_step(
-  config: dict[str, Any],
-  model,
-  optimizer,
-  mesh,
-  state: TrainState,
-  num_tasks: int,
-):
-  """The step as it runs, to be compiled for `state` and a batch.
-
-  Args:
-    config: see `configs/base.py`.
-    model: from `weights.build_network`.
-    optimizer: from `optim.build_optimizer`.
-    mesh: from `sharding.build_mesh`.
-    state: arrays, or shapes with their shardings; it is donated.
-    num_tasks: of the mixture.
-  """
-  shardings = jax.tree.map(lambda x: x.sharding, state)
-  stacks = optim.find_stacks(config['optim'], state.params)
-  optimizer = sharding.reshard_for_muon(optimizer, stacks, shardings.params)
-  return jax.jit(
-    make_train_step(
-      model,
-      optimizer,
-      seed=config['seed'],
-      num_tasks=num_tasks,
-      time_mean=config['loss']['time_mean'],
-      time_std=config['loss']['time_std'],
-      ema_decay=config['optim']['ema_decay'],
-      accumulate=config['accumulate'],
-    ),
-    donate_argnums=0,
-    in_shardings=(shardings, sharding.batch_sharding(mesh)),
-    out_shardings=(shardings, sharding.replicated_sharding(mesh)),
-  )
-
-
-def make_abstract_state(
-  config: dict[str, Any], model, optimizer, mesh
-) -> TrainState:
-  """Shapes, types and shardings of a config's state."""
-  size = config['image_size']
-  abstract = jax.eval_shape(
-    lambda: make_state(model, optimizer, size=size, seed=config['seed'])
-  )
-  shardings = sharding.make_shardings(
-    abstract, make_logical_axes(model, size=size), mesh, config['sharding']
-  )
-  return sharding.make_abstract(abstract, shardings)
-
-
-def start_state(
-  config: dict[str, Any],
-  model,
-  optimizer,
-  mesh,
-  checkpoints: checkpoint.Checkpoints,
-) -> TrainState:
-  """The workdir's own state, else weights of `init_from`, else fresh ones."""
-  abstract = make_abstract_state(config, model, optimizer, mesh)
-  if checkpoints.latest_step() is not None:
-    weights.check_tokenizer(checkpoints)
-    return checkpoints.restore(abstract)
-
-  def make() -> TrainState:
-    return make_state(
-      model, optimizer, size=config['image_size'], seed=config['seed']
-    )
-
-  shardings = jax.tree.map(lambda x: x.sharding, abstract)
-  state = jax.jit(make, out_shardings=shardings)()
-  if not config['init_from']:
-    return state
-  params, report = weights.load_matching(
-    paths.to_path(config['init_from']), state.params
-  )
-  processes.print_from_first(report)
-  return state._replace(
-    params=params, ema_params=jax.tree.map(jnp.copy, params)
-  )

@@ -5,9 +5,10 @@ is watched ends in the same weights as one that is not.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from vbanana_jax import durations, sharding
 from vbanana_jax.errors import UserError
@@ -18,6 +19,20 @@ from vbanana_jax.training.state import TrainState
 from vbanana_jax.training.step import make_sample_fn
 
 _NEVER = ('', '0')
+_SHOWN = 4  # scenes a picture
+
+
+class Found(NamedTuple):
+  """What was found once.
+
+  Attributes:
+    scores: 'task/metric' -> score, headline first; None where it is no number.
+    pictures: by task, `[h, w, 3]` in [0, 1]: scenes below each other, with the
+      photo, the painted answer and the true one beside each other.
+  """
+
+  scores: dict[str, float | None]
+  pictures: dict[str, np.ndarray]
 
 
 class PeriodicEval:
@@ -41,15 +56,16 @@ class PeriodicEval:
     for evaluator, batches in self.eval_sets:
       evaluator.compile(state.ema_params, batches[0])
 
-  def run(self, state: TrainState) -> dict[str, float | None]:
-    """'task/metric' -> score, headline first; None where it is no number."""
-    scores = {}
+  def run(self, state: TrainState) -> Found:
+    """Scores and pictures of the averaged weights."""
+    scores, pictures = {}, {}
     for evaluator, batches in self.eval_sets:
-      found = evaluator.measure(state.ema_params, batches)
-      for metric in evaluator.task.metrics:
-        name = f'{evaluator.task.name}/{metric}'
-        scores[name] = logs.to_number(found[metric])
-    return scores
+      found, painted = evaluator.measure(state.ema_params, batches)
+      task = evaluator.task
+      for metric in task.metrics:
+        scores[f'{task.name}/{metric}'] = logs.to_number(found[metric])
+      pictures[task.name] = make_picture(batches[0], painted)
+    return Found(scores, pictures)
 
 
 def build_periodic_eval(
@@ -93,6 +109,13 @@ def build_periodic_eval(
     ],
     every,
   )
+
+
+def make_picture(batch: Mapping[str, Any], painted: np.ndarray) -> np.ndarray:
+  """The first scenes of a batch as one picture; see `Found`."""
+  rows = np.flatnonzero(batch['valid'])[:_SHOWN]
+  beside = [batch['source'][rows], painted[rows], batch['target'][rows]]
+  return np.concatenate(np.concatenate(beside, axis=2), axis=0)
 
 
 def describe(scores: Mapping[str, float | None]) -> str:

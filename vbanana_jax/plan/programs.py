@@ -18,12 +18,12 @@ from vbanana_jax.plan.topologies import (
   read_needed_bytes,
 )
 from vbanana_jax.tasks import TASKS, base
-from vbanana_jax.train import (
-  check_sizes,
+from vbanana_jax.training import optim, weights
+from vbanana_jax.training.setup import (
+  check_config,
   jit_train_step,
   make_abstract_state,
 )
-from vbanana_jax.training import optim, weights
 from vbanana_jax.training.state import TrainState
 from vbanana_jax.training.step import make_sample_fn
 
@@ -73,7 +73,7 @@ class Programs:
     self.topology = topology
     self.mesh = sharding.build_mesh(config['mesh'], load_devices(topology))
     self.shares = sharding.num_batch_shards(self.mesh)
-    check_sizes(config, self.mesh)
+    check_config(config, self.mesh)
     self.model = weights.build_network(config, self.mesh)
     total = durations.to_steps(
       config['length'], batch_size=config['batch_size']

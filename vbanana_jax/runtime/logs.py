@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ import tqdm
 
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes
+from vbanana_jax.runtime.writers import Writer
 
 # What a step finds of whole trees; see `training.step`.
 _NORMS = ('gradient_norm', 'parameter_norm', 'update_norm')
@@ -64,24 +65,47 @@ class StepLog:
   Args:
     path: metrics.jsonl or scores.jsonl of a workdir.
     start_step: number of finished updates.
+    writers: who shows the numbers of every line elsewhere, too.
 
   Attributes:
     last: the last line that was there already, or {}.
   """
 
-  def __init__(self, path: paths.Path, *, start_step: int):
+  def __init__(
+    self,
+    path: paths.Path,
+    *,
+    start_step: int,
+    writers: Sequence[Writer] = (),
+  ):
     self.path = path
+    self._writers = writers
     kept = [row for row in load_metrics(path) if row['step'] <= start_step]
     self.last: dict[str, Any] = kept[-1] if kept else {}
     if processes.is_first() and path.exists():
       lines = ''.join(json.dumps(row) + '\n' for row in kept)
       paths.write_whole(path, lines.encode())
 
-  def write(self, row: dict[str, Any]) -> None:
-    """Appends one line and closes the file."""
+  def write(
+    self, row: dict[str, Any], pictures: Mapping[str, np.ndarray] | None = None
+  ) -> None:
+    """Appends one line and closes the file.
+
+    Args:
+      row: with a 'step'. Writers get its numbers, named for the file.
+      pictures: `[h, w, 3]` in [0, 1] for the writers, by name.
+    """
     if not processes.is_first():
       return
     paths.append_line(self.path, json.dumps(row))
+    numbers = {
+      f'{self.path.stem}/{key}': value
+      for key, value in row.items()
+      if key != 'step' and value is not None
+    }
+    shown = {f'{self.path.stem}/{k}': v for k, v in (pictures or {}).items()}
+    for writer in self._writers:
+      writer.write(row['step'], numbers, shown)
 
 
 def load_metrics(path: paths.Path) -> list[dict[str, Any]]:
@@ -154,9 +178,10 @@ class Meter:
     self._cpu_seconds = log.last.get('cpu_seconds', 0.0)
     self._waited = log.last.get('waited', 0.0)
     self._compile_seconds = log.last.get('compile_seconds', 0.0)
-    self._start()
+    self.start()
 
-  def _start(self) -> None:
+  def start(self) -> None:
+    """Counts from now on."""
     self._rows: list[dict[str, jax.Array]] = []
     self._flops = 0.0
     self._since, self._cpu_since = time.perf_counter(), time.process_time()
@@ -242,7 +267,7 @@ class Meter:
         'compile_seconds': self._compile_seconds,
       }
     )
-    self._start()
+    self.start()
     parts = [f'loss {mean["loss"]:.4f}']
     parts += [f'lr {value:.2g}' for value in [*learning_rates.values()][:1]]
     parts += [f'{rate:.1f} images/s', f'{work:.3g} TFLOP/s']

@@ -10,7 +10,7 @@ from vbanana_jax.errors import UserError
 _MAY_BE_NEGATIVE = ('loss.time_mean',)
 _AT_LEAST_ONE = (
   'accumulate', 'keep_checkpoints', 'model.max_text', 'data.text_length',
-  'eval.batch_size', 'eval.constant_scenes',
+  'eval.batch_size', 'eval.constant_scenes', 'profile.steps',
 )  # fmt: skip
 _SHARES = (
   'loss.one_pass_share', 'optim.warmup', 'optim.decay', 'optim.ema_decay'

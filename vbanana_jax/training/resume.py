@@ -25,6 +25,8 @@ MAY_CHANGE = (
   'sharding',
   'accumulate',
   'data.bad_records',
+  'profile',
+  'writers',
 )
 
 
@@ -78,6 +80,14 @@ def check_same(workdir: pathlib.Path, config: dict[str, Any]) -> None:
       'repeat the command of its run.json, or choose another --workdir; '
       f'--config.init_from={workdir} begins that one with these weights'
     )
+
+
+def say_complete(workdir: pathlib.Path, step: int, total: int) -> None:
+  """Says that a run has come to its end before, and what can follow."""
+  processes.print_from_first(
+    f'{workdir}: trained already, {step} of {total} steps; to begin another '
+    f'run with its weights: --config.init_from={workdir}'
+  )
 
 
 def flatten_config(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,181 @@
+"""What a config becomes before the first step: lengths, arrays, the step."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vbanana_jax import durations, sharding
+from vbanana_jax.data import build
+from vbanana_jax.diffusion import samplers
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths, processes, writers
+from vbanana_jax.training import checkpoint, config_numbers, optim, weights
+from vbanana_jax.training.state import TrainState, make_logical_axes, make_state
+from vbanana_jax.training.step import make_train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Intervals:
+  """Length of a run, and how often what is done, in steps.
+
+  Attributes:
+    total: length of the run.
+    log: between lines of metrics.jsonl.
+    save: between checkpoints.
+    keep: between checkpoints that stay for good; None if none do.
+  """
+
+  total: int
+  log: int
+  save: int
+  keep: int | None
+
+
+def build_intervals(config: dict[str, Any]) -> Intervals:
+  """The intervals of a config.
+
+  Raises:
+    UserError: for what is no duration, checkpoints to keep that are never
+      saved, or a profile of steps that never come.
+  """
+  batch_size = config['batch_size']
+  total = durations.to_steps(config['length'], batch_size=batch_size)
+
+  def to_steps(key: str) -> int:
+    return durations.to_steps(
+      config[key], batch_size=batch_size, total_steps=total
+    )
+
+  save = to_steps('save_every')
+  keep = to_steps('keep_every') if config['keep_every'] else None
+  if keep and keep % save:
+    raise UserError(
+      f'config.keep_every is {keep} steps, no multiple of '
+      f'config.save_every, {save} steps: nothing is saved then'
+    )
+  if config['profile']['start'] > total:
+    raise UserError(
+      f'config.profile.start is {config["profile"]["start"]}, and the run has '
+      f'{total} steps: choose one of them, or 0 for no profile'
+    )
+  return Intervals(total, to_steps('log_every'), save, keep)
+
+
+def check_config(config: dict[str, Any], mesh) -> None:
+  """Raises UserError for values that no training on these devices can have.
+
+  Args:
+    config: see `configs/base.py`.
+    mesh: from `sharding.build_mesh`.
+  """
+  config_numbers.check_numbers(config)
+  writers.parse_names(config['writers'])
+  if config['eval']['sampler'] not in samplers.STEPS:
+    raise UserError(
+      f'config.eval.sampler is {config["eval"]["sampler"]!r}: choose of '
+      f'{", ".join(samplers.STEPS)}'
+    )
+  sharding.check_batch_size(
+    'config.batch_size', config['batch_size'], mesh, config['accumulate']
+  )
+
+
+def check_start(config: dict[str, Any], workdir: paths.Path) -> None:
+  """Refuses early what would fail late, before anything is built.
+
+  Args:
+    config: see `configs/base.py`.
+    workdir: of the run.
+
+  Raises:
+    UserError: the data do not fit the host's memory, or there are no weights
+      to begin from.
+  """
+  build.check_memory(config, processes=jax.process_count())
+  if config['init_from'] and checkpoint.newest_step(workdir) is None:
+    weights.require(paths.to_path(config['init_from']))
+
+
+def jit_train_step(
+  config: dict[str, Any],
+  model,
+  optimizer,
+  mesh,
+  state: TrainState,
+  num_tasks: int,
+):
+  """The step as it runs, to be compiled for `state` and a batch.
+
+  Args:
+    config: see `configs/base.py`.
+    model: from `weights.build_network`.
+    optimizer: from `optim.build_optimizer`.
+    mesh: from `sharding.build_mesh`.
+    state: arrays, or shapes with their shardings; it is donated.
+    num_tasks: of the mixture.
+  """
+  shardings = jax.tree.map(lambda x: x.sharding, state)
+  stacks = optim.find_stacks(config['optim'], state.params)
+  optimizer = sharding.reshard_for_muon(optimizer, stacks, shardings.params)
+  return jax.jit(
+    make_train_step(
+      model,
+      optimizer,
+      seed=config['seed'],
+      num_tasks=num_tasks,
+      time_mean=config['loss']['time_mean'],
+      time_std=config['loss']['time_std'],
+      ema_decay=config['optim']['ema_decay'],
+      accumulate=config['accumulate'],
+    ),
+    donate_argnums=0,
+    in_shardings=(shardings, sharding.batch_sharding(mesh)),
+    out_shardings=(shardings, sharding.replicated_sharding(mesh)),
+  )
+
+
+def make_abstract_state(
+  config: dict[str, Any], model, optimizer, mesh
+) -> TrainState:
+  """Shapes, types and shardings of a config's state."""
+  size = config['image_size']
+  abstract = jax.eval_shape(
+    lambda: make_state(model, optimizer, size=size, seed=config['seed'])
+  )
+  shardings = sharding.make_shardings(
+    abstract, make_logical_axes(model, size=size), mesh, config['sharding']
+  )
+  return sharding.make_abstract(abstract, shardings)
+
+
+def start_state(
+  config: dict[str, Any],
+  model,
+  optimizer,
+  mesh,
+  checkpoints: checkpoint.Checkpoints,
+) -> TrainState:
+  """The workdir's own state, else weights of `init_from`, else fresh ones."""
+  abstract = make_abstract_state(config, model, optimizer, mesh)
+  if checkpoints.latest_step() is not None:
+    weights.check_tokenizer(checkpoints)
+    return checkpoints.restore(abstract)
+
+  def make() -> TrainState:
+    return make_state(
+      model, optimizer, size=config['image_size'], seed=config['seed']
+    )
+
+  shardings = jax.tree.map(lambda x: x.sharding, abstract)
+  state = jax.jit(make, out_shardings=shardings)()
+  if not config['init_from']:
+    return state
+  params, report = weights.load_matching(
+    paths.to_path(config['init_from']), state.params
+  )
+  processes.print_from_first(report)
+  return state._replace(
+    params=params, ema_params=jax.tree.map(jnp.copy, params)
+  )
