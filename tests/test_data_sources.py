@@ -90,3 +90,11 @@ def test_even_counts():
 def test_unknown_level():
   with pytest.raises(UserError, match="level 'hard'"):
     sources.SceneSource('hard', 0, SIZE)
+
+
+def test_base_colors_are_rendered_where_they_are_asked_for(source):
+  with_albedo = build(extras=['albedo'])[7]
+  assert source[7]['albedo'] is None and with_albedo['edit'] is None
+  assert with_albedo['albedo'].shape == (SIZE, SIZE, 3)
+  np.testing.assert_array_equal(with_albedo['rgb'], source[7]['rgb'])
+  assert sources.find_extras(('rgb',), ('albedo', 'scene')) == {'albedo'}

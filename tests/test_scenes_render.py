@@ -339,3 +339,35 @@ def test_a_large_picture_is_seen_in_parts(monkeypatch):
   render.render.clear_cache()
   for one, other in zip(whole, parts):
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_base_colors_are_those_of_the_scene_in_any_light():
+  scene = _put(_scene(), 'sphere', [0.0, 0.8, 3.0], [0.8] * 3)
+  scene = scene._replace(
+    colour=np.full_like(scene.colour, 4),
+    texture=np.zeros_like(scene.texture),
+    surface_texture=np.zeros_like(scene.surface_texture),
+  )
+  dark = scene._replace(lights=0 * scene.lights, ambient=0 * scene.ambient)
+  view = _view(scene)
+  lit, unlit = render.render_albedos([scene, dark], SIZE, SIZE)
+  np.testing.assert_array_equal(lit, unlit)
+  color = np.array(list(world.COLOURS.values())[4]) / 255
+  on = view.instance == 1
+  assert on.sum() > 50
+  np.testing.assert_allclose(lit[on], np.broadcast_to(color, lit[on].shape))
+  ground = scene.surface_colour[0, 0]
+  there = view.semantic == GROUND
+  np.testing.assert_allclose(
+    lit[there], np.broadcast_to(ground, lit[there].shape), rtol=1e-5
+  )
+  assert (lit[view.semantic == SKY] == 0).all()
+
+
+def test_base_colors_go_with_what_is_seen():
+  scenes, view = _sampled(FULL)
+  albedo = render.render_albedos(scenes, SIZE, SIZE)
+  assert 0 <= albedo.min() and albedo.max() <= 1
+  solid = np.isfinite(view.depth_m)
+  seen = np.corrcoef(view.rgb[solid].ravel(), albedo[solid].ravel())[0, 1]
+  assert seen > 0.5

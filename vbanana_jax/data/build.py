@@ -128,21 +128,30 @@ def find_tasks(config: Mapping[str, Any]) -> list[str]:
 def count_renderings(config: Mapping[str, Any]) -> float:
   """Renderings of scenes for one example of a config's mixture.
 
-  One, and one more for each extra, as an edit takes two, before and after;
+  One, and those of the extras, as an edit takes two, before and after;
   photographs and frozen data none.
   """
   mixture, data = config['mixture'], config['data']
   total = sum(mixture.values()) + data['photos_weight'] + data['tfds_weight']
-  drawn = sum(
-    weight * (1 + len(sources.find_extras(TASKS[name].needs)))
-    for name, weight in mixture.items()
-  )
+  drawn = 0.0
+  for name, weight in mixture.items():
+    extras = sources.find_extras(TASKS[name].needs)
+    drawn += weight * (1 + sum(sources.EXTRAS[extra] for extra in extras))
   return drawn / total
+
+
+def _find_needs(config: Mapping[str, Any]) -> list[tuple[str, ...]]:
+  """What each task needs that a config trains on scenes."""
+  return [
+    TASKS[name].needs
+    for name, weight in config['mixture'].items()
+    if weight > 0
+  ]
 
 
 def _offset_seed(seed: int, extras: Iterable[str]) -> int:
   """The seed of scenes with these extras, apart from that of all others."""
-  kinds = sum(1 << sources.EXTRAS.index(extra) for extra in extras)
+  kinds = sum(1 << list(sources.EXTRAS).index(extra) for extra in extras)
   return seed + _EXTRA_SEED_OFFSET * kinds
 
 
@@ -156,7 +165,7 @@ def describe_data(config: Mapping) -> dict[str, Any]:
       'seed': config['seed'],
       **{
         f'{extra}_seed': _offset_seed(config['seed'], [extra])
-        for extra in sources.EXTRAS
+        for extra in sources.find_extras(*_find_needs(config))
       },
     },
   }

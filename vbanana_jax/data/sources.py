@@ -13,9 +13,9 @@ from vbanana_jax.scenes import edits as scene_edits
 from vbanana_jax.scenes import referring, render, world
 
 Example = dict[str, Any]
-# Keys of an example that take a rendering of their own, only made when asked
-# for: the edited scene.
-EXTRAS = ('edit',)
+# Keys of an example that take a rendering of their own, made when asked for:
+# the edited scene and base colors, in renderings of a whole scene.
+EXTRAS = {'edit': 1.0, 'albedo': 0.2}
 
 
 def find_extras(*needs: Collection[str]) -> frozenset[str]:
@@ -27,8 +27,9 @@ class Source(Protocol):
   """Rows of examples on the host.
 
   An example is a dict: index int, rgb f32[h w 3] in [0, 1], and what the
-  source knows of depth_m, normals, semantic, instance, scene, level, edit
-  and caption. `endless` sources are read in order and never shuffled.
+  source knows of depth_m, normals, semantic, instance, albedo f32[h w 3] in
+  [0, 1], scene, level, edit and caption. `endless` sources are read in order
+  and never shuffled.
   """
 
   name: str
@@ -101,6 +102,9 @@ class SceneSource:
     edits = [None] * len(rows)
     if 'edit' in self.extras:
       edits = self._edit(rows, scenes, view)
+    albedos = [None] * len(rows)
+    if 'albedo' in self.extras:
+      albedos = render.render_albedos(scenes, self.height, self.width)
     return [
       {
         'index': index,
@@ -109,6 +113,7 @@ class SceneSource:
         'normals': view.normals[row],
         'semantic': view.semantic[row],
         'instance': view.instance[row],
+        'albedo': albedos[row],
         'scene': scenes[row],
         'level': self.level,
         'edit': edits[row],

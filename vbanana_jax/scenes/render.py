@@ -6,6 +6,7 @@ neighbours share corners, anti-aliasing costs two rays a pixel.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -43,10 +44,7 @@ def render(scenes: Scene, *, height: int, width: int) -> View:
   branches that a scene does not need are skipped; elsewhere they run abreast.
   """
   one = functools.partial(_render_one, height=height, width=width)
-  if jax.default_backend() == 'cpu':
-    view = lax.map(one, scenes)
-  else:
-    view = jax.vmap(one)(scenes)
+  view = _map_scenes(one, scenes)
   # For all scenes at once: inside the loop XLA would compute every sample
   # anew for each of the pixels that it belongs to.
   rgb = [_blend(samples, height, width) for samples in view.rgb]
@@ -61,35 +59,95 @@ def render_scenes(scenes: list[Scene], height: int, width: int) -> View:
   The last batch is padded: the pixels of a scene do not depend on the company
   in which it is rendered.
   """
+  view = functools.partial(render, height=height, width=width)
+  return View(*_in_batches(view, scenes))
+
+
+def render_albedos(
+  scenes: list[Scene], height: int, width: int
+) -> Float[np.ndarray, 'n h w 3']:
+  """Base colors of any number of scenes, in [0, 1]; 0 for the sky.
+
+  Those that the scene is painted in, in the space of `View.rgb`, without
+  light, shadow, gloss and fog. Like labels they are of the rays through the
+  centres of pixels, and are never blended.
+  """
+
+  def albedos(batch):
+    return (_render_albedos(batch, height=height, width=width),)
+
+  (found,) = _in_batches(albedos, scenes)
+  return found
+
+
+def _in_batches(
+  render_batch: Callable[[Scene], tuple[Array, ...]], scenes: list[Scene]
+) -> list[np.ndarray]:
+  """What `render_batch` makes of all scenes, MICRO_BATCH of them at a time."""
   parts = []
   for start in range(0, len(scenes), MICRO_BATCH):
     batch = scenes[start : start + MICRO_BATCH]
     padding = [batch[-1]] * (MICRO_BATCH - len(batch))
-    view = render(stack_scenes(batch + padding), height=height, width=width)
-    parts.append([np.asarray(leaf)[: len(batch)] for leaf in view])
-  return View(*(np.concatenate(leaves) for leaves in zip(*parts)))
+    found = render_batch(stack_scenes(batch + padding))
+    parts.append([np.asarray(leaf)[: len(batch)] for leaf in found])
+  return [np.concatenate(leaves) for leaves in zip(*parts)]
+
+
+def _map_scenes(one: Callable, scenes: Scene):
+  """`one` of every scene: one after the other on a CPU, abreast elsewhere."""
+  if jax.default_backend() == 'cpu':
+    return lax.map(one, scenes)
+  return jax.vmap(one)(scenes)
+
+
+@functools.partial(jax.jit, static_argnames=('height', 'width'))
+def _render_albedos(
+  scenes: Scene, *, height: int, width: int
+) -> Float[Array, 'b h w 3']:
+  def one(scene):
+    _, pixel, rays = _aim(scene, height, width)
+    look = functools.partial(_look_at_albedo, scene, pixel)
+    albedo = _map_rays(look, tuple(x[: height * width] for x in rays))
+    return tuple(channel.reshape(height, width) for channel in albedo)
+
+  return jnp.stack(_map_scenes(one, scenes), -1)
 
 
 def _render_one(scene: Scene, *, height: int, width: int) -> View:
   """Leaves as in `View` of one scene, but channels apart and rgb per ray."""
-  axes = make_axes(scene.camera)
-  pixel = 2.0 * jnp.tan(0.5 * scene.camera[3]) / height
-  rays = _make_rays(axes, pixel, height, width)
-  look = functools.partial(_look, scene, axes, pixel)
-  count = rays[0].size
-  if jax.default_backend() == 'cpu' and count > MICRO_RAYS:
-    # Of a large picture one part after the other, for the cache's sake.
-    padding = -count % MICRO_RAYS
-    parts = [jnp.pad(x, (0, padding)).reshape(-1, MICRO_RAYS) for x in rays]
-    seen = lax.map(look, tuple(parts))
-    seen = jax.tree.map(lambda x: x.reshape(-1)[:count], seen)
-  else:
-    seen = look(rays)
+  axes, pixel, rays = _aim(scene, height, width)
+  seen = _map_rays(functools.partial(_look, scene, axes, pixel), rays)
   labels = jax.tree.map(
     lambda x: x[: height * width].reshape(height, width),
     seen._replace(rgb=()),
   )
   return labels._replace(rgb=seen.rgb)
+
+
+def _aim(scene: Scene, height: int, width: int):
+  """The camera's axes, the size of a pixel at 1 m, and all rays."""
+  axes = make_axes(scene.camera)
+  pixel = 2.0 * jnp.tan(0.5 * scene.camera[3]) / height
+  return axes, pixel, _make_rays(axes, pixel, height, width)
+
+
+def _map_rays(look: Callable, rays: Vector):
+  """`look` of all rays; on a CPU a large picture's in parts, for the cache."""
+  count = rays[0].size
+  if jax.default_backend() != 'cpu' or count <= MICRO_RAYS:
+    return look(rays)
+  padding = -count % MICRO_RAYS
+  parts = [jnp.pad(x, (0, padding)).reshape(-1, MICRO_RAYS) for x in rays]
+  seen = lax.map(look, tuple(parts))
+  return jax.tree.map(lambda x: x.reshape(-1)[:count], seen)
+
+
+def _look_at_albedo(scene: Scene, pixel, rays: Vector) -> Vector:
+  """The base color of what each ray meets."""
+  eye = (0.0, scene.camera[0], 0.0)
+  hits = geometry.trace_objects(scene, eye, rays)
+  backdrop = geometry.trace_backdrop(scene, rays)
+  return shading.find_albedo(scene, rays, pixel, hits, backdrop)
 
 
 def _look(scene: Scene, axes, pixel, rays: Vector) -> View:

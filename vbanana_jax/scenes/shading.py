@@ -38,10 +38,53 @@ def shade(
     hits: of the rays with objects.
     backdrop: behind the objects.
   """
-  is_object = hits.t < backdrop.t
+  points, normal, view, albedo, finish = _find_surface(
+    scene, rays, pixel, hits, backdrop
+  )
+  t, is_sky = _find_depth(hits, backdrop)
+  colour = _illuminate(scene, points, normal, view, albedo, finish)
+  sky = _sky(scene, rays)
+  length = jnp.sqrt(_dot(rays, rays))
+  haze = 1.0 - jnp.exp(-scene.fog[0] * t * length)
+  rgb = tuple(
+    jnp.clip(jnp.where(is_sky, s, c + haze * (fog - c)), 0.0, 1.0)
+    for c, s, fog in zip(colour, sky, scene.fog[1:])
+  )
+  return rgb, normal
+
+
+def find_albedo(
+  scene: Scene,
+  rays: Vector,
+  pixel: Float[Array, ''],
+  hits: Hits,
+  backdrop: Backdrop,
+) -> Vector:
+  """Base color in [0, 1] along rays: as painted, without light; 0 for the sky.
+
+  Args:
+    scene: one scene.
+    rays: as for `shade`.
+    pixel: likewise.
+    hits: likewise.
+    backdrop: likewise.
+  """
+  _, _, _, albedo, _ = _find_surface(scene, rays, pixel, hits, backdrop)
+  _, is_sky = _find_depth(hits, backdrop)
+  return tuple(jnp.where(is_sky, 0.0, jnp.clip(a, 0.0, 1.0)) for a in albedo)
+
+
+def _find_depth(hits: Hits, backdrop: Backdrop) -> tuple[Array, Array]:
+  """Depth (m), 0 for the sky, and where the sky is."""
   t = jnp.minimum(hits.t, backdrop.t)
   is_sky = jnp.isinf(t)
-  t = jnp.where(is_sky, 0.0, t)
+  return jnp.where(is_sky, 0.0, t), is_sky
+
+
+def _find_surface(scene, rays, pixel, hits, backdrop):
+  """Points, normals, directions to the eye, base colors, gloss and metal."""
+  is_object = hits.t < backdrop.t
+  t, _ = _find_depth(hits, backdrop)
   eye = (0.0, scene.camera[0], 0.0)
   points = tuple(e + t * d for e, d in zip(eye, rays))
   slots = jnp.where(is_object, hits.slot, -1)
@@ -66,15 +109,7 @@ def shade(
     for o, b in zip(own_albedo, _backdrop_albedo(scene, backdrop, width))
   )
   finish = tuple(jnp.where(is_object, f, 0.0) for f in own[4:])
-  colour = _illuminate(scene, points, normal, view, albedo, finish)
-  sky = _sky(scene, rays)
-  length = jnp.sqrt(_dot(rays, rays))
-  haze = 1.0 - jnp.exp(-scene.fog[0] * t * length)
-  rgb = tuple(
-    jnp.clip(jnp.where(is_sky, s, c + haze * (fog - c)), 0.0, 1.0)
-    for c, s, fog in zip(colour, sky, scene.fog[1:])
-  )
-  return rgb, normal
+  return points, normal, view, albedo, finish
 
 
 def _dot(a: Vector, b: Vector) -> Float[Array, 'r']:
