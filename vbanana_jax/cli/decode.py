@@ -77,7 +77,7 @@ def add_verb(verbs) -> None:
 # Facts that are said besides, in the words of a line.
 _TOLD = {
   'doubt': 'hardly a painted answer of {}: {}',
-  'nothing found': '{1}',
+  'nothing found': 'nothing found: {1}',
   'no surface': '{1}',
   'stretched': '{1}',
 }

@@ -67,7 +67,8 @@ def find_oddities(
   names = [name for name, _ in reading.entries]
   lines = {
     'doubt': find_doubt(reading, painted.pixels_u8),
-    'nothing found': answers.tell(TASKS[reading.task], found.value, names),
+    'nothing found': answers.tell(TASKS[reading.task], found.value, names)
+    and (', '.join(names) or 'of the thing that was asked for'),
     'near colors': find_near_colors(reading),
     'no surface': bare > _MOST_WITHOUT_SURFACE
     and f'{bare:.1%} of it has colors that no direction has, as of a painted '
