@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from perf import confidence, paintings, run, tables, timing
-from vbanana_jax.codecs import colormaps, depth, normals, palettes
+from vbanana_jax.codecs import colormaps, depth, normals, palettes, rims
 
 FLAT_M = (0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 80.0)
 FLAT_DAMAGES = tuple(paintings.DAMAGES)[:4]  # those that need no neighbours
@@ -29,6 +29,7 @@ _jit = {
   'normals': (jax.jit(normals.encode), jax.jit(normals.decode)),
   'nearest': jax.jit(palettes.decode_nearest),
 }
+_find_rims = jax.jit(rims.find_rims)
 
 
 def _make_depth_codecs():
@@ -139,6 +140,7 @@ def measure_speed(rounds: int) -> dict[str, tables.Table]:
   painted = np.asarray(_jit['depth'][0](truth))
   rgb = paintings.add_gaussian(painted, rng, 4)
   palette = palettes.to_rgb(LABELS['20 farthest-point colours'])
+  nearest = _jit['nearest'](rgb, palette)
   near_m, far_m = paintings.NEAR_M, paintings.FAR_M
   viridis = jax.jit(lambda x: colormaps.decode(x, 'viridis', near_m, far_m))
   decoders = {
@@ -147,6 +149,7 @@ def measure_speed(rounds: int) -> dict[str, tables.Table]:
     'viridis': viridis,
     'normals': _jit['normals'][1],
     'nearest of 20 colours': lambda x: _jit['nearest'](x, palette)[0],
+    'rims, after nearest': lambda x: _find_rims(x, *nearest),
   }
   try:
     import hilbertmap

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from perf import paintings, run, timing
-from vbanana_jax.codecs import depth, nearest, normals, palettes
+from vbanana_jax.codecs import depth, nearest, normals, palettes, rims
 from vbanana_jax.tasks import legend_text
 
 BINS = 15
@@ -46,10 +46,40 @@ def sample_normals(rng: np.random.Generator, size: int) -> Sample:
 
 
 def sample_palettes(rng: np.random.Generator, size: int) -> Sample:
-  """Pixels of one painting of 2 to 20 colours: right is the same label.
+  """Pixels of one painting of 2 to 20 colours: right is the same label."""
+  rgb, palette, valid, truth = _paint_labels(rng, size)
+  args = rgb, palette, valid
+  margin, distance = (
+    np.asarray(x, np.float64) for x in _palettes['evidence'](*args)
+  )
+  right = np.asarray(_palettes['decode_nearest'](*args)[0]) == truth
+  return _flatten([margin, distance], right, _palettes['confidence'](*args))
+
+
+def measure_rims(seed: int, pictures: int, size: int) -> dict[str, float]:
+  """Shares of pixels that `rims.find_rims` finds, and of these that are right.
+
+  A pixel's confidence there is at most the latter.
+  """
+  rng = np.random.default_rng(seed)
+  found, right = 0, 0
+  for _ in range(pictures):
+    rgb, palette, valid, truth = _paint_labels(rng, size)
+    labels, distance = _palettes['decode_nearest'](rgb, palette, valid)
+    is_rim = np.asarray(_find_rims(rgb, labels, distance))
+    found += is_rim.sum()
+    right += (is_rim & (np.asarray(labels) == truth)).sum()
+  return {
+    'share': float(found / (pictures * size**2)),
+    'right': float(right / max(found, 1)),
+  }
+
+
+def _paint_labels(rng, size):
+  """A damaged painting, its palette and valid rows, and the labels meant.
 
   Up to two fifths of it are painted in what the legend does not ask for, and no
-  label is right there.
+  label is right there: -1.
   """
   count = int(rng.integers(2, _MOST_COLOURS + 1))
   colours = _draw_legend(count, rng)
@@ -57,12 +87,8 @@ def sample_palettes(rng: np.random.Generator, size: int) -> Sample:
   palette = palettes.to_rgb(colours + [(0, 0, 0)] * (_MOST_COLOURS - count))
   truth = paintings.make_labels(rng, size, count)
   rgb, asked = _cover(palette[truth], colours, rng)
-  args = paintings.damage(rgb, rng), palette, valid
-  margin, distance = (
-    np.asarray(x, np.float64) for x in _palettes['evidence'](*args)
-  )
-  right = asked & (np.asarray(_palettes['decode_nearest'](*args)[0]) == truth)
-  return _flatten([margin, distance], right, _palettes['confidence'](*args))
+  rgb = paintings.damage(rgb, rng)
+  return rgb, palette, valid, np.where(asked, truth, -1)
 
 
 def _draw_legend(count, rng) -> list[palettes.Colour]:
@@ -126,6 +152,9 @@ _depth, _normals, _palettes = (
     (palettes, ('decode_nearest', 'evidence', 'confidence')),
   )
 )
+
+
+_find_rims = jax.jit(rims.find_rims)
 
 
 def collect(name: str, seed: int, pictures: int, size: int) -> Sample:
@@ -198,7 +227,12 @@ def measure(pictures: int = 300) -> dict[str, Any]:
     _, right, confidence = collect(name, 1, pictures // 2, SIZE)
     error = calibration(confidence, right)['expected_calibration_error']
     table[name] = {'right': float(right.mean()), 'calibration_error': error}
-  return {'tables': {'confidence_share': table}, 'weights': weights}
+  rim = measure_rims(1, pictures // 2, SIZE)
+  return {
+    'tables': {'confidence_share': table},
+    'weights': weights,
+    'rims': rim,
+  }
 
 
 if __name__ == '__main__':

@@ -105,6 +105,23 @@ def test_labels_of_the_legend_without_specks(task, tmp_path):
   assert run(tmp_path, *argv, '--keep-specks')[0][5, 80] == 1
 
 
+def test_rims_that_read_as_a_third_class_are_told(tmp_path, capsys):
+  rgb = np.zeros((H, W, 3))
+  rgb[:, W // 2 :] = 1
+  rgb[:, W // 2] = 0.42  # a border drawn smooth: neither side's
+  image = save(tmp_path / 's.png', rgb)
+  prompt = '{"cat": "white", "dog": "grey"}'
+  argv = [image, '--task', 'semantic', '--prompt', prompt, '--keep-specks']
+  value, confidence, facts = run(tmp_path, *argv)
+  assert (value[:, W // 2] == 2).all()  # the nearest color, as the paper reads
+  assert confidence[:, W // 2].max() <= 0.04
+  assert confidence[:, : W // 2].min() > 0.99
+  share = facts['share between two colors, read as a third']
+  assert share == pytest.approx(1 / W)
+  assert 'read as a third' in facts['between colors']
+  assert 'read as a third' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('decoder', ['paper', 'regions'])
 def test_instances_are_counted(decoder, tmp_path):
   rgb = np.full((H, W, 3), (1.0, 1.0, 1.0))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import painted
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from vbanana_jax import cli
 from vbanana_jax.benchmark import protocols, score_folder, scores
@@ -162,6 +162,26 @@ def test_pictures_of_nothing_and_kept_with_loss_are_counted(tmp_path):
   }
 
 
+def test_rims_are_counted_as_a_share(tmp_path, capsys):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark('semantic', data)
+
+  def smooth(rgb):
+    return np.asarray(Image.fromarray(rgb).filter(ImageFilter.GaussianBlur(1)))
+
+  painted.paint(protocol, data, out, scale=8, spoil=smooth)
+  argv = ['evaluate', '--predictions', str(out), '--data', str(data)]
+  assert cli.main([*argv, '--protocol', protocol.name, '--partial']) == 0
+  path = out / f'scores_{protocol.title}.json'
+  shares = json.loads(path.read_text())['shares_of_pixels']
+  (name,) = shares
+  assert name == 'share between two colors, read as a third'
+  assert 1e-3 < shares[name] < 0.1
+  printed = capsys.readouterr().out
+  assert f'{name}: {shares[name]:.2%}' in printed
+  assert '2 pictures with borders that mix two colors' in printed
+
+
 def test_where_no_surface_is_painted_90_degrees_are_counted(tmp_path, capsys):
   data, out = tmp_path / 'data', tmp_path / 'out'
   protocol = painted.write_benchmark('normals', data)
@@ -177,6 +197,7 @@ def test_where_no_surface_is_painted_90_degrees_are_counted(tmp_path, capsys):
   results = json.loads(path.read_text())
   mean = results['metrics']['mean_deg']['value']
   assert mean == pytest.approx(90 / 4, abs=0.6)
+  assert results['shares_of_pixels'] == {'share without a surface': 0.25}
   assert results['metrics']['within_11.25']['value'] == pytest.approx(0.75)
   assert '2 pictures with colors that no direction has' in (
     capsys.readouterr().out

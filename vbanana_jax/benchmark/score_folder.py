@@ -34,8 +34,12 @@ _ODD = {
   'nothing found': 'that show nothing but the background',
   'no surface': 'with colors that no direction has, counted as 90 degrees',
   'near colors': 'asked for in colors so near that noise mixes them',
+  'between colors': 'with borders that mix two colors and are read as a third',
   'lossy': 'kept with loss, as JPEG, which changes colors where they meet',
 }
+
+
+Shares = dict[str, list[float]]  # of pixels, one a picture, by the fact's name
 
 
 class Grade(NamedTuple):
@@ -85,6 +89,7 @@ def grade(
     )
   single, voted, agreed = [], [], []
   odd: collections.Counter[str] = collections.Counter()
+  shares: Shares = {decode.NO_SURFACE: [], decode.BETWEEN: []}
   task = TASKS[protocol.task]
   make_states = task.benchmark.make_states
 
@@ -92,7 +97,7 @@ def grade(
     truth = reader.load_truth(item)
     shape = task.benchmark.get_shape(truth)
     values = [
-      read_painted(protocol, item, repeat, path, shape, odd)
+      read_painted(protocol, item, repeat, path, shape, odd, shares)
       for repeat, path in enumerate(found[item.id])
     ]
     single.append(make_states(values[0], truth, protocol))
@@ -139,6 +144,9 @@ def grade(
       'single_pass': _summarize(protocol, single)[0] if voted else None,
       'agreement': float(np.mean(agreed)) if agreed else None,
       'odd_pictures': dict(odd),
+      'shares_of_pixels': {
+        k: float(np.mean(x)) for k, x in shares.items() if x
+      },
       'known_difference': protocol.known_difference,
       'date': datetime.date.today().isoformat(),
       'versions': provenance.get_versions(),
@@ -230,11 +238,12 @@ def read_painted(
   path: pathlib.Path,
   shape: tuple[int, int],
   odd: collections.Counter[str],
+  shares: Shares,
 ) -> np.ndarray:
   """One painted picture as values at the truth's size.
 
   `odd` counts pictures whose scores should be looked at, by `_ODD` and by too
-  many instances for the decoder.
+  many instances for the decoder. `shares` collects those facts that it names.
   """
   reading = questions.ask(protocol, item, repeat).reading
   settings = decode.Settings(void_radius=protocol.void_radius)
@@ -250,6 +259,8 @@ def read_painted(
     # Where a phrase may mean nothing in the photograph, nothing is an answer.
     counts = kind != 'nothing found' or protocol.task == 'semantic'
     odd[text.format(protocol.task)] += counts and kind in oddities
+  for name in shares.keys() & decoded.facts.keys():
+    shares[name].append(decoded.facts[name])
   odd['of too many instances'] += decoded.facts.get('overflow', False)
   if protocol.resampling == 'smooth':
     return TASKS[protocol.task].value.resize(decoded.value, shape)

@@ -14,6 +14,7 @@ from vbanana_jax.runtime import files, logs
 PREFIX = 'scores_'
 # Other ways to add up or to fit the same errors: in the file only.
 _SECONDARY = ('pooled_', 'aligned_', 'image_')
+_LEAST_SHARE = 1e-4  # of pixels, that is printed
 _SACO_SUBSETS = 7
 _FIELDS = {'protocol', 'version', 'n', 'complete', 'metrics', 'passes'}
 
@@ -162,6 +163,9 @@ def make_table(results: dict[str, Any]) -> str:
   for oddity, n in results['odd_pictures'].items():
     if n:
       lines += ['', f'Look at them: {n} pictures {oddity}.']
+  for name, share in results['shares_of_pixels'].items():
+    if share >= _LEAST_SHARE:
+      lines += ['', f'Of all pixels, {name}: {share:.2%}.']
   if not results['reader_verified']:
     lines += ['', "The reader's layout was never checked on the real files."]
   return '\n'.join([*lines, '', results['known_difference']])

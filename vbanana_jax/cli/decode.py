@@ -78,6 +78,7 @@ def add_verb(verbs) -> None:
 _TOLD = {
   'doubt': 'hardly a painted answer of {}: {}',
   'nothing found': 'nothing found: {1}',
+  'between colors': '{1}',
   'no surface': '{1}',
   'stretched': '{1}',
 }

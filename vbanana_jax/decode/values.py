@@ -23,6 +23,7 @@ from vbanana_jax.codecs import (
   instances,
   normals,
   palettes,
+  rims,
 )
 from vbanana_jax.drawing.pictures import SKY_M
 from vbanana_jax.errors import UserError
@@ -34,6 +35,7 @@ SPECK_SHARE = 2e-4
 _TAU = 14.0  # 8-bit levels from the background
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 NO_SURFACE = 'share without a surface'
+BETWEEN = 'share between two colors, read as a third'
 _DISTANCE_PERCENTILES = (50, 90, 99)
 INSTANCE_DECODERS = {
   'paper': flood.decode_flood,
@@ -191,7 +193,7 @@ def _decode_labels(reading, rgb, settings) -> Decoded:
   radius = settings.void_radius
   if radius is not None and not radius > 0:
     raise UserError(f'--void-radius {radius:g}: give 8-bit levels above 0')
-  labels, distance, confidence = jax.device_get(
+  labels, distance, confidence, between = jax.device_get(
     _read_labels(
       rgb,
       reading.make_palette()[0],
@@ -210,6 +212,7 @@ def _decode_labels(reading, rgb, settings) -> Decoded:
       'share of pixels': {
         name: float(n / labels.size) for name, n in zip(names, area)
       },
+      BETWEEN: float(between),
       **_describe_distance(distance),
       'mean confidence': float(confidence.mean()),
     },
@@ -219,10 +222,14 @@ def _decode_labels(reading, rgb, settings) -> Decoded:
 @functools.partial(jax.jit, static_argnums=3)
 def _read_labels(rgb, palette, radius, speck_px):
   labels, distance = palettes.decode_nearest(rgb, palette)
-  labels = jnp.where(distance <= radius, labels, 0)
+  near = distance <= radius
+  between = near & rims.find_rims(rgb, labels, distance)
+  labels = jnp.where(near, labels, 0)
   if speck_px > 1:
     labels, _ = components.despeckle(labels, speck_px)
-  return labels, distance, palettes.confidence(rgb, palette)
+  confidence = palettes.confidence(rgb, palette)
+  most = jnp.where(between, rims.CONFIDENCE, 1.0)
+  return labels, distance, jnp.minimum(confidence, most), jnp.mean(between)
 
 
 def _decode_instances(reading, rgb, settings) -> Decoded:
