@@ -54,8 +54,7 @@ def measure(runs: tuple[pathlib.Path, ...], n: int = 2048) -> dict[str, Any]:
 
 def make_losses(run: pathlib.Path, n: int, blank: bool) -> np.ndarray:
   """Loss of every held-out example, `[n]`, with averaged weights."""
-  config, model, params = weights.load_run(run)
-  mesh = sharding.build_mesh()
+  config, model, params, mesh = weights.load_run(run)
 
   @jax.jit
   def losses(params, batch):

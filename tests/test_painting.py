@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vbanana_jax import models
+from vbanana_jax import models, sharding
 from vbanana_jax.diffusion import samplers
 from vbanana_jax.inference import engine, outputs
 from vbanana_jax.models import from_network, to_network
@@ -55,6 +55,11 @@ def make_batch(b=3):
     'noise_scale': np.ones(b, np.float32),
     'index': np.arange(b, dtype=np.int32),
   }
+
+
+@pytest.fixture(scope='module')
+def one_device():
+  return sharding.build_mesh(devices=jax.devices()[:1])
 
 
 def paint(network, batch, **way):
@@ -184,9 +189,9 @@ def make_canvases(n=7):
   ]
 
 
-def test_many_at_once_are_painted_as_one_by_one(network):
+def test_many_at_once_are_painted_as_one_by_one(network, one_device):
   way = engine.SamplerConfig(0, 2)
-  box = engine.InferenceEngine(*network)
+  box = engine.InferenceEngine(*network, one_device)
   texts = []
   encode = box._encode
   box._encode = lambda *args: texts.append(args) or encode(*args)
@@ -204,8 +209,8 @@ def test_many_at_once_are_painted_as_one_by_one(network):
   assert len(texts) == 1  # one instruction for all of them
 
 
-def test_each_picture_of_a_batch_keeps_its_instruction(network):
-  box = engine.InferenceEngine(*network)
+def test_each_picture_of_a_batch_keeps_its_instruction(network, one_device):
+  box = engine.InferenceEngine(*network, one_device)
   way = engine.SamplerConfig(0, 0)
   first, second = make_canvases()[:3:2]
   longer = 'paint every red sphere that stands left of the tall blue box green'

@@ -103,13 +103,12 @@ def evaluate(
     UserError: the run's settings ask nothing of these tasks.
   """
   began = time.perf_counter()
-  config, model, params = weights.load_run(run)
+  config, model, params, mesh = weights.load_run(run)
   level = level or config['data']['level']
-  mesh = sharding.build_mesh()
-  settings = config['eval']
-  sharding.check_batch_size(
-    'config.eval.batch_size', settings['batch_size'], mesh
-  )
+  # No score depends on how the scenes are cut into batches.
+  rows = sharding.round_up_rows(config['eval']['batch_size'], mesh)
+  settings = {**config['eval'], 'batch_size': rows}
+  config = {**config, 'eval': settings}
   eval_set_name = held_out.name_eval_set(
     level, limit=settings['limit'], size=config['image_size']
   )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vbanana_jax import models
+from vbanana_jax import models, sharding
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, outputs, pipeline
 from vbanana_jax.inference.request import (
@@ -45,8 +45,8 @@ class Predictor:
 
   def __init__(self, run: pathlib.Path):
     self.run = run
-    self.config, self.model, self.params = weights.load_run(run)
-    self.box = engine.InferenceEngine(self.model, self.params)
+    self.config, self.model, self.params, self.mesh = weights.load_run(run)
+    self.box = engine.InferenceEngine(self.model, self.params, self.mesh)
 
   def answer(
     self, wish: PredictRequest, image: pathlib.Path | None, out: pathlib.Path
@@ -82,7 +82,7 @@ class Predictor:
     Raises:
       UserError: missing words, an unknown task, or answers cannot be written.
     """
-    rows = count_rows(rows)
+    rows = count_rows(self.mesh, rows)
     return pipeline.predict_all(
       self.prepare(wish, rows=rows),
       images,
@@ -103,6 +103,7 @@ class Predictor:
     Raises:
       UserError: missing words, an unknown task, or a prompt that is too long.
     """
+    rows = count_rows(self.mesh, rows)
     task, question = build_question(wish, self.config['data']['level'])
     size = wish.size or self.config['image_size']
     patch = self.model.config.patch
@@ -209,12 +210,12 @@ def describe_parts(parts: Sequence[legend_parts.Part]) -> dict[str, Any]:
   return {'parts': [part.prompt for part in parts]} if len(parts) > 1 else {}
 
 
-def count_rows(rows: int | None = None) -> int:
-  """Pictures to paint at once: what is asked for, or what suits the device.
+def count_rows(mesh: jax.sharding.Mesh, rows: int | None = None) -> int:
+  """Pictures to paint at once: what is asked for, or what suits the devices.
 
-  On a CPU painting is a small part of an answer, and with one at a time no
-  answer depends on what else is asked.
+  So many that all devices have some. On a CPU painting is a small part of an
+  answer, and with one at a time no answer depends on what else is asked.
   """
-  if rows is not None:
-    return rows
-  return 1 if jax.default_backend() == 'cpu' else _ACCELERATOR_ROWS
+  if rows is None:
+    rows = 1 if jax.default_backend() == 'cpu' else _ACCELERATOR_ROWS
+  return sharding.round_up_rows(rows, mesh)

@@ -53,7 +53,7 @@ def paint_protocol(
   )
   size = size or predictor.config['image_size']
   check_size(size, predictor.config['image_size'])
-  rows = count_rows(rows)
+  rows = count_rows(predictor.mesh, rows)
   patch = predictor.model.config.patch
   # Before anything is read or painted: can this network be asked at all?
   parts = {

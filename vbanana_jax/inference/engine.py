@@ -4,6 +4,8 @@ What is compiled depends on the grid, on the number of rows and on the length
 of the instruction, so each takes few values: grids are `predict.make_grid`'s,
 a batch has one row or `rows`, and instructions are padded to a power of two.
 The keys and values of an instruction are computed once for all that share it.
+
+Of several processes all ask for the same, and all get the pictures.
 """
 
 import dataclasses
@@ -13,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from vbanana_jax import sharding
 from vbanana_jax.diffusion import samplers
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import step
@@ -55,13 +58,17 @@ class InferenceEngine:
 
   Args:
     model: from `models.build_model`.
-    params: its weights.
+    params: its weights, on the devices of `mesh`.
+    mesh: the devices that share the rows of a batch.
   """
 
-  def __init__(self, model, params: Any):
-    self._model, self._params = model, params
+  def __init__(self, model, params: Any, mesh: jax.sharding.Mesh):
+    self._model, self._params, self._mesh = model, params, mesh
+    self._whole = sharding.replicated_sharding(mesh)
     self._painters: dict[SamplerConfig, Any] = {}
-    self._encode = jax.jit(step.make_text_encoder(model))
+    self._encode = jax.jit(
+      step.make_text_encoder(model), out_shardings=self._whole
+    )
     self._known: dict[str, Any] = {}  # text memories by prompt
 
   def paint(
@@ -69,22 +76,33 @@ class InferenceEngine:
   ) -> np.ndarray:
     """All of one grid in one batch, `[n, h, w, 3]` in [0, 1].
 
+    The batch is filled up with copies of the last one, if the devices cannot
+    share it.
+
     Raises:
       UserError: an instruction that is too long for the network.
     """
     if sampler not in self._painters:
       self._painters[sampler] = jax.jit(
-        step.make_sample_fn(self._model, **sampler._asdict())
+        step.make_sample_fn(self._model, **sampler._asdict()),
+        out_shardings=self._whole,
       )
+    n = len(items)
+    b = sharding.round_up_rows(n, self._mesh)
+    items = [*items, *[items[-1]] * (b - n)]
     batch = {
-      'text_kv': self._read([item.prompt for item in items]),
       'source': np.stack([item.source for item in items]),
       'has_source': np.array([item.has_source for item in items]),
       'noise_scale': np.array([c.noise_scale for c in items], np.float32),
       # The noise of a picture does not depend on what is painted beside it.
-      'index': np.zeros(len(items), np.int32),
+      'index': np.zeros(b, np.int32),
     }
-    return np.asarray(self._painters[sampler](self._params, batch))
+    own = sharding.local_batch_indices(b, self._mesh)
+    batch = sharding.put_batch(
+      {k: x[own] for k, x in batch.items()}, self._mesh
+    )
+    batch['text_kv'] = self._read([item.prompt for item in items])
+    return np.asarray(self._painters[sampler](self._params, batch))[:n]
 
   def paint_all(
     self, sampler: SamplerConfig, items: Iterable[GenerationInput], *, rows: int

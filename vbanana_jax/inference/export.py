@@ -23,7 +23,7 @@ from vbanana_jax.inference.request import (
   count_steps,
 )
 from vbanana_jax.report import answers
-from vbanana_jax.runtime import files
+from vbanana_jax.runtime import files, logs
 from vbanana_jax.tasks import base
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import checkpoint, provenance
@@ -63,7 +63,8 @@ def export_run(
     UserError: a mistake in the question or the size, no checkpoint, or an
       `out` that cannot be written or has an export of something else.
   """
-  config, model, params = weights_lib.load_run(run)
+  config = logs.load_run(run)['config']
+  model = weights_lib.build_network(config)
   model = model.clone(precision=models.build_precision('cpu'))
   level, max_text = config['data']['level'], model.config.max_text
   task, question = build_question(wish, level)
@@ -84,6 +85,7 @@ def export_run(
       'pixels'
     )
   tokens = _make_tokens(task, question.prompt, max_text)
+  params = weights_lib.load_run(run).params
   weights = {
     name: np.asarray(leaf)
     for name, leaf in traverse_util.flatten_dict(params, sep='/').items()

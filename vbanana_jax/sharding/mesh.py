@@ -58,9 +58,44 @@ def build_mesh(
   return Mesh(grid, MESH_AXES, axis_types=(AxisType.Auto,) * len(shape))
 
 
+def find_similar_meshes(
+  sizes: Mapping[str, int], count: int
+) -> list[dict[str, int]]:
+  """All meshes of `count` devices, the most similar to `sizes` first.
+
+  `tensor` is never larger than it was. Weights are split in at least as many
+  parts as before if there are so many devices, and else over all of them: what
+  fitted into memory still does, as far as that can be.
+
+  Args:
+    sizes: of each axis, of other devices; one of them may be -1.
+    count: number of devices.
+  """
+  before = {a: math.inf if n == -1 else n for a, n in sizes.items()}
+  parts = before['fsdp'] * before['tensor']
+
+  def rank(mesh):
+    found = mesh['fsdp'] * mesh['tensor']
+    enough = found >= parts
+    return -mesh['tensor'], not enough, found if enough else -found
+
+  meshes = [
+    {'replica': count // (fsdp * tensor), 'fsdp': fsdp, 'tensor': tensor}
+    for tensor in legal.divisors(count)
+    if tensor <= before['tensor']
+    for fsdp in legal.divisors(count // tensor)
+  ]
+  return sorted(meshes, key=rank)
+
+
+def describe_mesh(sizes: Mapping[str, int]) -> str:
+  """A mesh's axes in one line: replica 2, fsdp 4, tensor 1."""
+  return ', '.join(f'{axis} {size}' for axis, size in sizes.items())
+
+
 def _fill(sizes: Mapping[str, int], count: int) -> tuple[int, ...]:
   """Sizes in the order of the axes, with -1 replaced by what is left."""
-  told = ', '.join(f'{axis} {size}' for axis, size in sizes.items())
+  told = describe_mesh(sizes)
   fixed = [size for size in sizes.values() if size != -1]
   if set(sizes) != set(MESH_AXES) or min(fixed, default=1) < 1:
     raise UserError(

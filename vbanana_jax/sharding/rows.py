@@ -9,6 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vbanana_jax.errors import UserError
 from vbanana_jax.sharding import legal
+from vbanana_jax.sharding.mesh import replicated_sharding
 
 # Axes of the mesh that share a batch; `tensor` works on the same rows.
 ROWS = ('replica', 'fsdp')
@@ -23,12 +24,20 @@ def build_activation_constraint(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
   """A function that keeps an activation `[b, ...]` split by rows alone.
 
   Without it the compiler may split activations as the weights are split, and
-  then the devices exchange them, which are larger, and not the weights.
+  then the devices exchange them, which are larger, and not the weights. Rows
+  that they cannot share, as the one instruction of many pictures, are whole on
+  each.
   """
   if mesh.size == 1:
     return lambda x: x
-  split = batch_sharding(mesh)
-  return lambda x: jax.lax.with_sharding_constraint(x, split)
+  split, whole = batch_sharding(mesh), replicated_sharding(mesh)
+  shards = num_batch_shards(mesh)
+
+  def constrain(x):
+    place = whole if x.shape[0] % shards else split
+    return jax.lax.with_sharding_constraint(x, place)
+
+  return constrain
 
 
 def shard_map_over_batch(
@@ -80,6 +89,12 @@ def check_batch_size(
 def num_batch_shards(mesh: Mesh) -> int:
   """Number of parts that the rows of a batch are split into."""
   return math.prod(mesh.shape[axis] for axis in ROWS)
+
+
+def round_up_rows(rows: int, mesh: Mesh) -> int:
+  """The smallest number of rows from `rows` on that the devices can share."""
+  shards = num_batch_shards(mesh)
+  return -(-rows // shards) * shards
 
 
 def local_batch_indices(batch_size: int, mesh: Mesh) -> np.ndarray:

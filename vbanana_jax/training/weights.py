@@ -2,7 +2,7 @@
 
 import hashlib
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -10,10 +10,10 @@ from flax import traverse_util
 
 from vbanana_jax import models, sharding
 from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import logs, paths
+from vbanana_jax.runtime import logs, paths, processes
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import checkpoint
-from vbanana_jax.training.state import make_params
+from vbanana_jax.training.state import make_logical_axes, make_params
 
 # Its rows are the words of a vocabulary.
 _WORDS = 'text/embedding'
@@ -74,11 +74,79 @@ def find_run(folder: pathlib.Path) -> pathlib.Path:
   )
 
 
-def load_run(run: pathlib.Path) -> tuple[dict[str, Any], models.DiT, Any]:
-  """Config, network and averaged weights of a trained workdir."""
+class LoadedRun(NamedTuple):
+  """A trained workdir, ready to be asked.
+
+  Attributes:
+    config: see `configs/base.py`, as plain nested dicts.
+    model: its network, for `mesh`.
+    params: its averaged weights, split over `mesh` as `config['sharding']`
+      says.
+    mesh: the devices: the run's mesh, or one like it where theirs differ.
+  """
+
+  config: dict[str, Any]
+  model: models.DiT
+  params: Any
+  mesh: jax.sharding.Mesh
+
+
+def load_run(run: pathlib.Path) -> LoadedRun:
+  """A workdir's network, its averaged weights split as training split them.
+
+  Every device reads its own part of them. Says which mesh the devices form.
+
+  Raises:
+    UserError: there is no checkpoint, it is of another network, or its token
+      ids mean something else.
+  """
   config = logs.load_run(run)['config']
-  model = build_network(config)
-  return config, model, load_averaged(run, model, config['image_size'])
+  require(run)
+  mesh, model, abstract = _find_mesh(run, config)
+  with checkpoint.Checkpoints(run) as checkpoints:
+    check_tokenizer(checkpoints)
+    return LoadedRun(config, model, checkpoints.restore_ema(abstract), mesh)
+
+
+def _find_mesh(
+  run: pathlib.Path, config: dict[str, Any]
+) -> tuple[jax.sharding.Mesh, models.DiT, Any]:
+  """The run's mesh, or the most similar one that devices and weights allow.
+
+  Returns:
+    the mesh, the network for it, and shapes of the weights with shardings.
+  """
+  own = config['mesh']
+  failure = None
+  for sizes in (own, *sharding.find_similar_meshes(own, len(jax.devices()))):
+    try:
+      mesh = sharding.build_mesh(sizes)
+      model = build_network(config, mesh)
+      abstract = make_abstract_params(config, model, mesh)
+    except UserError as error:  # of the run's own mesh, if none will do
+      failure = failure or error
+      continue
+    if mesh.size > 1 or failure:
+      processes.log(
+        f'{run}: config.sharding={config["sharding"]}, and the devices are '
+        f'{sharding.describe_mesh(mesh.shape)}'
+        + (f': {sharding.describe_mesh(own)} does not fit' if failure else '')
+      )
+    return mesh, model, abstract
+  raise failure
+
+
+def make_abstract_params(
+  config: dict[str, Any], model: models.DiT, mesh: jax.sharding.Mesh
+) -> Any:
+  """Shapes, types and shardings of a config's weights."""
+  size = config['image_size']
+  abstract = jax.eval_shape(lambda: make_params(model, size=size, seed=0))
+  axes = make_logical_axes(model, size=size)
+  return sharding.make_abstract(
+    abstract,
+    sharding.make_shardings(abstract, axes, mesh, config['sharding']),
+  )
 
 
 def find_trained_tasks(config: dict[str, Any]) -> set[str]:
@@ -95,22 +163,6 @@ def find_trained_tasks(config: dict[str, Any]) -> set[str]:
       config = logs.load_run(paths.to_path(start))['config']
     except (UserError, OSError):  # moved away: what it learned is not known
       return tasks
-
-
-def load_averaged(run: pathlib.Path, model: models.DiT, size: int) -> Any:
-  """Averaged weights of a workdir, whole on every device.
-
-  Raises:
-    UserError: there is no checkpoint, it is of another network, or its token
-      ids mean something else.
-  """
-  require(run)
-  abstract = jax.eval_shape(lambda: make_params(model, size=size, seed=0))
-  with checkpoint.Checkpoints(run) as checkpoints:
-    check_tokenizer(checkpoints)
-    whole = sharding.replicated_sharding(sharding.build_mesh())
-    shardings = jax.tree.map(lambda _: whole, abstract)
-    return checkpoints.restore_ema(sharding.make_abstract(abstract, shardings))
 
 
 def hash_weights(params: Any) -> str:
