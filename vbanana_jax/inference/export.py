@@ -85,11 +85,6 @@ def export_run(
       'pixels'
     )
   tokens = _make_tokens(task, question.prompt, max_text)
-  params = weights_lib.load_run(run).params
-  weights = {
-    name: np.asarray(leaf)
-    for name, leaf in traverse_util.flatten_dict(params, sep='/').items()
-  }
   about = {
     **_describe_question(task, question, tokens, size),
     'sampler': {
@@ -110,6 +105,11 @@ def export_run(
       files.check_free(out / exported.MANIFEST, about, others)
 
   check()
+  params = weights_lib.load_run(run).params
+  weights = {
+    name: np.asarray(leaf)
+    for name, leaf in traverse_util.flatten_dict(params, sep='/').items()
+  }
   answer = make_answer(model, task, question, wish, size)
   program = export_program(answer, weights, len(tokens), size, platforms)
   content = {
