@@ -80,7 +80,7 @@ def get_base() -> ConfigDict:
   config.optim.ema_decay = 0.999
 
   config.eval = ConfigDict()
-  config.eval.limit = 512  # scenes of the exam; 0 for none
+  config.eval.limit = 512  # scenes of the held-out set; 0 for none
   config.eval.batch_size = 48
   config.eval.constant_scenes = 256  # training scenes to fit constants on
   config.eval.sampled_limit = 64  # of what is always sampled; 0 for none
@@ -89,7 +89,7 @@ def get_base() -> ConfigDict:
   config.eval.vision_steps = 8  # of vision tasks that are sampled too
   config.eval.gallery = 4  # examples a task in the report
   config.eval.every = '20 percent'  # of training: score curves; '' for none
-  config.eval.watch = 48  # scenes of the exam for them
+  config.eval.watch = 48  # scenes of the held-out set for them
   return config
 
 

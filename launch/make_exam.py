@@ -1,4 +1,4 @@
-"""Freezes the exam: writes vbanana_jax/protocols/eval_v2.json, once.
+"""Freezes the held-out set: writes vbanana_jax/protocols/eval_v2.json, once.
 
   python launch/make_exam.py
 

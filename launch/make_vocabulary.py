@@ -85,7 +85,7 @@ def make_prompts() -> Iterator[str]:
 def make_corpus() -> Iterator[str]:
   """Prompts, then single words, so that each is worth a token or a few."""
   yield from make_prompts()
-  names = [*palettes.NAMED, *world.CLASSES, *world.COLOURS, *world.MATERIALS]
+  names = [*palettes.NAMED, *world.CLASSES, *world.COLORS, *world.MATERIALS]
   yield from names * 50
   yield from (f'{name}s' for name in world.OBJECTS * 50)
   yield from PHOTO_WORDS * 8

@@ -31,7 +31,7 @@ of them serves all:
   --zone ZONE        where; v5e, v6e and v5p live in few zones each
   --topology T       KIND-CHIPS as in `vbanana plan`: v5e-16, v6e-64, v5p-32;
                      v5p-32 is 32 chips, Google's v5p-64 (create, resume)
-  --slices N         so many slices of it, joined by the data centre's network
+  --slices N         so many slices of it, joined by the data center's network
   --spot             cheap, and may be taken away at any time
   --internal-ips     VMs without external addresses (they need Cloud NAT)
   --version V        of the VM's image (default: what Google names for KIND)

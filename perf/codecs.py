@@ -1,4 +1,4 @@
-"""What codecs lose: round trips and damaged colours, and what decoding costs.
+"""What codecs lose: round trips and damaged colors, and what decoding costs.
 
   python -m perf.codecs [--pictures 40] [--size 192]
 
@@ -17,10 +17,10 @@ from perf import confidence, paintings, run, tables, timing
 from vbanana_jax.codecs import colormaps, depth, normals, palettes, rims
 
 FLAT_M = (0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 80.0)
-FLAT_DAMAGES = tuple(paintings.DAMAGES)[:4]  # those that need no neighbours
+FLAT_DAMAGES = tuple(paintings.DAMAGES)[:4]  # those that need no neighbors
 LABELS = {
-  '20 farthest-point colours': palettes.farthest_point_palette(20),
-  '27 named colours': list(palettes.NAMED.values()),
+  '20 farthest-point colors': palettes.farthest_point_palette(20),
+  '27 named colors': list(palettes.NAMED.values()),
 }
 _MEGAPIXEL = (1024, 1024)
 
@@ -100,10 +100,10 @@ def measure_labels(pictures: int, size: int) -> dict:
   """Share of pixels that get another label, by damage and palette."""
   rng = np.random.default_rng(3)
   table = {damage: {} for damage in paintings.DAMAGES}
-  for name, colours in LABELS.items():
-    palette = palettes.to_rgb(colours)
+  for name, colors in LABELS.items():
+    palette = palettes.to_rgb(colors)
     truths = [
-      paintings.make_labels(rng, size, len(colours)) for _ in range(pictures)
+      paintings.make_labels(rng, size, len(colors)) for _ in range(pictures)
     ]
     for damage, spoil in paintings.DAMAGES.items():
       found = [_jit['nearest'](spoil(palette[x], rng), palette) for x in truths]
@@ -139,7 +139,7 @@ def measure_speed(rounds: int) -> dict[str, tables.Table]:
   truth = paintings.make_depth(rng, _MEGAPIXEL[0])
   painted = np.asarray(_jit['depth'][0](truth))
   rgb = paintings.add_gaussian(painted, rng, 4)
-  palette = palettes.to_rgb(LABELS['20 farthest-point colours'])
+  palette = palettes.to_rgb(LABELS['20 farthest-point colors'])
   nearest = _jit['nearest'](rgb, palette)
   near_m, far_m = paintings.NEAR_M, paintings.FAR_M
   viridis = jax.jit(lambda x: colormaps.decode(x, 'viridis', near_m, far_m))
@@ -148,7 +148,7 @@ def measure_speed(rounds: int) -> dict[str, tables.Table]:
     'depth confidence': jax.jit(depth.confidence),
     'viridis': viridis,
     'normals': _jit['normals'][1],
-    'nearest of 20 colours': lambda x: _jit['nearest'](x, palette)[0],
+    'nearest of 20 colors': lambda x: _jit['nearest'](x, palette)[0],
     'rims, after nearest': lambda x: _find_rims(x, *nearest),
   }
   try:

@@ -19,7 +19,7 @@ from vbanana_jax.tasks import legend_text
 BINS = 15
 SIZE = 96  # pixels a side; with it goes the share of pixels at edges
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]  # inputs, right, confidence
-_MOST_COLOURS = 20
+_MOST_COLORS = 20
 _NOT_ASKED = 0.2  # of a painting's cells, on average
 
 
@@ -46,7 +46,7 @@ def sample_normals(rng: np.random.Generator, size: int) -> Sample:
 
 
 def sample_palettes(rng: np.random.Generator, size: int) -> Sample:
-  """Pixels of one painting of 2 to 20 colours: right is the same label."""
+  """Pixels of one painting of 2 to 20 colors: right is the same label."""
   rgb, palette, valid, truth = _paint_labels(rng, size)
   args = rgb, palette, valid
   margin, distance = (
@@ -81,17 +81,17 @@ def _paint_labels(rng, size):
   Up to two fifths of it are painted in what the legend does not ask for, and no
   label is right there: -1.
   """
-  count = int(rng.integers(2, _MOST_COLOURS + 1))
-  colours = _draw_legend(count, rng)
-  valid = np.arange(_MOST_COLOURS) < count
-  palette = palettes.to_rgb(colours + [(0, 0, 0)] * (_MOST_COLOURS - count))
+  count = int(rng.integers(2, _MOST_COLORS + 1))
+  colors = _draw_legend(count, rng)
+  valid = np.arange(_MOST_COLORS) < count
+  palette = palettes.to_rgb(colors + [(0, 0, 0)] * (_MOST_COLORS - count))
   truth = paintings.make_labels(rng, size, count)
-  rgb, asked = _cover(palette[truth], colours, rng)
+  rgb, asked = _cover(palette[truth], colors, rng)
   rgb = paintings.damage(rgb, rng)
   return rgb, palette, valid, np.where(asked, truth, -1)
 
 
-def _draw_legend(count, rng) -> list[palettes.Colour]:
+def _draw_legend(count, rng) -> list[palettes.Color]:
   """Far apart, by name, or of any colors, every second one near another."""
   kind = rng.integers(3)
   if kind == 0:
@@ -108,10 +108,10 @@ def _draw_legend(count, rng) -> list[palettes.Colour]:
     gap = np.linalg.norm(drawn - new, axis=-1).min()
     if gap >= legend_text.READABLE_DISTANCE:
       drawn = np.append(drawn, new[None], axis=0)
-  return [tuple(int(level) for level in colour) for colour in drawn]
+  return [tuple(int(level) for level in color) for color in drawn]
 
 
-def _cover(rgb, colours, rng) -> tuple[np.ndarray, np.ndarray]:
+def _cover(rgb, colors, rng) -> tuple[np.ndarray, np.ndarray]:
   """Paints cells in colors not asked for, or textures; and where none is.
 
   The colors are named ones or any, at least as far from the legend's as two
@@ -125,7 +125,7 @@ def _cover(rgb, colours, rng) -> tuple[np.ndarray, np.ndarray]:
     named[rng.integers(0, len(named), count)],
     rng.integers(0, 256, (count, 3)),
   )
-  gap = np.linalg.norm(paint[:, None] - np.array(colours), axis=-1).min(-1)
+  gap = np.linalg.norm(paint[:, None] - np.array(colors), axis=-1).min(-1)
   chosen = (rng.random(count) < rng.uniform(0, 2 * _NOT_ASKED)) & (
     gap >= legend_text.READABLE_DISTANCE
   )

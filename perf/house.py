@@ -27,7 +27,7 @@ KNOW_TASKS = ('tasks/', 'configs/', 'benchmark/readers/', 'data/readers/')
 PRIVATE = (
   'Wish', 'PaintBox', 'Canvas', 'Way', 'Answerer', 'Asked', 'Poser', 'Posed',
   'Exam', 'exam', 'Watch', 'Trial', 'Register', 'REGISTERS', 'Reading', 'LOOKS',
-  'Look', 'Place', 'Neighbours', 'TextMemory', 'DotPolicy', 'StopSignals',
+  'Look', 'Place', 'Neighbors', 'TextMemory', 'DotPolicy', 'StopSignals',
   'map_ahead', 'make_painter', 'one_by_one', 'make_split', 'build_place',
   'on_own_rows', 'count_shares', 'find_own_rows', 'make_replicated',
   'share_matrices', 'take_back', 'rotary_tables', 'answer_in_one_pass',

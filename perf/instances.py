@@ -30,30 +30,30 @@ DECODERS = {
 }
 
 
-def choose_colours(rng, number, apart=60.0, repeats=False):
+def choose_colors(rng, number, apart=60.0, repeats=False):
   """Random levels, `apart` from each other and half of it from black."""
-  colours = []
-  while len(colours) < (-(-number // 2) if repeats else number):
-    colour = rng.integers(0, 256, 3).astype(np.float32)
-    gaps = [np.linalg.norm(colour - other) for other in colours]
-    if min(gaps, default=np.inf) > apart and np.linalg.norm(colour) > apart / 2:
-      colours.append(colour)
+  colors = []
+  while len(colors) < (-(-number // 2) if repeats else number):
+    color = rng.integers(0, 256, 3).astype(np.float32)
+    gaps = [np.linalg.norm(color - other) for other in colors]
+    if min(gaps, default=np.inf) > apart and np.linalg.norm(color) > apart / 2:
+      colors.append(color)
   if repeats:
-    colours = [colours[k // 2] for k in range(number)]
-  return np.stack(colours)
+    colors = [colors[k // 2] for k in range(number)]
+  return np.stack(colors)
 
 
 def draw_blobs(rng, size, number):
   """Ids of wavy blobs, later ones over earlier ones: int32 [size size]."""
   ids = np.zeros((size, size), np.int32)
-  centres = rng.uniform(0.1, 0.9, (number, 2)) * size
+  centers = rng.uniform(0.1, 0.9, (number, 2)) * size
   radii = rng.uniform(0.03, 0.1, (number, 2)) * size
   for k in range(number):
     reach = int(1.3 * radii[k].max())
-    first = np.maximum(np.int32(centres[k]) - reach, 0)
-    last = np.minimum(np.int32(centres[k]) + reach + 1, size)
+    first = np.maximum(np.int32(centers[k]) - reach, 0)
+    last = np.minimum(np.int32(centers[k]) + reach + 1, size)
     y, x = np.mgrid[first[0] : last[0], first[1] : last[1]].astype(np.float32)
-    y, x = (y - centres[k, 0]) / radii[k, 0], (x - centres[k, 1]) / radii[k, 1]
+    y, x = (y - centers[k, 0]) / radii[k, 0], (x - centers[k, 1]) / radii[k, 1]
     wave = 1 + 0.2 * np.sin(3 * np.arctan2(y, x) + rng.uniform(0, 6))
     view = ids[first[0] : last[0], first[1] : last[1]]
     view[np.hypot(y, x) < wave] = k + 1
@@ -76,10 +76,10 @@ def paint(seed, size=SIZE, number=None, kind=CLEAN):
       ids[bar] = 0
   area = np.bincount(ids.ravel(), minlength=number + 1)
   ids[(area < 1e-3 * ids.size)[ids]] = 0
-  colours = choose_colours(rng, number, repeats=kind == 'repeated')
+  colors = choose_colors(rng, number, repeats=kind == 'repeated')
   if kind == 'near-black':
-    colours[area[1:].argmax()] = (11, 21, 7)
-  levels = np.concatenate([np.zeros((1, 3), np.float32), colours])[ids]
+    colors[area[1:].argmax()] = (11, 21, 7)
+  levels = np.concatenate([np.zeros((1, 3), np.float32), colors])[ids]
   if kind == 'gradient':  # 60 levels from one side of an instance to the other
     for k in np.flatnonzero(np.bincount(ids.ravel()))[1:]:
       rows, columns = np.nonzero(ids == k)
@@ -93,7 +93,7 @@ def paint(seed, size=SIZE, number=None, kind=CLEAN):
 
 
 def drift(rgb, ids, rng):
-  """Every colour, the background's too, is off by up to 7 levels."""
+  """Every color, the background's too, is off by up to 7 levels."""
   offsets = rng.integers(-7, 8, (ids.max() + 1, 3)) / 255
   return np.clip(rgb + offsets[ids], 0, 1).astype(np.float32)
 

@@ -2,7 +2,7 @@
 
 A picture is cut into cells by random seeds; each cell is a slanted surface of
 its own depth, normal and label, so that edges, ramps and flat parts all occur.
-Damage is done to colours in [0, 1] and always ends in 8-bit levels.
+Damage is done to colors in [0, 1] and always ends in 8-bit levels.
 """
 
 import io
@@ -23,7 +23,7 @@ def make_cells(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def make_depth(rng: np.random.Generator, size: int) -> np.ndarray:
-  """Depth in metres float32[size size], log-uniform between NEAR_M and FAR_M.
+  """Depth in meters float32[size size], log-uniform between NEAR_M and FAR_M.
 
   Along a cell the depth changes by up to a factor of two over the picture.
   """
@@ -65,8 +65,8 @@ def make_texture(rng: np.random.Generator, size: int) -> np.ndarray:
   """
   rgb = np.full((size, size, 3), rng.uniform(0.2, 0.6), np.float32)
   for side, spread in ((4, 0.35), (12, 0.25), (48, 0.15)):
-    grey = rng.normal(0, spread, (side, side, 1))
-    coarse = grey + rng.normal(0, spread / 3, (side, side, 3))
+    gray = rng.normal(0, spread, (side, side, 1))
+    coarse = gray + rng.normal(0, spread / 3, (side, side, 3))
     for k in range(3):
       channel = Image.fromarray(coarse[..., k].astype(np.float32))
       rgb[..., k] += channel.resize((size, size), Image.Resampling.BICUBIC)
@@ -74,7 +74,7 @@ def make_texture(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def round_levels(rgb: np.ndarray) -> np.ndarray:
-  """To the nearest 8-bit colour, float32 in [0, 1]."""
+  """To the nearest 8-bit color, float32 in [0, 1]."""
   return np.round(np.clip(rgb, 0, 1) * 255).astype(np.float32) / 255
 
 
@@ -85,7 +85,7 @@ def add_gaussian(rgb, rng: np.random.Generator, levels: float) -> np.ndarray:
 
 
 def pass_jpeg(rgb, quality: int) -> np.ndarray:
-  """Through a JPEG file (Pillow; colour at half resolution)."""
+  """Through a JPEG file (Pillow; color at half resolution)."""
   file = io.BytesIO()
   levels = np.round(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
   Image.fromarray(levels).save(file, 'JPEG', quality=quality)

@@ -31,7 +31,7 @@ _ONE_PASS = engine.SamplerConfig(0, 0)
 
 
 def answer_once(predictor, photo_u8: np.ndarray) -> np.ndarray:
-  """Metres at the photograph's size: shrink, paint, decode, resize."""
+  """Meters at the photograph's size: shrink, paint, decode, resize."""
   task, question = build_question(PredictRequest('depth'), 'quick')
   patch = predictor.model.config.patch
   grid = outputs.make_grid(*photo_u8.shape[:2], size=_SIZE, patch=patch)
@@ -44,7 +44,7 @@ def answer_once(predictor, photo_u8: np.ndarray) -> np.ndarray:
 
 
 def time_one_core(predictor, rounds: int) -> timing.Times:
-  """Seconds from pixels to metres; the whole process keeps to one core."""
+  """Seconds from pixels to meters; the whole process keeps to one core."""
   photo = pictures.make_photo()
   before = os.sched_getaffinity(0)
   keep_to({min(before)})

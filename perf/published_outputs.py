@@ -25,7 +25,7 @@ from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import TASKS, prompts
 
 _WIDTH = 300  # of drawings, pixels
-_CANVAS = 90  # grey level that labels are drawn over
+_CANVAS = 90  # gray level that labels are drawn over
 
 
 def compare_depth(painted_u8: np.ndarray) -> dict[str, float]:
@@ -76,7 +76,7 @@ def examine(folder: pathlib.Path, pair: dict) -> tuple[dict, np.ndarray]:
     facts = {**facts, **found.facts}
     if len(decoders) > 1:
       facts[f'instances, decoder {name}'] = found.facts['instances']
-  for key in ('colours', 'area_px', 'decoder', 'instances'):
+  for key in ('colors', 'area_px', 'decoder', 'instances'):
     facts.pop(key, None)
   if pair['task'] == 'depth':
     if importlib.util.find_spec('hilbertmap'):
@@ -93,12 +93,12 @@ def draw(reading: prompts.PromptSpec, value: np.ndarray) -> np.ndarray:
   shape = (round(_WIDTH * value.shape[0] / value.shape[1]), _WIDTH)
   canvas = np.full((*shape, 3), _CANVAS, np.uint8)
   small = resizing.resize_nearest(value, shape)
-  colours = [colour for _, colour in reading.entries]
+  colors = [color for _, color in reading.entries]
   return answers.draw(
     TASKS[reading.task],
     small,
     canvas,
-    np.array(colours, np.uint8).reshape(-1, 3),
+    np.array(colors, np.uint8).reshape(-1, 3),
     [name for name, _ in reading.entries],
   )
 

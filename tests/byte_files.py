@@ -74,8 +74,8 @@ def make_png(
   header = struct.pack('>IIBBBBB', width, height, bits, kind, 0, 0, 0)
   chunks = [_chunk(b'IHDR', header)]
   if palette:
-    colours = b''.join(bytes(colour) for colour in palette)
-    chunks.append(_chunk(b'PLTE', colours))
+    colors = b''.join(bytes(color) for color in palette)
+    chunks.append(_chunk(b'PLTE', colors))
   chunks += [_chunk(b'IDAT', zlib.compress(lines)), _chunk(b'IEND', b'')]
   return b'\x89PNG\r\n\x1a\n' + b''.join(chunks)
 

@@ -168,9 +168,9 @@ TABLE = {
       'test_checkpoint.py::test_another_model_is_refused_by_name',
     ),
     'wrong unit': fails(
-      'evaluate --workdir run --tasks metres', "'metres' is none; choose of"
+      'evaluate --workdir run --tasks meters', "'meters' is none; choose of"
     ),
-    'too large': nothing('the exam is as large as the config says'),
+    'too large': nothing('the held-out set is as large as the config says'),
     'duplicate': fails(
       'evaluate --workdir run --workdir run', '--workdir is given twice'
     ),

@@ -24,10 +24,10 @@ def make_place(root: pathlib.Path) -> None:
     save(root / f'{name}.png', rng.random((H, W, 3)))
   for name in ('a.jpg', 'a.png'):
     save(root / 'twins' / name, rng.random((H, W, 3)))
-  metres = np.geomspace(0.5, 30, H * W).reshape(H, W)
-  save(root / 'painted.png', depth.encode(metres))
-  grey = np.linspace(0, 1, H * W).reshape(H, W, 1)
-  save(root / 'grey.png', np.tile(grey, (1, 1, 3)))
+  meters = np.geomspace(0.5, 30, H * W).reshape(H, W)
+  save(root / 'painted.png', depth.encode(meters))
+  gray = np.linspace(0, 1, H * W).reshape(H, W, 1)
+  save(root / 'grey.png', np.tile(gray, (1, 1, 3)))
   save(root / 'small.png', np.zeros((1, 1, 3)))
   (root / 'nothing').mkdir()
   cut = (root / 'photo.png').read_bytes()[:200]
@@ -80,10 +80,11 @@ def _write_answers(root: pathlib.Path) -> None:
 
 
 def _write_results(workdir: pathlib.Path) -> None:
-  """What `vbanana evaluate --workdir` leaves of an exam of nothing."""
+  """What `vbanana evaluate --workdir` leaves of a held-out set of nothing."""
   workdir.mkdir()
   results = {
-    'exam': 'exam', 'level': 'quick', 'rows': [], 'by_count': {}, 'phases': {},
+    'eval_set': 'eval_v2', 'level': 'quick', 'rows': [], 'by_count': {},
+    'phases': {},
     'seconds': 1.0, 'seconds_train_eval': 1.0, 'untrained': [], 'prompts': {},
     'weights': 'of nobody', 'versions': {},
     'config': config_lib.load_config('quickstart:smoke').to_dict(),

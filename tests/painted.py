@@ -12,7 +12,7 @@ from vbanana_jax.codecs import depth, normals, palettes
 
 RNG = np.random.default_rng(5)
 H, W = 24, 32
-GREY = make_png(np.full((H, W, 3), 128))
+GRAY = make_png(np.full((H, W, 3), 128))
 PROTOCOLS = {
   'depth': 'ibims1_depth',
   'normals': 'nyuv2_normals',
@@ -24,7 +24,7 @@ NAMES = ('a_1', 'b_2')  # two examples each
 CITY = {7: 'road', 11: 'building', 26: 'car'}
 # Two boxes: what is there, as rows and columns.
 BOXES = ((slice(2, 12), slice(3, 14)), (slice(8, 22), slice(18, 30)))
-COLOURS = ((220, 30, 20), (10, 200, 90))
+COLORS = ((220, 30, 20), (10, 200, 90))
 
 
 def write_benchmark(task: str, root) -> protocols.Protocol:
@@ -48,7 +48,7 @@ def paint(protocol, root, out, *, repeat=0, scale=2, spoil=None):
   reader = protocol.open(root)
   for item in reader.items:
     truth = reader.load_truth(item)
-    reading = questions.ask(protocol, item, repeat).reading
+    reading = questions.ask(protocol, item, repeat).spec
     rgb = _PAINTERS[protocol.task](truth, reading)
     picture = np.rint(255 * np.asarray(rgb)).astype(np.uint8)
     picture = picture.repeat(scale, 0).repeat(scale, 1)
@@ -59,12 +59,12 @@ def paint(protocol, root, out, *, repeat=0, scale=2, spoil=None):
 
 def _write_depth(root):
   # Towards the top it gets farther, as in an upright photograph.
-  metres = np.linspace(8, 2, H)[:, None] + RNG.uniform(0, 0.2, (H, W))
-  stored = make_png(np.rint(metres * 65535 / 50), 16)
+  meters = np.linspace(8, 2, H)[:, None] + RNG.uniform(0, 0.2, (H, W))
+  stored = make_png(np.rint(meters * 65535 / 50), 16)
   kept = make_png(np.full((H, W), 255))
   files = {'imagelist.txt': ''.join(f'{name}\n' for name in NAMES)}
   for name in NAMES:
-    files[f'rgb/{name}.png'] = GREY
+    files[f'rgb/{name}.png'] = GRAY
     files[f'depth/{name}.png'] = stored
     files[f'mask_invalid/{name}.png'] = files[f'mask_transp/{name}.png'] = kept
   write(root, files)
@@ -80,11 +80,11 @@ def make_room(h=H, w=W):
 
 
 def _write_normals(root, mirror=(1, 1, 1), names=NAMES):
-  colours = np.rint(np.asarray(normals.encode(make_room() * mirror)) * 255)
+  colors = np.rint(np.asarray(normals.encode(make_room() * mirror)) * 255)
   for name in names:
     stem = f'nyuv2/test/{name}'
-    write(root, {f'{stem}_img.png': GREY})
-    write(root, {f'{stem}_normal.png': make_png(colours)})
+    write(root, {f'{stem}_img.png': GRAY})
+    write(root, {f'{stem}_normal.png': make_png(colors)})
 
 
 def write_mirrored_normals(root):
@@ -101,7 +101,7 @@ def _write_semantic(root):
     write(
       root,
       {
-        f'leftImg8bit/val/x/{stem}_leftImg8bit.png': GREY,
+        f'leftImg8bit/val/x/{stem}_leftImg8bit.png': GRAY,
         f'gtFine/val/x/{stem}_gtFine_labelIds.png': make_png(labels),
       },
     )
@@ -166,8 +166,8 @@ def _paint_referring(truth, reading):
 
 def _paint_instances(truth, reading):
   rgb = np.tile(palettes.to_rgb([reading.background]), (H, W, 1))
-  for mask, colour in zip(truth['masks'][0], COLOURS):
-    rgb[mask] = palettes.to_rgb([colour])
+  for mask, color in zip(truth['masks'][0], COLORS):
+    rgb[mask] = palettes.to_rgb([color])
   return rgb
 
 

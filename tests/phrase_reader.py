@@ -1,7 +1,7 @@
 """Reads phrases with regular expressions and finds what they denote.
 
 Written apart from `scenes.forms`, from the English alone: comparisons are of
-projected centres, shifted by `slack` to see whether an answer is a close call.
+projected centers, shifted by `slack` to see whether an answer is a close call.
 """
 
 import re
@@ -49,12 +49,12 @@ class Reader:
   def __init__(self, scene, visible):
     self.scene = scene
     count = int(scene.count)
-    xy, self.z = camera.project(scene, scene.centre[:count], 200, 200)
+    xy, self.z = camera.project(scene, scene.center[:count], 200, 200)
     self.x = xy[:, 0] / 100 - 1  # half image heights from the middle
     self.slots = {k for k in range(count) if visible[k]}
 
   def read(self, text, slack=0.0):
-    """Set of slots; `slack` is in half image heights, or 2.5 times metres."""
+    """Set of slots; `slack` is in half image heights, or 2.5 times meters."""
     if found := RELATION.fullmatch(text):
       group, relation, landmark = found.groups()
       (mark,) = self.read(landmark, slack)
@@ -91,7 +91,7 @@ class Reader:
       slots = self._having('class_id', world.OBJECTS, noun)
     for word in adjectives:
       for leaf, names in (
-        ('colour', tuple(world.COLOURS)),
+        ('color', tuple(world.COLORS)),
         ('size', world.SIZES),
         ('material', world.MATERIALS),
       ):
@@ -129,9 +129,9 @@ class Reader:
       return self.z[a] > self.z[b] - 2.5 * slack
     if 'under' in relation:
       a, b = b, a
-    centre, half = self.scene.centre, self.scene.half_extent
-    gap = centre[a, 1] - half[a, 1] - centre[b, 1] - half[b, 1]
-    apart = np.hypot(*(centre[a] - centre[b])[[0, 2]])
+    center, half = self.scene.center, self.scene.half_extent
+    gap = center[a, 1] - half[a, 1] - center[b, 1] - half[b, 1]
+    apart = np.hypot(*(center[a] - center[b])[[0, 2]])
     return abs(gap) < 0.005 and apart < max(half[b, 0], half[b, 2])
 
   def _having(self, leaf, names, word):

@@ -56,7 +56,7 @@ def test_an_answer_equals_the_files_of_the_command(
       answer.figure(), Image.open(tmp_path / 'out' / 'a_depth.png')
     )
   assert answer.value.shape == answer.confidence.shape == PHOTO.shape[:2]
-  assert 'metres' in answer.unit
+  assert 'meters' in answer.unit
 
 
 def test_words_are_given_by_name(model):

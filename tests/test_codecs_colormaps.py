@@ -30,7 +30,7 @@ def project(rgb, table):
 
 
 def at(place, table):
-  """Colour of a place on the curve, in float64."""
+  """Color of a place on the curve, in float64."""
   corners = np.linspace(0, 1, len(table))
   return np.stack([np.interp(place, corners, x) for x in table.T], -1)
 
@@ -58,7 +58,7 @@ def test_cycle_and_ends(name):
   corners = colormaps.TABLES[name]
   np.testing.assert_allclose(rgb[jnp.asarray([0, -1])], corners[[0, -1]])
   back = decode(rgb, name, NEAR_M, FAR_M)
-  # Viridis has two pairs of equal neighbours: half a segment is lost there.
+  # Viridis has two pairs of equal neighbors: half a segment is lost there.
   loss = (FAR_M - NEAR_M) / 255 * (1.01 if name == 'viridis' else 0.001)
   np.testing.assert_allclose(back, depth_m, atol=loss)
   assert back.min() >= NEAR_M and back.max() <= FAR_M
@@ -71,7 +71,7 @@ def test_cycle_and_ends(name):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_any_colour_is_projected_as_in_float64(name):
+def test_any_color_is_projected_as_in_float64(name):
   rng = np.random.default_rng()
   rgb = rng.uniform(-0.3, 1.3, (1024, 3)).astype(np.float32)
   table = colormaps.TABLES[name]
@@ -140,7 +140,7 @@ def test_confidence_falls_with_the_distance_from_the_map():
   np.testing.assert_allclose(colormaps.confidence(on, 'viridis'), 1, atol=1e-6)
   far, unknown = colormaps.confidence(off, 'viridis')
   assert 0 < far < 0.05 and unknown == 0
-  grey = np.array([0.5 + 8 / 255 * np.sqrt(1.5), 0.5, 0.5])
+  gray = np.array([0.5 + 8 / 255 * np.sqrt(1.5), 0.5, 0.5])
   np.testing.assert_allclose(
-    colormaps.confidence(grey, 'grayscale'), 0.5, atol=1e-5
+    colormaps.confidence(gray, 'grayscale'), 0.5, atol=1e-5
   )

@@ -14,7 +14,7 @@ SQUARE = np.ones((3, 3), bool)
 
 
 def compile_labels(connectivity, **options):
-  offsets = components.NEIGHBOURS[connectivity]
+  offsets = components.NEIGHBORS[connectivity]
   return jax.jit(
     lambda x: components.label_components(x, offsets=offsets, **options)
   )
@@ -107,6 +107,6 @@ def test_despeckle_keeps_classes_and_takes_any_fill():
   np.testing.assert_array_equal(got, classes.at[6, 6].set(255))
 
 
-def test_neighbours_need_their_opposites():
+def test_neighbors_need_their_opposites():
   with pytest.raises(ValueError, match='opposites'):
     components.label_components(np.ones((3, 3), bool), offsets=((0, 1),))

@@ -46,10 +46,10 @@ def project(rgb):
   return position, np.sqrt(nearest[..., 0]), margin
 
 
-def test_corners_have_their_colours():
+def test_corners_have_their_colors():
   corners = 10 * ((1 - np.arange(7) / 7) ** -0.5 - 1)
-  colours = encode(jnp.asarray([*corners, jnp.inf]))
-  np.testing.assert_allclose(colours, depth.CORNERS, atol=1e-6)
+  colors = encode(jnp.asarray([*corners, jnp.inf]))
+  np.testing.assert_allclose(colors, depth.CORNERS, atol=1e-6)
 
 
 def test_cycle_on_a_range_of_depths():
@@ -59,21 +59,21 @@ def test_cycle_on_a_range_of_depths():
   assert np.all(np.diff(back) > 0)
 
 
-def test_float32_is_enough_from_a_tenth_of_a_millimetre_to_ten_kilometres():
-  # As many as the golden grid of 8-bit colours, to share its compilation.
+def test_float32_is_enough_from_a_tenth_of_a_millimeter_to_ten_kilometers():
+  # As many as the golden grid of 8-bit colors, to share its compilation.
   depth_m = np.geomspace(1e-4, 1e4, 5832).astype(np.float32)
   exact_m = depth_m.astype(np.float64)
   stretch = 1 + exact_m / 10
   rgb = np.asarray(encode(depth_m))
   back = np.asarray(decode(rgb), np.float64)
-  # The decoder alone: these very colours, read in float64 from the nearer end.
+  # The decoder alone: these very colors, read in float64 from the nearer end.
   edge = np.minimum((7 * position(exact_m)).astype(int), 6)
   start, step = CORNERS[edge], CORNERS[edge + 1] - CORNERS[edge]
   along = ((rgb - start) * step).sum(-1)
   near = 10 * np.expm1(-0.5 * np.log1p(-(edge + along) / 7))
   far = 10 * ((((6 - edge) + (1 - along)) / 7) ** -0.5 - 1)
   np.testing.assert_allclose(back, np.where(edge < 3, near, far), rtol=1e-6)
-  # Both together: beyond 16 m the last bit of a float32 colour below 1, 2^-24,
+  # Both together: beyond 16 m the last bit of a float32 color below 1, 2^-24,
   # is the limit; half of it changes the depth by this share.
   bit = 2.0**-25 * 10 * stretch**3 / (14 * exact_m)
   limit = 1e-6 + np.where(exact_m > 16, bit, 0)
@@ -98,7 +98,7 @@ def test_encode_equals_hilbertmap():
   np.testing.assert_allclose(rgb, GOLDEN['rgb'], atol=2e-6)
 
 
-def test_decode_equals_hilbertmap_on_8_bit_colours():
+def test_decode_equals_hilbertmap_on_8_bit_colors():
   back = np.asarray(decode(GOLDEN['rgb8'] / np.float32(255)))
   want = GOLDEN['back_from_rgb8']
   np.testing.assert_allclose(back, want, rtol=2e-6)
@@ -112,7 +112,7 @@ def test_decode_equals_hilbertmap_off_the_path():
 
 
 @pytest.mark.parametrize('low, high', [(0, 1), (-1.5, 2.5)])
-def test_any_colour_is_projected_as_in_float64(low, high):
+def test_any_color_is_projected_as_in_float64(low, high):
   rng = np.random.default_rng()
   rgb = rng.uniform(low, high, (5832, 3)).astype(np.float32)
   want, distance, margin = project(rgb)
@@ -154,7 +154,7 @@ def test_goldens_hold_in_every_form():
   np.testing.assert_allclose(sums['painted'], want, atol=4e-6)
 
 
-def test_a_million_depths_and_colours_as_hilbertmap():
+def test_a_million_depths_and_colors_as_hilbertmap():
   hilbertmap = pytest.importorskip(
     'hilbertmap', reason='the [test] extra brings hilbertmap, the oracle'
   )
@@ -176,11 +176,11 @@ def test_a_million_depths_and_colours_as_hilbertmap():
 def test_ties_go_to_the_edge_nearer_to_black():
   got = position(decode(GOLDEN['tie_rgb'].astype(np.float32)))
   np.testing.assert_allclose(got, GOLDEN['tie_f'], atol=2e-6)
-  # All seven edges are equally far from mid-grey.
+  # All seven edges are equally far from mid-gray.
   assert decode(jnp.full((3,), 0.5)) < 0.81
 
 
-def test_grid_of_8_bit_colours_is_projected_on_a_nearest_edge():
+def test_grid_of_8_bit_colors_is_projected_on_a_nearest_edge():
   rgb = GOLDEN['grid_rgb8'] / np.float32(255)
   got = position(decode(rgb))
   wrong = np.abs(got - GOLDEN['grid_f']) > 2e-6
@@ -193,8 +193,8 @@ def test_grid_of_8_bit_colours_is_projected_on_a_nearest_edge():
 
 
 def test_odd_inputs_follow_the_stated_rules():
-  colours = encode(jnp.asarray([-30.0, -0.0, jnp.nan, jnp.inf]))
-  np.testing.assert_array_equal(colours, [[0] * 3, [0] * 3, [0] * 3, [1] * 3])
+  colors = encode(jnp.asarray([-30.0, -0.0, jnp.nan, jnp.inf]))
+  np.testing.assert_array_equal(colors, [[0] * 3, [0] * 3, [0] * 3, [1] * 3])
   rgb = jnp.asarray([[0, 0, 0], [-1, 0, 0], [1, 1, 1], [2, 2, 2.0]])
   back = np.asarray(decode(rgb))
   np.testing.assert_array_equal(back, [0, 0, np.inf, np.inf])
@@ -249,10 +249,10 @@ def test_confidence_falls_away_from_the_walk_and_at_its_ends():
   near_black, good, best, far, farther = np.asarray(confidence(place))[1:6]
   assert near_black < 0.1 and farther < 0.1 and far < good < best
   np.testing.assert_array_equal(confidence(place)[jnp.asarray([0, 6])], 0)
-  grey = jnp.linspace(0, 1, 21)[:, None] * 0.5 + jnp.asarray([0, 0.5, 0]) * (
+  gray = jnp.linspace(0, 1, 21)[:, None] * 0.5 + jnp.asarray([0, 0.5, 0]) * (
     1 - jnp.linspace(0, 1, 21)[:, None]
   )
-  assert confidence(grey)[-1] < 0.6
+  assert confidence(gray)[-1] < 0.6
   # Off the green-cyan edge: the same depth, less and less sure.
   drift = jnp.stack(
     [jnp.linspace(0, 0.45, 21), jnp.ones(21), jnp.full(21, 0.5)]

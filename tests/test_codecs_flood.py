@@ -70,7 +70,7 @@ def merge_plainly(masks, levels, tau, gamma):
 
 def decode_plainly(
   rgb, background, max_instances, max_parts, min_share=2e-4, tau=14, gamma=5,
-  inner_share=0.1, offsets=components.NEIGHBOURS[16],
+  inner_share=0.1, offsets=components.NEIGHBORS[16],
 ):  # fmt: skip
   """Ids, count and overflow of one picture."""
   levels = np.round(np.clip(rgb, 0, 1) * np.float32(255)).astype(np.int64)
@@ -102,12 +102,12 @@ def draw(rng):
     row, column = rng.uniform(0, H), rng.uniform(0, W)
     inside = ((y - row) / a) ** 2 + ((x - column) / b) ** 2 < 1
     if kind == 0:  # steps about as long as tau
-      colour = np.clip(few[0] + rng.integers(-12, 13, 3), 0, 255)
+      color = np.clip(few[0] + rng.integers(-12, 13, 3), 0, 255)
     elif kind == 1:  # near-black
-      colour = rng.integers(0, 25, 3)
-    else:  # the same colours again and again
-      colour = few[rng.integers(3)]
-    rgb[inside] = colour
+      color = rng.integers(0, 25, 3)
+    else:  # the same colors again and again
+      color = few[rng.integers(3)]
+    rgb[inside] = color
   rgb = rgb.reshape(H, 4, W, 4, 3).mean((1, 3))
   if kind == 2:
     rgb += rng.normal(0, rng.choice([2, 5, 10]), rgb.shape)
@@ -139,7 +139,7 @@ def test_equal_to_the_plain_decoder(seed):
 
 def test_leaving_out_hopeless_chains_changes_nothing_that_survives():
   rng = np.random.default_rng(5)
-  rules = {'tau': 14.0, 'offsets': components.NEIGHBOURS[16]}
+  rules = {'tau': 14.0, 'offsets': components.NEIGHBORS[16]}
   find = jax.jit(
     lambda levels, unread: flood.find_promising(
       levels, unread, min_area_px=20, min_inner_px=2, **rules
@@ -195,7 +195,7 @@ def test_seeds_count_and_not_chains():
   for k in range(6):
     levels[2:22, 4 * k : 4 * k + 4] = 60 + 10 * k
   got = decode((levels / 255).astype(np.float32))
-  # Grey: 10 levels in each channel are 17.3, farther than tau.
+  # Gray: 10 levels in each channel are 17.3, farther than tau.
   assert got.count == 6
   levels[..., 1:] = 0
   got = decode((levels / 255).astype(np.float32))
@@ -214,7 +214,7 @@ def test_floods_jump_like_knights_or_as_told(connectivity, floods):
       levels,
       unread,
       tau=14.0,
-      offsets=components.NEIGHBOURS[connectivity],
+      offsets=components.NEIGHBORS[connectivity],
       max_floods=6,
     )
   )(levels, red)
@@ -224,10 +224,10 @@ def test_floods_jump_like_knights_or_as_told(connectivity, floods):
 
 
 def test_ten_thousand_regions_set_the_flag():
-  """Squares of 4x4 in colours far from each other, each large enough."""
+  """Squares of 4x4 in colors far from each other, each large enough."""
   rng = np.random.default_rng(0)
-  colours = 64 * rng.integers(0, 4, (100, 100, 3)) + 60
-  rgb = (colours.repeat(4, 0).repeat(4, 1) / 255).astype(np.float32)
+  colors = 64 * rng.integers(0, 4, (100, 100, 3)) + 60
+  rgb = (colors.repeat(4, 0).repeat(4, 1) / 255).astype(np.float32)
   got = compile_decoder(min_share=1e-4, gamma=0.0)(rgb)
   assert got.overflow and got.converged
   assert got.count == OPTIONS['max_instances']

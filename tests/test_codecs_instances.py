@@ -1,4 +1,4 @@
-"""Both instance decoders on what generators paint; canonical colours."""
+"""Both instance decoders on what generators paint; canonical colors."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from vbanana_jax.codecs import flood, instances, palettes
 
 SIDE = 96
 BACKGROUND = np.asarray((88, 50, 82), np.float32)
-COLOURS = np.asarray(
+COLORS = np.asarray(
   [(222, 40, 30), (30, 90, 220), (250, 240, 120), (11, 21, 7)], np.float32
 )
 
@@ -26,18 +26,18 @@ both = pytest.mark.parametrize('decode', DECODERS.values(), ids=DECODERS)
 ours = DECODERS['ours']
 
 
-def draw_discs(centres, radius=17):
+def draw_discs(centers, radius=17):
   """Ids 1.. of discs at 4 times the size, later ones over earlier ones."""
   y, x = np.mgrid[: 4 * SIDE, : 4 * SIDE] / 4 + 0.125
   ids = np.zeros(y.shape, np.int32)
-  for k, (row, column) in enumerate(centres):
+  for k, (row, column) in enumerate(centers):
     ids[(y - row) ** 2 + (x - column) ** 2 < radius**2] = k + 1
   return ids
 
 
-def paint(ids, colours=COLOURS, ground=BACKGROUND):
+def paint(ids, colors=COLORS, ground=BACKGROUND):
   """Anti-aliased levels [SIDE SIDE 3] of ids at 4 times the size."""
-  levels = np.concatenate([ground[None], colours])[ids]
+  levels = np.concatenate([ground[None], colors])[ids]
   return levels.reshape(SIDE, 4, SIDE, 4, 3).mean((1, 3))
 
 
@@ -71,16 +71,16 @@ def test_clean_discs(decode, ids):
     rows, columns = np.nonzero(np.asarray(got.ids) == k + 1)
     box = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
     np.testing.assert_array_equal(got.box_px[k], box)
-    gaps = np.linalg.norm(255 * got.colour[k] - COLOURS, axis=-1)
+    gaps = np.linalg.norm(255 * got.color[k] - COLORS, axis=-1)
     assert gaps.min() < 12
 
 
 @both
-def test_every_colour_drifts_by_seven_levels(decode):
+def test_every_color_drifts_by_seven_levels(decode):
   rng = np.random.default_rng(0)
   for _ in range(4):
     drift = rng.choice([-7.0, 7.0], (5, 3)).astype(np.float32)
-    got = read(decode, paint(APART, COLOURS + drift[:4], BACKGROUND + drift[4]))
+    got = read(decode, paint(APART, COLORS + drift[:4], BACKGROUND + drift[4]))
     assert got.count == 4 and min(overlaps(got, APART)) > 0.9
 
 
@@ -105,7 +105,7 @@ def test_a_near_black_instance_on_black(decode):
   black = np.zeros(3, np.float32)
   got = read(decode, paint(APART, ground=black), black)
   assert got.count == 4 and min(overlaps(got, APART)) > 0.9
-  got = read(decode, paint(APART, COLOURS[[3, 3, 3, 3]] / 2, black), black)
+  got = read(decode, paint(APART, COLORS[[3, 3, 3, 3]] / 2, black), black)
   assert got.count == 0 and not np.any(got.ids)  # nearer than tau
 
 
@@ -137,19 +137,19 @@ def test_blur():
 @both
 def test_more_than_the_bound_set_the_flag_and_the_largest_stay(decode):
   ids = draw_discs([(y, x) for y in (16, 48, 80) for x in (16, 80)], 11)
-  colours = np.asarray(palettes.farthest_point_palette(6), np.float32)
-  got = read(decode, paint(ids, colours))
+  colors = np.asarray(palettes.farthest_point_palette(6), np.float32)
+  got = read(decode, paint(ids, colors))
   assert got.count == 4 and got.overflow
 
 
 @both
-def test_one_colour_is_one_instance_and_background_is_none(decode):
+def test_one_color_is_one_instance_and_background_is_none(decode):
   flat = np.ones((SIDE, SIDE, 3))
   got = read(decode, 255 * flat)
   assert got.count == 1 and np.all(np.asarray(got.ids) == 1)
   got = read(decode, BACKGROUND * flat)
   assert got.count == 0 and not np.any(got.ids)
-  assert not np.any(got.area_px) and not np.any(got.colour)
+  assert not np.any(got.area_px) and not np.any(got.color)
 
 
 @both
@@ -162,7 +162,7 @@ def test_nan_is_background(decode):
 
 
 @both
-def test_confidence_is_least_where_colours_blend(decode):
+def test_confidence_is_least_where_colors_blend(decode):
   got = read(decode, paint(TOUCHING))
   confidence = np.asarray(got.confidence)
   assert confidence.min() >= 0 and confidence.max() <= 1
@@ -171,12 +171,12 @@ def test_confidence_is_least_where_colours_blend(decode):
   assert confidence[pure].mean() > 0.95 > 0.8 > confidence[~pure].mean()
 
 
-def test_canonical_colours_are_far_from_each_other_and_from_backgrounds():
+def test_canonical_colors_are_far_from_each_other_and_from_backgrounds():
   names = list(palettes.BACKGROUNDS)
-  colours = [*instances.CANONICAL, *(palettes.NAMED[name] for name in names)]
+  colors = [*instances.CANONICAL, *(palettes.NAMED[name] for name in names)]
   assert len(instances.CANONICAL) >= 12
-  gaps = np.asarray(colours, float)[:, None] - np.asarray(colours, float)
-  gaps = np.linalg.norm(gaps, axis=-1) + 1e3 * np.eye(len(colours))
+  gaps = np.asarray(colors, float)[:, None] - np.asarray(colors, float)
+  gaps = np.linalg.norm(gaps, axis=-1) + 1e3 * np.eye(len(colors))
   assert gaps.min() >= 127
 
 

@@ -1,4 +1,4 @@
-"""Mask codec: cycles, other colours, and pixels that are undecided."""
+"""Mask codec: cycles, other colors, and pixels that are undecided."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Normals codec: directions have the paper's colours; cycles; odd inputs."""
+"""Normals codec: directions have the paper's colors; cycles; odd inputs."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def random_unit(rng, *shape):
   return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def test_directions_have_the_colours_of_the_paper():
+def test_directions_have_the_colors_of_the_paper():
   axes = jnp.asarray(
     [[-1, 0, 0], [1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1.0]]
   )
@@ -41,7 +41,7 @@ def test_cycle_and_unit_length():
   np.testing.assert_allclose(residual(faded), 0.2, atol=1e-6)
 
 
-def test_any_colour_is_read_as_in_float64():
+def test_any_color_is_read_as_in_float64():
   rgb = np.random.default_rng().uniform(-0.5, 1.5, (4, 5, 3))
   rgb = rgb.astype(np.float32)
   vectors = (2 * rgb.astype(np.float64) - 1) * [-1, 1, 1]
@@ -58,17 +58,17 @@ def test_eight_bits_cost_less_than_half_a_degree():
   assert np.rad2deg(np.arccos(cosine)).max() < 0.5
 
 
-def test_colours_without_a_direction_follow_the_stated_rules():
-  grey = encode(jnp.zeros(3))
-  np.testing.assert_array_equal(grey, [0.5] * 3)
-  np.testing.assert_array_equal(decode(grey), [0] * 3)
-  assert residual(grey) == 0.5 and confidence(grey) == 0
+def test_colors_without_a_direction_follow_the_stated_rules():
+  gray = encode(jnp.zeros(3))
+  np.testing.assert_array_equal(gray, [0.5] * 3)
+  np.testing.assert_array_equal(decode(gray), [0] * 3)
+  assert residual(gray) == 0.5 and confidence(gray) == 0
   odd = jnp.asarray([[jnp.nan, 0, 1], [0, jnp.inf, 0], [1, 0, -1e20]])
   np.testing.assert_array_equal(encode(odd[:2]), [[0.5] * 3] * 2)
   np.testing.assert_array_equal(decode(odd), jnp.zeros((3, 3)))
   assert np.isinf(residual(odd)).all()
   np.testing.assert_array_equal(confidence(odd), 0)
-  # The grey of 8 bits has a faint direction, and is not trusted.
+  # The gray of 8 bits has a faint direction, and is not trusted.
   faint = jnp.full((3, 3), 128 / 255)
   np.testing.assert_allclose(jnp.linalg.norm(decode(faint), axis=-1), 1, 1e-6)
   assert np.all(confidence(faint) < 0.02)
@@ -76,8 +76,8 @@ def test_colours_without_a_direction_follow_the_stated_rules():
 
 def test_colors_of_no_surface_are_told_from_directions():
   corners = np.stack(np.meshgrid(*[[0.0, 1.0]] * 3), -1).reshape(-1, 3)
-  greys = np.array([[v] * 3 for v in (0, 12, 112, 127, 128, 144, 243, 255)])
-  for color in (*corners, *greys / 255, (jnp.nan, 0, 1), (jnp.inf, 0, 0)):
+  grays = np.array([[v] * 3 for v in (0, 12, 112, 127, 128, 144, 243, 255)])
+  for color in (*corners, *grays / 255, (jnp.nan, 0, 1), (jnp.inf, 0, 0)):
     assert not find_surface(jnp.asarray(color)), color
     assert confidence(jnp.asarray(color)) == 0
   rng = np.random.default_rng()

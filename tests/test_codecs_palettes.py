@@ -1,4 +1,4 @@
-"""Palettes: separation, notations, and nearest colours against an oracle."""
+"""Palettes: separation, notations, and nearest colors against an oracle."""
 
 from pathlib import Path
 
@@ -17,13 +17,13 @@ decode_nearest = jax.jit(palettes.decode_nearest)
 confidence = jax.jit(palettes.confidence)
 
 
-def least_gap(colours):
-  colours = np.asarray(colours, np.float64)
-  gaps = np.linalg.norm(colours[:, None] - colours, axis=-1)
-  return gaps[np.triu_indices(len(colours), 1)].min()
+def least_gap(colors):
+  colors = np.asarray(colors, np.float64)
+  gaps = np.linalg.norm(colors[:, None] - colors, axis=-1)
+  return gaps[np.triu_indices(len(colors), 1)].min()
 
 
-def test_named_colours_and_backgrounds_are_far_apart():
+def test_named_colors_and_backgrounds_are_far_apart():
   assert len(palettes.NAMED) >= 16
   assert set(palettes.BACKGROUNDS) < set(palettes.NAMED)
   assert least_gap(list(palettes.NAMED.values())) >= 69
@@ -31,16 +31,16 @@ def test_named_colours_and_backgrounds_are_far_apart():
 
 @pytest.mark.parametrize('notation', palettes.NOTATIONS)
 def test_notations_are_read_back(notation):
-  for colour in palettes.NAMED.values():
-    text = palettes.format_colour(colour, notation)
-    assert palettes.parse_colour(text) == colour
+  for color in palettes.NAMED.values():
+    text = palettes.format_color(color, notation)
+    assert palettes.parse_color(text) == color
 
 
 def test_notations_of_the_paper():
-  parse = palettes.parse_colour
-  assert palettes.format_colour((128, 192, 0), 'hex') == '#80c000'
-  assert palettes.format_colour((128, 192, 0), 'tuple') == '(128, 192, 0)'
-  assert palettes.format_colour((128, 192, 0), 'angle') == '<128, 192, 0>'
+  parse = palettes.parse_color
+  assert palettes.format_color((128, 192, 0), 'hex') == '#80c000'
+  assert palettes.format_color((128, 192, 0), 'tuple') == '(128, 192, 0)'
+  assert palettes.format_color((128, 192, 0), 'angle') == '<128, 192, 0>'
   assert parse('#10aa05') == (16, 170, 5)
   assert parse('<125,0, 125>') == (125, 0, 125)
   assert parse('RGB(88, 50, 82)') == (88, 50, 82)
@@ -52,14 +52,14 @@ def test_color_names_are_those_of_css():
   assert len(ImageColor.colormap) == 148
   for name in ImageColor.colormap:
     want = ImageColor.getrgb(name)
-    assert palettes.parse_colour(name) == want
+    assert palettes.parse_color(name) == want
     if name in palettes.NAMED:
       assert palettes.NAMED[name] == want
   assert set(palettes.NAMED) < set(ImageColor.colormap)
 
 
 def test_spellings_of_css_names():
-  parse = palettes.parse_colour
+  parse = palettes.parse_color
   assert parse('light sky-blue') == (135, 206, 250)
   assert parse('LightSlateGray') == (119, 136, 153)
   assert parse('rebecca purple') == (102, 51, 153)
@@ -69,9 +69,9 @@ def test_spellings_of_css_names():
 
 
 def test_phrases_of_prompts_are_read():
-  parse = palettes.parse_colour
+  parse = palettes.parse_color
   assert parse('pure yellow') == parse('solid yellow') == (255, 255, 0)
-  assert parse('white color') == parse('white colour') == (255, 255, 255)
+  assert parse('white color') == parse('white color') == (255, 255, 255)
   assert parse('#0f8') == parse('0x0f8') == parse('0x00FF88') == (0, 255, 136)
 
 
@@ -93,7 +93,7 @@ def test_phrases_of_prompts_are_read():
 )
 def test_refusals_say_what_is_wrong(text, reason):
   with pytest.raises(UserError, match=reason) as refused:
-    palettes.parse_colour(text)
+    palettes.parse_color(text)
   assert repr(text) in str(refused.value)
 
 
@@ -101,19 +101,19 @@ def test_refusals_say_what_is_wrong(text, reason):
   'text',
   [
     '', 'mauve', '#12345', '(1, 2)', '(1,2,256)', 'light', 'light mauve',
-    'colour', 'purple light', 'the red',
+    'color', 'purple light', 'the red',
   ],
 )  # fmt: skip
-def test_unreadable_colours_are_named(text):
-  with pytest.raises(UserError, match='colour'):
-    palettes.parse_colour(text)
+def test_unreadable_colors_are_named(text):
+  with pytest.raises(UserError, match='color'):
+    palettes.parse_color(text)
 
 
-def test_colours_without_names_and_unknown_notations_are_refused():
+def test_colors_without_names_and_unknown_notations_are_refused():
   with pytest.raises(ValueError, match='no name'):
-    palettes.format_colour((1, 2, 3), 'name')
+    palettes.format_color((1, 2, 3), 'name')
   with pytest.raises(ValueError, match='notation'):
-    palettes.format_colour((0, 0, 0), 'hsv')
+    palettes.format_color((0, 0, 0), 'hsv')
 
 
 def test_farthest_point_palette():
@@ -126,7 +126,7 @@ def test_farthest_point_palette():
     for seed in range(20)
   ]
   assert all(least_gap([white, *draw]) >= 100 for draw in draws)
-  assert len({colour for draw in draws for colour in draw}) > 30
+  assert len({color for draw in draws for color in draw}) > 30
   again = palettes.farthest_point_palette(
     8, np.random.default_rng(3), avoid=[white]
   )
@@ -164,7 +164,7 @@ def test_nearest_equals_the_oracle_in_every_form():
 
   assert_same_in_all_forms(states, (rgb,), atol=2e-6)
   index, distance = decode_nearest(GOLDEN['rgb'] / np.float32(255), palette)
-  # Ties included: 8-bit colours are compared in whole numbers.
+  # Ties included: 8-bit colors are compared in whole numbers.
   np.testing.assert_array_equal(index, GOLDEN['nearest'])
   want = np.sqrt(GOLDEN['nearest_d2'])
   np.testing.assert_allclose(distance * 255, want, rtol=1e-5, atol=1e-4)
@@ -172,7 +172,7 @@ def test_nearest_equals_the_oracle_in_every_form():
 
 @pytest.mark.parametrize('entries', [5, 100])
 def test_8_bit_ties_go_to_the_lowest_index(entries):
-  # Few levels, so that every palette has many pixels between two colours.
+  # Few levels, so that every palette has many pixels between two colors.
   rng = np.random.default_rng()
   levels = np.asarray([0, 32, 64, 96, 128, 160, 192, 224])
   rgb, palette = rng.choice(levels, (4000, 3)), rng.choice(levels, (entries, 3))
@@ -187,7 +187,7 @@ def test_8_bit_ties_go_to_the_lowest_index(entries):
   )
 
 
-def test_any_colours_are_read_as_in_float64():
+def test_any_colors_are_read_as_in_float64():
   rng = np.random.default_rng()
   rgb = rng.uniform(-0.5, 1.5, (4000, 3)).astype(np.float32)
   palette = rng.random((5, 3)).astype(np.float32)
@@ -200,7 +200,7 @@ def test_any_colours_are_read_as_in_float64():
 
 
 def test_void_and_radius_give_no_entry():
-  black, grey = jnp.zeros(3), jnp.full(3, 0.5)
+  black, gray = jnp.zeros(3), jnp.full(3, 0.5)
   rgb = jnp.asarray(
     [[1, 0, 0], [0.3, 0, 0], [0.5, 0, 0], [0.5, 0.9, 0], [jnp.nan, 0, 0]]
   )
@@ -212,11 +212,11 @@ def test_void_and_radius_give_no_entry():
   index, distance = decode_nearest(rgb, palette, radius=0.5)
   np.testing.assert_array_equal(index, [0, -1, 0, -1, -1])
   np.testing.assert_allclose(distance[1], 0.7, rtol=1e-6)
-  index, _ = decode_nearest(rgb, palette, void=grey, radius=0.45)
+  index, _ = decode_nearest(rgb, palette, void=gray, radius=0.45)
   np.testing.assert_array_equal(index, [0, -1, -1, -1, -1])
   index, _ = decode_nearest(rgb, palette)
   np.testing.assert_array_equal(index[:4], [0, 0, 0, 1])
-  # An entry of the void's own colour comes before it.
+  # An entry of the void's own color comes before it.
   index, _ = decode_nearest(rgb, jnp.zeros((1, 3)), void=black)
   np.testing.assert_array_equal(index[:4], 0)
   nothing = jnp.zeros(3, bool)
@@ -247,7 +247,7 @@ def test_gradients_are_finite_and_right():
   assert np.isfinite(slopes(confidence, jnp.eye(3), jnp.zeros(3, bool))).all()
 
 
-def test_confidence_is_low_between_colours_and_far_from_all():
+def test_confidence_is_low_between_colors_and_far_from_all():
   palette = jnp.asarray([[1.0, 0, 0], [0, 0, 1], [0, 0.9, 0]])
   valid = jnp.asarray([True, True, False])
   share = jnp.linspace(0, 0.5, 9)[:, None]
@@ -273,7 +273,7 @@ def test_confidence_is_low_at_colors_that_were_not_asked_for():
   asked = ('red', 'blue', 'black')
   legend = palettes.to_rgb(palettes.NAMED[name] for name in asked)
   others = palettes.to_rgb(
-    colour for name, colour in palettes.NAMED.items() if name not in asked
+    color for name, color in palettes.NAMED.items() if name not in asked
   )
   assert confidence(others, legend).max() < 0.3
   assert confidence(legend, legend).min() > 0.99

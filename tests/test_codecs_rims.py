@@ -8,7 +8,7 @@ import pytest
 
 from vbanana_jax.codecs import palettes, rims
 
-# Between black and white lies grey; between red and blue, purple.
+# Between black and white lies gray; between red and blue, purple.
 COLORS = ('black', 'white', 'grey', 'red', 'blue', 'purple')
 LEGEND = palettes.to_rgb(palettes.NAMED[name] for name in COLORS)
 SIDE = 96
@@ -59,7 +59,7 @@ def test_blurred_borders_are_rims(blur, paintings):
   labels, found = map(np.asarray, read(rgb))
   third = labels > 1
   assert third.sum() > 200 and found.sum() >= 0.8 * third.sum()
-  # What is missed is grey itself, and cannot be told.
+  # What is missed is gray itself, and cannot be told.
   missed = rgb[third & ~found]
   assert (np.linalg.norm(missed - LEGEND[2], axis=-1) < 16.1 / 255).all()
   assert not (found & ~third).any()

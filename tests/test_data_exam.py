@@ -1,4 +1,4 @@
-"""The exam is the frozen one, fair, and padded without effect."""
+"""The held-out set is the frozen one, fair, and padded without effect."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,8 @@ def test_prefix_is_the_frozen_one(level):
   assert (
     held_out.eval_set_hash(frozen, frozen.prefix_n) == frozen.prefix_sha256
   ), (
-    'the exam eval_v2 is frozen: scores on another exam cannot be compared. '
+    'the held-out set eval_v2 is frozen: scores on another one cannot be '
+    'compared. '
     'Undo the change to scenes, language or tasks, or start eval_v2.'
   )
 

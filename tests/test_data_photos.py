@@ -19,8 +19,8 @@ GRADIENT[..., 0] = np.arange(8) * 30
 GRADIENT[..., 1] = np.arange(6)[:, None] * 40
 
 
-GREY_16 = np.array([[[0], [129], [25_700], [65_407], [65_535]]], np.uint16)
-METRES = np.linspace(0, 9, 6, dtype=np.float32).reshape(2, 3, 1)
+GRAY_16 = np.array([[[0], [129], [25_700], [65_407], [65_535]]], np.uint16)
+METERS = np.linspace(0, 9, 6, dtype=np.float32).reshape(2, 3, 1)
 IDS = np.full((2, 3, 1), 70_000, np.uint32)
 
 
@@ -38,7 +38,7 @@ def test_lossless_pictures_come_back_exactly(form):
 
 
 @pytest.mark.parametrize('mode', ['RGB', 'CMYK', 'L'])
-def test_jpeg_modes_keep_their_colour(mode):
+def test_jpeg_modes_keep_their_color(mode):
   flat = Image.new('RGB', (16, 16), (200, 200, 200)).convert(mode)
   rgb = photos.open_photo(encode(flat, format='JPEG', quality=95))
   assert rgb.shape == (16, 16, 3)
@@ -72,18 +72,18 @@ def test_palette_with_transparency():
 
 
 def test_sixteen_bits_are_scaled_not_clipped():
-  grey = np.array([[0, 257 * 100, 65535]], np.uint16)
-  rgb = photos.open_photo(encode(Image.fromarray(grey), format='PNG'))
+  gray = np.array([[0, 257 * 100, 65535]], np.uint16)
+  rgb = photos.open_photo(encode(Image.fromarray(gray), format='PNG'))
   np.testing.assert_array_equal(rgb[0, :, 0], [0, 100, 255])
   np.testing.assert_array_equal(rgb[0, :, 0], rgb[0, :, 2])
 
 
 @pytest.mark.parametrize('channels', [3, 4])
-def test_sixteen_bits_of_colour_are_rounded(channels):
-  colour = np.arange(8, 8 + 4 * 5 * 3).reshape(4, 5, 3) * 963
-  expected = np.round(colour / 257)
+def test_sixteen_bits_of_color_are_rounded(channels):
+  color = np.arange(8, 8 + 4 * 5 * 3).reshape(4, 5, 3) * 963
+  expected = np.round(color / 257)
   opaque = np.full((4, 5, 1), 65_535)
-  pixels = np.concatenate([colour, opaque], axis=-1)[..., :channels]
+  pixels = np.concatenate([color, opaque], axis=-1)[..., :channels]
   rgb = photos.open_photo(make_png(pixels, 16))
   np.testing.assert_array_equal(rgb, expected)
   if channels == 3:
@@ -93,8 +93,8 @@ def test_sixteen_bits_of_colour_are_rounded(channels):
 
 
 @pytest.mark.parametrize('photometric', [0, 1])
-def test_sixteen_bits_of_a_grey_tiff(photometric):
-  rgb = photos.open_photo(make_tiff(GREY_16, photometric=photometric))
+def test_sixteen_bits_of_a_gray_tiff(photometric):
+  rgb = photos.open_photo(make_tiff(GRAY_16, photometric=photometric))
   expected = np.array([0, 1, 100, 255, 255])
   if photometric == 0:  # white is 0
     expected = 255 - expected
@@ -111,7 +111,7 @@ def test_separate_planes_of_sixteen_bits_are_not_mixed_up():
 
 
 def test_of_several_pictures_the_first_is_taken():
-  film = [Image.new('RGB', (4, 3), colour) for colour in ('red', 'blue')]
+  film = [Image.new('RGB', (4, 3), color) for color in ('red', 'blue')]
   for form in ('GIF', 'TIFF', 'WEBP', 'PNG'):
     encoded = encode(
       film[0], format=form, save_all=True, append_images=film[1:]
@@ -209,7 +209,7 @@ def test_bad_files_are_refused_by_name(tmp_path):
     'text.jpg': (b'not a picture', 'not a JPEG, PNG or WebP'),
     'icon.ico': (encode(Image.fromarray(GRADIENT), format='ICO'), 'not a JPEG'),
     'floats.tif': (make_tiff(GRADIENT / np.float32(255)), 'kind of TIFF'),
-    'metres.tif': (make_tiff(METRES, photometric=1), 'floating-point'),
+    'meters.tif': (make_tiff(METERS, photometric=1), 'floating-point'),
     'ids.tif': (make_tiff(IDS, photometric=1), 'beyond 16 bits'),
     'empty.png': (b'', 'not a JPEG.*the file is empty'),
     'lfs.png': (
@@ -247,7 +247,7 @@ def test_too_large_is_refused_from_the_header():
     photos.open_photo(bomb)
 
 
-def test_fit_crops_the_centre_without_aliasing():
+def test_fit_crops_the_center_without_aliasing():
   stripes = np.zeros((40, 80, 3), np.uint8)
   stripes[:, ::2] = 255
   stripes[:, :20] = 0

@@ -37,21 +37,21 @@ def run(tmp_path, *argv):
 
 
 def test_depth_of_the_walk_and_of_another_map(tmp_path, capsys):
-  metres = np.geomspace(0.5, 30, H * W).reshape(H, W)
-  image = save(tmp_path / 'd.png', depth.encode(metres))
+  meters = np.geomspace(0.5, 30, H * W).reshape(H, W)
+  image = save(tmp_path / 'd.png', depth.encode(meters))
   value, _, facts = run(tmp_path, image, '--task', 'depth')
-  np.testing.assert_allclose(value, metres, rtol=0.01)
+  np.testing.assert_allclose(value, meters, rtol=0.01)
   spread = facts['depth_m percentiles']
-  assert spread['50'] == pytest.approx(np.median(metres), rel=0.01)
+  assert spread['50'] == pytest.approx(np.median(meters), rel=0.01)
   assert 'percentiles' in capsys.readouterr().out  # printed too
 
   ends = {'near_m': 0.0, 'far_m': 10.0}
-  metres = np.linspace(0, 10, H * W).reshape(H, W)
-  image = save(tmp_path / 'd.png', colormaps.encode(metres, 'plasma', **ends))
+  meters = np.linspace(0, 10, H * W).reshape(H, W)
+  image = save(tmp_path / 'd.png', colormaps.encode(meters, 'plasma', **ends))
   prompt = 'Depth map in the plasma colormap.'
   argv = [image, '--task', 'depth', '--prompt', prompt]
   value, _, facts = run(tmp_path, *argv, '--near-m', '0', '--far-m', '10')
-  np.testing.assert_allclose(value, metres, atol=0.05)
+  np.testing.assert_allclose(value, meters, atol=0.05)
   assert facts['colormap, rainbow if none is named'] == 'plasma'
   assert cli.main(['decode', *argv]) == 2
   assert '--near-m' in capsys.readouterr().err
@@ -125,8 +125,8 @@ def test_rims_that_read_as_a_third_class_are_told(tmp_path, capsys):
 @pytest.mark.parametrize('decoder', ['paper', 'regions'])
 def test_instances_are_counted(decoder, tmp_path):
   rgb = np.full((H, W, 3), (1.0, 1.0, 1.0))
-  for box, colour in zip(BOXES, ((0.9, 0.1, 0.1), (0.1, 0.3, 0.9))):
-    rgb[box] = colour
+  for box, color in zip(BOXES, ((0.9, 0.1, 0.1), (0.1, 0.3, 0.9))):
+    rgb[box] = color
   image = save(tmp_path / 'i.png', rgb)
   prompt = 'Each ball is colored differently. The background is white.'
   value, _, facts = run(
@@ -179,7 +179,7 @@ def test_nothing_there_is_an_answer(decoder, tmp_path):
 @pytest.mark.parametrize(
   'words, says',
   [
-    ('--task depth --near-m 1', 'metres of its own'),
+    ('--task depth --near-m 1', 'meters of its own'),
     ('--task depth --prompt viridis --near-m 5 --far-m 5', 'no scale'),
     ('--task depth --prompt viridis --near-m nan --far-m 5', 'no scale'),
     ('--task depth --prompt viridis --near-m 5 --far-m inf', 'no scale'),
@@ -187,7 +187,7 @@ def test_nothing_there_is_an_answer(decoder, tmp_path):
     ('--task depth --prompt viridis_r', 'cannot be read'),
     ('--task depth --prompt in_magma', 'cannot be read'),
     ('--task semantic --prompt a:red,b:blue --void-radius 0', 'above 0'),
-    ('--task semantic --prompt a:red,a:blue', 'two colours'),
+    ('--task semantic --prompt a:red,a:blue', 'two colors'),
   ],
 )
 def test_settings_that_make_no_sense(words, says, tmp_path, capsys):

@@ -55,14 +55,14 @@ def test_answers_are_not_doubted(task):
 
 
 @pytest.mark.parametrize('task', PROMPTS)
-def test_photographs_and_grey_maps_are_doubted(task):
+def test_photographs_and_gray_maps_are_doubted(task):
   assert 'photograph' in ask(task, make_photo())
   ramp = np.arange(48 * 64).reshape(48, 64) * 255 // (48 * 64)
-  grey = ramp.astype(np.uint8)[..., None].repeat(3, -1)
-  assert 'it is grey' in ask(task, grey)
+  gray = ramp.astype(np.uint8)[..., None].repeat(3, -1)
+  assert 'it is grey' in ask(task, gray)
 
 
-def test_class_ids_as_grey_are_doubted():
+def test_class_ids_as_gray_are_doubted():
   ids = np.arange(48 * 64).reshape(48, 64).astype(np.uint8)[..., None] % 19
   assert 'it is grey' in ask('semantic', ids.repeat(3, -1))
 
@@ -71,8 +71,8 @@ def test_class_ids_as_grey_are_doubted():
 @pytest.mark.parametrize('ids', [2, 3])
 def test_masks_of_the_lowest_ids_are_doubted(task, ids):
   areas = np.random.default_rng(0).integers(0, ids, (6, 8), np.uint8)
-  grey = areas.repeat(8, 0).repeat(8, 1)[..., None].repeat(3, -1)
-  assert 'a mask of 0 and 1' in ask(task, grey)
+  gray = areas.repeat(8, 0).repeat(8, 1)[..., None].repeat(3, -1)
+  assert 'a mask of 0 and 1' in ask(task, gray)
   noise = np.random.default_rng(1).integers(0, ids, (48, 64, 1), np.uint8)
   assert ask(task, noise.repeat(3, -1)) is None  # black, nothing found
 
@@ -82,7 +82,7 @@ def test_exchanged_channels_are_named(task):
   assert 'BGR' in ask(task, np.ascontiguousarray(paint(task)[..., ::-1]))
 
 
-def test_grey_answers_of_grey_legends_are_not_doubted():
+def test_gray_answers_of_gray_legends_are_not_doubted():
   black = np.zeros((48, 64, 3), np.uint8)  # nothing found
   assert ask('semantic', black) is None
   road = black.copy()

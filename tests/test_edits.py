@@ -20,7 +20,7 @@ WAYS = {
   'away from the camera': (0, 0, 1),
 }
 PATTERNS = {
-  'recolour': (
+  'recolor': (
     r'make (?P<it>.*) (?P<to>\w+)',
     r'paint (?P<it>.*) (?P<to>\w+)',
     r'change the colour of (?P<it>.*) to (?P<to>\w+)',
@@ -84,16 +84,16 @@ def sample(level, number=250):
 def check_stands(scene):
   """Objects are on the floor or on something, and do not intersect."""
   count = int(scene.count)
-  low = scene.centre[:count, 1] - scene.half_extent[:count, 1]
+  low = scene.center[:count, 1] - scene.half_extent[:count, 1]
   carrier = world.supporters(scene)
   assert (np.abs(low[carrier[:count] < 0]) < 1e-3).all()
-  top = scene.centre[:, 1] + scene.half_extent[:, 1]
+  top = scene.center[:, 1] + scene.half_extent[:, 1]
   for k in range(count):
     if carrier[k] >= 0:
       assert abs(low[k] - top[carrier[k]]) < 1e-3
     for other in range(k):
       if k != carrier[other] and other != carrier[k]:
-        apart = np.hypot(*(scene.centre[k] - scene.centre[other])[[0, 2]])
+        apart = np.hypot(*(scene.center[k] - scene.center[other])[[0, 2]])
         # inscribed circles are within any footprint
         assert apart > min(scene.half_extent[k, [0, 2]]) + min(
           scene.half_extent[other, [0, 2]]
@@ -112,10 +112,10 @@ def test_edits_change_exactly_what_they_say(level):
   assert set(seen) == set(edits.KINDS) and min(seen.values()) > 20, seen
 
 
-def check_recolour(scene, edit):
+def check_recolor(scene, edit):
   said, slot = find_target(scene, edit)
-  assert changed(scene, edit.scene) == ({'colour'}, {slot})
-  assert list(world.COLOURS)[edit.scene.colour[slot]] == said['to']
+  assert changed(scene, edit.scene) == ({'color'}, {slot})
+  assert list(world.COLORS)[edit.scene.color[slot]] == said['to']
 
 
 def check_remove(scene, edit):
@@ -124,7 +124,7 @@ def check_remove(scene, edit):
   assert edit.scene.count == count - 1
   assert (edit.scene.class_id[count - 1 :] == -1).all()
   kept = [k for k in range(count) if k != slot]
-  for name in ('class_id', 'colour', 'size', 'centre', 'half_extent', 'yaw'):
+  for name in ('class_id', 'color', 'size', 'center', 'half_extent', 'yaw'):
     assert np.array_equal(
       getattr(scene, name)[kept], getattr(edit.scene, name)[: count - 1]
     )
@@ -132,8 +132,8 @@ def check_remove(scene, edit):
 
 def check_move(scene, edit):
   said, slot = find_target(scene, edit)
-  assert changed(scene, edit.scene) == ({'centre'}, {slot})
-  step = edit.scene.centre[slot] - scene.centre[slot]
+  assert changed(scene, edit.scene) == ({'center'}, {slot})
+  step = edit.scene.center[slot] - scene.center[slot]
   true = STEP_M[said['step']] * np.array(WAYS[said['to']])
   assert np.allclose(step, true, atol=1e-5)
 
@@ -141,13 +141,13 @@ def check_move(scene, edit):
 def check_resize(scene, edit):
   said, slot = find_target(scene, edit)
   names, slots = changed(scene, edit.scene)
-  assert names == {'size', 'half_extent', 'centre'} and slots == {slot}
+  assert names == {'size', 'half_extent', 'center'} and slots == {slot}
   old, new = int(scene.size[slot]), int(edit.scene.size[slot])
   if said['to'] in ('larger', 'smaller'):
     assert new - old == (1 if said['to'] == 'larger' else -1)
   else:
     assert world.SIZES[new] == said['to']
-  moved = edit.scene.centre[slot] - scene.centre[slot]
+  moved = edit.scene.center[slot] - scene.center[slot]
   assert moved[0] == moved[2] == 0
 
 
@@ -166,7 +166,7 @@ def check_add(scene, edit):
 
 
 _CHECK = {
-  'recolour': check_recolour,
+  'recolor': check_recolor,
   'remove': check_remove,
   'move': check_move,
   'resize': check_resize,
@@ -191,7 +191,7 @@ def test_nothing_nameable_in_a_full_scene_removes_everything():
   edit = edits.sample_edit(scene, level, np.random.default_rng(0), ~EVERYTHING)
   assert edit.text == 'remove every object' and edit.scene.count == 0
   empty = world.sample_scene(level, 2, 0, count=0)
-  for name in ('class_id', 'colour', 'centre', 'half_extent', 'yaw'):
+  for name in ('class_id', 'color', 'center', 'half_extent', 'yaw'):
     assert np.array_equal(getattr(edit.scene, name), getattr(empty, name))
 
 
@@ -202,11 +202,11 @@ def test_hidden_objects_are_not_named():
     visible = np.arange(12) < 2
     rng = np.random.default_rng(index)
     edit = edits.sample_edit(scene, level, rng, visible)
-    if edit.kind in ('recolour', 'move', 'resize'):
+    if edit.kind in ('recolor', 'move', 'resize'):
       assert changed(scene, edit.scene)[1] <= {0, 1}
 
 
-def test_objects_that_carry_others_are_only_recoloured():
+def test_objects_that_carry_others_are_only_recolored():
   level, seen = world.LEVELS['full'], 0
   for index in range(150):
     scene = world.sample_scene(level, 6, index, count=8)

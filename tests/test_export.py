@@ -77,7 +77,7 @@ def test_a_folder_is_answered_but_for_its_bad_photo(
     stem = f'{name[0]}_depth'
     alone = np.load(out / f'{stem}.npy')
     together = np.load(tmp_path / 'all' / f'{stem}.npy')
-    if batch:  # far colours are decoded to far depths: nearly all are equal
+    if batch:  # far colors are decoded to far depths: nearly all are equal
       close = np.isclose(alone, together, rtol=1e-3, atol=0)
       assert close.mean() > 0.98
     else:
@@ -149,7 +149,7 @@ def test_an_export_says_what_it_is(run, served):
   manifest = json.loads((served / 'manifest.json').read_text())
   assert manifest['task'] == 'depth' and 'depth' in manifest['prompt']
   assert manifest['platforms'] == ['cpu', 'cuda', 'tpu']
-  assert manifest['outputs']['value'].startswith('float32 metres')
+  assert manifest['outputs']['value'].startswith('float32 meters')
   assert manifest['inputs']['source']['grid'] == list(SIZE)
   assert manifest['inputs']['tokens']['l'] == 16
   assert (manifest['step'], manifest['training_seed']) == (1, 0)

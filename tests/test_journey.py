@@ -64,7 +64,7 @@ def test_report_is_one_file_with_every_gallery(workdir):
   [
     ('--task depth', '.npy'),
     ('--task semantic --classes floor,sphere', '.npy'),
-    ('--prompt recolour', '_edit.png'),
+    ('--prompt recolor', '_edit.png'),
   ],
 )
 def test_predict_takes_a_photo_of_any_aspect(workdir, tmp_path, words, ending):

@@ -11,7 +11,7 @@ from vbanana_jax.scenes import language, world
 from vbanana_jax.scenes.wording import NUMBERS, join_words
 
 NUMBER = {word: i for i, word in enumerate(NUMBERS)} | {'a': 1, 'an': 1}
-COLOUR = '|'.join(world.COLOURS)
+COLOR = '|'.join(world.COLORS)
 NOUN = '|'.join([*NOUNS.values(), *NOUNS])
 
 
@@ -24,7 +24,7 @@ def sample(level, number=120):
 def count_objects(scene, *leaves):
   names = {
     'class_id': world.OBJECTS,
-    'colour': tuple(world.COLOURS),
+    'color': tuple(world.COLORS),
     'material': world.MATERIALS,
     'size': world.SIZES,
   }
@@ -50,28 +50,26 @@ def test_detail_0_is_short_and_counts_rightly(level):
 
 
 @pytest.mark.parametrize('level', ('quick', 'full'))
-def test_detail_1_counts_classes_and_colours(level):
+def test_detail_1_counts_classes_and_colors(level):
   for scene, rng in sample(level):
     said = Counter()
     text = language.caption(scene, rng, 1)
-    for number, colour, noun in re.findall(
-      rf'(\w+) ({COLOUR}) ({NOUN})\b', text
-    ):
-      said[colour, SINGULAR.get(noun, noun)] += NUMBER[number]
-    assert said == count_objects(scene, 'colour', 'class_id'), text
+    for number, color, noun in re.findall(rf'(\w+) ({COLOR}) ({NOUN})\b', text):
+      said[color, SINGULAR.get(noun, noun)] += NUMBER[number]
+    assert said == count_objects(scene, 'color', 'class_id'), text
 
 
 @pytest.mark.parametrize('level', ('quick', 'full'))
 def test_detail_2_names_every_object_with_all_of_its_attributes(level):
   texture = '(?:checkered |striped |mottled )?'
   pattern = re.compile(
-    rf'({"|".join(world.SIZES)}) ({COLOUR}) ({"|".join(world.MATERIALS)}) '
+    rf'({"|".join(world.SIZES)}) ({COLOR}) ({"|".join(world.MATERIALS)}) '
     rf'{texture}({NOUN}) (at the|on|front|back|left|right|centre)\b'
   )
   for scene, rng in sample(level):
     text = language.caption(scene, rng, 2)
     said = Counter(found[:4] for found in pattern.findall(text))
-    true = count_objects(scene, 'size', 'colour', 'material', 'class_id')
+    true = count_objects(scene, 'size', 'color', 'material', 'class_id')
     assert said == true, text
     assert ('ground' in text) == bool(scene.outdoor)
     assert ('foggy' in text) == (scene.fog[0] > 0)
@@ -90,7 +88,7 @@ def test_places_and_support_are_told():
     carrier = world.supporters(scene)[:2]
     assert ('on top of' in text) == bool((carrier >= 0).any())
     if (carrier < 0).all():
-      x = np.sort(scene.centre[:2, 0] / scene.centre[:2, 2])
+      x = np.sort(scene.center[:2, 0] / scene.center[:2, 2])
       if x[0] < -0.3 and x[1] > 0.3:
         assert text.index('left') < text.index('right')
 

@@ -267,8 +267,8 @@ esac
 def cloud(tmp_path):
   """A clone with the scripts, and variables in which `gcloud` is the stub.
 
-  Returns: resume(states, behaviours) -> finished process, log of gcloud, log
-  of vbanana. A behaviour is what the next `vbanana` of a VM does, in bash.
+  Returns: resume(states, behaviors) -> finished process, log of gcloud, log
+  of vbanana. A behavior is what the next `vbanana` of a VM does, in bash.
   """
   clone, folder = tmp_path / 'clone', tmp_path / 'cloud'
   shutil.copytree(LAUNCH, clone / 'launch')
@@ -280,8 +280,8 @@ def cloud(tmp_path):
   folder.mkdir()
   # The first line of what is to come, which goes with being read.
   pops = (
-    f'behaviour="$(head -n 1 {folder}/behaviours)"; '
-    f'sed -i 1d {folder}/behaviours; eval "$behaviour"'
+    f'behavior="$(head -n 1 {folder}/behaviors)"; '
+    f'sed -i 1d {folder}/behaviors; eval "$behavior"'
   )
   env, log = make_environment(environment, fails_on='train', failure=pops)
   stubs = {
@@ -293,9 +293,9 @@ def cloud(tmp_path):
     (environment / 'bin' / name).chmod(0o755)
   env['PATH'] = f'{environment}/bin:{env["PATH"]}'
 
-  def resume(states, behaviours, *args, bucket='True', node='READY'):
+  def resume(states, behaviors, *args, bucket='True', node='READY'):
     (folder / 'states').write_text('\n'.join(states) + '\n')
-    (folder / 'behaviours').write_text('\n'.join(behaviours) + '\n')
+    (folder / 'behaviors').write_text('\n'.join(behaviors) + '\n')
     (folder / 'bucket').write_text(bucket)
     (folder / 'node').write_text(node)
     done = subprocess.run(

@@ -16,7 +16,7 @@ WANT = json.loads((ORACLES / 'depth.json').read_text())
 NYU = {'kind': 'box', 'rows': [45, 471], 'columns': [41, 601]}
 
 
-def test_kitti_crop_lies_at_the_bottom_and_centred():
+def test_kitti_crop_lies_at_the_bottom_and_centered():
   for size, offsets in WANT['kb_crop_352x1216'].items():
     shape = tuple(int(x) for x in size.split('x'))
     assert list(crops.kb_offsets(shape)) == offsets

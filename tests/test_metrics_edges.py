@@ -306,7 +306,7 @@ def test_distances_of_nothing_are_nan():
   none = base.make_distance_states(
     np.zeros((0, H, W)), np.ones((0, H, W), bool)
   )
-  assert np.isnan(base.summarize_distance(summed(none))['colour_distance'])
+  assert np.isnan(base.summarize_distance(summed(none))['color_distance'])
 
 
 def test_detections_and_features_of_nothing_are_nan():

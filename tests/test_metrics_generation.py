@@ -54,7 +54,7 @@ def test_moments_equal_numpys_and_skip_invalid_rows():
     generation.moments({'feature_count': 1})
 
 
-def test_features_see_colour_and_texture():
+def test_features_see_color_and_texture():
   def fd(a, b):
     a, b = (generation.moments(summed(feature_states_of(x))) for x in (a, b))
     return generation.frechet(*a, *b)

@@ -156,7 +156,7 @@ def test_padding_of_an_instruction_changes_nothing(network):
 
 
 @pytest.mark.parametrize('remat', ['dots', 'full'])
-def test_rematerialisation_changes_nothing(network, remat):
+def test_rematerialization_changes_nothing(network, remat):
   model, params, _ = network
   inputs = make_inputs()
 

@@ -130,7 +130,7 @@ def test_a_signal_to_one_stops_both_and_one_goes_on(
 
 def test_the_same_pictures_have_the_same_scores_to_the_digit(found):
   folder, _ = found
-  one, other = (load_found(folder, number)['exam'] for number in range(2))
+  one, other = (load_found(folder, number)['eval_set'] for number in range(2))
   assert one == other == two_processes.examine()
   assert {scores['n'] for scores in one.values()} == {two_processes.EXAM_SCENES}
 
@@ -195,16 +195,16 @@ def test_the_script_fails_as_the_first_that_fails(tmp_path):
   assert log.read_text().count('vbanana train x y --coordinator') == 2
 
 
-def start_script(folder, behaviour, *words, processes=2):
+def start_script(folder, behavior, *words, processes=2):
   """The script with stand-ins that wait, once all of them do.
 
   Args:
     folder: to make their environment in.
-    behaviour: what a stand-in does, in bash; it writes a line to `ready`.
+    behavior: what a stand-in does, in bash; it writes a line to `ready`.
     words: before the verb.
     processes: that many lines.
   """
-  env, _ = make_environment(folder, fails_on='train', failure=behaviour)
+  env, _ = make_environment(folder, fails_on='train', failure=behavior)
   process = subprocess.Popen(
     ['bash', str(ROOT / 'launch' / 'local_multihost.sh'), *words, 'train'],
     env=env,

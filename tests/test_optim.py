@@ -54,7 +54,7 @@ def test_muon_owns_exactly_the_matrices_of_the_blocks(params):
   }
 
 
-def test_muon_orthogonalises_each_block_alone(params):
+def test_muon_orthogonalizes_each_block_alone(params):
   optimizer = optim.build_optimizer(CONFIG, 10, models.Precision())
   weights = jax.tree.map(lambda x: jnp.zeros(x.shape), params)
   rng = np.random.default_rng(0)

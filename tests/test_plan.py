@@ -123,7 +123,7 @@ def test_parameters_by_hand():
   e, u = d // s['heads'], t // s['text_heads']
   # Four projections, three of the MLP, two gains of a head, modulation.
   block = 4 * d * d + 3 * d * hidden_width(d) + 2 * e + 6 * d
-  # The same without modulation, three gains, and nine neighbours.
+  # The same without modulation, three gains, and nine neighbors.
   text_block = 4 * t * t + 3 * t * hidden_width(t) + 2 * u + 3 * t + 9 * t
   expected = s['depth'] * block + s['text_depth'] * text_block
   expected += model.config.vocab_size * t + t + t  # embedding, start, gain
@@ -134,7 +134,7 @@ def test_parameters_by_hand():
   assert models.count_parameters(params) == expected == 7_297_024
 
 
-def test_rematerialisation_computes_blocks_again():
+def test_rematerialization_computes_blocks_again():
   kinds = {}
   for remat in ('none', 'dots', 'full'):
     config = make_config(batch_size=4)

@@ -1,4 +1,4 @@
-"""Exact painted colours come out as exact values at the photo's size."""
+"""Exact painted colors come out as exact values at the photo's size."""
 
 import json
 
@@ -89,14 +89,14 @@ def test_answer_sees_the_photo_on_the_grid(tmp_path):
   assert prompt == ask('depth').prompt
 
 
-def test_depth_comes_back_in_metres(tmp_path):
-  metres = np.full((32, 64), 2.0, np.float32)
-  metres[:, 32:] = 7.5
-  metres[:8] = np.inf
+def test_depth_comes_back_in_meters(tmp_path):
+  meters = np.full((32, 64), 2.0, np.float32)
+  meters[:, 32:] = 7.5
+  meters[:8] = np.inf
   paths = run(
     tmp_path,
     'depth',
-    lambda source, prompt: depth_codec.encode(metres),
+    lambda source, prompt: depth_codec.encode(meters),
     about={'checkpoint': 'runs/a', 'versions': {'jax': '1'}},
   )
   depth_m = np.load(paths['values'])
@@ -104,12 +104,12 @@ def test_depth_comes_back_in_metres(tmp_path):
   np.testing.assert_allclose(depth_m[14:, :43], 2.0, rtol=1e-4)
   np.testing.assert_allclose(depth_m[14:, 47:], 7.5, rtol=1e-4)
   assert np.all(np.isinf(depth_m[:12])) and np.all(np.isfinite(depth_m[12:]))
-  # Never a colour of another depth on the border, only metres in between.
+  # Never a color of another depth on the border, only meters in between.
   assert np.all((depth_m[12:] >= 1.999) & (depth_m[12:] <= 7.501))
   assert load(paths['painted']).shape == (32, 64, 3)
   np.testing.assert_array_equal(
     load(paths['painted']),
-    pictures.to_u8(np.asarray(depth_codec.encode(metres))),
+    pictures.to_u8(np.asarray(depth_codec.encode(meters))),
   )
   picture = load(paths['picture'])
   assert picture.shape[1] == outputs.VIEW_EDGE  # and a scale bar below

@@ -1,4 +1,4 @@
-"""Instructions read back as the legend, thing or colour map they name."""
+"""Instructions read back as the legend, thing or color map they name."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from vbanana_jax.scenes import referring, world
 from vbanana_jax.tasks import TASKS, prompts
 
 YELLOW, GREEN, CYAN = (255, 255, 0), (0, 128, 0), (0, 255, 255)
-RED, BLUE, WHITE, GREY = (255, 0, 0), (0, 0, 255), (255,) * 3, (128,) * 3
+RED, BLUE, WHITE, GRAY = (255, 0, 0), (0, 0, 255), (255,) * 3, (128,) * 3
 PINK, MEDIUM_PURPLE = (255, 192, 203), (147, 112, 219)
 
 # As published: prompt, entries, background (None where it is not stated). The
@@ -153,14 +153,14 @@ LEGENDS = (
    {'lady in light purple, waving': CYAN}, None),
   ('Segment the cat in red and the dog in #0000ff on a white background.',
    {'cat': RED, 'dog': BLUE}, WHITE),
-  ('On a solid grey background, the cat is red.', {'cat': RED}, GREY),
+  ('On a solid grey background, the cat is red.', {'cat': RED}, GRAY),
   ('The cat should be colored in the color red, everything else is white.',
    {'cat': RED}, WHITE),
   ('The cats are all red and the dogs are all blue.',
    {'cats': RED, 'dogs': BLUE}, None),
   ('Highlight the cat with a red mask', {'cat': RED}, None),
   ('A is rendered in red, B in blue', {'A': RED, 'B': BLUE}, None),
-  # A colour inside a phrase is no entry.
+  # A color inside a phrase is no entry.
   ('The man in red, waving, is rendered in cyan, the other man in blue',
    {'man in red, waving': CYAN, 'other man': BLUE}, None),
   ('Segment the car that is red and white in cyan.',
@@ -193,17 +193,17 @@ def test_legends(task, prompt, entries, ground):
   )
 
 
-@pytest.mark.parametrize('prompt, thing, ground', PAPER_INSTANCES)
-def test_instances(prompt, thing, ground):
+@pytest.mark.parametrize('prompt, category, ground', PAPER_INSTANCES)
+def test_instances(prompt, category, ground):
   reading = prompts.read_prompt('instance', prompt)
-  assert (reading.thing, reading.entries) == (thing, ())
+  assert (reading.category, reading.entries) == (category, ())
   assert reading.background_stated == (ground is not None)
   assert reading.background == (ground or (0, 0, 0))
 
 
 def test_an_instance_prompt_of_unknown_form_still_has_its_background():
   reading = prompts.read_prompt('instance', 'Birds! On a white background.')
-  assert (reading.thing, reading.background) == (None, WHITE)
+  assert (reading.category, reading.background) == (None, WHITE)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_an_instance_prompt_of_unknown_form_still_has_its_background():
       'rainbow',
     ),
     ('Generate a metric depth map of the provided image.', 'rainbow'),
-    ('Metric depth of the jet, in the Viridis colour map.', 'viridis'),
+    ('Metric depth of the jet, in the Viridis color map.', 'viridis'),
     ('depth, plasma palette', 'plasma'),
     ('INFERNO', 'inferno'),
     ('A gray-scale depth map', 'grayscale'),
@@ -224,7 +224,7 @@ def test_an_instance_prompt_of_unknown_form_still_has_its_background():
     ('in grey scale', 'grayscale'),
   ],
 )
-def test_depth_names_its_colour_map(prompt, name):
+def test_depth_names_its_color_map(prompt, name):
   assert prompts.read_prompt('depth', prompt).colormap == name
   assert name in prompts.COLORMAPS
 
@@ -251,8 +251,8 @@ def draw_question(task, level, rng):
     count = int(rng.integers(1, 3))
     names = [draw_phrase(rng) for _ in range(count)]
     return TASKS[task].ask(rng, phrases=names, level=level), names
-  thing = CLASSES[rng.integers(len(CLASSES))]
-  return TASKS[task].ask(rng, thing=thing, level=level), thing
+  category = CLASSES[rng.integers(len(CLASSES))]
+  return TASKS[task].ask(rng, category=category, level=level), category
 
 
 def draw_phrase(rng):
@@ -279,7 +279,7 @@ def test_our_own_wordings_read_back_as_their_palette(task, level):
     reading = prompts.read_prompt(task, question.prompt)
     palette = question.aux['palette']
     if task == 'instance':
-      assert reading.thing == names, question.prompt
+      assert reading.category == names, question.prompt
       palette = palette[:1]
     else:
       palette = palette[question.aux['palette_valid']]
@@ -297,7 +297,7 @@ def test_phrases_of_scenes_read_back(level_name):
   for seed in range(12):
     rng = np.random.default_rng(seed)
     scene = world.sample_scene(level, 5, seed)
-    visible = np.arange(len(scene.centre)) < int(scene.count)
+    visible = np.arange(len(scene.center)) < int(scene.count)
     found = referring.phrases(scene, visible, rng, referring.get_kinds(level))
     for phrase in found:
       question = TASKS['referring'].ask(
@@ -329,10 +329,10 @@ def test_prompts_of_protocols_read_back(title):
       reading = prompts.read_prompt(protocol.task, asked.prompt)
       np.testing.assert_array_equal(
         reading.make_palette()[0],
-        asked.reading.make_palette()[0],
+        asked.spec.make_palette()[0],
         err_msg=asked.prompt,
       )
-      assert reading.colormap == asked.reading.colormap
+      assert reading.colormap == asked.spec.colormap
 
 
 @pytest.mark.parametrize('task', ['semantic', 'referring'])
@@ -376,7 +376,7 @@ def test_what_cannot_be_read_is_a_user_error(task, prompt, message):
 
 
 @pytest.mark.parametrize('gap', [0, 1, 27, 28, 40])
-def test_colours_must_be_apart(gap):
+def test_colors_must_be_apart(gap):
   prompt = f'The cat is (200, 0, 0). The dog is (200, {gap}, 0).'
   if gap >= 28:
     assert len(prompts.read_prompt('semantic', prompt).entries) == 2

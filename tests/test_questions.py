@@ -51,10 +51,10 @@ def test_protocols_state_colors_in_numbers(title):
 
 def test_a_phrase_may_hold_anything_but_nothing(tmp_path):
   protocol = protocols.load_protocol('refcocog_umd_val_referring')
-  odd = readers.Item('x', 'x.png', 'the {colour} man in red, "left"')
+  odd = readers.Item('x', 'x.png', 'the {color} man in red, "left"')
   asked = questions.ask(protocol, odd)
-  assert 'the {colour} man in red, "left"' in asked.prompt
-  assert asked.reading.entries[0][1] == (255, 255, 255)
+  assert 'the {color} man in red, "left"' in asked.prompt
+  assert asked.spec.entries[0][1] == (255, 255, 255)
   with pytest.raises(UserError, match='has no phrase'):
     questions.ask(protocol, readers.Item('x', 'x.png', ' '))
 

@@ -112,12 +112,10 @@ def test_protocol_lists_the_classes_far_apart():
   )
   names = [name for name, _ in protocol.classes]
   assert names == [name for name, _ in cityscapes.CLASSES]
-  colours = [protocol.background, *(colour for _, colour in protocol.classes)]
+  colors = [protocol.background, *(color for _, color in protocol.classes)]
   fixed = palettes.farthest_point_palette(20)
-  assert [tuple(colour) for colour in colours] == fixed
-  gaps = np.linalg.norm(
-    np.subtract(colours, np.asarray(colours)[:, None]), 2, -1
-  )
+  assert [tuple(color) for color in colors] == fixed
+  gaps = np.linalg.norm(np.subtract(colors, np.asarray(colors)[:, None]), 2, -1)
   assert gaps[np.triu_indices(20, 1)].min() >= 127
 
 
@@ -125,7 +123,7 @@ def test_protocol_prompt_is_read_back():
   protocol = protocols.load_protocol('cityscapes_semantic_v1')
   asked = questions.ask(protocol, readers.Item('a', 'a.png'))
   reading = prompts.read_prompt('semantic', asked.prompt)
-  assert reading.entries == asked.reading.entries
+  assert reading.entries == asked.spec.entries
   assert reading.background == (0, 0, 0) and reading.background_stated
   assert len(reading.entries) == 19
 
@@ -143,9 +141,9 @@ def test_referring_protocols_ask_for_white_on_black(name, phrase):
   assert protocol.count == {'ref': 4896, 'rea': 200}[name[:3]]
   asked = questions.ask(protocol, readers.Item('a', 'a.png', phrase))
   assert phrase in asked.prompt and '<255, 255, 255>' in asked.prompt
-  assert asked.reading.entries == ((phrase, (255, 255, 255)),)
+  assert asked.spec.entries == ((phrase, (255, 255, 255)),)
   reading = prompts.read_prompt('referring', asked.prompt)
-  assert [colour for _, colour in reading.entries] == [(255, 255, 255)]
+  assert [color for _, color in reading.entries] == [(255, 255, 255)]
   assert reading.background == (0, 0, 0) and reading.background_stated
 
 
@@ -158,7 +156,7 @@ def test_subsets_of_saco_are_asked_alike():
     assert protocol.split == subset and protocol.reader == 'saco_gold'
     asked = questions.ask(protocol, readers.Item('a', 'a.png', 'fish ball'))
     reading = prompts.read_prompt('instance', asked.prompt)
-    assert reading.thing == 'fish ball' and reading.background == (0, 0, 0)
+    assert reading.category == 'fish ball' and reading.background == (0, 0, 0)
     fields = dataclasses.asdict(protocol)
     for field in ('name', 'split', 'known_difference'):
       del fields[field]

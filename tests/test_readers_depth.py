@@ -1,4 +1,4 @@
-"""Depth readers on folders written byte by byte: ids, metres, holes, errors."""
+"""Depth readers on folders written byte by byte: ids, meters, holes, errors."""
 
 import sys
 

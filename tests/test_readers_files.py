@@ -13,7 +13,7 @@ from vbanana_jax.benchmark.readers import base, files
 from vbanana_jax.data import photos
 
 RNG = np.random.default_rng(20)
-GREY16 = RNG.integers(0, 65536, (7, 5))
+GRAY16 = RNG.integers(0, 65536, (7, 5))
 RGB8 = RNG.integers(0, 256, (7, 5, 3))
 RGB16 = RNG.integers(0, 65536, (10, 5, 3))
 
@@ -24,11 +24,11 @@ def put(folder, content, name='file.bin'):
   return path
 
 
-def test_grey_16_bits_under_all_filters(tmp_path):
-  path = put(tmp_path, make_png(GREY16, 16, filters=range(5)))
+def test_gray_16_bits_under_all_filters(tmp_path):
+  path = put(tmp_path, make_png(GRAY16, 16, filters=range(5)))
   stored = files.load_png16(path)
   assert stored.dtype == np.uint16
-  np.testing.assert_array_equal(stored, GREY16)
+  np.testing.assert_array_equal(stored, GRAY16)
 
 
 @pytest.mark.parametrize('bits, rgb', [(8, RGB8), (16, RGB16)])
@@ -40,26 +40,26 @@ def test_rgb_keeps_every_bit_under_all_filters(tmp_path, bits, rgb):
 
 
 def test_other_kinds_of_png_are_refused(tmp_path):
-  grey8 = put(tmp_path, make_png(GREY16 % 256), 'grey8.png')
+  gray8 = put(tmp_path, make_png(GRAY16 % 256), 'grey8.png')
   rgb8 = put(tmp_path, make_png(RGB8), 'rgb8.png')
-  refused(lambda: files.load_png16(grey8), 'grey8.png', '8-bit grey', '16-bit')
+  refused(lambda: files.load_png16(gray8), 'grey8.png', '8-bit grey', '16-bit')
   refused(lambda: files.load_png16(rgb8), '8-bit RGB')
   refused(lambda: files.load_png_rgb(rgb8, 16), '8-bit RGB', '16-bit RGB')
-  refused(lambda: files.load_png_rgb(grey8, 8), '8-bit grey')
+  refused(lambda: files.load_png_rgb(gray8, 8), '8-bit grey')
   refused(lambda: files.load_labels(rgb8), 'RGB', 'labels')
   photo = put(tmp_path, make_jpeg(RGB8), 'photo.png')
   refused(lambda: files.load_png16(photo), 'photo.png', 'not a PNG')
 
 
 def test_labels_are_not_converted(tmp_path):
-  colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
+  colors = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
   rows = RNG.integers(0, 3, (4, 6))
-  path = put(tmp_path, make_png(rows, palette=colours))
+  path = put(tmp_path, make_png(rows, palette=colors))
   stored = files.load_labels(path)
   assert stored.dtype == np.uint8
   np.testing.assert_array_equal(stored, rows)
-  path = put(tmp_path, make_png(GREY16, 16))
-  np.testing.assert_array_equal(files.load_labels(path), GREY16)
+  path = put(tmp_path, make_png(GRAY16, 16))
+  np.testing.assert_array_equal(files.load_labels(path), GRAY16)
 
 
 def test_photographs_are_taken_as_stored(tmp_path):
@@ -72,15 +72,15 @@ def test_photographs_are_taken_as_stored(tmp_path):
   assert files.load_rgb(turned).shape == (8, 12, 3)
   assert files.load_image_size(turned) == (8, 12)
   assert photos.open_photo(turned).shape == (12, 8, 3)
-  deep = put(tmp_path, make_png(GREY16, 16), 'deep.png')
+  deep = put(tmp_path, make_png(GRAY16, 16), 'deep.png')
   refused(lambda: files.load_rgb(deep), 'deep.png', '8-bit')
 
 
 @pytest.mark.parametrize('cut', [4, 20, 40, 60, -30, -13, -1])
 def test_truncated_pictures_are_named(tmp_path, cut):
-  grey = put(tmp_path, make_png(GREY16, 16)[:cut], 'cut.png')
-  refused(lambda: files.load_png16(grey), 'cut.png')
-  refused(lambda: files.load_labels(grey), 'cut.png')
+  gray = put(tmp_path, make_png(GRAY16, 16)[:cut], 'cut.png')
+  refused(lambda: files.load_png16(gray), 'cut.png')
+  refused(lambda: files.load_labels(gray), 'cut.png')
   rgb = put(tmp_path, make_png(RGB16, 16)[:cut], 'cut.png')
   refused(lambda: files.load_png_rgb(rgb, 16), 'cut.png')
   refused(lambda: files.load_rgb(rgb), 'cut.png')
@@ -90,7 +90,7 @@ def test_cut_or_changed_pictures_are_named(tmp_path):
   noise = RNG.integers(0, 256, (64, 64, 3))
   photo = put(tmp_path, make_jpeg(noise)[:-500], 'cut.jpg')
   refused(lambda: files.load_rgb(photo), 'cut.jpg', 'damaged')
-  encoded = bytearray(make_png(GREY16, 16))
+  encoded = bytearray(make_png(GRAY16, 16))
   encoded[60] ^= 1  # inside the pixels
   changed = put(tmp_path, bytes(encoded), 'changed.png')
   refused(lambda: files.load_png16(changed), 'changed.png', 'damaged')
@@ -98,7 +98,7 @@ def test_cut_or_changed_pictures_are_named(tmp_path):
 
 def test_size_is_read_before_pixels(tmp_path, monkeypatch):
   monkeypatch.setattr(photos, 'MAX_PIXELS', 34)
-  path = put(tmp_path, make_png(GREY16, 16)[:45], 'big.png')
+  path = put(tmp_path, make_png(GRAY16, 16)[:45], 'big.png')
   for load in (files.load_png16, files.load_labels):
     refused(lambda load=load: load(path), 'big.png', '5 x 7 pixels')
 

@@ -21,7 +21,7 @@ def make_facing_normals(shape):
 
 
 def paint(normals, bits):
-  """Colours as DSINE's files have them: x left, y up, z to the viewer."""
+  """Colors as DSINE's files have them: x left, y up, z to the viewer."""
   x_left = normals * (-1, 1, 1)
   return np.rint((x_left + 1) / 2 * (2**bits - 1)).astype(int)
 
@@ -33,13 +33,13 @@ SETS = [
 ]
 
 
-def write_dsine(root, stem, suffix, colours, bits):
+def write_dsine(root, stem, suffix, colors, bits):
   photo = make_png(PHOTO) if suffix == '.png' else make_jpeg(PHOTO)
   write_files(
     root,
     {
       f'{stem}_img{suffix}': photo,
-      f'{stem}_normal.png': make_png(colours, bits, filters=range(5)),
+      f'{stem}_normal.png': make_png(colors, bits, filters=range(5)),
       f'{stem}_intrins.npy': make_npy(np.eye(3)),
     },
   )
@@ -49,9 +49,9 @@ def write_dsine(root, stem, suffix, colours, bits):
 def test_dsine(tmp_path, split, stem, suffix, bits, name):
   normals = make_facing_normals((6, 8))
   normals[0, 0], normals[0, 7], normals[5, 0] = np.eye(3)
-  colours = paint(normals, bits)
-  colours[2, 3] = 0
-  write_dsine(tmp_path, stem, suffix, colours, bits)
+  colors = paint(normals, bits)
+  colors[2, 3] = 0
+  write_dsine(tmp_path, stem, suffix, colors, bits)
   reader = READERS['dsine'](tmp_path, split)
   assert [item.id for item in reader.items] == [name]
   assert reader.load_image(reader.items[0]).shape == (6, 8, 3)
@@ -60,9 +60,9 @@ def test_dsine(tmp_path, split, stem, suffix, bits, name):
   np.testing.assert_array_equal(loaded[2, 3], 0.0)
   normals[2, 3] = 0.0
   np.testing.assert_allclose(loaded, normals, atol=1.01 / (2**bits - 1))
-  # A surface that faces right has no red, in the file and in our colours.
-  assert colours[0, 0, 0] == 0 and loaded[0, 0, 0] == 1.0
-  decoded = np.asarray(codec.decode(colours / np.float32(2**bits - 1)))
+  # A surface that faces right has no red, in the file and in our colors.
+  assert colors[0, 0, 0] == 0 and loaded[0, 0, 0] == 1.0
+  decoded = np.asarray(codec.decode(colors / np.float32(2**bits - 1)))
   kept = loaded.any(-1)
   units = loaded[kept] / np.linalg.norm(loaded[kept], axis=-1, keepdims=True)
   np.testing.assert_allclose(decoded[kept], units, atol=2e-6)
@@ -70,17 +70,17 @@ def test_dsine(tmp_path, split, stem, suffix, bits, name):
 
 def test_dsine_damage_is_named(tmp_path):
   normals = make_facing_normals((6, 8))
-  colours = paint(normals, 8)
+  colors = paint(normals, 8)
   stem = 'nyuv2/test/000000'
   truth = f'{stem}_normal.png'
-  write_dsine(tmp_path, stem, '.png', colours, 8)
+  write_dsine(tmp_path, stem, '.png', colors, 8)
   flipped = paint(normals * (1, 1, -1), 8)
   for bad, words in [
     (make_png(paint(normals, 16), 16), ('16-bit RGB', '8-bit')),
     (make_png(flipped), ('away', 'axes')),
-    (make_png(colours // 4 + 96), ('length', 'encoding')),
-    (make_png(colours[:4]), ('8 x 4 pixels',)),
-    (make_png(colours)[:70], ('damaged',)),
+    (make_png(colors // 4 + 96), ('length', 'encoding')),
+    (make_png(colors[:4]), ('8 x 4 pixels',)),
+    (make_png(colors)[:70], ('damaged',)),
   ]:
     write_files(tmp_path, {truth: bad})
     refused('dsine', tmp_path, 'nyuv2', truth, *words, item=0)

@@ -84,7 +84,7 @@ def make_tables():
   }
 
 
-# In the LiDAR's frame, metres. A point (x, y, z) comes to the camera's
+# In the LiDAR's frame, meters. A point (x, y, z) comes to the camera's
 # (-y, -z - 0.5, x - 1.5): the origins differ by 0.5 m forwards and 0.5 m up,
 # and the car has driven 1 m.
 POINTS = [

@@ -17,7 +17,7 @@ def test_coco_rectangle_covers_its_pixels():
 
 def test_coco_triangle_by_hand():
   # Column c is sampled at c + 0.5: the slope y = x enters below row c + 0.5,
-  # and the first row whose centre is not above it is c.
+  # and the first row whose center is not above it is c.
   mask = polygons.draw_coco([[0, 0, 4, 4, 0, 4]], 4, 4)
   assert show(mask) == ['#...', '##..', '###.', '####']
 

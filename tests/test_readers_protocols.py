@@ -42,6 +42,6 @@ def test_protocol_fits_its_reader(name, count):
 @pytest.mark.parametrize('name', READERS)
 def test_readers_say_where_their_data_is(name):
   reader = READERS[name]
-  assert reader.source and reader.licence and reader.layout and reader.splits
+  assert reader.source and reader.license and reader.layout and reader.splits
   assert isinstance(reader.verified, bool)
   assert reader.__doc__ and 'Source:' in reader.__doc__

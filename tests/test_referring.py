@@ -22,25 +22,25 @@ def make_cases(level, number=150):
     yield scene, visible, rng
 
 
-def make_line(colours, classes, x, z):
+def make_line(colors, classes, x, z):
   """A scene with medium objects in given columns and depths (m)."""
   scene = world.sample_scene(world.LEVELS['full'], 0, 0, count=0)
-  n = len(colours)
+  n = len(colors)
   class_id = np.full(12, -1, np.int32)
   class_id[:n] = [world.OBJECTS.index(name) for name in classes]
-  colour, size = np.zeros((2, 12), np.int32)
-  colour[:n] = [list(world.COLOURS).index(name) for name in colours]
+  color, size = np.zeros((2, 12), np.int32)
+  color[:n] = [list(world.COLORS).index(name) for name in colors]
   size[:n] = 1
-  half, centre = np.zeros((2, 12, 3), np.float32)
+  half, center = np.zeros((2, 12, 3), np.float32)
   half[:n] = world.HALF_EXTENT_M[class_id[:n], 1]
-  centre[:n] = np.stack([x, half[:n, 1], z], -1)
+  center[:n] = np.stack([x, half[:n, 1], z], -1)
   return scene._replace(
     count=np.array(n, np.int32),
     class_id=class_id,
-    colour=colour,
+    color=color,
     size=size,
     half_extent=half,
-    centre=centre,
+    center=center,
     camera=np.array([1.5, 0.0, 0.0, 0.9], np.float32),
   )
 
@@ -77,7 +77,7 @@ def test_absent_phrases_denote_nothing_even_hidden(level):
       words = phrase.text.removeprefix('the ').split()
       if phrase.kind == 'class' and len(words) == 2:
         nearly += all(
-          reader.match(f'{word} objects' if word in world.COLOURS else word)
+          reader.match(f'{word} objects' if word in world.COLORS else word)
           for word in words
           if word != 'all'
         )
@@ -111,9 +111,9 @@ def test_denote_on_a_scene_laid_out_by_hand():
   def denote(**form):
     return referring.denote(Form(**form), scene, EVERYTHING)
 
-  blue = Form(colour='blue')
-  assert denote(colour='red') == {0, 2}
-  assert denote(class_name='sphere', colour='red') == {2}
+  blue = Form(color='blue')
+  assert denote(color='red') == {0, 2}
+  assert denote(class_name='sphere', color='red') == {2}
   assert denote(place='right') == {2, 3}
   assert denote(place='nearest') == {0}
   assert denote(class_name='sphere', place='nearest') == {2}
@@ -123,7 +123,7 @@ def test_denote_on_a_scene_laid_out_by_hand():
   assert denote(relation='front', landmark=blue) == {0, 2}
   assert denote(class_name='box', relation='behind', landmark=blue) == {3}
   assert denote(relation='on', landmark=blue) == set()
-  assert denote(relation='left', landmark=Form(colour='red')) is None
+  assert denote(relation='left', landmark=Form(color='red')) is None
   assert denote(class_name='cone', place='nearest') == set()
 
 
@@ -146,7 +146,7 @@ def test_objects_on_top_are_related_by_contact():
     [-1.0, -1.0, 1.0],
     [4.0, 4.0, 4.0],
   )
-  scene.centre[1, 1] += 2 * scene.half_extent[0, 1]
+  scene.center[1, 1] += 2 * scene.half_extent[0, 1]
   on = Form(relation='on', landmark=Form(class_name='box'))
   under = Form(relation='under', landmark=Form('blue'))
   assert referring.denote(on, scene, EVERYTHING) == {1}

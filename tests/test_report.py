@@ -65,7 +65,7 @@ def test_scale_has_ticks_inside_the_range(range_m):
   assert all(range_m[0] <= tick <= range_m[1] for tick in ticks)
 
 
-def test_normals_are_drawn_in_the_colours_they_are_painted_in():
+def test_normals_are_drawn_in_the_colors_they_are_painted_in():
   axes = np.array([[[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]], np.float32)
   picture = pictures.draw_normals(axes)[0]
   painted = pictures.to_u8(np.asarray(normals_codec.encode(axes)))[0]
@@ -190,7 +190,7 @@ def make_report(rng, examples=2, edge=16):
       'depth': [page.Example('<script>alert(1)</script>', pictures_)] * examples
     },
     notes={'depth': 'near is bright & far is dark.'},
-    colour_distance={'depth': {'mean': 1.5, 'p95': 4.0}, 'edit': {}},
+    color_distance={'depth': {'mean': 1.5, 'p95': 4.0}, 'edit': {}},
     config={'model': {'width': 256}, 'path': '<x>'},
     versions={'jax': '0.10'},
   )
@@ -277,10 +277,10 @@ def test_example_compares_like_with_like():
       truth={key: np.zeros((8, 8), np.int32)},
       aux={'palette': np.array([[0, 0, 0], [0, 1, 0]], np.float32)},
     )
-    # The prompt's colour; of instances, which have none, one of our own.
-    colour = {'row': (0, 255, 0), 'ids': masks.make_instance_colours(1)[0]}
+    # The prompt's color; of instances, which have none, one of our own.
+    color = {'row': (0, 255, 0), 'ids': masks.make_instance_colors(1)[0]}
     drawn = example.pictures['decoded'][50, 50].astype(int)
-    drawn = drawn[np.asarray(colour[key]) > 0] - drawn.min()
+    drawn = drawn[np.asarray(color[key]) > 0] - drawn.min()
     assert drawn > 100
     assert tuple(example.pictures['error'][4, 4]) == pictures.WRONG
 

@@ -18,7 +18,7 @@ PHOTOS = {
     0, 256, (EDGE, EDGE, 3), dtype=np.uint8
   ),
 }
-COLOURS = {
+COLORS = {
   'black': (0, 0, 0),
   'white': (255, 255, 255),
   'grey': (128, 128, 128),
@@ -40,15 +40,15 @@ def contrast_across(picture, row, column, reach=6):
 
 
 @pytest.mark.parametrize('photo', PHOTOS)
-@pytest.mark.parametrize('colour', COLOURS)
-def test_a_region_stands_out_of_any_photo_and_of_its_twin(photo, colour):
-  twins = np.array([COLOURS[colour]] * 2, np.uint8)
+@pytest.mark.parametrize('color', COLORS)
+def test_a_region_stands_out_of_any_photo_and_of_its_twin(photo, color):
+  twins = np.array([COLORS[color]] * 2, np.uint8)
   picture = masks.draw_labels(PHOTOS[photo], make_labels(), twins)
   for column in (100, 250, 500):  # photo to region, region to region, and back
     for row in (180, 222, 290):
       assert contrast_across(picture, row, column) >= masks.LEAST_CONTRAST
-  # The very colour of the prompt, beside the line.
-  exact = np.all(picture[150:300, 100:500] == COLOURS[colour], -1)
+  # The very color of the prompt, beside the line.
+  exact = np.all(picture[150:300, 100:500] == COLORS[color], -1)
   assert exact.sum() > 1000
 
 
@@ -56,8 +56,8 @@ def test_contrast_is_that_of_the_standard():
   black, white = np.uint8([0, 0, 0]), np.uint8([255, 255, 255])
   assert masks.measure_contrast(black, white) == pytest.approx(21)
   # Of the grey that WCAG's texts call the lightest for words on white.
-  grey = np.uint8([118, 118, 118])
-  assert masks.measure_contrast(grey, white) == pytest.approx(4.54, abs=0.01)
+  gray = np.uint8([118, 118, 118])
+  assert masks.measure_contrast(gray, white) == pytest.approx(4.54, abs=0.01)
   every = np.arange(256, dtype=np.uint8)[:, None].repeat(3, 1)
   best = np.maximum(
     masks.measure_contrast(every, black), masks.measure_contrast(every, white)
@@ -65,7 +65,7 @@ def test_contrast_is_that_of_the_standard():
   assert best.min() >= masks.LEAST_CONTRAST
 
 
-def test_what_has_no_label_stays_photo_in_grey():
+def test_what_has_no_label_stays_photo_in_gray():
   picture = masks.draw_labels(PHOTOS['noise'], make_labels(), np.eye(3) * 255)
   np.testing.assert_array_equal(picture[:140], masks.dim(PHOTOS['noise'])[:140])
   nothing = masks.draw_labels(PHOTOS['noise'], make_labels(), np.zeros((0, 3)))
@@ -76,12 +76,12 @@ def test_what_has_no_label_stays_photo_in_grey():
 
 
 @pytest.mark.parametrize('photo', PHOTOS)
-def test_instances_are_numbered_and_none_is_grey(photo):
+def test_instances_are_numbered_and_none_is_gray(photo):
   ids = make_labels() + 1
-  colours = masks.make_instance_colours(64)
-  assert np.ptp(colours.astype(int), axis=1).min() >= 60
-  assert len(np.unique(colours, axis=0)) == 64
-  plain = masks.draw_labels(PHOTOS[photo], ids - 1, colours)
+  colors = masks.make_instance_colors(64)
+  assert np.ptp(colors.astype(int), axis=1).min() >= 60
+  assert len(np.unique(colors, axis=0)) == 64
+  plain = masks.draw_labels(PHOTOS[photo], ids - 1, colors)
   numbered = masks.write_numbers(plain, ids - 1)
   for box in BOX:
     written = np.any(plain[box] != numbered[box], -1)
@@ -96,8 +96,8 @@ def test_instances_are_numbered_and_none_is_grey(photo):
     TASKS['instance'], ids, PHOTOS[photo], np.zeros((0, 3)), ()
   )
   assert len(drawn) > EDGE  # a legend
-  for colour in colours[:2]:
-    assert np.all(drawn[EDGE:] == colour, axis=-1).sum() > 20
+  for color in colors[:2]:
+    assert np.all(drawn[EDGE:] == color, axis=-1).sum() > 20
 
 
 def test_a_number_stands_inside_a_bent_region_and_on_a_speck():
@@ -133,13 +133,13 @@ def test_sizes_follow_the_picture(edge):
   assert across == 2 * masks.measure_line(drawn.shape) >= width / 1000
 
 
-def test_legend_wraps_and_shows_the_colours():
+def test_legend_wraps_and_shows_the_colors():
   picture = np.zeros((4, 200, 3), np.uint8)
   entries = [(f'a long class name {i}', (10 * i, 200, 3)) for i in range(6)]
   whole = strips.with_legend(picture, entries)
   assert whole.shape[1] == 200 and whole.shape[0] > 6 * 12
-  for _, colour in entries:
-    assert np.all(whole == colour, axis=-1).sum() > 20
+  for _, color in entries:
+    assert np.all(whole == color, axis=-1).sum() > 20
   assert strips.with_legend(picture, []) is picture
 
 

@@ -19,7 +19,7 @@ def _scene(encode=(1.5, -0.2, 0.0, 0.9), outdoor=True, **leaves):
   )
 
 
-def _put(scene, name, centre, half_extent, yaw=0.3):
+def _put(scene, name, center, half_extent, yaw=0.3):
   def fill(leaf, value):
     leaf = leaf.copy()
     leaf[0] = value
@@ -28,7 +28,7 @@ def _put(scene, name, centre, half_extent, yaw=0.3):
   return scene._replace(
     count=np.array(1, np.int32),
     class_id=fill(scene.class_id, world.OBJECTS.index(name)),
-    centre=fill(scene.centre, centre),
+    center=fill(scene.center, center),
     half_extent=fill(scene.half_extent, half_extent),
     yaw=fill(scene.yaw, yaw),
   )
@@ -40,7 +40,7 @@ def _view(scene, height=SIZE, width=SIZE):
 
 
 def _rays(scene, height=SIZE, width=SIZE):
-  """World directions (float64) with a depth of 1, at the pixels' centres."""
+  """World directions (float64) with a depth of 1, at the pixels' centers."""
   right, up, forward = camera.make_axes(scene.camera.astype(np.float64))
   pixel = 2 * np.tan(0.5 * float(scene.camera[3])) / height
   x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
@@ -55,10 +55,10 @@ def _sampled(level, seed=0, number=8):
 
 
 def test_sphere_depth_and_normals_have_their_closed_form():
-  centre, radius = np.array([0.3, 0.8, 4.0]), 0.8
-  scene = _put(_scene(), 'sphere', centre, [radius] * 3)
+  center, radius = np.array([0.3, 0.8, 4.0]), 0.8
+  scene = _put(_scene(), 'sphere', center, [radius] * 3)
   view, rays = _view(scene), _rays(scene)
-  to_eye = np.array([0, scene.camera[0], 0]) - centre
+  to_eye = np.array([0, scene.camera[0], 0]) - center
   a = (rays**2).sum(-1)
   b = rays @ to_eye
   inside = b * b - a * (to_eye @ to_eye - radius**2)
@@ -107,7 +107,7 @@ def test_normals_of_every_class_are_unit_and_face_the_viewer(name):
 
 
 def test_normals_agree_with_the_slope_of_the_depth():
-  """Neighbouring points of one face differ at right angles to its normal."""
+  """Neighboring points of one face differ at right angles to its normal."""
   scene = _put(_scene(), 'box', [0.1, 0.8, 3.0], [0.9, 0.8, 0.7], yaw=0.6)
   view, rays = _view(scene), _rays(scene)
   points = np.where(view.instance == 1, view.depth_m, 0)[..., None] * rays
@@ -123,7 +123,7 @@ def test_normals_agree_with_the_slope_of_the_depth():
 
 def _inside(scene, slot, points):
   """Whether world points [..., 3] lie within an object, by definition."""
-  moved = points - scene.centre[slot].astype(np.float64)
+  moved = points - scene.center[slot].astype(np.float64)
   cos, sin = np.cos(float(scene.yaw[slot])), np.sin(float(scene.yaw[slot]))
   hx, hy, hz = scene.half_extent[slot].astype(np.float64)
   x = (cos * moved[..., 0] + sin * moved[..., 2]) / hx
@@ -156,7 +156,7 @@ def _first_entry(scene, slot, rays):
     return _inside(scene, slot, eye + t[..., None] * rays)
 
   reach = float(np.linalg.norm(scene.half_extent[slot]))
-  middle = float(camera.to_camera(scene, scene.centre[slot : slot + 1])[0, 2])
+  middle = float(camera.to_camera(scene, scene.center[slot : slot + 1])[0, 2])
   steps = np.linspace(middle - reach, middle + reach, 300)
   hits = np.stack([inside(np.full(rays.shape[:-1], t)) for t in steps])
   first = hits.argmax(0)
@@ -222,12 +222,12 @@ def test_labels_are_consistent(level):
   assert view.rgb.std() > 0.05
 
 
-def test_centres_that_are_seen_project_onto_their_object():
+def test_centers_that_are_seen_project_onto_their_object():
   scenes, view = _sampled(QUICK, 3, 16)
   seen = 0
   for k, scene in enumerate(scenes):
     n = int(scene.count)
-    xy, depth_m = camera.project(scene, scene.centre[:n], SIZE, SIZE)
+    xy, depth_m = camera.project(scene, scene.center[:n], SIZE, SIZE)
     column, row = np.floor(xy).astype(int).T
     for slot in range(n):
       if view.instance[k, row[slot], column[slot]] != slot + 1:
@@ -280,16 +280,16 @@ def test_the_aspect_changes_only_how_much_is_seen_at_the_sides(width):
     )
 
 
-def test_colour_is_blended_at_edges_and_labels_are_not():
+def test_color_is_blended_at_edges_and_labels_are_not():
   scene = _put(_scene(), 'sphere', [0.0, 0.8, 4.0], [0.8] * 3)
   white = [[[1.0, 1.0, 1.0]] * 2] * 3
   scene = scene._replace(
-    surface_colour=np.array(white, np.float32),
+    surface_color=np.array(white, np.float32),
     sky=np.ones((2, 3), np.float32),
     ambient=np.ones(3, np.float32),
     lights=np.zeros_like(scene.lights),
     fog=np.zeros(4, np.float32),
-    colour=np.full(12, list(world.COLOURS).index('black'), np.int32),
+    color=np.full(12, list(world.COLORS).index('black'), np.int32),
     texture=np.zeros(12, np.int32),
     material=np.zeros(12, np.int32),
   )
@@ -299,9 +299,9 @@ def test_colour_is_blended_at_edges_and_labels_are_not():
   assert edge.sum() > 15
   assert set(np.unique(view.instance[edge])) == {0, 1}
   assert len(np.unique(view.semantic)) == 3  # ground, sky and sphere
-  centre_m = camera.to_camera(scene, scene.centre[:1])[0, 2]
+  center_m = camera.to_camera(scene, scene.center[:1])[0, 2]
   on = view.instance == 1
-  assert (view.depth_m[on] < centre_m).all()
+  assert (view.depth_m[on] < center_m).all()
 
 
 def test_objects_cast_shadows():
@@ -344,7 +344,7 @@ def test_a_large_picture_is_seen_in_parts(monkeypatch):
 def test_base_colors_are_those_of_the_scene_in_any_light():
   scene = _put(_scene(), 'sphere', [0.0, 0.8, 3.0], [0.8] * 3)
   scene = scene._replace(
-    colour=np.full_like(scene.colour, 4),
+    color=np.full_like(scene.color, 4),
     texture=np.zeros_like(scene.texture),
     surface_texture=np.zeros_like(scene.surface_texture),
   )
@@ -352,11 +352,11 @@ def test_base_colors_are_those_of_the_scene_in_any_light():
   view = _view(scene)
   lit, unlit = render.render_albedos([scene, dark], SIZE, SIZE)
   np.testing.assert_array_equal(lit, unlit)
-  color = np.array(list(world.COLOURS.values())[4]) / 255
+  color = np.array(list(world.COLORS.values())[4]) / 255
   on = view.instance == 1
   assert on.sum() > 50
   np.testing.assert_allclose(lit[on], np.broadcast_to(color, lit[on].shape))
-  ground = scene.surface_colour[0, 0]
+  ground = scene.surface_color[0, 0]
   there = view.semantic == GROUND
   np.testing.assert_allclose(
     lit[there], np.broadcast_to(ground, lit[there].shape), rtol=1e-5

@@ -35,8 +35,8 @@ def test_scenes_stay_within_their_level(level):
     assert (scene.class_id[n:] == -1).all()
     kinds = [world.OBJECTS[k] for k in scene.class_id[:n]]
     assert set(kinds) <= set(level.classes)
-    names = list(world.COLOURS)
-    assert {names[c] for c in scene.colour[:n]} <= set(level.colours)
+    names = list(world.COLORS)
+    assert {names[c] for c in scene.color[:n]} <= set(level.colors)
     expected = world.HALF_EXTENT_M[scene.class_id[:n], scene.size[:n]]
     np.testing.assert_array_equal(scene.half_extent[:n], expected)
     if level.outdoor_share == 0:
@@ -91,8 +91,8 @@ def _outline(scene, slot):
   cos, sin = np.cos(scene.yaw[slot]), np.sin(scene.yaw[slot])
   return np.stack(
     [
-      cos * x - sin * z + scene.centre[slot, 0],
-      sin * x + cos * z + scene.centre[slot, 2],
+      cos * x - sin * z + scene.center[slot, 0],
+      sin * x + cos * z + scene.center[slot, 2],
     ],
     -1,
   )
@@ -100,7 +100,7 @@ def _outline(scene, slot):
 
 def _holds(scene, slot, points):
   """Whether horizontal points lie within the widest section of an object."""
-  x, z = (points - scene.centre[slot, [0, 2]]).T
+  x, z = (points - scene.center[slot, [0, 2]]).T
   cos, sin = np.cos(scene.yaw[slot]), np.sin(scene.yaw[slot])
   x, z = cos * x + sin * z, cos * z - sin * x
   x, z = x / scene.half_extent[slot, 0], z / scene.half_extent[slot, 2]
@@ -114,8 +114,8 @@ def test_objects_do_not_intersect_and_rest_on_something(level):
   stacked = 0
   for scene in _scenes(level, 60, seed=2):
     n = int(scene.count)
-    low = scene.centre[:n, 1] - scene.half_extent[:n, 1]
-    top = scene.centre[:n, 1] + scene.half_extent[:n, 1]
+    low = scene.center[:n, 1] - scene.half_extent[:n, 1]
+    top = scene.center[:n, 1] + scene.half_extent[:n, 1]
     carrier = world.supporters(scene)
     for k in range(n):
       if carrier[k] < 0:
@@ -125,7 +125,7 @@ def test_objects_do_not_intersect_and_rest_on_something(level):
         below = carrier[k]
         assert world.OBJECTS[scene.class_id[below]] in ('box', 'cylinder')
         assert abs(low[k] - top[below]) < 1e-5
-        assert _holds(scene, below, scene.centre[k : k + 1, [0, 2]]).all()
+        assert _holds(scene, below, scene.center[k : k + 1, [0, 2]]).all()
     for a, b in itertools.permutations(range(n), 2):
       if low[a] < top[b] - 1e-4 and low[b] < top[a] - 1e-4:
         assert not _holds(scene, a, _outline(scene, b)).any()
@@ -133,14 +133,14 @@ def test_objects_do_not_intersect_and_rest_on_something(level):
 
 
 @pytest.mark.parametrize('level', LEVELS, ids=lambda x: x.name)
-def test_centres_are_in_view_and_in_the_room(level):
+def test_centers_are_in_view_and_in_the_room(level):
   for scene in _scenes(level, 40, seed=4):
     n = int(scene.count)
-    xy, depth_m = camera.project(scene, scene.centre[:n], 64, 64)
+    xy, depth_m = camera.project(scene, scene.center[:n], 64, 64)
     assert (depth_m > 0.5).all()
     assert ((xy > 0) & (xy < 64)).all()
     if not scene.outdoor:
-      x, _, z = scene.centre[:n].T
+      x, _, z = scene.center[:n].T
       x_low, x_high, z_low, z_high, _, yaw = scene.room
       across = np.cos(yaw) * x + np.sin(yaw) * z
       along = np.cos(yaw) * z - np.sin(yaw) * x
@@ -157,10 +157,10 @@ def test_find_place_is_free(level):
     if place is None:
       continue
     found += 1
-    centre, _ = place
-    apart = np.hypot(*(scene.centre[:3] - centre)[:, [0, 2]].T)
+    center, _ = place
+    apart = np.hypot(*(scene.center[:3] - center)[:, [0, 2]].T)
     assert (apart > 0.3).all()
-    assert abs(centre[1] - world.HALF_EXTENT_M[1, 0, 1]) < 1e-6
+    assert abs(center[1] - world.HALF_EXTENT_M[1, 0, 1]) < 1e-6
   assert found >= 15
 
 

@@ -26,7 +26,7 @@ def photograph(form='JPEG'):
   return encode(RNG.integers(0, 256, (*SIZE, 3), np.uint8), form)
 
 
-def grey_labels():
+def gray_labels():
   return encode(IDS, 'PNG')
 
 
@@ -52,7 +52,7 @@ def make(root, files):
   return root
 
 
-def camvid(labels=grey_labels):
+def camvid(labels=gray_labels):
   files = {}
   for split, count in (('train', 4), ('test', 3), ('val', 2)):
     for k in range(count):
@@ -67,7 +67,7 @@ def run(root, out, *flags):
 
 
 @pytest.mark.parametrize(
-  'labels', [grey_labels, palette_labels, color_labels, depth_16]
+  'labels', [gray_labels, palette_labels, color_labels, depth_16]
 )
 def test_the_layout_of_camvid(labels, tmp_path, capsys):
   root = make(tmp_path / 'camvid', camvid(labels))
@@ -99,7 +99,7 @@ LAYOUTS = {
     f'leftImg8bit/train/aachen/{CITY}leftImg8bit.png',
     {
       f'gtFine/train/aachen/{CITY}gtFine_color.png': color_labels,
-      f'gtFine/train/aachen/{CITY}gtFine_labelIds.png': grey_labels,
+      f'gtFine/train/aachen/{CITY}gtFine_labelIds.png': gray_labels,
       f'gtFine/train/aachen/{CITY}gtFine_instanceIds.png': depth_16,
     },
     '--exclude gtFine,',
@@ -121,7 +121,7 @@ LAYOUTS = {
     'x{k}.jpg', {'x{k}.png': palette_labels}, "--exclude '*.png',"
   ),
   'endings': (
-    'street/x{k}.png', {'street/x{k}_mask.png': grey_labels},
+    'street/x{k}.png', {'street/x{k}_mask.png': gray_labels},
     "--exclude '*_mask.png',",
   ),
   'satellite': (
@@ -134,7 +134,7 @@ LAYOUTS = {
   'lossy': (
     'images/{k}.jpg', {'depth/{k}.jpg': photograph}, '--exclude depth,'
   ),
-  'unnamed colours': (
+  'unnamed colors': (
     'a/{k}.jpg', {'b/{k}.png': color_labels}, '--exclude b,'
   ),
 }  # fmt: skip
@@ -165,18 +165,18 @@ def test_layouts_of_data_sets(layout, tmp_path):
 
 def test_what_only_sounds_like_labels_is_taken(tmp_path):
   """Masks that people wear, a flat drawing, grey photographs, one split."""
-  grey = encode(RNG.integers(0, 256, SIZE, np.uint8), 'PNG')
+  gray = encode(RNG.integers(0, 256, SIZE, np.uint8), 'PNG')
   files = {f'mask/m{k}.jpg': photograph for k in range(3)}
   files |= {f'train/t{k}.jpg': photograph for k in range(3)}
   files |= {f'flag/f{k}.png': color_labels for k in range(3)}
-  files |= {f'old/o{k}.png': grey for k in range(3)}
+  files |= {f'old/o{k}.png': gray for k in range(3)}
   root = make(tmp_path / 'things', files)
   manifest = prepare.prepare_image_folder(root, tmp_path / 'out')
   assert manifest['count'] == 12
 
 
 def test_a_folder_of_labels_alone(tmp_path):
-  root = make(tmp_path / 'in', {f'{k}.png': grey_labels for k in range(3)})
+  root = make(tmp_path / 'in', {f'{k}.png': gray_labels for k in range(3)})
   with pytest.raises(UserError, match=r'all of 3 pictures.*--all'):
     prepare.prepare_image_folder(root, tmp_path / 'out')
 
@@ -229,5 +229,5 @@ def test_a_pattern_that_matches_nothing_is_named(tmp_path):
 
 def test_looks_that_say_nothing():
   assert label_maps.look(encode(np.zeros(SIZE, np.uint8), 'PNG')) is None
-  assert label_maps.look(grey_labels()[:50]) is None
+  assert label_maps.look(gray_labels()[:50]) is None
   assert label_maps.look(photograph()) == (False, False)

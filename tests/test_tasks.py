@@ -1,4 +1,4 @@
-"""Tasks: a painted target reads back as its labels; words match colours."""
+"""Tasks: a painted target reads back as its labels; words match colors."""
 
 import functools
 import types
@@ -76,15 +76,15 @@ def summarize(task, states):
 
 
 PERFECT = {
-  'depth': {'delta1': 1, 'abs_rel': 0, 'rmse': 0, 'colour_distance': 0},
-  'normals': {'mean_deg': 0, 'within_11.25': 1, 'colour_distance': 0},
+  'depth': {'delta1': 1, 'abs_rel': 0, 'rmse': 0, 'color_distance': 0},
+  'normals': {'mean_deg': 0, 'within_11.25': 1, 'color_distance': 0},
   'semantic': {
     'miou': 1,
     'background_iou': 1,
     'pixel_accuracy': 1,
-    'colour_distance': 0,
+    'color_distance': 0,
   },
-  'instance': {'pmf1': 1, 'pmf1_0.75': 1, 'colour_distance': 0},
+  'instance': {'pmf1': 1, 'pmf1_0.75': 1, 'color_distance': 0},
   'referring': {'ciou': 1, 'giou': 1, 'no_target_accuracy': 1},
   'edit': {'mae': 0, 'edited_mae': 0},
   'generate': {'fd_random_conv': 0},
@@ -221,7 +221,7 @@ def test_referring_paints_exactly_the_denoted_objects(examples):
 
 
 @pytest.mark.parametrize('name', ['semantic', 'referring', 'instance'])
-def test_colours_weigh_more_than_the_background(examples, name):
+def test_colors_weigh_more_than_the_background(examples, name):
   encoded, _, aux = pose_all(TASKS[name], examples['quick'])
   label = aux['ids' if name == 'instance' else 'label']
   weight_px = np.stack([one.weight_px for one in encoded])

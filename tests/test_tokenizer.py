@@ -62,7 +62,7 @@ def test_a_word_is_one_token_wherever_it_stands(tokenizer):
 
 
 def test_our_own_words_are_whole(tokenizer):
-  for text in (*palettes.NAMED, *world.CLASSES, *world.COLOURS):
+  for text in (*palettes.NAMED, *world.CLASSES, *world.COLORS):
     assert tokenizer.count(text) == len(text.split()), text
 
 

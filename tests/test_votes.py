@@ -61,7 +61,7 @@ def test_masks_vote_and_ties_go_to_the_first_pass():
   assert vote('semantic', passes) == 5
 
 
-def test_wrong_colours_in_a_minority_of_passes_are_outvoted():
+def test_wrong_colors_in_a_minority_of_passes_are_outvoted():
   truth = np.random.default_rng(3).integers(0, 5, (12, 12))
   wrong = [(truth + k) % 5 for k in (1, 2)]
   voted = vote('semantic', [wrong[0], truth, truth, wrong[1], truth])
@@ -109,7 +109,7 @@ def draw_normals(rng, shape):
 
 
 @pytest.mark.parametrize('seed', SEEDS)
-def test_normals_are_the_renormalised_mean(seed):
+def test_normals_are_the_renormalized_mean(seed):
   rng = np.random.default_rng(seed)
   stack = draw_normals(rng, (4, 6, 5)).astype(np.float32)
   voted = vote('normals', stack)

@@ -11,11 +11,11 @@ from vbanana_jax.scenes import world
 from vbanana_jax.tasks import TASKS, legend_text
 
 
-def colours_in(prompt):
-  """Every colour of a prompt, by a grammar of its own."""
+def colors_in(prompt):
+  """Every color of a prompt, by a grammar of its own."""
   names = '|'.join(sorted(palettes.NAMED, key=len, reverse=True))
   pattern = rf'#[0-9a-f]{{6}}|[(<]\d+, \d+, \d+[)>]|\b(?:{names})\b'
-  return [palettes.parse_colour(text) for text in re.findall(pattern, prompt)]
+  return [palettes.parse_color(text) for text in re.findall(pattern, prompt)]
 
 
 @pytest.mark.parametrize('level', sorted(world.LEVELS))
@@ -35,7 +35,7 @@ def test_semantic_prompt_and_palette_agree(level):
       stated += 1
     else:
       assert tuple(palette[0]) == (0, 0, 0)
-    assert colours_in(question.prompt) == painted
+    assert colors_in(question.prompt) == painted
     places = [question.prompt.index(name) for name in classes]
     assert places == sorted(places)
     gaps = [
@@ -50,11 +50,11 @@ def test_semantic_prompt_and_palette_agree(level):
 def test_instance_background_keeps_away_from_instances():
   rng = np.random.default_rng(0)
   for _ in range(100):
-    question = TASKS['instance'].ask(rng, thing='sphere')
+    question = TASKS['instance'].ask(rng, category='sphere')
     palette = np.rint(255 * question.aux['palette']).astype(int)
     gaps = np.linalg.norm(palette[1:] - palette[0], axis=-1)
     assert gaps.min() >= legend_text.MIN_DISTANCE
-    found = colours_in(question.prompt)
+    found = colors_in(question.prompt)
     assert found == ([tuple(palette[0])] if found else [])
 
 
@@ -63,7 +63,7 @@ def test_given_words_are_kept():
   question = TASKS['semantic'].ask(
     rng,
     classes=('cat', 'exit sign'),
-    colours=('#80c000', '<1, 2, 250>'),
+    colors=('#80c000', '<1, 2, 250>'),
     background='pink',
   )
   for text in ('cat', 'exit sign', '#80c000', '<1, 2, 250>', 'pink'):
@@ -79,10 +79,10 @@ def test_given_words_are_kept():
   'words_',
   [
     {'classes': ()},
-    {'classes': ('cat', 'dog'), 'colours': ('red',)},
-    {'classes': ('cat', 'dog'), 'colours': ('red', '(250, 0, 5)')},
-    {'classes': ('cat',), 'colours': ('reddish',)},
-    {'classes': ('cat',), 'background': 'black', 'colours': ('#000010',)},
+    {'classes': ('cat', 'dog'), 'colors': ('red',)},
+    {'classes': ('cat', 'dog'), 'colors': ('red', '(250, 0, 5)')},
+    {'classes': ('cat',), 'colors': ('reddish',)},
+    {'classes': ('cat',), 'background': 'black', 'colors': ('#000010',)},
   ],
 )
 def test_bad_legends_are_refused(words_):

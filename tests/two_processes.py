@@ -139,7 +139,7 @@ def run(number: int, folder: pathlib.Path, port: int) -> None:
     '--processes=2',
     f'--process-id={number}',
   )
-  found['exam'] = examine()
+  found['eval_set'] = examine()
   found['rows'] = hold_rows()
   found['agreement'] = check_agreement(number)
   if number == 1:

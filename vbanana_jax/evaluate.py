@@ -1,4 +1,4 @@
-"""`vbanana evaluate`: every task of the frozen exam, with EMA weights."""
+"""`vbanana evaluate`: every task on the held-out set, with EMA weights."""
 
 import dataclasses
 import functools
@@ -33,7 +33,7 @@ class EvalRun:
   Attributes:
     task: name.
     steps: sampler steps; 0 is the one-pass answer.
-    limit: number of exam scenes.
+    limit: number of held-out scenes.
   """
 
   task: str
@@ -87,11 +87,11 @@ def evaluate(
   level: str | None = None,
   tasks: Collection[str] | None = None,
 ) -> dict[str, Any]:
-  """Scores a trained workdir on the frozen exam.
+  """Scores a trained workdir on the frozen held-out set.
 
   Args:
     run: workdir with checkpoints.
-    level: of the exam; the one it was trained on if not given.
+    level: of the held-out set; the one it was trained on if not given.
     tasks: by name; those that it was trained on if not given.
 
   Returns:
@@ -153,7 +153,7 @@ def evaluate(
     )
   return {
     'level': level,
-    'exam': eval_set_name,
+    'eval_set': eval_set_name,
     'rows': rows,
     'by_count': by_count,
     'untrained': [name for name in TASKS if name not in trained],
@@ -238,7 +238,7 @@ def write_results(
 def make_constants(
   config, mesh, level: str, names: Collection[str]
 ) -> Callable[[Any, list[dict]], dict[str, float]]:
-  """A function (task, exam batches) -> scores of the best constants.
+  """A function (task, held-out set batches) -> scores of the best constants.
 
   They are fitted on scenes of the training stream, once a task of `names`.
   """
@@ -277,7 +277,7 @@ def make_rows(
   """One row a metric, as results.json keeps them; NaN becomes null.
 
   Metrics of sets of pictures need every picture's features, and have no
-  interval: drawing one picture twice would spoil its neighbours.
+  interval: drawing one picture twice would spoil its neighbors.
   """
   task = TASKS[eval_run.task]
   metrics, none = dict(scores.metrics), (None, None)

@@ -49,21 +49,21 @@ class Predictor:
     self.box = engine.InferenceEngine(self.model, self.params, self.mesh)
 
   def answer(
-    self, wish: PredictRequest, image: pathlib.Path | None, out: pathlib.Path
+    self, request: PredictRequest, image: pathlib.Path | None, out: pathlib.Path
   ) -> dict[str, pathlib.Path]:
     """Writes the answer about one photo, or one generated picture.
 
     Raises:
       UserError: an unreadable photo, missing words, an unknown task.
     """
-    ((_, paths),) = self.answer_all(wish, [image], out)
+    ((_, paths),) = self.answer_all(request, [image], out)
     if isinstance(paths, UserError):
       raise paths
     return paths
 
   def answer_all(
     self,
-    wish: PredictRequest,
+    request: PredictRequest,
     images: Sequence[pathlib.Path | None],
     out: pathlib.Path,
     *,
@@ -73,7 +73,7 @@ class Predictor:
     """Writes the answers about photos; see `pipeline.predict_all`.
 
     Args:
-      wish: what is asked about each.
+      request: what is asked about each.
       images: photos, each once; or [None], for generation.
       out: folder of the answers.
       rows: pictures of one grid to paint at once; see `count_rows`.
@@ -84,7 +84,7 @@ class Predictor:
     """
     rows = count_rows(self.mesh, rows)
     return pipeline.predict_all(
-      self.prepare(wish, rows=rows),
+      self.prepare(request, rows=rows),
       images,
       out_dir=out,
       rows=rows,
@@ -92,28 +92,29 @@ class Predictor:
     )
 
   def prepare(
-    self, wish: PredictRequest, *, rows: int = 1
+    self, request: PredictRequest, *, rows: int = 1
   ) -> pipeline.PreparedRequest:
     """The question in words that this network knows, and how it is answered.
 
     Args:
-      wish: what is asked.
+      request: what is asked.
       rows: pictures of one grid to paint at once.
 
     Raises:
       UserError: missing words, an unknown task, or a prompt that is too long.
     """
     rows = count_rows(self.mesh, rows)
-    task, question = build_question(wish, self.config['data']['level'])
-    size = wish.size or self.config['image_size']
+    task, question = build_question(request, self.config['data']['level'])
+    size = request.size or self.config['image_size']
     patch = self.model.config.patch
     parts = build_question_parts(
-      wish, self.config['data']['level'], self.model.config.max_text
+      request, self.config['data']['level'], self.model.config.max_text
     )
     palette = question.aux.get('palette')
-    if wish.task not in weights.find_trained_tasks(self.config):
+    if request.task not in weights.find_trained_tasks(self.config):
       processes.log(
-        f'{self.run} was never trained on {wish.task}: its answer means nothing'
+        f'{self.run} was never trained on {request.task}: its answer means '
+        'nothing'
       )
     trained = self.config['image_size']
     check_size(size, trained)
@@ -132,17 +133,17 @@ class Predictor:
       'step': checkpoint.newest_step(self.run),
       'training_seed': self.config['seed'],
       'size': size,
-      'steps': count_steps(wish),
-      'sampler': wish.sampler,
-      'guidance': wish.guidance,
-      'seed': wish.seed,
+      'steps': count_steps(request),
+      'sampler': request.sampler,
+      'guidance': request.guidance,
+      'seed': request.seed,
       **describe_parts(parts),
       'parameters': models.count_parameters(self.params),
       'versions': provenance.get_versions(),
     }
 
     sampler = engine.SamplerConfig(
-      wish.seed, count_steps(wish), wish.guidance, wish.sampler
+      request.seed, count_steps(request), request.guidance, request.sampler
     )
 
     def paint_all(photos):
@@ -179,7 +180,7 @@ class Predictor:
     source the picture is a square of `size`.
     """
 
-    def make_canvases():
+    def make_inputs():
       for each in asked:
         source, has_source = each.source, each.source is not None
         if not has_source:
@@ -193,7 +194,7 @@ class Predictor:
             source, has_source, part.prompt, scale, (each, painted, k)
           )
 
-    items = self.box.paint_all(sampler, make_canvases(), rows=rows)
+    items = self.box.paint_all(sampler, make_inputs(), rows=rows)
     for item, picture in items:
       each, painted, k = item.label
       painted[k] = picture

@@ -1,6 +1,6 @@
-"""Decoded values brought to another size; never the colours they came from.
+"""Decoded values brought to another size; never the colors they came from.
 
-Half-way between two colours lies a third label or a false depth.
+Half-way between two colors lies a third label or a false depth.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image
 def resize_depth(
   depth_m: Float[np.ndarray, 'h w'], shape: tuple[int, int]
 ) -> Float[np.ndarray, 'oh ow']:
-  """Bilinear among finite metres; sky where the nearest pixel is sky."""
+  """Bilinear among finite meters; sky where the nearest pixel is sky."""
   finite = np.isfinite(depth_m)
   total = _bilinear(np.where(finite, depth_m, 0.0), shape)
   weight = _bilinear(finite, shape)
@@ -41,7 +41,7 @@ def resize_labels(
 def resize_nearest(
   values: Shaped[np.ndarray, 'h w *c'], shape: tuple[int, int]
 ) -> Shaped[np.ndarray, 'oh ow *c']:
-  """The value whose pixel holds each new pixel's centre; nothing is mixed."""
+  """The value whose pixel holds each new pixel's center; nothing is mixed."""
   rows = _nearest(values.shape[0], shape[0])
   columns = _nearest(values.shape[1], shape[1])
   return np.ascontiguousarray(values[rows][:, columns])

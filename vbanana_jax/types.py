@@ -4,8 +4,8 @@
   l  text tokens    d    width          k  heads         e  head width
   q  classes, instances or legend entries      t  sampler steps
 
-Colours outside the network are RGB in [0, 1]; time runs from 0 (noise) to
-1 (data); depth is z-depth in metres; normals have x right, y up, z to the
+Colors outside the network are RGB in [0, 1]; time runs from 0 (noise) to
+1 (data); depth is z-depth in meters; normals have x right, y up, z to the
 viewer.
 """
 

@@ -2,7 +2,7 @@
 
 Same arithmetic, PyTorch's own ways: one linear layer for queries, keys and
 values, one for gate and up, `F.scaled_dot_product_attention`, `F.rms_norm`,
-a grouped convolution for neighbours. `build_precision` has no counterpart here:
+a grouped convolution for neighbors. `build_precision` has no counterpart here:
 types are the caller's, by `torch.autocast`.
 """
 
@@ -14,7 +14,7 @@ from torch import nn
 from vbanana_jax.models import ModelConfig, layers
 
 _EPSILON = 1e-6
-_REACH = 4  # of a text block's neighbours
+_REACH = 4  # of a text block's neighbors
 _TIME_FEATURES = 128
 _POSITION_OCTAVES = 6
 
@@ -45,7 +45,7 @@ class SwiGLU(nn.Module):
 
 
 class Attention(nn.Module):
-  """Normalised and turned queries and keys; keys may begin with lent ones."""
+  """Normalized and turned queries and keys; keys may begin with lent ones."""
 
   def __init__(self, width: int, heads: int):
     super().__init__()
@@ -92,12 +92,12 @@ class Block(nn.Module):
 
 
 class TextBlock(nn.Module):
-  """Neighbours, attention, SwiGLU; pre-norm."""
+  """Neighbors, attention, SwiGLU; pre-norm."""
 
   def __init__(self, width: int, heads: int):
     super().__init__()
-    self.neighbours_norm = Norm(width)
-    self.neighbours = nn.Conv1d(
+    self.neighbors_norm = Norm(width)
+    self.neighbors = nn.Conv1d(
       width, width, 2 * _REACH + 1, padding=_REACH, groups=width, bias=False
     )
     self.attention_norm = Norm(width)
@@ -106,8 +106,8 @@ class TextBlock(nn.Module):
     self.mlp = SwiGLU(width)
 
   def forward(self, x, real, mask, tables):
-    y = self.neighbours_norm(x) * real[..., None]
-    x = x + self.neighbours(y.transpose(1, 2)).transpose(1, 2)
+    y = self.neighbors_norm(x) * real[..., None]
+    x = x + self.neighbors(y.transpose(1, 2)).transpose(1, 2)
     x = x + self.attention(self.attention_norm(x), mask, tables)
     return x + self.mlp(self.mlp_norm(x))
 
@@ -152,8 +152,8 @@ class DiT(nn.Module):
     self.text_key = linear(c.text_width, c.depth * c.width)
     self.text_value = linear(c.text_width, c.depth * c.width)
     self.text_key_norm = nn.Parameter(torch.ones(c.depth, c.width // c.heads))
-    self.canvas_in = linear(patch, c.bottleneck)
-    self.canvas_out = linear(c.bottleneck, c.width)
+    self.noisy_in = linear(patch, c.bottleneck)
+    self.noisy_out = linear(c.bottleneck, c.width)
     self.source_in = linear(patch, c.bottleneck)
     self.source_out = linear(c.bottleneck, c.width)
     self.no_source = nn.Parameter(torch.zeros(c.width))
@@ -165,9 +165,9 @@ class DiT(nn.Module):
     self.head_modulation = linear(c.width, 2 * c.width)
     self.head = linear(c.width, patch)
 
-  def forward(self, canvas, time, tokens, source, has_source):
+  def forward(self, noisy, time, tokens, source, has_source):
     memory = self.encode_text(tokens)
-    return self.denoise(canvas, time, memory, source, has_source)
+    return self.denoise(noisy, time, memory, source, has_source)
 
   def encode_text(self, tokens):
     """Keys and values for every block, `[depth, b, k, l, e]`, and a mask."""
@@ -186,21 +186,21 @@ class DiT(nn.Module):
       real,
     )
 
-  def denoise(self, canvas, time, memory, source, has_source):
+  def denoise(self, noisy, time, memory, source, has_source):
     c = self.config
     keys, values, real = memory
-    grid = (canvas.shape[1] // c.patch, canvas.shape[2] // c.patch)
+    grid = (noisy.shape[1] // c.patch, noisy.shape[2] // c.patch)
     seen = self.source_out(self.source_in(patchify(source, c.patch)))
     seen = torch.where(has_source[:, None, None], seen, self.no_source)
-    x = self.canvas_out(self.canvas_in(patchify(canvas, c.patch)))
-    place = make_constant(make_place_features(grid), canvas)
+    x = self.noisy_out(self.noisy_in(patchify(noisy, c.patch)))
+    place = make_constant(make_place_features(grid), noisy)
     x = x + seen + self.position(place)
 
     clock = F.silu(self.time_in(make_time_features(time)))
     clock = F.silu(self.time_out(clock))
     modulation = self.modulation(clock).unflatten(-1, (6, c.width))
     mask = F.pad(real, (0, grid[0] * grid[1]), value=True)[:, None, None]
-    tables = make_tables(make_grid(grid), c.width // c.heads, canvas)
+    tables = make_tables(make_grid(grid), c.width // c.heads, noisy)
     for index, block in enumerate(self.blocks):
       x = block(x, (keys[index], values[index]), modulation, mask, tables)
     shift, scale = self.head_modulation(clock)[:, None].chunk(2, dim=-1)
@@ -211,12 +211,12 @@ class DiT(nn.Module):
 
 
 def normalize(x):
-  """RMS normalisation without a gain."""
+  """RMS normalization without a gain."""
   return F.rms_norm(x, x.shape[-1:], eps=_EPSILON)
 
 
 def rotate(x, tables):
-  """Rotary position embedding of `x [b, k, n, e]`, by pairs of neighbours.
+  """Rotary position embedding of `x [b, k, n, e]`, by pairs of neighbors.
 
   Only the half of a head that turns is touched.
   """

@@ -89,8 +89,8 @@ def _convert_block(ours: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     'attention.q_norm.weight': ours.pop('q_norm/scale'),
     'attention.k_norm.weight': ours.pop('k_norm/scale'),
   }
-  if 'neighbours/weights' in ours:  # reach d -> d 1 reach
-    theirs['neighbours.weight'] = ours.pop('neighbours/weights').T[:, None]
+  if 'neighbors/weights' in ours:  # reach d -> d 1 reach
+    theirs['neighbors.weight'] = ours.pop('neighbors/weights').T[:, None]
   for name, value in ours.items():
     theirs |= _convert(name, value)
   return theirs

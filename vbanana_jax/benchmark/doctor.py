@@ -122,10 +122,10 @@ def _load(
 ) -> dict[str, np.ndarray]:
   """The truth, once it is known to be as large as the photograph."""
   truth = reader.load_truth(item)
-  photo, labelled = reader.load_image(item).shape[:2], scoring.get_shape(truth)
-  if photo != labelled:
+  photo, labeled = reader.load_image(item).shape[:2], scoring.get_shape(truth)
+  if photo != labeled:
     raise UserError(
       f'{item.id}: the photograph has {photo[1]} x {photo[0]} pixels and its '
-      f'truth {labelled[1]} x {labelled[0]}: one of them was resized'
+      f'truth {labeled[1]} x {labeled[0]}: one of them was resized'
     )
   return truth

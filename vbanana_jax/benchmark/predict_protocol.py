@@ -81,10 +81,10 @@ def paint_protocol(
 
   def read_all(asked):
     pace = {**make_pace(rows), 'threads': 1}  # readers may share a file
-    for question, reading in prefetch.prefetch_map(read, asked, **pace):
-      palette, _ = question.asked.reading.make_palette()
+    for question, spec in prefetch.prefetch_map(read, asked, **pace):
+      palette, _ = question.asked.spec.make_palette()
       yield PhotoQuestion(
-        reading.result(), parts[question.file], palette, question.file
+        spec.result(), parts[question.file], palette, question.file
       )
 
   def write(painted):

@@ -39,13 +39,13 @@ class Protocol:
     near_m: truths must be farther than this.
     cap_m: and nearer than this; None for no cap.
     clamp_m: predictions are moved into this range.
-    alignment: of the headline metrics, for readers: 'none' means metres and
+    alignment: of the headline metrics, for readers: 'none' means meters and
       axes as they come. Aligned scores have names of their own.
     pooling: of the headline metrics, for readers: 'image' for means over
       images, 'pixel' for one pool of pixels.
-    classes: names with the colours that the prompt gives them.
-    background: colour of all that has no class or is not asked for.
-    void_radius: 8-bit levels; a colour farther from all of the legend has no
+    classes: names with the colors that the prompt gives them.
+    background: color of all that has no class or is not asked for.
+    void_radius: 8-bit levels; a color farther from all of the legend has no
       class. None reads every pixel as the nearest.
     decoder: of instances: its name and constants.
     prompt: with {legend} or {phrase} filled in.

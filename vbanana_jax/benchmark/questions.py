@@ -1,8 +1,8 @@
 """What a protocol asks: the instruction of every example, for any generator.
 
-Pass 0 asks in the protocol's own words and colours. Each further pass has a
-seed of its own, and deals the colours of a legend anew, so that a generator
-that mixes up colours and names does so in another way each time, and a vote can
+Pass 0 asks in the protocol's own words and colors. Each further pass has a
+seed of its own, and deals the colors of a legend anew, so that a generator
+that mixes up colors and names does so in another way each time, and a vote can
 tell.
 """
 
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
   """An instruction and what a decoder must know to read its answer."""
 
   prompt: str
-  reading: prompts.PromptSpec
+  spec: prompts.PromptSpec
 
 
 class Question(NamedTuple):
@@ -60,7 +60,7 @@ def ask(
 ) -> Asked:
   """The instruction of one example in pass `repeat`; the same at any time.
 
-  With `group`, numbers of classes, it asks for these alone, in the colours that
+  With `group`, numbers of classes, it asks for these alone, in the colors that
   they have in the whole legend.
 
   Errors: UserError for an example whose phrase cannot be put into the prompt.
@@ -70,13 +70,13 @@ def ask(
     raise UserError(f'{protocol.title}: example {item.id} has no phrase')
   ground = tuple(protocol.background or (0, 0, 0))
   classes = protocol.classes or []
-  colours = _deal([tuple(colour) for _, colour in classes], protocol, repeat)
+  colors = _deal([tuple(color) for _, color in classes], protocol, repeat)
   names = [name.replace('{phrase}', phrase) for name, _ in classes]
   if group is not None:
     names = [names[k] for k in group]
-    colours = [colours[k] for k in group]
+    colors = [colors[k] for k in group]
   legend = legend_text.Legend(
-    tuple((name, _write(colour)) for name, colour in zip(names, colours)),
+    tuple((name, _write(color)) for name, color in zip(names, colors)),
     _write(ground),
     stated=True,
   )
@@ -84,7 +84,7 @@ def ask(
   prompt = protocol.prompt
   for field, text in (
     ('{legend}', legend.write_mapping()),
-    ('{colour}', legend.entries[0][1].text if classes else ''),
+    ('{color}', legend.entries[0][1].text if classes else ''),
     ('{background}', legend.background.text),
     ('{phrase}', phrase),
   ):
@@ -96,10 +96,10 @@ def ask(
     prompt,
     prompts.PromptSpec(
       protocol.task,
-      entries=tuple(zip(names, colours)),
+      entries=tuple(zip(names, colors)),
       background=ground,
       background_stated=True,
-      thing=phrase if protocol.task == 'instance' else None,
+      category=phrase if protocol.task == 'instance' else None,
       colormap=colormap,
     ),
   )
@@ -145,7 +145,7 @@ def ask_parts(
   parts = []
   for group in groups:
     asked = ask(protocol, item, repeat, group)
-    palette, _ = asked.reading.make_palette()
+    palette, _ = asked.spec.make_palette()
     rows = [0, *(k + 1 for k in (names if group is None else group))]
     parts.append(
       legend_parts.Part(asked.prompt, palette, np.array(rows, np.int32))
@@ -250,29 +250,28 @@ def open_reader(protocol: Protocol, root: pathlib.Path) -> Reader:
 
 
 def _deal(
-  colours: list[palettes.Colour], protocol: Protocol, repeat: int
-) -> list[palettes.Colour]:
-  """The protocol's colours, dealt anew in every pass but the first.
+  colors: list[palettes.Color], protocol: Protocol, repeat: int
+) -> list[palettes.Color]:
+  """The protocol's colors, dealt anew in every pass but the first.
 
-  A legend of several keeps its colours, which are far apart, and changes who
-  gets which; a single colour is drawn from the named ones that are far from
+  A legend of several keeps its colors, which are far apart, and changes who
+  gets which; a single color is drawn from the named ones that are far from
   the background.
   """
-  if not repeat or not colours:
-    return colours
+  if not repeat or not colors:
+    return colors
   rng = keys.make_rng(get_seed(protocol, repeat), protocol.title)
-  if len(colours) > 1:
-    return [colours[i] for i in rng.permutation(len(colours))]
+  if len(colors) > 1:
+    return [colors[i] for i in rng.permutation(len(colors))]
   ground = protocol.background or (0, 0, 0)
   far = [
-    colour
-    for colour in palettes.NAMED.values()
-    if np.linalg.norm(np.subtract(colour, ground)) >= 200
-    and colour != colours[0]
+    color
+    for color in palettes.NAMED.values()
+    if np.linalg.norm(np.subtract(color, ground)) >= 200 and color != colors[0]
   ]
   return [legend_text.choose(rng, far)]
 
 
-def _write(colour: palettes.Colour) -> legend_text.Colour:
+def _write(color: palettes.Color) -> legend_text.Color:
   """In numbers, <r, g, b>, which mean the same to every generator."""
-  return legend_text.Colour(palettes.format_colour(colour, 'angle'), colour)
+  return legend_text.Color(palettes.format_color(color, 'angle'), color)

@@ -1,7 +1,7 @@
 """A folder of painted pictures, scored under a protocol.
 
 Each picture is decoded at the size it was painted; the numbers, never the
-colours, are brought to the truth's size.
+colors, are brought to the truth's size.
 """
 
 import collections
@@ -245,16 +245,16 @@ def read_painted(
   `odd` counts pictures whose scores should be looked at, by `_ODD` and by too
   many instances for the decoder. `shares` collects those facts that it names.
   """
-  reading = questions.ask(protocol, item, repeat).reading
+  spec = questions.ask(protocol, item, repeat).spec
   settings = decode.Settings(void_radius=protocol.void_radius)
   if protocol.decoder:
     constants = dict(protocol.decoder)
     settings = decode.Settings(
       decoder=constants.pop('name'), constants=tuple(constants.items())
     )
-  picture = photos.open_painted(path, reading.background)
-  decoded = decode.decode(reading, picture.pixels_u8, settings)
-  oddities = decode.find_oddities(reading, picture, decoded, shape)
+  picture = photos.open_painted(path, spec.background)
+  decoded = decode.decode(spec, picture.pixels_u8, settings)
+  oddities = decode.find_oddities(spec, picture, decoded, shape)
   for kind, text in _ODD.items():
     # Where a phrase may mean nothing in the photograph, nothing is an answer.
     counts = kind != 'nothing found' or protocol.task == 'semantic'

@@ -27,7 +27,7 @@ def add_verb(verbs) -> None:
     '--prompt',
     default='',
     help='what the generator was told: the legend, the background, the '
-    'colour map are read from it',
+    'color map are read from it',
   )
   verb.add_argument(
     '--photo',
@@ -41,13 +41,13 @@ def add_verb(verbs) -> None:
     help='folder of the files (default: decoded)',
   )
   verb.add_argument(
-    '--near-m', type=float, help='nearest depth of an alternate colour map'
+    '--near-m', type=float, help='nearest depth of an alternate color map'
   )
   verb.add_argument('--far-m', type=float, help='farthest depth of it')
   verb.add_argument(
     '--void-radius',
     type=float,
-    help='8-bit levels: colours farther from the legend have no label',
+    help='8-bit levels: colors farther from the legend have no label',
   )
   verb.add_argument(
     '--keep-specks',

@@ -1,4 +1,4 @@
-"""`vbanana evaluate`: the exam, or anything's pictures on a benchmark."""
+"""`vbanana evaluate`: the held-out set, or pictures on a benchmark."""
 
 from vbanana_jax.cli import distributed, flags
 from vbanana_jax.errors import UserError
@@ -8,9 +8,9 @@ def add_verb(verbs) -> None:
   """Adds `evaluate`."""
   verb = verbs.add_parser(
     'evaluate',
-    help="score a run on the frozen exam, or any generator's pictures",
+    help="score a run on the frozen held-out set, or any generator's pictures",
     description='With --workdir: scores a run with its averaged weights on '
-    'the frozen exam, prints the table and writes results.json. With '
+    'the frozen held-out set, prints the table and writes results.json. With '
     '--predictions: scores a folder of painted pictures, of any size, on a '
     'benchmark under a protocol, and writes scores_PROTOCOL.json into it.',
     epilog='Example: vbanana evaluate --predictions painted --protocol '
@@ -21,10 +21,13 @@ def add_verb(verbs) -> None:
     type=flags.path,
     help='a trained folder, or one with a trained tune/ in it',
   )
-  verb.add_argument('--level', choices=('quick', 'full'), help='of the exam')
+  verb.add_argument(
+    '--level', choices=('quick', 'full'), help='of the held-out set'
+  )
   verb.add_argument(
     '--tasks',
-    help='of the exam, split by commas, trained on or not; all that the run '
+    help='of the held-out set, split by commas, trained on or not; all that '
+    'the run '
     'was trained on if not given',
   )
   verb.add_argument(
@@ -64,7 +67,8 @@ def run_evaluate(args, rest) -> int:
   given = [name for name in benchmark if getattr(args, name) is not None]
   if given and (args.level or args.tasks):
     raise UserError(
-      '--level and --tasks are of the exam, and --predictions are not on it'
+      '--level and --tasks are of the held-out set, and --predictions are not '
+      'on it'
     )
   own = (args.partial, args.against, args.passes, args.split)
   if args.workdir and any(own):

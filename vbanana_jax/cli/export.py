@@ -55,12 +55,12 @@ def run_export(args, rest) -> int:
     raise UserError(
       f'--platforms {args.platforms}: choose of {", ".join(export.PLATFORMS)}'
     )
-  wish = flags.make_wish(args)
-  build_question(wish, 'quick')  # a mistake in the words should not wait
+  request = flags.make_request(args)
+  build_question(request, 'quick')  # a mistake in the words should not wait
   run = runs.choose_run(args.workdir, '--workdir')
   found = export.export_run(
     run,
-    wish,
+    request,
     args.out,
     size=args.size,
     platforms=platforms,

@@ -66,7 +66,7 @@ def add_split(verb: argparse.ArgumentParser) -> None:
 
 
 def add_question(verb: argparse.ArgumentParser) -> None:
-  """Adds what a question is made of; `make_wish` reads it."""
+  """Adds what a question is made of; `make_request` reads it."""
   verb.add_argument(
     '--task',
     help=', '.join(TASKS),
@@ -96,8 +96,8 @@ def has_question(args: argparse.Namespace) -> bool:
   return any(words) or args.steps is not None or args.guidance != 1
 
 
-def make_wish(args: argparse.Namespace, **more: Any):
-  """The `wish.PredictRequest` of the flags of `add_question`.
+def make_request(args: argparse.Namespace, **more: Any):
+  """The `request.PredictRequest` of the flags of `add_question`.
 
   Args:
     args: with a task, or with a prompt alone.

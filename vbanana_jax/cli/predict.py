@@ -58,10 +58,10 @@ def run_predict(args, rest) -> int:
     return _answer_protocol(args)
   if args.exported:
     return _answer_exported(args)
-  wish = flags.make_wish(args, size=args.size)
+  request = flags.make_request(args, size=args.size)
   from vbanana_jax.inference.request import build_question
 
-  build_question(wish, 'quick')  # a mistake in the words should not wait
+  build_question(request, 'quick')  # a mistake in the words should not wait
   if args.passes or args.split:
     raise UserError(
       'predict --passes goes with --protocol, and so does --split'
@@ -73,7 +73,7 @@ def run_predict(args, rest) -> int:
   predictor = predict.Predictor(run)
   print(f'run: {run}', file=sys.stderr)
   found = predictor.answer_all(
-    wish,
+    request,
     images or [None],
     args.out,
     rows=args.batch,

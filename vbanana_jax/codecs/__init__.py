@@ -1,4 +1,4 @@
-"""Labels to colours and back: pure jnp, RGB in [0, 1]; jit, vmap, grad safe."""
+"""Labels to colors and back: pure jnp, RGB in [0, 1]; jit, vmap, grad safe."""
 
 from vbanana_jax.codecs import (
   colormaps,

@@ -1,7 +1,7 @@
-"""Depth in the colour maps of everyday plots: grey, viridis, plasma, inferno.
+"""Depth in the color maps of everyday plots: grey, viridis, plasma, inferno.
 
 Linear in depth from `near_m` (the dark end) to `far_m` (the bright end): the
-paper paints depth in these maps too, but does not say how it is normalised.
+paper paints depth in these maps too, but does not say how it is normalized.
 A painting tells depth only to who knows both ends. With near_m > far_m, near
 is bright.
 """
@@ -12,9 +12,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-Metres = Real[ArrayLike, '']
+Meters = Real[ArrayLike, '']
 
-# 256 colours a map, six hexadecimal digits each. Public domain (CC0): N. Smith
+# 256 colors a map, six hexadecimal digits each. Public domain (CC0): N. Smith
 # and S. van der Walt, https://bids.github.io/colormap.
 _VIRIDIS = """
   44015444025645045745055946075a46085c460a5d460b5e470d60470e61471063471164471365
@@ -98,15 +98,15 @@ TABLES: dict[str, np.ndarray] = {
 }
 _UNROLL = 5  # segments searched in one fused pass
 _DOUBTFUL = 8.0  # levels from the map that halve the confidence
-_LARGEST = 1e15  # a channel beyond it is no colour; its square is finite
+_LARGEST = 1e15  # a channel beyond it is no color; its square is finite
 
 
 def encode(
-  depth_m: Float[ArrayLike, '...'], name: str, near_m: Metres, far_m: Metres
+  depth_m: Float[ArrayLike, '...'], name: str, near_m: Meters, far_m: Meters
 ) -> Float[Array, '... 3']:
-  """Paints depth in metres as RGB in [0, 1] in the map `name`.
+  """Paints depth in meters as RGB in [0, 1] in the map `name`.
 
-  Depth outside of the range gets the colour of the nearer end (+inf that of
+  Depth outside of the range gets the color of the nearer end (+inf that of
   the larger); NaN is painted as `near_m` (mask it). Raises KeyError for a
   name not in `TABLES`.
 
@@ -127,7 +127,7 @@ def encode(
 def _foot(point, start, step):
   """Nearest point of a segment: its place in [0, 1] and squared distance."""
   length = sum(x * x for x in step)
-  # Neighbours of a table may be equal: a segment of no length.
+  # Neighbors of a table may be equal: a segment of no length.
   inverse = jnp.where(length > 0.0, 1.0 / jnp.maximum(length, 1e-12), 0.0)
   offset = [p - a for p, a in zip(point, start)]
   along = sum(o * x for o, x in zip(offset, step)) * inverse
@@ -185,12 +185,12 @@ def _project(rgb, name):
 
 
 def decode(
-  rgb: Float[ArrayLike, '... 3'], name: str, near_m: Metres, far_m: Metres
+  rgb: Float[ArrayLike, '... 3'], name: str, near_m: Meters, far_m: Meters
 ) -> Float[Array, '...']:
-  """Reads depth in metres from RGB in [0, 1], painted in the map `name`.
+  """Reads depth in meters from RGB in [0, 1], painted in the map `name`.
 
-  Colours off the curve are projected on it, a tie goes to the dark end; a
-  colour with a channel that is NaN, infinite or beyond 1e15 is NaN. Raises
+  Colors off the curve are projected on it, a tie goes to the dark end; a
+  color with a channel that is NaN, infinite or beyond 1e15 is NaN. Raises
   KeyError for a name not in `TABLES`.
 
   Source: inverse of `encode`.
@@ -202,7 +202,7 @@ def decode(
 
 
 def residual(rgb: Float[ArrayLike, '... 3'], name: str) -> Float[Array, '...']:
-  """Euclidean distance of a colour from the map's curve, RGB [0, 1] units.
+  """Euclidean distance of a color from the map's curve, RGB [0, 1] units.
 
   Infinite where a channel is NaN, infinite or beyond 1e15.
   """
@@ -215,7 +215,7 @@ def residual(rgb: Float[ArrayLike, '... 3'], name: str) -> Float[Array, '...']:
 def confidence(
   rgb: Float[ArrayLike, '... 3'], name: str
 ) -> Float[Array, '...']:
-  """How near a colour is to the map: 1 on it, 1/2 at 8 levels, towards 0.
+  """How near a color is to the map: 1 on it, 1/2 at 8 levels, towards 0.
 
   It orders pixels and is no probability, unlike `depth.confidence`: what an
   error means depends on the range. 0 where a channel is NaN.

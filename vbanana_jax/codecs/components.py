@@ -15,8 +15,8 @@ _CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 _KNIGHTS = (
   (-2, -1), (-2, 1), (-1, -2), (-1, 2), (1, -2), (1, 2), (2, -1), (2, 1),
 )  # fmt: skip
-# Neighbours of a pixel, (rows, columns) from it, by their number.
-NEIGHBOURS: dict[int, Offsets] = {
+# Neighbors of a pixel, (rows, columns) from it, by their number.
+NEIGHBORS: dict[int, Offsets] = {
   4: _SIDES,
   8: _SIDES + _CORNERS,
   16: _SIDES + _CORNERS + _KNIGHTS,
@@ -38,7 +38,7 @@ class Components(NamedTuple):
 def shift(
   plane: Shaped[Array, 'h w'], offset: tuple[int, int], fill
 ) -> Shaped[Array, 'h w']:
-  """Gives each pixel the value of its neighbour; `fill` outside."""
+  """Gives each pixel the value of its neighbor; `fill` outside."""
   h, w = plane.shape
   reach = max(abs(step) for step in offset)
   padded = jnp.pad(plane, reach, constant_values=fill)
@@ -52,7 +52,7 @@ def make_links(
   test: Callable,
   offsets: Offsets,
 ) -> Int[Array, 'h w']:
-  """Which neighbours a pixel is linked to: bit k for `offsets[k]`.
+  """Which neighbors a pixel is linked to: bit k for `offsets[k]`.
 
   Two pixels are linked where both are in `mask` and `test(planes here,
   planes there)` is true. The test must be symmetric. Raises ValueError where
@@ -76,13 +76,13 @@ def label_links(
 ) -> Components:
   """Components of the graph of `make_links`.
 
-  Each iteration takes the least label of the linked neighbours, hands it to
+  Each iteration takes the least label of the linked neighbors, hands it to
   the pixel that the own label points to, and follows the labels twice.
   Without the middle step a serpentine takes hundreds of iterations.
   """
   h, w = mask.shape
   n = h * w
-  # Rows become one line: a neighbour is then a fixed distance away, and the
+  # Rows become one line: a neighbor is then a fixed distance away, and the
   # links never lead over the end of a row.
   links = links.ravel()
   steps = [row * w + column for row, column in offsets]
@@ -117,7 +117,7 @@ def label_links(
 def label_components(
   values: Shaped[ArrayLike, 'h w'],
   *,
-  offsets: Offsets = NEIGHBOURS[8],
+  offsets: Offsets = NEIGHBORS[8],
   fill: int = 0,
   max_iterations: int = 256,
 ) -> Components:
@@ -145,7 +145,7 @@ def despeckle(
   values: Shaped[ArrayLike, 'h w'],
   min_area_px: int,
   *,
-  offsets: Offsets = NEIGHBOURS[8],
+  offsets: Offsets = NEIGHBORS[8],
   fill: int = 0,
 ) -> tuple[Shaped[Array, 'h w'], Bool[Array, '']]:
   """Replaces components of fewer than `min_area_px` pixels by `fill`.

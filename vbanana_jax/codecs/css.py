@@ -1,4 +1,4 @@
-"""The named colours of CSS, as people write them in prompts.
+"""The named colors of CSS, as people write them in prompts.
 
 Levels in hexadecimal; the spelling "gray" is left to the reader. Source: CSS
 Color Module Level 4, section 6.1 (148 names, seven of them in two spellings).
@@ -50,4 +50,4 @@ def _read_table() -> dict[str, tuple[int, int, int]]:
   }
 
 
-COLOURS: dict[str, tuple[int, int, int]] = _read_table()
+COLORS: dict[str, tuple[int, int, int]] = _read_table()

@@ -1,6 +1,6 @@
-"""Metric depth as a colour: a power curve walked along the edges of the cube.
+"""Metric depth as a color: a power curve walked along the edges of the cube.
 
-Depth 0 is black, infinity is white; between them the colour follows seven
+Depth 0 is black, infinity is white; between them the color follows seven
 edges of the RGB cube (black, red, yellow, green, cyan, blue, magenta, white),
 a seventh of the curve each.
 """
@@ -25,7 +25,7 @@ CORNERS = (
   (1, 1, 1),
 )
 EDGES = len(CORNERS) - 1
-_LARGEST = 1e15  # a channel beyond it is no colour; its square is finite
+_LARGEST = 1e15  # a channel beyond it is no color; its square is finite
 
 # Weights of 1, 1 / (1 + room), room and distance in the log odds of
 # `confidence`. Fitted by `python -m perf.confidence`.
@@ -35,7 +35,7 @@ CONFIDENCE = (3.635, -19.89, 0.02886, -0.04969)
 def encode(
   depth_m: Float[ArrayLike, '...'], *, lam: float = LAM, c: float = C
 ) -> Float[Array, '... 3']:
-  """Paints depth in metres as RGB in [0, 1].
+  """Paints depth in meters as RGB in [0, 1].
 
   Negative depth and NaN are painted black (mask them: black means 0 m), +inf
   white. Needs lam < -1 and c > 0, else the curve does not end at infinity.
@@ -94,7 +94,7 @@ def _project(rgb):
 
 
 def _measure(walked, left, lam, c):
-  """Depth in metres of a place on the walk; +inf at its end, NaN off it."""
+  """Depth in meters of a place on the walk; +inf at its end, NaN off it."""
   near = walked < EDGES / 2
   white = left <= 0.0
   # Inactive branches get harmless inputs, so that gradients stay finite.
@@ -110,13 +110,13 @@ def _measure(walked, left, lam, c):
 def decode(
   rgb: Float[ArrayLike, '... 3'], *, lam: float = LAM, c: float = C
 ) -> Float[Array, '...']:
-  """Reads depth in metres from RGB in [0, 1] by the nearest point of the walk.
+  """Reads depth in meters from RGB in [0, 1] by the nearest point of the walk.
 
-  Colours off the walk, and outside the cube, are projected on it; a tie goes
-  to the edge nearer to black. White is +inf, black +0.0; a colour with a
+  Colors off the walk, and outside the cube, are projected on it; a tie goes
+  to the edge nearer to black. White is +inf, black +0.0; a color with a
   channel that is NaN, infinite or beyond 1e15 is NaN.
-  Decode at the painted size and resize the depth: blended colours leave the
-  walk and decode to depths that neither neighbour has.
+  Decode at the painted size and resize the depth: blended colors leave the
+  walk and decode to depths that neither neighbor has.
 
   Source: Vision Banana, section 2.4 (inverse of equation 1).
   """
@@ -125,7 +125,7 @@ def decode(
 
 
 def residual(rgb: Float[ArrayLike, '... 3']) -> Float[Array, '...']:
-  """Euclidean distance of a colour from the walk, in units of RGB [0, 1].
+  """Euclidean distance of a color from the walk, in units of RGB [0, 1].
 
   Infinite where a channel is NaN or infinite.
   """

@@ -1,4 +1,4 @@
-"""The paper's instance decoder: seeded flood fill by colour."""
+"""The paper's instance decoder: seeded flood fill by color."""
 
 import functools
 import math
@@ -17,12 +17,12 @@ _UNREAD, _NEVER = -1, -2
 
 
 def _squared(a, b):
-  """Squared distance of two colours given as three planes."""
+  """Squared distance of two colors given as three planes."""
   return sum(jnp.square(x - y) for x, y in zip(a, b))
 
 
 def _find_tight(levels, limit):
-  """True where the 3x3 neighbourhood varies by `limit` or less a channel."""
+  """True where the 3x3 neighborhood varies by `limit` or less a channel."""
   window, step = (3, 3, 1), (1, 1, 1)
   high = jax.lax.reduce_window(levels, 0, jax.lax.max, window, step, 'SAME')
   low = jax.lax.reduce_window(levels, 255, jax.lax.min, window, step, 'SAME')
@@ -41,11 +41,11 @@ def find_promising(
   """Leaves out pixels of which every flood would be dropped for its size.
 
   All pixels of a flood are within `2 * tau` of each other. So a flood never
-  leaves its chain: a component of unread pixels linked where neighbours are
+  leaves its chain: a component of unread pixels linked where neighbors are
   within `2 * tau`. Chains do not touch each other's floods. No flood
   survives in a chain of fewer than `min_area_px` pixels, or of fewer than
   `min_inner_px` that can lie inside a flood: those in the chain with all
-  neighbours, where no channel varies by more than `2 * tau`.
+  neighbors, where no channel varies by more than `2 * tau`.
 
   Returns the pixels left, and whether the chains were found to the end.
   """
@@ -69,9 +69,9 @@ class _Queue(NamedTuple):
   label: seed of each pixel, or _UNREAD or _NEVER.
   owner: which entry of `found` a pixel was first given by.
   pixels: all flooded pixels in the order of the flood; from `head` to `tail`
-    their neighbours have not been looked at.
+    their neighbors have not been looked at.
   found: a new seed or none, then new pixels of the flood, with repetitions.
-  seed, colour: of the present flood.
+  seed, color: of the present flood.
   searched: no seed is before this pixel.
   floods: how many there were.
   """
@@ -83,13 +83,13 @@ class _Queue(NamedTuple):
   tail: Int[Array, '']
   found: Int[Array, 'f']
   seed: Int[Array, '']
-  colour: Int[Array, '3']
+  color: Int[Array, '3']
   searched: Int[Array, '']
   floods: Int[Array, '']
 
 
 def _flood_padded(levels, unread, *, tau, offsets, max_floods):
-  """`flood` with the picture as one line, so that neighbours are far apart.
+  """`flood` with the picture as one line, so that neighbors are far apart.
 
   In each step every array is first written and then read: the compiler then
   works in place, where one read of an old value would copy whole pictures.
@@ -99,8 +99,8 @@ def _flood_padded(levels, unread, *, tau, offsets, max_floods):
   width = w + 2 * border
   size = (h + 2 * border) * width
   steps = jnp.asarray([row * width + column for row, column in offsets])
-  colours = jnp.pad(levels, ((border, border), (border, border), (0, 0)))
-  colours = colours.reshape(size, 3)
+  colors = jnp.pad(levels, ((border, border), (border, border), (0, 0)))
+  colors = colors.reshape(size, 3)
   label = jnp.where(unread, _UNREAD, _NEVER).astype(jnp.int32)
   label = jnp.pad(label, border, constant_values=_NEVER).ravel()
   label = jnp.pad(label, (0, _WINDOW), constant_values=_NEVER)
@@ -125,14 +125,14 @@ def _flood_padded(levels, unread, *, tau, offsets, max_floods):
     idle = q.head == tail
     start = idle & seeded
     seed = jnp.where(start, q.searched + ahead, q.seed)
-    colour = jnp.where(start, colours[seed], q.colour)
+    color = jnp.where(start, colors[seed], q.color)
 
     block = jax.lax.dynamic_slice(pixels, (q.head,), (_BLOCK,))
     block = jnp.where(start, seed, block)
     used = jnp.where(start, place == 0, place < tail - q.head)
     near = jnp.where(used[:, None], block[:, None] + steps, 0).ravel()
     joins = label[near] == _UNREAD
-    joins &= jnp.sum(jnp.square(colours[near] - colour), -1) <= limit
+    joins &= jnp.sum(jnp.square(colors[near] - color), -1) <= limit
     joining = jnp.where(joins, near, nowhere)
     return _Queue(
       label=label,
@@ -142,7 +142,7 @@ def _flood_padded(levels, unread, *, tau, offsets, max_floods):
       tail=tail,
       found=jnp.concatenate([jnp.where(start, seed, nowhere)[None], joining]),
       seed=seed,
-      colour=colour,
+      color=color,
       searched=jnp.where(idle, jnp.minimum(searched, size), q.searched),
       floods=q.floods + start,
     )
@@ -159,7 +159,7 @@ def _flood_padded(levels, unread, *, tau, offsets, max_floods):
     tail=zero,
     found=jnp.full(len(entry) + 1, nowhere, jnp.int32),
     seed=zero,
-    colour=jnp.zeros(3, jnp.int32),
+    color=jnp.zeros(3, jnp.int32),
     searched=zero,
     floods=zero,
   )
@@ -178,10 +178,10 @@ def flood(
   offsets: components.Offsets,
   max_floods: int,
 ) -> components.Components:
-  """Floods the unread pixels by colour, from seeds in raster order.
+  """Floods the unread pixels by color, from seeds in raster order.
 
   The first unread pixel is a seed. The flood takes the unread pixels that are
-  connected to it through unread pixels within `tau` of the seed's colour.
+  connected to it through unread pixels within `tau` of the seed's color.
   Then the next unread pixel is a seed. Each pixel is visited once, through a
   queue. `jax.vmap` works on one picture after the other.
 
@@ -199,7 +199,7 @@ def decode_flood(
   background: Float[ArrayLike, '3'],
   *,
   tau: float = 14.0,
-  offsets: components.Offsets = components.NEIGHBOURS[16],
+  offsets: components.Offsets = components.NEIGHBORS[16],
   min_share: float = 2e-4,
   min_inner_share: float = 0.1,
   gamma: float = 5.0,
@@ -209,16 +209,16 @@ def decode_flood(
 ) -> regions.Regions:
   """Reads the instances of one picture as the paper does, at 8 bits.
 
-  Background; floods; small and thin ones dropped; parts of one colour that
+  Background; floods; small and thin ones dropped; parts of one color that
   lie near each other merged. Dropped pixels are background. All that decides
   is counted in integers, and is the same on every device.
 
   Args:
     rgb: in [0, 1], rounded to 8 bits.
-    background: its colour, rounded too.
+    background: its color, rounded too.
     tau: in levels 0..255. Nearer than this to the background is background;
       as near to the seed joins the flood; so do means in the merge.
-    offsets: neighbours of a pixel, (rows, columns).
+    offsets: neighbors of a pixel, (rows, columns).
     min_share: smaller floods, as a share of the picture, are dropped.
     min_inner_share: and floods of which a 3x3 erosion leaves less than this.
     gamma: how much larger than their two boxes the box of merged parts is.
@@ -227,7 +227,7 @@ def decode_flood(
     max_floods: bound on the time; see `Regions.converged`.
 
   Source: Vision Banana, appendix A. Not stated there, and chosen here: seeds
-  in raster order, 8 neighbours and 8 knight moves, erosion at the border of
+  in raster order, 8 neighbors and 8 knight moves, erosion at the border of
   the picture, and the order of merging (see `regions.merge_parts`).
   """
   rgb = jnp.asarray(rgb, jnp.float32)

@@ -1,4 +1,4 @@
-"""Instances as colours: a canonical palette and a decoder for free colours."""
+"""Instances as colors: a canonical palette and a decoder for free colors."""
 
 import math
 
@@ -10,10 +10,10 @@ from jaxtyping import Array, Bool, Float, Int
 from vbanana_jax.codecs import components, palettes, regions
 
 # The twelve pure hues in order, given to instances from left to right.
-# Neighbours in the order are neighbours in colour, so that an undecided blend
+# Neighbors in the order are neighbors in color, so that an undecided blend
 # of two ranks stays between them; any two are >= 127 levels apart, and each
-# is >= 180 from black, white and mid-grey.
-CANONICAL: tuple[palettes.Colour, ...] = (
+# is >= 180 from black, white and mid-gray.
+CANONICAL: tuple[palettes.Color, ...] = (
   (255, 0, 0),
   (255, 128, 0),
   (255, 255, 0),
@@ -30,10 +30,10 @@ CANONICAL: tuple[palettes.Colour, ...] = (
 
 
 def canonical_palette(background: Float[ArrayLike, '3']) -> Float[Array, 'q 3']:
-  """Background, then the canonical colours: RGB in [0, 1], index = id."""
-  colours = jnp.asarray(palettes.to_rgb(CANONICAL))
+  """Background, then the canonical colors: RGB in [0, 1], index = id."""
+  colors = jnp.asarray(palettes.to_rgb(CANONICAL))
   background = jnp.asarray(background, jnp.float32)
-  return jnp.concatenate([background[None], colours])
+  return jnp.concatenate([background[None], colors])
 
 
 def _window(image, combine, start):
@@ -45,7 +45,7 @@ def _window(image, combine, start):
 
 
 def _span(image):
-  """Range of the 3x3 neighbourhood, in the channel where it is largest."""
+  """Range of the 3x3 neighborhood, in the channel where it is largest."""
   high = _window(image, jax.lax.max, -jnp.inf)
   low = _window(image, jax.lax.min, jnp.inf)
   return jnp.max(high - low, -1)
@@ -61,7 +61,7 @@ def find_flat(
   painted: Bool[Array, 'h w'],
   bounds: tuple[float, float],
 ) -> Bool[Array, 'h w']:
-  """True inside of areas: where the neighbourhood hardly varies.
+  """True inside of areas: where the neighborhood hardly varies.
 
   Either the 3x3 means around a pixel hardly vary (in noise) or the pixels
   themselves (in what is 3 pixels thick). How much is allowed follows from the
@@ -80,16 +80,16 @@ def find_flat(
 def grow(
   levels: Float[Array, 'h w 3'],
   part: Int[Array, 'h w'],
-  colour: Float[Array, 'h w 3'],
+  color: Float[Array, 'h w 3'],
   limit: float,
   max_steps: int,
 ) -> tuple[Int[Array, 'h w'], Float[Array, 'h w 3'], Bool[Array, '']]:
   """Spreads parts to the pixels that have none (-1), one pixel a step.
 
-  A pixel takes the part of the neighbour with the nearest `colour`, where
-  that is within `limit`; and it takes over that colour, not its own: a border
+  A pixel takes the part of the neighbor with the nearest `color`, where
+  that is within `limit`; and it takes over that color, not its own: a border
   that fades from one part to another then divides where it is half-way.
-  Returns parts, colours, and whether nothing is left to do.
+  Returns parts, colors, and whether nothing is left to do.
   """
   planes = tuple(levels[..., channel] for channel in range(3))
 
@@ -97,7 +97,7 @@ def grow(
     part, held, _, count = state
     nearest = jnp.full(part.shape, limit**2, jnp.float32)
     new_part, new_held = part, held
-    for offset in components.NEIGHBOURS[8]:
+    for offset in components.NEIGHBORS[8]:
       there = components.shift(part, offset, -1)
       theirs = tuple(components.shift(plane, offset, 0.0) for plane in held)
       gap = sum(jnp.square(a - b) for a, b in zip(planes, theirs))
@@ -110,7 +110,7 @@ def grow(
   def unfinished(state):
     return state[2] & (state[3] < max_steps)
 
-  held = tuple(colour[..., channel] for channel in range(3))
+  held = tuple(color[..., channel] for channel in range(3))
   start = part, held, jnp.asarray(True), jnp.int32(0)
   part, held, changed, _ = jax.lax.while_loop(unfinished, step, start)
   return part, jnp.stack(held, -1), ~changed
@@ -133,23 +133,23 @@ def decode_regions(
 ) -> regions.Regions:
   """Reads the instances of one picture from their flat insides outwards.
 
-  Connected flat pixels off the background are cores, whatever colours they
-  run through; small and thin cores are dropped; cores of one colour that lie
+  Connected flat pixels off the background are cores, whatever colors they
+  run through; small and thin cores are dropped; cores of one color that lie
   near each other are one instance. The pixels left, borders and tails, join
-  the neighbour with the nearest colour: first those with a near one, step by
+  the neighbor with the nearest color: first those with a near one, step by
   step, then all. At last small instances are dropped.
 
   Args:
     rgb: in [0, 1].
-    background: its colour. What counts is the mean of the pixels near it, as
+    background: its color. What counts is the mean of the pixels near it, as
       the painted background may be some levels off.
     tau: nearer than this to the background is background. This and all
       distances below are in levels 0..255.
     flat_bounds: see `find_flat`.
-    near: what counts as a near colour for pixels outside of cores.
-    merge_tau: between mean colours of cores that are merged.
+    near: what counts as a near color for pixels outside of cores.
+    merge_tau: between mean colors of cores that are merged.
     gamma: how much larger than their two boxes the box of merged cores is.
-      A smaller one keeps apart instances that share a colour.
+      A smaller one keeps apart instances that share a color.
     min_share: smaller instances, as a share of the picture, are dropped.
     min_inner_share: and cores of which a 3x3 erosion leaves less than this.
     max_instances: static bound; see `Regions.overflow`.
@@ -184,8 +184,8 @@ def decode_regions(
   part = jnp.where(part == max_parts, -1, part)
   part = jnp.where(flat & empty, max_parts, part)
 
-  part, colour, _ = grow(levels, part, smooth, near, max_steps)
-  part, colour, grown = grow(levels, part, colour, jnp.inf, max_steps)
+  part, color, _ = grow(levels, part, smooth, near, max_steps)
+  part, color, grown = grow(levels, part, color, jnp.inf, max_steps)
   labels = jnp.where((part < 0) | (part == max_parts), h * w, part)
   parts, _ = regions.make_parts(
     _round(levels),
@@ -201,7 +201,7 @@ def decode_regions(
     max_instances=max_instances,
     overflow=overflow,
     converged=settled & grown,
-    own=_gap(levels, colour),
+    own=_gap(levels, color),
   )
 
 

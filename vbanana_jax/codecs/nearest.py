@@ -1,4 +1,4 @@
-"""Pixels read as the nearest colour of a palette, and how sure that is."""
+"""Pixels read as the nearest color of a palette, and how sure that is."""
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,12 @@ from jaxtyping import Array, Bool, Float, Int
 CONFIDENCE = (0.1429, 7.66, 4.158)
 
 _UNROLL = 32  # entries compared in one fused pass; more are looped
-_DIAGONAL = 3.0**0.5  # of the cube of colours
+_DIAGONAL = 3.0**0.5  # of the cube of colors
 _WHOLE = 2.0**-9  # levels: nearer to a whole 8-bit level counts as on it
 
 
 def _to_levels(rgb):
-  """RGB in levels 0..255; exactly whole where they were 8-bit colours."""
+  """RGB in levels 0..255; exactly whole where they were 8-bit colors."""
   levels = jax.lax.stop_gradient(jnp.asarray(rgb, jnp.float32)) * 255.0
   whole = jnp.round(levels)
   return jnp.where(jnp.abs(levels - whole) < _WHOLE, whole, levels)
@@ -30,10 +30,10 @@ def decode_nearest(
   void: Float[ArrayLike, '3'] | None = None,
   radius: float | Float[ArrayLike, ''] | None = None,
 ) -> tuple[Int[Array, '...'], Float[Array, '...']]:
-  """Reads each pixel as the nearest valid palette colour.
+  """Reads each pixel as the nearest valid palette color.
 
-  Returns the index and the distance to that colour in RGB [0, 1] units. Of
-  equally near colours the lowest index counts; between 8-bit colours that is
+  Returns the index and the distance to that color in RGB [0, 1] units. Of
+  equally near colors the lowest index counts; between 8-bit colors that is
   decided in whole numbers, without rounding. Without `void` and `radius` a
   pixel always gets an index: 0, with distance inf, where no entry is valid
   or a channel is NaN. One palette for all of `rgb`; `jax.vmap` gives every
@@ -41,9 +41,9 @@ def decode_nearest(
 
   Args:
     rgb: in [0, 1]; out of range is allowed.
-    palette: colours in [0, 1].
+    palette: colors in [0, 1].
     palette_valid: False for entries that are never chosen.
-    void: colour of what belongs to no entry. A pixel nearer to it than to
+    void: color of what belongs to no entry. A pixel nearer to it than to
       every entry gets index -1, and its distance is the one to `void`; so
       does one with a channel that is NaN, with distance inf.
     radius: pixels farther than this (RGB [0, 1] units) from every entry get
@@ -67,8 +67,8 @@ def decode_nearest(
 
   def visit(best, candidate):
     index, nearest = best
-    number, colour, valid = candidate
-    squared = sum(jnp.square(channels[i] - colour[i]) for i in range(3))
+    number, color, valid = candidate
+    squared = sum(jnp.square(channels[i] - color[i]) for i in range(3))
     nearer = valid & (squared < nearest)
     return (
       jnp.where(nearer, number, index),
@@ -85,7 +85,7 @@ def decode_nearest(
     (numbers, _to_levels(palette), palette_valid),
     unroll=min(_UNROLL, len(palette)),
   )
-  # A gradient goes to the colour that was chosen, not through the search.
+  # A gradient goes to the color that was chosen, not through the search.
   found = jnp.isfinite(nearest)
   inexact = found & (nearest > 0.0)
   gap = jnp.where(inexact[..., None], rgb - palette[index], 0.0)
@@ -103,7 +103,7 @@ def evidence(
 ) -> tuple[Float[Array, '...'], Float[Array, '...']]:
   """What the confidence weighs: margin and distance, in 8-bit levels.
 
-  Distance is that to the nearest valid colour, inf where there is none or a
+  Distance is that to the nearest valid color, inf where there is none or a
   channel is NaN; margin is how much farther the second nearest is (at most
   442, the diagonal of the cube; 0 where there is no nearest).
   """
@@ -116,8 +116,8 @@ def evidence(
 
   def visit(two, candidate):
     nearest, second = two
-    colour, valid = candidate
-    squared = sum(jnp.square(channels[i] - colour[i]) for i in range(3))
+    color, valid = candidate
+    squared = sum(jnp.square(channels[i] - color[i]) for i in range(3))
     squared = jnp.where(usable & valid, squared, jnp.inf)
     second = jnp.minimum(second, jnp.maximum(nearest, squared))
     return (jnp.minimum(nearest, squared), second), None
@@ -131,7 +131,7 @@ def evidence(
   )
   found = jnp.isfinite(nearest)
   nearest = jnp.where(found, nearest, 0.0)
-  # Nothing is farther than the diagonal; a lone colour has no second.
+  # Nothing is farther than the diagonal; a lone color has no second.
   second = jnp.where(found, jnp.minimum(second, jnp.square(_DIAGONAL)), 0.0)
   distance, farther = 255.0 * _root(nearest), 255.0 * _root(second)
   margin = jnp.maximum(farther - distance, 0.0)
@@ -143,13 +143,13 @@ def confidence(
   palette: Float[ArrayLike, 'q 3'],
   palette_valid: Bool[ArrayLike, 'q'] | None = None,
 ) -> Float[Array, '...']:
-  """Probability that the nearest colour is the one that was meant.
+  """Probability that the nearest color is the one that was meant.
 
-  Pixels halfway between two colours are doubtful. So are those far from all:
+  Pixels halfway between two colors are doubtful. So are those far from all:
   they may be of a color that was not asked for. Without a valid entry, and
   where a channel is NaN, it is 0. With a void candidate, make it an entry.
 
-  Calibrated on paintings of 2 to 20 colours under mixed Gaussian noise, blur
+  Calibrated on paintings of 2 to 20 colors under mixed Gaussian noise, blur
   and JPEG (`perf/paintings.py`), a fifth of them painted in other colors
   or textures, where no entry is right; see `depth.confidence` for what that
   means.

@@ -1,4 +1,4 @@
-"""Surface normals as a colour: x right, y up, z to the viewer; red mirrored."""
+"""Surface normals as a color: x right, y up, z to the viewer; red mirrored."""
 
 import jax
 import jax.numpy as jnp
@@ -7,11 +7,11 @@ from jaxtyping import Array, Bool, Float
 
 # The red axis points left: a wall that faces left is pinkish red.
 SIGNS = (-1.0, 1.0, 1.0)
-# Painted lengths of a surface: others are of greys and of the corners of the
+# Painted lengths of a surface: others are of grays and of the corners of the
 # cube, as generators paint the sky. Of the damaged paintings of perf.confidence
 # 4 in 10,000 pixels are outside, one in seven of them within 11.25 degrees.
 SHORTEST, LONGEST = 0.25, 1.4
-_LARGEST = 1e15  # a channel beyond it is no colour; its square is finite
+_LARGEST = 1e15  # a channel beyond it is no color; its square is finite
 
 # Weights of 1, log(1 + 10 short) and log(1 + 10 long) in the log odds of
 # `confidence`. Fitted by `python -m perf.confidence`.
@@ -34,7 +34,7 @@ def encode(normals: Float[ArrayLike, '... 3']) -> Float[Array, '... 3']:
 
 
 def _unpaint(rgb):
-  """Un-normalised normals, their length (safe to divide by), and use."""
+  """Un-normalized normals, their length (safe to divide by), and use."""
   rgb = jnp.asarray(rgb, jnp.float32)
   signs = jnp.asarray(SIGNS, jnp.float32)
   usable = jnp.all(jnp.abs(rgb) < _LARGEST, axis=-1, keepdims=True)
@@ -49,7 +49,7 @@ def decode(rgb: Float[ArrayLike, '... 3']) -> Float[Array, '... 3']:
   """Reads unit normals from RGB in [0, 1].
 
   Exact mid-grey (0.5, not the 8-bit 127 or 128, which are faint directions),
-  and a colour with a channel that is NaN, infinite or beyond 1e15, is the
+  and a color with a channel that is NaN, infinite or beyond 1e15, is the
   zero vector: no direction.
 
   Source: Vision Banana, section 2.5; painted lengths stray from 1, so the
@@ -74,7 +74,7 @@ def find_surface(rgb: Float[ArrayLike, '... 3']) -> Bool[Array, '...']:
 
 
 def residual(rgb: Float[ArrayLike, '... 3']) -> Float[Array, '...']:
-  """Distance of a colour from the sphere of legal ones, RGB [0, 1] units.
+  """Distance of a color from the sphere of legal ones, RGB [0, 1] units.
 
   Infinite where a channel is NaN or infinite.
   """

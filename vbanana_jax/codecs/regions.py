@@ -21,10 +21,10 @@ class Regions(NamedTuple):
   count: number of instances.
   overflow: there were more than the static bounds; the smallest are missing.
   converged: False where iterations ran out; some pixels are unread then.
-  colour: mean RGB in [0, 1] of instance k in row k - 1; 0 in unused rows.
+  color: mean RGB in [0, 1] of instance k in row k - 1; 0 in unused rows.
   area_px: pixels of it.
   box_px: first row, first column, and one past the last row and column.
-  confidence: how clearly each pixel has its own instance's colour: 1 where
+  confidence: how clearly each pixel has its own instance's color: 1 where
     it is exactly that, 0 where another one's is as near.
   """
 
@@ -32,7 +32,7 @@ class Regions(NamedTuple):
   count: Int[Array, '']
   overflow: Bool[Array, '']
   converged: Bool[Array, '']
-  colour: Float[Array, 'k 3']
+  color: Float[Array, 'k 3']
   area_px: Int[Array, 'k']
   box_px: Int[Array, 'k 4']
   confidence: Float[Array, 'h w']
@@ -64,7 +64,7 @@ def find_inner(labels: Int[Array, 'h w']) -> Bool[Array, 'h w']:
   Beyond the border of the picture there is nothing, so it erodes there too.
   """
   inner = jnp.ones(labels.shape, bool)
-  for offset in components.NEIGHBOURS[8]:
+  for offset in components.NEIGHBORS[8]:
     inner &= components.shift(labels, offset, -1) == labels
   return inner
 
@@ -129,9 +129,9 @@ def _size(box):
 
 
 def merge_parts(parts: Parts, tau: float, gamma: float) -> Parts:
-  """Joins parts of one colour that lie near each other.
+  """Joins parts of one color that lie near each other.
 
-  Two join where their mean colours are within `tau` levels and the box around
+  Two join where their mean colors are within `tau` levels and the box around
   both is at most `gamma` times as large as their two boxes together. The
   first such pair in the order (first part, second part) joins, under the
   number of the first, with the mean and the box of all its pixels; this is
@@ -168,15 +168,15 @@ def measure_confidence(
   levels: Float[Array, 'h w 3'],
   ids: Int[Array, 'h w'],
   background: Float[Array, '3'],
-  colour: Float[Array, 'k 3'],
+  color: Float[Array, 'k 3'],
   count: Int[Array, ''],
   own: Float[Array, 'h w'] | None = None,
 ) -> Float[Array, 'h w']:
-  """Compares each pixel's distance to its own colour with the next one's.
+  """Compares each pixel's distance to its own color with the next one's.
 
-  Colours in levels. `own` replaces the distance to the own mean colour.
+  Colors in levels. `own` replaces the distance to the own mean color.
   """
-  palette = jnp.concatenate([background[None], colour])
+  palette = jnp.concatenate([background[None], color])
 
   def compare(k, state):
     mine, other = state
@@ -188,7 +188,7 @@ def measure_confidence(
   start = jnp.zeros(ids.shape), jnp.full(ids.shape, jnp.inf)
   mine, other = jax.lax.fori_loop(0, count + 1, compare, start)
   mine = mine if own is None else own
-  # Where there is no other colour, one as far as a whole channel is assumed.
+  # Where there is no other color, one as far as a whole channel is assumed.
   other = jnp.where(jnp.isinf(other), 255.0, other)
   return jnp.clip((other - mine) / jnp.maximum(other + mine, 1e-6), 0.0, 1.0)
 
@@ -217,14 +217,14 @@ def make_regions(
     rows = rows.at[: len(order)].set(values[order])
     return jnp.where(area_px[:, None] > 0, rows, 0)
 
-  colour = listed(parts.total) / jnp.maximum(area_px, 1)[:, None]
+  color = listed(parts.total) / jnp.maximum(area_px, 1)[:, None]
   return Regions(
     ids=ids,
     count=count,
     overflow=overflow | (jnp.sum(parts.area_px > 0) > max_instances),
     converged=converged,
-    colour=colour / 255,
+    color=color / 255,
     area_px=area_px,
     box_px=listed(parts.box_px),
-    confidence=measure_confidence(levels, ids, background, colour, count, own),
+    confidence=measure_confidence(levels, ids, background, color, count, own),
   )

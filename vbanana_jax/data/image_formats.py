@@ -26,8 +26,8 @@ _HEIF_BRANDS = (
 )  # fmt: skip
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _PNG = b'\x89PNG\r\n\x1a\n'
-# Pillow has no 16-bit colour; of the bytes of a value it keeps the high one.
-_DEEP_COLOUR = {
+# Pillow has no 16-bit color; of the bytes of a value it keeps the high one.
+_DEEP_COLOR = {
   f'{mode};16{order}': f'{mode};16{other}'
   for mode in ('RGB', 'RGBX', 'RGBA')
   for order, other in (
@@ -127,7 +127,7 @@ def load_pixels(image: Image.Image, encoded: bytes) -> Image.Image:
     encoded: the file.
 
   Raises:
-    UnreadKindError: values that are no photograph's, as metres in 32 bits.
+    UnreadKindError: values that are no photograph's, as meters in 32 bits.
     Exception: nearly every kind, for damaged files.
   """
   raw = _get_raw_mode(image)
@@ -140,13 +140,13 @@ def load_pixels(image: Image.Image, encoded: bytes) -> Image.Image:
     )
   image.load()
   if image.mode in _SIXTEEN_BIT:  # convert('RGB') would clip at 255
-    grey = np.asarray(image)
-    if grey.min() < 0 or grey.max() > 65535:
+    gray = np.asarray(image)
+    if gray.min() < 0 or gray.max() > 65535:
       raise UnreadKindError('values beyond 16 bits, which no photograph has')
-    grey_u8 = _to_eight_bits(grey)
+    gray_u8 = _to_eight_bits(gray)
     is_inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    return _replace_pixels(image, 255 - grey_u8 if is_inverted else grey_u8)
-  if raw in _DEEP_COLOUR:
+    return _replace_pixels(image, 255 - gray_u8 if is_inverted else gray_u8)
+  if raw in _DEEP_COLOR:
     with open_image(encoded) as again:
       again.tile = [
         tile._replace(args=_swap_bytes(tile.args)) for tile in again.tile
@@ -178,8 +178,8 @@ def _get_raw_mode(image: Image.Image) -> str | None:
 
 def _swap_bytes(args):
   if isinstance(args, tuple):
-    return (_DEEP_COLOUR[args[0]], *args[1:])
-  return _DEEP_COLOUR[args]
+    return (_DEEP_COLOR[args[0]], *args[1:])
+  return _DEEP_COLOR[args]
 
 
 def drop_png_metadata(encoded: bytes) -> bytes:

@@ -27,7 +27,7 @@ _TAILS = {'color', 'colour', 'fine', 'coarse', 'ids', 'id', 'train', 'l'}
 _PHOTO_TAILS = {'leftimg8bit', 'rgb', 'image', 'img', 'sat', 'im', 'photo'}
 _TOKEN = re.compile(r'[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^A-Za-z\d_\-. ]+')
 _FEW_LEVELS = 32
-_FLAT = 0.8  # of neighbours, that are equal; photographs have less than half
+_FLAT = 0.8  # of neighbors, that are equal; photographs have less than half
 _LOSSLESS = ('PNG', 'TIFF', 'BMP', 'DIB', 'GIF')
 _SAMPLES = 5
 _PAIRED = 0.9
@@ -39,7 +39,7 @@ class Looks(NamedTuple):
   Attributes:
     is_map: stored as photographs hardly are: 16-bit grey, or a palette or grey
       of few levels.
-    is_flat: most neighbours are equal, as in a drawing.
+    is_flat: most neighbors are equal, as in a drawing.
   """
 
   is_map: bool
@@ -58,7 +58,7 @@ def find_label_maps(members: Sequence[Member]) -> dict[str, list[Member]]:
   """Pictures that are probably labels, by the pattern that tells them apart.
 
   Of every folder and ending of names a few are looked at. Counted as labels
-  are 16-bit grey, and palettes and grey of few levels; drawings in colour
+  are 16-bit grey, and palettes and grey of few levels; drawings in color
   whose name says labels or that stand beside a photograph of their name; and
   all others whose name says labels and that do stand beside one.
   """

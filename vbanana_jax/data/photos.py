@@ -54,7 +54,7 @@ def open_photo(
 
   The content says which it is, not the name. EXIF rotation is applied,
   transparency is laid over white, 16 bits are scaled to 8, palettes and CMYK
-  are converted; colour profiles are not applied. Of several pictures in one
+  are converted; color profiles are not applied. Of several pictures in one
   file the first is taken, of HEIC the primary one. The header is checked
   before a pixel is decoded. HEIC needs pillow-heif.
 
@@ -75,7 +75,7 @@ def open_photo(
 def open_painted(
   photo: str | os.PathLike | bytes, ground: tuple[int, int, int]
 ) -> Painted:
-  """As `open_photo`, with transparency laid over a colour of 8-bit levels."""
+  """As `open_photo`, with transparency laid over a color of 8-bit levels."""
   return _open(photo, ground, MAX_PIXELS, MAX_BYTES, None)
 
 
@@ -119,7 +119,7 @@ def _open(photo, ground, max_pixels, max_bytes, name, tell=None) -> Painted:
 def fit_photo(
   rgb: UInt8[np.ndarray, 'h w 3'], height: int, width: int
 ) -> UInt8[np.ndarray, 'h2 w2 3']:
-  """Largest centred crop of the wanted aspect, resized with antialiasing."""
+  """Largest centered crop of the wanted aspect, resized with antialiasing."""
   fitted = ImageOps.fit(
     Image.fromarray(rgb), (width, height), Image.Resampling.BICUBIC
   )

@@ -55,7 +55,7 @@ def build_stream(
   Args:
     mixture: tasks, sources and weights.
     batch_size: examples a step, of all processes together.
-    seed: seed of wordings, colours and the order of finite sources.
+    seed: seed of wordings, colors and the order of finite sources.
     max_text: longest instruction in tokens; a longer one is refused.
     text_length: length of the token arrays; only a batch with a longer
       instruction is padded to `max_text`. `max_text` if not given.
@@ -246,7 +246,7 @@ def make_row(
   index: int,
   one_pass_share: float,
 ) -> Batch:
-  """One unbatched row; float32 colours, the task's noise and one-pass share."""
+  """One unbatched row; float32 colors, the task's noise and one-pass share."""
   return {
     'tokens': tokens,
     'source': np.asarray(encoded.source, np.float32),

@@ -16,8 +16,8 @@ from vbanana_jax.tasks.prompts import PromptSpec
 
 _FAR = 64 / 255  # from every legal color, RGB [0, 1] units
 _MOST_FAR = 0.1  # of a picture's pixels
-_GREY = 2  # levels between the channels of a grey pixel
-_NEAR = 14  # levels within which a grey pixel is a color of the legend
+_GRAY = 2  # levels between the channels of a gray pixel
+_NEAR = 14  # levels within which a gray pixel is a color of the legend
 _ALMOST = 4  # levels of noise on a picture of one color
 _MOST_CHANGES = 0.1  # of neighboring pixels, in a map of ids
 _LEAST_SHARE = 1e-3  # of a picture, of each of its ids
@@ -31,9 +31,9 @@ _find_surface = jax.jit(normals.find_surface)
 
 
 def find_doubt(
-  reading: PromptSpec, painted_u8: UInt8[np.ndarray, 'h w 3']
+  spec: PromptSpec, painted_u8: UInt8[np.ndarray, 'h w 3']
 ) -> str | None:
-  """Why a picture is hardly an answer of `reading.task`; None if it may be.
+  """Why a picture is hardly an answer of `spec.task`; None if it may be.
 
   A share of pixels above 10 % is far, 64 of 255 levels, from every color that
   the prompt allows and no brighter or darker shade of it (people say green for
@@ -42,20 +42,20 @@ def find_doubt(
   other color maps than the rainbow have no rule here.
 
   Args:
-    reading: what the prompt says.
+    spec: what the prompt says.
     painted_u8: the picture.
   """
-  if reading.task == 'instance' or reading.colormap not in (None, 'rainbow'):
+  if spec.task == 'instance' or spec.colormap not in (None, 'rainbow'):
     return None
-  if _is_raw_map(reading, painted_u8):
+  if _is_raw_map(spec, painted_u8):
     return (
       'it is grey: a map of numbers, as of class ids, a mask of 0 and 1 or '
       'depth, is no painting; '
       'paint it in the colors of the prompt'
     )
-  far, mean = _measure(reading, painted_u8)
+  far, mean = _measure(spec, painted_u8)
   if mean > _OFF:
-    _, swapped = _measure(reading, painted_u8[..., ::-1])
+    _, swapped = _measure(spec, painted_u8[..., ::-1])
     if swapped < mean / 3:
       return (
         f'it is {255 * mean:.0f} levels from the colors of the prompt, and '
@@ -69,47 +69,47 @@ def find_doubt(
   )
 
 
-def _is_raw_map(reading, painted_u8) -> bool:
+def _is_raw_map(spec, painted_u8) -> bool:
   span = painted_u8.max(-1).astype(int) - painted_u8.min(-1)
   levels = np.unique(painted_u8)
-  if span.max() > _GREY or len(levels) == 1:
+  if span.max() > _GRAY or len(levels) == 1:
     return False
-  if reading.task in ('depth', 'normals'):
+  if spec.task in ('depth', 'normals'):
     return True
-  colors = [reading.background, *(color for _, color in reading.entries)]
-  greys = [c[0] for c in colors if max(c) - min(c) <= _GREY]
-  if len(greys) == len(colors):
+  colors = [spec.background, *(color for _, color in spec.entries)]
+  grays = [c[0] for c in colors if max(c) - min(c) <= _GRAY]
+  if len(grays) == len(colors):
     return False
-  if not greys or _has_lowest_ids(painted_u8[..., 0]):
+  if not grays or _has_lowest_ids(painted_u8[..., 0]):
     return True
-  gaps = np.abs(levels[:, None].astype(int) - np.array(greys, int)[None])
+  gaps = np.abs(levels[:, None].astype(int) - np.array(grays, int)[None])
   used = np.unique(gaps.argmin(-1))
   # Greys of the legend's own: one with some noise, or several.
   most = _NEAR if len(used) > 1 else _ALMOST
   return bool(gaps.min(-1).max() > most)
 
 
-def _has_lowest_ids(grey_u8) -> bool:
+def _has_lowest_ids(gray_u8) -> bool:
   """Whether levels are 0 to k, all nearly black, in areas of one level each.
 
   Black with some noise has as few levels, but changes from pixel to pixel.
   """
-  levels, counts = np.unique(grey_u8, return_counts=True)
-  changes = np.mean(grey_u8[:, 1:] != grey_u8[:, :-1])
+  levels, counts = np.unique(gray_u8, return_counts=True)
+  changes = np.mean(gray_u8[:, 1:] != gray_u8[:, :-1])
   return (
     1 < len(levels) <= _ALMOST + 1
     and levels[-1] == len(levels) - 1
-    and counts.min() >= _LEAST_SHARE * grey_u8.size
+    and counts.min() >= _LEAST_SHARE * gray_u8.size
     and bool(changes < _MOST_CHANGES)
   )
 
 
-def _measure(reading, painted_u8) -> tuple[float, float]:
+def _measure(spec, painted_u8) -> tuple[float, float]:
   """Share of far pixels, and the mean distance in RGB [0, 1] units."""
-  palette, _ = reading.make_palette()
+  palette, _ = spec.make_palette()
   rgb = np.ascontiguousarray(painted_u8, np.float32) / np.float32(255.0)
-  sky = _find_sky(painted_u8) if reading.task == 'normals' else np.False_
-  far, mean = _measure_rgb(rgb, palette, sky, reading.task)
+  sky = _find_sky(painted_u8) if spec.task == 'normals' else np.False_
+  far, mean = _measure_rgb(rgb, palette, sky, spec.task)
   return float(far), float(mean)
 
 

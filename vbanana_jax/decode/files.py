@@ -23,7 +23,7 @@ _ENDS = ('.npy', '_confidence.npy', '.png', '.json')
 
 
 def check_free(
-  reading: prompts.PromptSpec,
+  spec: prompts.PromptSpec,
   path: pathlib.Path,
   stem: pathlib.Path,
   settings: Settings = DEFAULTS,
@@ -36,13 +36,13 @@ def check_free(
   *others, record = (stem.with_name(f'{stem.name}{end}') for end in _ENDS)
   files.check_free(
     record,
-    _describe_question(reading, path, settings, photo),
+    _describe_question(spec, path, settings, photo),
     [other.name for other in others],
   )
 
 
 def decode_file(
-  reading: prompts.PromptSpec,
+  spec: prompts.PromptSpec,
   path: pathlib.Path,
   stem: pathlib.Path,
   settings: Settings = DEFAULTS,
@@ -54,7 +54,7 @@ def decode_file(
   STEM.json, in place of files of these names: `check_free` asks.
 
   Args:
-    reading: what the prompt says.
+    spec: what the prompt says.
     path: the painted picture.
     stem: start of the files' names; its folder is made if it is not there.
     settings: see `Settings`.
@@ -69,24 +69,24 @@ def decode_file(
     written then.
   """
   files.check_folder(stem.parent)
-  painted = photos.open_painted(path, reading.background)
+  painted = photos.open_painted(path, spec.background)
   painted_u8 = painted.pixels_u8
-  found = decode(reading, painted_u8, settings)
-  if reading.task == 'instance':
-    _check_instances(path, reading, found)
+  found = decode(spec, painted_u8, settings)
+  if spec.task == 'instance':
+    _check_instances(path, spec, found)
   under_u8 = painted_u8 if photo is None else photos.open_photo(photo)
   shape = under_u8.shape[:2]
-  task = TASKS[reading.task]
+  task = TASKS[spec.task]
   value = task.value.resize(found.value, shape)
   confidence = resizing.resize_nearest(found.confidence, shape)
-  names, palette_u8 = _make_legend(reading)
+  names, palette_u8 = _make_legend(spec)
   picture = answers.draw(task, value, under_u8, palette_u8, names)
   facts = {
-    **_describe_question(reading, path, settings, photo),
+    **_describe_question(spec, path, settings, photo),
     'painted_size': list(painted_u8.shape[:2]),
     'size': list(shape),
     'values': task.value.unit,
-    **find_oddities(reading, painted, found, shape),
+    **find_oddities(spec, painted, found, shape),
     **found.facts,
   }
   contents = (
@@ -99,22 +99,22 @@ def decode_file(
   return facts, files.write_together(dict(zip(places, contents, strict=True)))
 
 
-def _describe_question(reading, path, settings, photo) -> dict[str, Any]:
+def _describe_question(spec, path, settings, photo) -> dict[str, Any]:
   """What the values depend on beside the pixels, as JSON."""
   return json.loads(
     json.dumps(
       {
-        'task': reading.task,
+        'task': spec.task,
         'painted': str(path),
         'photo': None if photo is None else str(photo),
-        'reading': dataclasses.asdict(reading),
+        'reading': dataclasses.asdict(spec),
         'settings': settings._asdict(),
       }
     )
   )
 
 
-def _check_instances(path, reading, found) -> None:
+def _check_instances(path, spec, found) -> None:
   """Refuses what is no picture of instances on one background."""
   facts, fault = found.facts, None
   if facts['overflow']:
@@ -130,16 +130,16 @@ def _check_instances(path, reading, found) -> None:
   if fault:
     raise UserError(
       f'{path}: {fault}: is it an instance picture with the background '
-      f'{reading.background}? --prompt names another, --max-instances more'
+      f'{spec.background}? --prompt names another, --max-instances more'
     )
 
 
-def _make_legend(reading) -> tuple[list[str], np.ndarray]:
-  """Names and colours [q 3] of the labels 1, 2, ...; none of instances.
+def _make_legend(spec) -> tuple[list[str], np.ndarray]:
+  """Names and colors [q 3] of the labels 1, 2, ...; none of instances.
 
-  The colours of painted instances may be as dark as the background.
+  The colors of painted instances may be as dark as the background.
   """
-  entries = () if reading.task == 'instance' else reading.entries
+  entries = () if spec.task == 'instance' else spec.entries
   names = [name for name, _ in entries]
-  colours = [colour for _, colour in entries]
-  return names, np.array(colours, np.uint8).reshape(-1, 3)
+  colors = [color for _, color in entries]
+  return names, np.array(colors, np.uint8).reshape(-1, 3)

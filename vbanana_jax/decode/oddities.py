@@ -19,21 +19,21 @@ _MOST_MIXED = 1e-3  # of a color's pixels
 _MOST_STRETCHED = 1.1  # sizes of generators are multiples; more is another crop
 
 
-def find_near_colors(reading: PromptSpec) -> str | None:
+def find_near_colors(spec: PromptSpec) -> str | None:
   """One line about colors of a legend that noise mixes; None if there are none.
 
   Said where independent noise of 8 levels (standard deviation, each channel)
   would read more than 0.1 % of a color's pixels as another's: where they are
   less than 50 levels apart.
   """
-  named = (('background', reading.background), *reading.entries)
+  named = (('background', spec.background), *spec.entries)
   pairs = []
   for (name, color), (other, near) in itertools.combinations(named, 2):
     gap = float(np.linalg.norm(np.subtract(color, near)))
     mixed = math.erfc(gap / 2 / _NOISE / math.sqrt(2)) / 2
     pairs.append((mixed, gap, f'{name} {color} and {other} {near}'))
   near = sorted((pair for pair in pairs if pair[0] > _MOST_MIXED), reverse=True)
-  if not near or not reading.entries:
+  if not near or not spec.entries:
     return None
   mixed, gap, names = near[0]
   more = f'; {len(near) - 1} more pairs are so near' if len(near) > 1 else ''
@@ -44,7 +44,7 @@ def find_near_colors(reading: PromptSpec) -> str | None:
 
 
 def find_oddities(
-  reading: PromptSpec,
+  spec: PromptSpec,
   painted: photos.Painted,
   found: Decoded,
   shape: tuple[int, int],
@@ -52,7 +52,7 @@ def find_oddities(
   """One line for each kind of oddity that the picture has.
 
   Args:
-    reading: what the prompt says.
+    spec: what the prompt says.
     painted: the picture.
     found: what it was decoded to.
     shape: height and width that its values are brought to.
@@ -66,12 +66,12 @@ def find_oddities(
   is_stretched = not 1 / _MOST_STRETCHED < stretch < _MOST_STRETCHED
   between = found.facts.get(BETWEEN, 0.0)
   bare = found.facts.get(NO_SURFACE, 0.0)
-  names = [name for name, _ in reading.entries]
+  names = [name for name, _ in spec.entries]
   lines = {
-    'doubt': find_doubt(reading, painted.pixels_u8),
-    'nothing found': answers.tell(TASKS[reading.task], found.value, names)
+    'doubt': find_doubt(spec, painted.pixels_u8),
+    'nothing found': answers.tell(TASKS[spec.task], found.value, names)
     and (', '.join(names) or 'of the thing that was asked for'),
-    'near colors': find_near_colors(reading),
+    'near colors': find_near_colors(spec),
     # Of a picture that is kept with loss, 'lossy' says it.
     'between colors': between > _MOST_BETWEEN
     and not painted.is_lossy
@@ -87,6 +87,6 @@ def find_oddities(
     and 'kept with loss, as JPEG, which changes colors where they meet',
     'transparent': painted.clear
     and f'{painted.clear:.1%} of it, laid over the background '
-    f'{reading.background}',
+    f'{spec.background}',
   }
   return {kind: line for kind, line in lines.items() if line}

@@ -47,7 +47,7 @@ class Decoded(NamedTuple):
   """Numbers of one picture, at the size it was painted.
 
   Attributes:
-    value: depth in metres, unit normals [h w 3] (zero without a surface), or
+    value: depth in meters, unit normals [h w 3] (zero without a surface), or
       int32 labels: 0 is the background, or no label at all, and k the k-th
       entry or instance.
     confidence: [h w] in [0, 1]; what it means is said by each codec.
@@ -63,9 +63,9 @@ class Settings(NamedTuple):
   """How pictures are read, beyond what the prompt says.
 
   Attributes:
-    near_m: depth of the dark end of an alternate colour map.
+    near_m: depth of the dark end of an alternate color map.
     far_m: depth of its bright end. Such a map says nothing without both.
-    void_radius: 8-bit levels; colours farther from all of a legend have no
+    void_radius: 8-bit levels; colors farther from all of a legend have no
       label. None reads every pixel as the nearest.
     speck_share: of the picture; smaller specks of a label are dropped.
     decoder: name of an instance decoder.
@@ -84,7 +84,7 @@ DEFAULTS = Settings()
 
 
 def decode(
-  reading: prompts.PromptSpec,
+  spec: prompts.PromptSpec,
   painted_u8: UInt8[np.ndarray, 'h w 3'],
   settings: Settings = DEFAULTS,
 ) -> Decoded:
@@ -99,17 +99,17 @@ def decode(
     'referring': _decode_labels,
     'instance': _decode_instances,
   }
-  if reading.task not in readers:
-    raise UserError(f'task {reading.task!r}: choose of {", ".join(readers)}')
+  if spec.task not in readers:
+    raise UserError(f'task {spec.task!r}: choose of {", ".join(readers)}')
   rgb = painted_u8.astype(np.float32) / np.float32(255.0)
-  return readers[reading.task](reading, rgb, settings)
+  return readers[spec.task](spec, rgb, settings)
 
 
-def _decode_depth(reading, rgb, settings) -> Decoded:
+def _decode_depth(spec, rgb, settings) -> Decoded:
   ends = (settings.near_m, settings.far_m)
-  _check_scale(reading.colormap, ends)
+  _check_scale(spec.colormap, ends)
   depth_m, distance, confidence = jax.device_get(
-    _read_depth(rgb, reading.colormap, *ends)
+    _read_depth(rgb, spec.colormap, *ends)
   )
   finite = depth_m[np.isfinite(depth_m)]
   spread = np.percentile(finite, _PERCENTILES) if finite.size else []
@@ -117,7 +117,7 @@ def _decode_depth(reading, rgb, settings) -> Decoded:
     depth_m,
     confidence,
     {
-      'colormap, rainbow if none is named': reading.colormap,
+      'colormap, rainbow if none is named': spec.colormap,
       'depth_m percentiles': {
         str(p): float(x) for p, x in zip(_PERCENTILES, spread)
       },
@@ -133,8 +133,8 @@ def _check_scale(colormap: str, ends: tuple[float | None, ...]) -> None:
   if colormap == 'rainbow':
     if ends != (None, None):
       raise UserError(
-        '--near-m and --far-m are for other colour maps: the rainbow of this '
-        "prompt has metres of its own; name the map in --prompt, as in 'in the "
+        '--near-m and --far-m are for other color maps: the rainbow of this '
+        "prompt has meters of its own; name the map in --prompt, as in 'in the "
         "viridis colormap'"
       )
     return
@@ -147,7 +147,7 @@ def _check_scale(colormap: str, ends: tuple[float | None, ...]) -> None:
   if given[0] == given[1] or not all(0 <= end < math.inf for end in given):
     raise UserError(
       f'--near-m {given[0]:g} and --far-m {given[1]:g} make no scale: give two '
-      'different depths from 0 on, in metres'
+      'different depths from 0 on, in meters'
     )
 
 
@@ -162,8 +162,8 @@ def _read_depth(rgb, colormap, near_m, far_m):
   )
 
 
-def _decode_normals(reading, rgb, settings) -> Decoded:
-  del reading, settings
+def _decode_normals(spec, rgb, settings) -> Decoded:
+  del spec, settings
   vectors, length, surface, confidence = jax.device_get(_read_normals(rgb))
   return Decoded(
     vectors,
@@ -189,26 +189,26 @@ def _read_normals(rgb):
   return vectors, length, surface, normals.confidence(rgb)
 
 
-def _decode_labels(reading, rgb, settings) -> Decoded:
+def _decode_labels(spec, rgb, settings) -> Decoded:
   radius = settings.void_radius
   if radius is not None and not radius > 0:
     raise UserError(f'--void-radius {radius:g}: give 8-bit levels above 0')
   labels, distance, confidence, between = jax.device_get(
     _read_labels(
       rgb,
-      reading.make_palette()[0],
+      spec.make_palette()[0],
       np.float32(np.inf if radius is None else radius / 255),
       math.ceil(settings.speck_share * rgb.shape[0] * rgb.shape[1]),
     )
   )
-  area = np.bincount(labels.ravel(), minlength=len(reading.entries) + 1)
-  names = ('background', *(name for name, _ in reading.entries))
+  area = np.bincount(labels.ravel(), minlength=len(spec.entries) + 1)
+  names = ('background', *(name for name, _ in spec.entries))
   return Decoded(
     labels,
     confidence,
     {
-      'legend': {name: list(colour) for name, colour in reading.entries},
-      'background of the legend': list(reading.background),
+      'legend': {name: list(color) for name, color in spec.entries},
+      'background of the legend': list(spec.background),
       'share of pixels': {
         name: float(n / labels.size) for name, n in zip(names, area)
       },
@@ -232,13 +232,13 @@ def _read_labels(rgb, palette, radius, speck_px):
   return labels, distance, jnp.minimum(confidence, most), jnp.mean(between)
 
 
-def _decode_instances(reading, rgb, settings) -> Decoded:
+def _decode_instances(spec, rgb, settings) -> Decoded:
   if settings.decoder not in INSTANCE_DECODERS:
     raise UserError(
       f'instance decoder {settings.decoder!r}: choose of '
       f'{", ".join(INSTANCE_DECODERS)}'
     )
-  ground = palettes.to_rgb([reading.background])[0]
+  ground = palettes.to_rgb([spec.background])[0]
   found, painted, dropped = jax.device_get(
     _read_instances(rgb, ground, settings.decoder, settings.constants)
   )
@@ -247,11 +247,11 @@ def _decode_instances(reading, rgb, settings) -> Decoded:
     found.ids,
     found.confidence,
     {
-      'thing': reading.thing,
-      'background': list(reading.background),
+      'thing': spec.category,
+      'background': list(spec.background),
       'decoder': {'name': settings.decoder, **dict(settings.constants)},
       'instances': count,
-      'colours': np.rint(255 * found.colour[:count]).astype(int).tolist(),
+      'colors': np.rint(255 * found.color[:count]).astype(int).tolist(),
       'area_px': found.area_px[:count].tolist(),
       'share dropped': float(dropped),
       'share of what is painted that is dropped': float(
@@ -274,7 +274,7 @@ def _read_instances(rgb, ground, decoder, constants):
 def _describe_distance(distance) -> dict[str, dict[str, float]]:
   spread = np.percentile(255 * distance, _DISTANCE_PERCENTILES)
   return {
-    'distance from legal colours, 8-bit levels, percentiles': {
+    'distance from legal colors, 8-bit levels, percentiles': {
       str(p): float(x) for p, x in zip(_DISTANCE_PERCENTILES, spread)
     }
   }

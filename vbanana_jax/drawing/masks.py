@@ -21,7 +21,7 @@ Picture = UInt8[np.ndarray, 'h w 3']
 LEAST_CONTRAST = 4.5  # what WCAG 2.2 asks of text, 1.4.3 (AA)
 OPACITY = 0.55  # of a label's color inside of its rim
 _GROUND = np.linspace(40, 190, 256).astype(np.uint8)  # of a photo's greys
-_GREYS = tuple((v, v, v) for v in range(256))
+_GRAYS = tuple((v, v, v) for v in range(256))
 _COARSE_EDGE = 256  # where the middles of regions are looked for
 
 
@@ -42,15 +42,15 @@ def measure_contrast(
   return (np.maximum(one, other) + 0.05) / (np.minimum(one, other) + 0.05)
 
 
-def make_instance_colours(n: int) -> UInt8[np.ndarray, 'n 3']:
+def make_instance_colors(n: int) -> UInt8[np.ndarray, 'n 3']:
   """Colors for instances whose prompt names none: far apart, none grey."""
-  chosen = palettes.farthest_point_palette(n, avoid=_GREYS)
+  chosen = palettes.farthest_point_palette(n, avoid=_GRAYS)
   return np.array(chosen, np.uint8).reshape(-1, 3)
 
 
 def dim(photo_u8: Picture) -> Picture:
   """The photo in middle greys: a ground that hides neither black nor white."""
-  return np.repeat(_GROUND[_to_grey(photo_u8)][..., None], 3, -1)
+  return np.repeat(_GROUND[_to_gray(photo_u8)][..., None], 3, -1)
 
 
 def measure_line(shape: tuple[int, ...]) -> int:
@@ -61,22 +61,22 @@ def measure_line(shape: tuple[int, ...]) -> int:
 def draw_labels(
   photo_u8: Picture,
   labels: Int[np.ndarray, 'h w'],
-  colours_u8: UInt8[np.ndarray, 'q 3'],
+  colors_u8: UInt8[np.ndarray, 'q 3'],
 ) -> Picture:
   """Labels 0..q-1 as colors over the greyed photo; others stay photo.
 
   From every boundary inward: half of a white line, its black casing, a rim of
   exactly the label's color, and the color mixed with the photo.
   """
-  shown = (labels >= 0) & (labels < len(colours_u8))
+  shown = (labels >= 0) & (labels < len(colors_u8))
   if not shown.any():
     return dim(photo_u8)
   rows = np.where(shown, labels, -1) + 1  # 0 is the photo
-  paint = np.concatenate([[(0, 0, 0)], colours_u8]).astype(np.uint8)
-  # What every row makes of every grey: looked up, for large photos.
+  paint = np.concatenate([[(0, 0, 0)], colors_u8]).astype(np.uint8)
+  # What every row makes of every gray: looked up, for large photos.
   mixed = OPACITY * paint[:, None] + (1.0 - OPACITY) * _GROUND[:, None]
   mixed[0] = _GROUND[:, None]
-  picture = np.rint(mixed).astype(np.uint8)[rows, _to_grey(photo_u8)]
+  picture = np.rint(mixed).astype(np.uint8)[rows, _to_gray(photo_u8)]
   line = measure_line(labels.shape)
   white = _grow(_edges(rows), line - 1)
   cased = _grow(white, line)
@@ -145,7 +145,7 @@ def _find_middles(labels) -> dict[int, tuple[float, float, float]]:
   return middles
 
 
-def _to_grey(photo_u8: Picture) -> UInt8[np.ndarray, 'h w']:
+def _to_gray(photo_u8: Picture) -> UInt8[np.ndarray, 'h w']:
   return np.asarray(Image.fromarray(photo_u8).convert('L'))
 
 
@@ -178,7 +178,7 @@ def _shift(mask, by: int, axis: int):
 def _edges(
   labels: Shaped[np.ndarray, 'h w'],
 ) -> Bool[np.ndarray, 'h w']:
-  """Pixels whose right, left, upper or lower neighbour differs."""
+  """Pixels whose right, left, upper or lower neighbor differs."""
   edge = np.zeros(labels.shape, bool)
   down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
   edge[1:] |= down

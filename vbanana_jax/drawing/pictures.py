@@ -26,7 +26,7 @@ _RAMP_STEPS = 4096
 
 
 def ramp(value: Float[np.ndarray, '...']) -> UInt8[np.ndarray, '... 3']:
-  """Colour map from dark blue (0) by red to pale yellow (1).
+  """Color map from dark blue (0) by red to pale yellow (1).
 
   Lightness is linear in `value` by construction: the path is drawn in OKLCH
   (Ottosson 2020, "A perceptual color space for image processing"). Looked up
@@ -64,7 +64,7 @@ def _make_ramp() -> UInt8[np.ndarray, 'n 3']:
 
 
 def to_u8(rgb: Float[np.ndarray, '... 3']) -> UInt8[np.ndarray, '... 3']:
-  """Colours in [0, 1] as bytes, rounded."""
+  """Colors in [0, 1] as bytes, rounded."""
   rgb = np.clip(np.asarray(rgb, np.float32), 0.0, 1.0)
   return np.round(rgb * 255.0).astype(np.uint8)
 
@@ -79,7 +79,7 @@ def upscale(picture: Picture, long_edge: int) -> Picture:
 
 
 def depth_range_m(*depths_m: Float[np.ndarray, 'h w']) -> tuple[float, float]:
-  """Nearest and farthest metres worth a colour, over all the maps given."""
+  """Nearest and farthest meters worth a color, over all the maps given."""
   values = np.concatenate([np.ravel(depth_m) for depth_m in depths_m])
   values = values[(values < SKY_M) & (values > 0)]
   if not values.size:
@@ -91,10 +91,10 @@ def depth_range_m(*depths_m: Float[np.ndarray, 'h w']) -> tuple[float, float]:
 def draw_depth(
   depth_m: Float[np.ndarray, 'h w'], range_m: tuple[float, float]
 ) -> Picture:
-  """Near is bright, far is dark, even steps of log metres; sky is pale blue.
+  """Near is bright, far is dark, even steps of log meters; sky is pale blue.
 
   Sky begins at 200 m: the last 8-bit steps before white are 412 and 288 m.
-  Metres that are not positive numbers are drawn as nothing.
+  Meters that are not positive numbers are drawn as nothing.
   """
   depth_m = np.asarray(depth_m, np.float64)
   seen = np.isfinite(depth_m) & (depth_m > 0)
@@ -105,7 +105,7 @@ def draw_depth(
 
 
 def with_scale(picture: Picture, range_m: tuple[float, float]) -> Picture:
-  """Adds the colour bar of `draw_depth` below, with metres."""
+  """Adds the color bar of `draw_depth` below, with meters."""
   width = picture.shape[1]
   # Room for three numbers, also below a narrow picture.
   size = min(strips.measure_font(picture.shape), width // 12)
@@ -121,9 +121,9 @@ def with_scale(picture: Picture, range_m: tuple[float, float]) -> Picture:
   top = round(font.size * 0.5)
   strip.paste(Image.fromarray(np.ascontiguousarray(bar)), (margin, top))
   free_from = 0.0
-  for metres in _ticks(range_m):
-    x = margin + float(_log_place(metres, range_m)) * (inner - 1)
-    label = f'{metres:.3g} m'
+  for meters in _ticks(range_m):
+    x = margin + float(_log_place(meters, range_m)) * (inner - 1)
+    label = f'{meters:.3g} m'
     half = font.getlength(label) / 2
     if x - half < free_from or x + half > width:
       continue
@@ -139,18 +139,18 @@ def draw_depth_error(
   depth_m: Float[np.ndarray, 'h w'], truth_m: Float[np.ndarray, 'h w']
 ) -> Picture:
   """|answer - truth| / truth; bright from `MAX_RELATIVE_ERROR` on."""
-  labelled = np.isfinite(truth_m) & (truth_m > 0)
-  truth = np.where(labelled, truth_m, 1.0)
+  labeled = np.isfinite(truth_m) & (truth_m > 0)
+  truth = np.where(labeled, truth_m, 1.0)
   answer = np.where(np.isfinite(depth_m), depth_m, np.float32(1e9))
   picture = ramp(np.abs(answer - truth) / truth / MAX_RELATIVE_ERROR)
-  picture[~labelled] = NOTHING
+  picture[~labeled] = NOTHING
   return picture
 
 
-def _log_place(metres, range_m):
-  """Place of `metres` in the range, 0 at the near end and 1 at the far."""
+def _log_place(meters, range_m):
+  """Place of `meters` in the range, 0 at the near end and 1 at the far."""
   near, far = np.log(range_m[0]), np.log(range_m[1])
-  return np.clip((np.log(metres) - near) / max(far - near, 1e-9), 0.0, 1.0)
+  return np.clip((np.log(meters) - near) / max(far - near, 1e-9), 0.0, 1.0)
 
 
 def _ticks(range_m: tuple[float, float]) -> list[float]:
@@ -168,7 +168,7 @@ def _ticks(range_m: tuple[float, float]) -> list[float]:
 
 
 def draw_normals(normals: Float[np.ndarray, 'h w 3']) -> Picture:
-  """In the colours they are painted in: left is red, up green, near blue."""
+  """In the colors they are painted in: left is red, up green, near blue."""
   picture = to_u8((normals_codec.SIGNS * np.asarray(normals) + 1.0) / 2.0)
   picture[~_has_length(normals)] = NOTHING
   return picture
@@ -194,6 +194,6 @@ def _has_length(normals):
 def draw_wrong(
   wrong: Bool[np.ndarray, 'h w'], valid_px: Bool[np.ndarray, 'h w']
 ) -> Picture:
-  """Wrong pixels red, right ones green, unlabelled ones dark."""
+  """Wrong pixels red, right ones green, unlabeled ones dark."""
   picture = np.where(np.asarray(wrong)[..., None], WRONG, RIGHT)
   return np.where(valid_px[..., None], picture, NOTHING).astype(np.uint8)

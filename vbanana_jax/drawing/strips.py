@@ -1,4 +1,4 @@
-"""Strips of paper below a picture: a legend, a colour bar, words.
+"""Strips of paper below a picture: a legend, a color bar, words.
 
 Letters are as large as the picture asks for: seen whole on a screen, a picture
 of any size has letters of one size.
@@ -54,9 +54,9 @@ def with_legend(
   height = round(y + lines * row_height + gap / 2)
   strip = Image.new('RGB', (width, height), PAPER)
   draw = ImageDraw.Draw(strip)
-  for (_, colour), block, (x, y) in zip(entries, blocks, places):
+  for (_, color), block, (x, y) in zip(entries, blocks, places):
     box = [x, y, x + size, y + size]
-    draw.rectangle(box, tuple(colour), INK, max(1, size // 12))
+    draw.rectangle(box, tuple(color), INK, max(1, size // 12))
     for i, line in enumerate(block):
       middle = y + size / 2 + i * row_height
       draw.text((x + size + gap, middle), line, INK, font, anchor='lm')

@@ -1,4 +1,4 @@
-"""The frozen exam on scenes, and evaluation batches for any source."""
+"""The frozen held-out set on scenes, and evaluation batches for any source."""
 
 import dataclasses
 import functools
@@ -21,14 +21,14 @@ PROTOCOL_PATH = pathlib.Path(__file__).parents[1] / 'protocols' / 'eval_v2.json'
 
 @dataclasses.dataclass(frozen=True)
 class EvalSet:
-  """What is frozen of a level's exam.
+  """What is frozen of a level's held-out set.
 
   Attributes:
     level: level of the scenes.
     n: number of scenes; object counts run 0, 1, ..., max, 0, ...
     size: height and width in pixels.
     scene_seed: seed of the scenes, out of reach of a training seed.
-    encode_seed: seed of wordings, legends and colours.
+    encode_seed: seed of wordings, legends and colors.
     prefix_n: scenes that the quick check covers.
     tasks: names of those whose questions are frozen. Others are asked about
       the same scenes.
@@ -66,11 +66,11 @@ class EvalSet:
 
 
 def load_eval_set(level: str) -> EvalSet:
-  """The frozen exam of a level from `protocols/eval_v2.json`."""
+  """The frozen held-out set of a level from `protocols/eval_v2.json`."""
   eval_sets = json.loads(PROTOCOL_PATH.read_text())['levels']
   if level not in eval_sets:
     raise UserError(
-      f'exam eval_v2 has no level {level!r}; choose one of {sorted(eval_sets)}'
+      f'eval_v2 has no level {level!r}; choose one of {sorted(eval_sets)}'
     )
   return EvalSet(level=level, **eval_sets[level])
 
@@ -84,7 +84,7 @@ def eval_set_batches(
   max_text: int,
   size: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-  """Batches of the frozen exam, see `make_eval_batches`.
+  """Batches of the frozen held-out set, see `make_eval_batches`.
 
   Args:
     task: the task examined.
@@ -113,7 +113,7 @@ def eval_set_source(
   size: int,
   extras: frozenset[str] = frozenset(),
 ) -> sources.SceneSource:
-  """EvalSet scenes, kept rendered while all tasks are examined."""
+  """Held-out scenes, kept rendered while all tasks are examined."""
   return sources.SceneSource(
     level, scene_seed, size, extras=extras, even_counts=True, keep=16
   )
@@ -185,7 +185,7 @@ def eval_set_hash(eval_set: EvalSet, n: int | None = None) -> str:
   """SHA-256 over prompts, legends and labels of the first `n` scenes.
 
   Every whole-number array of a task's aux counts (ids, legends, masks);
-  depth, normals and colours are left out, because their last bits differ
+  depth, normals and colors are left out, because their last bits differ
   between kinds of hardware.
   """
   source = eval_set.open_scenes()
@@ -213,10 +213,10 @@ def _update(digest, name: str, array: np.ndarray) -> None:
 
 
 def name_eval_set(level: str, *, limit: int, size: int) -> str:
-  """What scores are scores of: the frozen exam, or what differs from it.
+  """What scores are of: the frozen held-out set, or what differs from it.
 
-  Takes some seconds for the whole exam. Another kind of hardware may decide a
-  pixel on an edge otherwise, so a difference is told and not refused.
+  Takes some seconds for the whole held-out set. Another kind of hardware may
+  decide a pixel on an edge otherwise, so a difference is told and not refused.
   """
   eval_set = load_eval_set(level)
   if size != eval_set.size or limit < eval_set.n:
@@ -227,7 +227,7 @@ def name_eval_set(level: str, *, limit: int, size: int) -> str:
 
 
 def freeze_eval_set(level: str, n: int, size: int, prefix_n: int) -> EvalSet:
-  """A new exam with its digests, to be written once and never again."""
+  """A new held-out set with its digests, to be written once and never again."""
   eval_set = EvalSet(
     level, n, size, 2**40 + 1, 2**40 + 2, prefix_n, list(TASKS), '', ''
   )
@@ -239,7 +239,7 @@ def freeze_eval_set(level: str, n: int, size: int, prefix_n: int) -> EvalSet:
 
 
 def save_eval_sets(eval_sets: Sequence[EvalSet], path: pathlib.Path) -> None:
-  """Write frozen exams as JSON."""
+  """Write frozen held-out set as JSON."""
   levels = {}
   for eval_set in eval_sets:
     fields = dataclasses.asdict(eval_set)
@@ -250,7 +250,7 @@ def save_eval_sets(eval_sets: Sequence[EvalSet], path: pathlib.Path) -> None:
 def build_eval_set(
   config: Mapping, task: base.Task, level: str, limit: int
 ) -> list[dict[str, Any]]:
-  """The first `limit` scenes of the frozen exam at the config's picture size.
+  """The first `limit` held-out scenes at the config's picture size.
 
   See `make_eval_batches` for what a batch holds.
   """

@@ -1,4 +1,4 @@
-"""Scores while a model trains: averaged weights on a few scenes of the exam.
+"""Scores while a model trains: averaged weights on a few held-out scenes.
 
 Nothing is chosen by these scores and nothing random is drawn, so a run that
 is watched ends in the same weights as one that is not.

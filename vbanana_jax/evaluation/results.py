@@ -13,7 +13,7 @@ from vbanana_jax.tasks import TASKS, base
 
 _NEEDED = {
   'rows', 'by_count', 'phases', 'seconds', 'seconds_train_eval', 'config',
-  'versions', 'prompts', 'exam', 'level', 'untrained', 'weights',
+  'versions', 'prompts', 'eval_set', 'level', 'untrained', 'weights',
 }  # fmt: skip
 PHASES = ('pretrain', 'tune')
 
@@ -83,7 +83,7 @@ def load_phases(
 def make_table(results: dict[str, Any]) -> str:
   """The table that a person reads: scores, then wall time."""
   lines = [
-    f'{results["exam"]}, level {results["level"]}',
+    f'{results["eval_set"]}, level {results["level"]}',
     '',
     f'{"task":<14}{"metric":<18}{"score":>10}{"95 % interval":>22}'
     f'{"constant":>10}{"n":>6}',
@@ -165,7 +165,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
   for row in results['rows']:
     if row['value'] is None:
       continue
-    if row['metric'] == 'colour_distance':
+    if row['metric'] == 'color_distance':
       distances[row['task']] = {'mean, 8-bit levels': row['value']}
       continue
     rows.append(
@@ -183,7 +183,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
   return page.write_report(
     workdir / 'report.html',
     page.Report(
-      title=f'{workdir.name}: {results["exam"]}, level {results["level"]}',
+      title=f'{workdir.name}: {results["eval_set"]}, level {results["level"]}',
       summary='One set of weights answers every task below. Scores are of '
       'averaged weights on scenes never trained on, beside the best constant '
       'answer; @k marks answers sampled in k steps. '
@@ -200,7 +200,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
       },
       notes={name: task.note for name, task in TASKS.items()},
       by_count=make_count_table(results['by_count']),
-      colour_distance=distances,
+      color_distance=distances,
       config=results['config'],
       versions=results['versions'],
     ),
@@ -278,10 +278,10 @@ def make_score_curves(
     if key not in series:
       continue
     title = f'{phase}: {task.name} {metric} {page.ARROW[better]}'
-    watched = {'first scenes of the exam': series[key]}
+    watched = {'first held-out scenes': series[key]}
     levels = {}
     if key in constants:
-      levels = {'best constant, whole exam': constants[key]}
+      levels = {'best constant, all held-out scenes': constants[key]}
     curves.append(charts.Chart(title, watched, levels=levels))
   return curves
 

@@ -35,7 +35,7 @@ PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 def export_run(
   run: pathlib.Path,
-  wish: PredictRequest,
+  request: PredictRequest,
   out: pathlib.Path,
   *,
   size: tuple[int, int] | None = None,
@@ -49,7 +49,7 @@ def export_run(
 
   Args:
     run: a trained workdir.
-    wish: the question; its palette is part of the program, its words are the
+    request: the question; its palette is part of the program, its words are the
       instruction that the program reads unless it is given another.
     out: folder of the files, made if it is not there.
     size: height and width of the pictures; the trained square if not given.
@@ -67,8 +67,8 @@ def export_run(
   model = weights_lib.build_network(config)
   model = model.clone(precision=models.build_precision('cpu'))
   level, max_text = config['data']['level'], model.config.max_text
-  task, question = build_question(wish, level)
-  parts = build_question_parts(wish, level, max_text)
+  task, question = build_question(request, level)
+  parts = build_question_parts(request, level, max_text)
   if len(parts) > 1:
     raise UserError(
       f'--classes: this network takes {len(question.names)} names in '
@@ -88,10 +88,10 @@ def export_run(
   about = {
     **_describe_question(task, question, tokens, size),
     'sampler': {
-      'steps': count_steps(wish),
-      'method': wish.sampler,
-      'guidance': wish.guidance,
-      'seed': wish.seed,
+      'steps': count_steps(request),
+      'method': request.sampler,
+      'guidance': request.guidance,
+      'seed': request.seed,
     },
     'platforms': list(platforms),
     'checkpoint': str(run),
@@ -110,7 +110,7 @@ def export_run(
     name: np.asarray(leaf)
     for name, leaf in traverse_util.flatten_dict(params, sep='/').items()
   }
-  answer = make_answer(model, task, question, wish, size)
+  answer = make_answer(model, task, question, request, size)
   program = export_program(answer, weights, len(tokens), size, platforms)
   content = {
     exported.PROGRAM: bytes(program.serialize()),
@@ -174,7 +174,7 @@ def make_answer(
   model,
   task: base.Task,
   question: base.Question,
-  wish: PredictRequest,
+  request: PredictRequest,
   size: tuple[int, int],
 ) -> Callable[..., dict[str, jax.Array]]:
   """The function `(weights by name, tokens, source, index) -> answer`.
@@ -183,15 +183,15 @@ def make_answer(
     model: from `weights.build_network`.
     task: what is asked.
     question: whose palette decodes the answer.
-    wish: seed, steps, sampler and guidance.
+    request: seed, steps, sampler and guidance.
     size: of the pictures, which the noise depends on.
   """
   paint = make_sample_fn(
     model,
-    seed=wish.seed,
-    steps=count_steps(wish),
-    method=wish.sampler,
-    guidance=wish.guidance,
+    seed=request.seed,
+    steps=count_steps(request),
+    method=request.sampler,
+    guidance=request.guidance,
   )
   noise_scale = base.get_noise_scale(task, np.zeros((*size, 3)))
 

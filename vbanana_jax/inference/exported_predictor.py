@@ -40,10 +40,10 @@ def prepare(painter: Exported) -> pipeline.PreparedRequest:
   """The question that was exported with the painter."""
   manifest, sampler = painter.manifest, painter.manifest['sampler']
   # The background comes first, and no picture of an answer shows it.
-  colours = np.array([[0, 0, 0], *manifest['palette']], np.float32)
+  colors = np.array([[0, 0, 0], *manifest['palette']], np.float32)
   question = Question(
     manifest['prompt'],
-    {'palette': colours / 255},
+    {'palette': colors / 255},
     tuple(manifest['legend']),
   )
 

@@ -1,8 +1,8 @@
 """One photo, one question, one answer on disk.
 
 The photo is shrunk to the model's grid, the answer is decoded at the size it
-was painted, and the decoded values, never the colours, are brought to the
-photo's size: half-way between two colours lies a third label or a false
+was painted, and the decoded values, never the colors, are brought to the
+photo's size: half-way between two colors lies a third label or a false
 depth.
 """
 
@@ -174,7 +174,7 @@ def decode(
 def decode_value(
   task: base.Task, painted: Float[np.ndarray, 'h w 3'], aux: dict
 ) -> np.ndarray | None:
-  """The numbers of one picture; None where the colours are the answer."""
+  """The numbers of one picture; None where the colors are the answer."""
   if task.value is None:
     return None
   return decode(task, painted, aux)[task.value.key]

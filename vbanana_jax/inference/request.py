@@ -28,7 +28,7 @@ class PredictRequest:
     guidance: 1 is off; only sampling knows it, and one pass does not.
     sampler: a key of `samplers.STEPS`; likewise.
     size: long edge that the network works at; None for the trained size.
-    seed: of noise, colours and wording.
+    seed: of noise, colors and wording.
   """
 
   task: str
@@ -41,46 +41,48 @@ class PredictRequest:
   seed: int = 0
 
 
-def build_question(wish: PredictRequest, level: str) -> tuple[Task, Question]:
+def build_question(
+  request: PredictRequest, level: str
+) -> tuple[Task, Question]:
   """The task and its question.
 
   Raises:
     UserError: for an unknown task or sampler, missing words, or guidance or a
       sampler of one pass.
   """
-  if wish.task not in TASKS:
-    raise UserError(f'--task {wish.task}: choose of {", ".join(TASKS)}')
-  task = TASKS[wish.task]
-  _check_flags(wish, task.inputs)
-  if not 0 <= wish.guidance <= _MOST_GUIDANCE:
+  if request.task not in TASKS:
+    raise UserError(f'--task {request.task}: choose of {", ".join(TASKS)}')
+  task = TASKS[request.task]
+  _check_flags(request, task.inputs)
+  if not 0 <= request.guidance <= _MOST_GUIDANCE:
     raise UserError(
-      f'--guidance {wish.guidance}: give a finite number from 0 to '
+      f'--guidance {request.guidance}: give a finite number from 0 to '
       f'{_MOST_GUIDANCE}; 1 is off'
     )
-  if wish.guidance != 1.0 and not count_steps(wish):
+  if request.guidance != 1.0 and not count_steps(request):
     raise UserError(
-      f'--guidance needs --steps: --task {wish.task} is answered in one pass'
+      f'--guidance needs --steps: --task {request.task} is answered in one pass'
     )
-  if wish.sampler not in samplers.STEPS:
+  if request.sampler not in samplers.STEPS:
     raise UserError(
-      f'--sampler {wish.sampler}: choose of {", ".join(samplers.STEPS)}'
+      f'--sampler {request.sampler}: choose of {", ".join(samplers.STEPS)}'
     )
-  if wish.sampler != samplers.DEFAULT and not count_steps(wish):
+  if request.sampler != samplers.DEFAULT and not count_steps(request):
     raise UserError(
-      f'--sampler needs --steps: --task {wish.task} is answered in one pass'
+      f'--sampler needs --steps: --task {request.task} is answered in one pass'
     )
-  rng = keys.make_rng(wish.seed, 'ask', wish.task)
-  given = task.make_words(wish.words, wish.classes)
+  rng = keys.make_rng(request.seed, 'ask', request.task)
+  given = task.make_words(request.words, request.classes)
   return task, task.ask(rng, level=level, **given)
 
 
-def _check_flags(wish: PredictRequest, inputs: Inputs) -> None:
+def _check_flags(request: PredictRequest, inputs: Inputs) -> None:
   """Raises UserError unless the flags are those that the task takes."""
-  count = len(wish.classes)
+  count = len(request.classes)
   fault = None
-  if inputs.prompt and not wish.words:
+  if inputs.prompt and not request.words:
     fault = 'needs --prompt'
-  elif wish.words and not inputs.prompt:
+  elif request.words and not inputs.prompt:
     fault = 'does not take --prompt'
   elif count < inputs.least_classes:
     fault = 'needs --classes'
@@ -90,13 +92,13 @@ def _check_flags(wish: PredictRequest, inputs: Inputs) -> None:
     most = inputs.most_classes
     fault = f'takes {"one class" if most == 1 else most} at a time'
   if fault:
-    raise UserError(f'--task {wish.task} {fault}')
-  if len(set(wish.classes)) < count:
+    raise UserError(f'--task {request.task} {fault}')
+  if len(set(request.classes)) < count:
     raise UserError('--classes names something twice')
 
 
 def build_question_parts(
-  wish: PredictRequest, level: str, max_text: int
+  request: PredictRequest, level: str, max_text: int
 ) -> tuple[legend_parts.Part, ...]:
   """The questions that a network can take; together they ask for it all.
 
@@ -107,12 +109,12 @@ def build_question_parts(
     UserError: an instruction of more than `max_text` tokens that cannot be
       split.
   """
-  task, question = build_question(wish, level)
+  task, question = build_question(request, level)
   names = question.names
 
   def ask_some(group: range) -> Question:
     some = tuple(names[k] for k in group)
-    return build_question(dataclasses.replace(wish, classes=some), level)[1]
+    return build_question(dataclasses.replace(request, classes=some), level)[1]
 
   def fits(group: range) -> bool:
     return tokenizer.Tokenizer.load().count(ask_some(group).prompt) <= max_text
@@ -149,8 +151,8 @@ def check_size(edge: int, trained: int) -> None:
     )
 
 
-def count_steps(wish: PredictRequest) -> int:
+def count_steps(request: PredictRequest) -> int:
   """Sampler steps; 0 is one pass."""
-  if wish.steps is not None:
-    return wish.steps
-  return 0 if TASKS[wish.task].vision else _GENERATE_STEPS
+  if request.steps is not None:
+    return request.steps
+  return 0 if TASKS[request.task].vision else _GENERATE_STEPS

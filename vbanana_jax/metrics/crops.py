@@ -1,7 +1,7 @@
 """Evaluation crops of depth benchmarks, as masks made on the host.
 
 Fractions of a size are cut to whole pixels in Python's float64: float32 inside
-a compiled function can land on the neighbour.
+a compiled function can land on the neighbor.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def make_box_crop(
 
 
 def kb_offsets(shape: tuple[int, int]) -> tuple[int, int]:
-  """First row and column of KITTI's 352x1216: at the bottom, centred.
+  """First row and column of KITTI's 352x1216: at the bottom, centered.
 
   Raises UserError for a smaller picture.
   """

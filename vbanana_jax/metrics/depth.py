@@ -1,6 +1,6 @@
 """Metric depth: delta, relative, log and SILog errors, by image and pooled.
 
-Nothing is aligned or rescaled: the numbers are about metres. Scores of aligned
+Nothing is aligned or rescaled: the numbers are about meters. Scores of aligned
 depth are in `alignment`, under other names.
 """
 
@@ -115,7 +115,7 @@ def depth_states(
 def summarize_depth(states: Mapping[str, ArrayLike]) -> dict[str, float]:
   """Scores of summed states: means over images, and `pooled_*` over pixels.
 
-  delta* in [0, 1], abs_rel a ratio, sq_rel and rmse in metres, silog times
+  delta* in [0, 1], abs_rel a ratio, sq_rel and rmse in meters, silog times
   100; nan where nothing was counted.
   """
   images, pixels = float(states['images']), float(states['pixels'])

@@ -5,7 +5,7 @@ name of its space, as `fd_random_conv`. Only distances of Inception features
 are called FID elsewhere, so nothing here is.
 
 The space `random_conv` is a small convolutional net with fixed random
-weights: it needs no download, sees texture and colour, and is comparable only
+weights: it needs no download, sees texture and color, and is comparable only
 with itself.
 """
 
@@ -19,8 +19,8 @@ from jaxtyping import Array, Bool, Float
 
 FEATURE_WIDTHS = (8, 12, 12)
 FEATURES = sum(FEATURE_WIDTHS)
-NEIGHBOURS = 3  # of precision and recall
-NEIGHBOURS_WIDE = 5  # of density and coverage
+NEIGHBORS = 3  # of precision and recall
+NEIGHBORS_WIDE = 5  # of density and coverage
 # Numbers held at once where all pairs are compared.
 _BLOCK = 2**18
 
@@ -172,7 +172,7 @@ def _squared_distances(a, b):
 
 
 def _radii(points, k):
-  """Squared distance of every point to its k-th neighbour."""
+  """Squared distance of every point to its k-th neighbor."""
   # Itself, at 0, is the first of the sorted row.
   blocks = _squared_distances(points, points)
   return np.concatenate([np.partition(x, k, axis=1)[:, k] for x in blocks])
@@ -181,7 +181,7 @@ def _radii(points, k):
 def prdc(
   real: Float[np.ndarray, 'n d'], painted: Float[np.ndarray, 'm d'], *, k: int
 ) -> dict[str, float]:
-  """precision, recall, density and coverage with balls of k neighbours.
+  """precision, recall, density and coverage with balls of k neighbors.
 
   A ball reaches to the k-th nearest other picture of its side, that one
   included. All nan unless both sides have more than `k` pictures, all of
@@ -219,11 +219,11 @@ def compare_features(
 ) -> dict[str, float]:
   """All of the above, named after the space: fd_SPACE, kid_SPACE, ...
 
-  precision and recall with 3 neighbours, density and coverage with 5. Compare
+  precision and recall with 3 neighbors, density and coverage with 5. Compare
   only equal numbers of pictures. nan where a side has too few.
   """
-  near = prdc(real, painted, k=NEIGHBOURS)
-  wide = prdc(real, painted, k=NEIGHBOURS_WIDE)
+  near = prdc(real, painted, k=NEIGHBORS)
+  wide = prdc(real, painted, k=NEIGHBORS_WIDE)
   table = {
     'fd': frechet_of(real, painted),
     'kid': kid(real, painted),

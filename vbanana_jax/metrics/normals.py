@@ -132,7 +132,7 @@ def _to_tangent(angle_deg):
 
 
 def _median_deg(histogram):
-  """Medians [b] from the bins' centres, half a bin exact; 0 of nothing."""
+  """Medians [b] from the bins' centers, half a bin exact; 0 of nothing."""
   bins = histogram.shape[-1]
   cumulative = jnp.cumsum(histogram, axis=-1)
   n = cumulative[:, -1:]

@@ -68,7 +68,7 @@ def build_model(
     constrain: from `sharding.build_activation_constraint`.
 
   Raises:
-    UserError: for an unknown size, key or rematerialisation.
+    UserError: for an unknown size, key or rematerialization.
   """
   fields = dict(config)
   size = fields.pop('size')

@@ -54,7 +54,7 @@ def _attend_by_head(q, k, v, mask, matmul_dtype):
 def _attend_forward(q, k, v, mask, matmul_dtype):
   """The textbook's operations, in the order that costs a CPU least.
 
-  Normalised queries and keys bound the logits, so no maximum is subtracted,
+  Normalized queries and keys bound the logits, so no maximum is subtracted,
   and the division waits until the values are summed.
   """
   logits = _product('bkne,bkme->bknm', q, k, matmul_dtype)

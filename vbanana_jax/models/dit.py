@@ -146,8 +146,8 @@ class DiT(nn.Module):
       (c.depth, c.width // c.heads),
     )
     narrow, wide = ('patch', 'bottleneck'), ('bottleneck', 'embed')
-    self.canvas_in = dense(c.bottleneck, precision, narrow)
-    self.canvas_out = dense(c.width, precision, wide)
+    self.noisy_in = dense(c.bottleneck, precision, narrow)
+    self.noisy_out = dense(c.width, precision, wide)
     self.source_in = dense(c.bottleneck, precision, narrow)
     self.source_out = dense(c.width, precision, wide)
     small = nn.initializers.normal(0.02)
@@ -175,10 +175,10 @@ class DiT(nn.Module):
       'head', named(small, 'embed', 'patch'), (c.width, 3 * c.patch**2)
     )
 
-  def __call__(self, canvas, time, tokens, source, has_source):
-    """Clean picture for a noisy `canvas`; see `encode_text` and `denoise`."""
+  def __call__(self, noisy, time, tokens, source, has_source):
+    """Clean picture for a noisy `noisy`; see `encode_text` and `denoise`."""
     text_kv = self.encode_text(tokens)
-    return self.denoise(canvas, time, text_kv, source, has_source)
+    return self.denoise(noisy, time, text_kv, source, has_source)
 
   def encode_text(self, tokens) -> TextKV:
     """Keys and values of instructions `[b, l]` for every image block."""
@@ -200,11 +200,11 @@ class DiT(nn.Module):
       mask,
     )
 
-  def denoise(self, canvas, time, text_kv, source, has_source) -> jax.Array:
+  def denoise(self, noisy, time, text_kv, source, has_source) -> jax.Array:
     """The network's clean picture.
 
     Args:
-      canvas: `[b, h, w, 3]`, the noisy picture, or zeros for a one-pass
+      noisy: `[b, h, w, 3]`, the noisy picture, or zeros for a one-pass
         answer.
       time: `[b]` in [0, 1].
       text_kv: from `encode_text`.
@@ -215,7 +215,7 @@ class DiT(nn.Module):
       `[b, h, w, 3]` float32 in network units, unclipped.
     """
     c = self.config
-    b, h, w, _ = canvas.shape
+    b, h, w, _ = noisy.shape
     if h % c.patch or w % c.patch:
       raise ValueError(
         f'a {h}x{w} picture does not divide into patches of {c.patch} pixels'
@@ -225,7 +225,7 @@ class DiT(nn.Module):
     source_tokens = jnp.where(
       has_source[:, None, None], source_tokens, self.no_source
     )
-    x = self.canvas_out(self.canvas_in(patchify(canvas, c.patch)))
+    x = self.noisy_out(self.noisy_in(patchify(noisy, c.patch)))
     x = (
       x + source_tokens + self.position(_position_features(grid))
     )  #       b n d

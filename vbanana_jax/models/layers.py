@@ -135,9 +135,7 @@ def rope_sin_cos(
   frequencies = base ** (-np.arange(pairs) / pairs)
   angles = (positions[:, :, None] * frequencies).reshape(len(positions), -1)
   angles = np.concatenate([angles, np.zeros_like(angles)], axis=1)
-  angles = np.repeat(
-    angles, 2, axis=1
-  )  # neighbours 2i and 2i + 1 turn together
+  angles = np.repeat(angles, 2, axis=1)  # neighbors 2i and 2i + 1 turn together
   return np.cos(angles).astype('f'), np.sin(angles).astype('f')
 
 

@@ -78,7 +78,7 @@ def product(a, b, a_axes, b_axes, matmul_dtype: str) -> jax.Array:
 
 
 def _dot_forward(x, kernel, matmul_dtype):
-  # Not `dot`, in which rematerialisation would see no product to keep.
+  # Not `dot`, in which rematerialization would see no product to keep.
   y = product(x, kernel, (x.ndim - 1,), (0,), matmul_dtype)
   return y, (x, kernel)
 

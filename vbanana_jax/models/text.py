@@ -18,7 +18,7 @@ _RADIUS = 4  # of the kernel: tokens to either side
 class DepthwiseConv1D(nn.Module):
   """A depthwise convolution over real tokens, `[b l d]` to `[b l d]`.
 
-  A legend says which colour a class has within a few words. Attention would
+  A legend says which color a class has within a few words. Attention would
   first have to learn to look there; this binds them from the first step.
   """
 
@@ -53,8 +53,8 @@ class TextBlock(nn.Module):
       y = layers.Dense(d, self.precision, ('embed', 'heads'), name=name)(x)
       return y.reshape(b, l, self.heads, e)
 
-    y = layers.RMSNorm(name='neighbours_norm')(x)  #      b l d
-    x = x + DepthwiseConv1D(name='neighbours')(y, mask)
+    y = layers.RMSNorm(name='neighbors_norm')(x)  #      b l d
+    x = x + DepthwiseConv1D(name='neighbors')(y, mask)
 
     y = layers.RMSNorm(name='attention_norm')(x)
     q = layers.RMSNorm(name='q_norm')(project('q', y))  # b l k e

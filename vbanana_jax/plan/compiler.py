@@ -77,7 +77,7 @@ class Compiler:
     return _read_program(self._ask('compile_train_step', batch_size))
 
   def compile_painter(self) -> Program:
-    """The one-pass answer to a batch of the exam."""
+    """The one-pass answer to a batch of the held-out set."""
     return _read_program(self._ask('compile_painter'))
 
   def compile_eval_step(self) -> Program:

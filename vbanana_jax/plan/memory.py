@@ -17,7 +17,7 @@ class Memory:
     padding: that the tiles of the layout add to all of these.
     activations: of the temporaries, what grows with the batch; None unless
       a second batch was compiled.
-    temporaries: the rest: gradients, gathered weights, orthogonalisation.
+    temporaries: the rest: gradients, gathered weights, orthogonalization.
     code: the program.
     total: all of them.
     limit: what the chip has for a program.

@@ -117,7 +117,7 @@ class Programs:
     return self._spread(make_row(size, length), batch_size)
 
   def compile_painter(self) -> Program:
-    """The one-pass answer to a batch of the exam."""
+    """The one-pass answer to a batch of the held-out set."""
     batch = self._make_eval_batch(self.exam_task)
     return compile_program(
       jax.jit(self._build_painter()).lower(self.state.ema_params, batch)
@@ -134,7 +134,7 @@ class Programs:
     )
 
   def check_eval_batch_size(self) -> None:
-    """Raises UserError unless the chips can share a batch of the exam."""
+    """Raises UserError unless the chips can share a held-out batch."""
     size = self.config['eval']['batch_size']
     sharding.check_batch_size('config.eval.batch_size', size, self.mesh)
 
@@ -149,7 +149,7 @@ class Programs:
     return make_sample_fn(self.model, seed=self.config['seed'], steps=0)
 
   def _make_eval_batch(self, task: base.Task) -> dict:
-    """Shapes of a batch of the exam; one scene is drawn to see them."""
+    """Shapes of a batch of the held-out set; one scene is drawn to see them."""
     self.check_eval_batch_size()
     config = self.config
     size = config['eval']['batch_size']

@@ -133,7 +133,7 @@ def _describe_memory(memory: Memory) -> list[str]:
 
 
 def describe_program(programs: Programs, name: str, program: Program) -> str:
-  """A program of the exam."""
+  """A program of the held-out set."""
   topology = programs.topology
   batch = programs.config['eval']['batch_size']
   head = (

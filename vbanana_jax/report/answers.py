@@ -14,7 +14,7 @@ _LEAST_EDGE = 512  # of a picture by itself: letters need room
 
 
 def get_palette(aux: dict[str, np.ndarray]) -> np.ndarray:
-  """Colours of the labels 1, 2, ... as uint8 [q 3]; none without a palette.
+  """Colors of the labels 1, 2, ... as uint8 [q 3]; none without a palette.
 
   Row 0 of `aux['palette']` is the background; `palette_valid` may say which
   rows exist.
@@ -42,7 +42,7 @@ def draw(
     task: one whose answers have a value.
     value: decoded, at the photo's size.
     photo_u8: what is shown through labels.
-    palette_u8: [q 3], the colours of labels 1, 2, ...; not of instances.
+    palette_u8: [q 3], the colors of labels 1, 2, ...; not of instances.
     names: of those labels; fewer leave the others out of the legend.
   """
   times = -(-_LEAST_EDGE // max(photo_u8.shape[:2]))
@@ -80,7 +80,7 @@ def make_example(
   valid_px: np.ndarray | None = None,
   aux: dict[str, np.ndarray] | None = None,
 ) -> page.Example:
-  """One row of a gallery; colours are [h w 3] in [0, 1], nothing batched.
+  """One row of a gallery; colors are [h w 3] in [0, 1], nothing batched.
 
   Args:
     task: whose answer it is.

@@ -13,7 +13,7 @@ from typing import Any
 Series = list[tuple[float, float]]  # (step, value), by rising step
 
 # Middle lightness: enough contrast on white and on near-black alike.
-COLOURS = (
+COLORS = (
   '#2f7ed8', '#e0652b', '#2a9d5c', '#b85bd0', '#c9990a', '#d2436b', '#139fa8',
 )  # fmt: skip
 _WIDTH, _PLOT_HEIGHT, _LEFT, _RIGHT, _TOP = 360, 160, 46, 10, 30
@@ -97,24 +97,24 @@ def draw_chart(chart: Chart) -> str:
     f'<text x="{_WIDTH - _RIGHT}" y="{bottom + 29}" text-anchor="end" '
     f'opacity=".7">steps</text>'
   )
-  colours = _cycle(len(series) + len(levels))
-  for value, colour in zip(levels.values(), colours[len(series) :]):
+  colors = _cycle(len(series) + len(levels))
+  for value, color in zip(levels.values(), colors[len(series) :]):
     parts.append(
       f'<path d="M{_LEFT} {y_place(value):.1f}H{_WIDTH - _RIGHT}" '
-      f'stroke="{colour}" stroke-width="1.8" stroke-dasharray="6 4"/>'
+      f'stroke="{color}" stroke-width="1.8" stroke-dasharray="6 4"/>'
     )
-  for line, colour in zip(series.values(), colours):
+  for line, color in zip(series.values(), colors):
     places = [(x_place(x), y_place(y)) for x, y in line]
     if len(places) > 1:
       path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in places)
       parts.append(
-        f'<polyline points="{path}" fill="none" stroke="{colour}" '
+        f'<polyline points="{path}" fill="none" stroke="{color}" '
         f'stroke-width="1.8" stroke-linejoin="round"/>'
       )
     if places:
       x, y = places[-1]
       parts.append(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{color}"/>'
       )
   parts.append(f'<g transform="translate(0 {bottom + 42})">{legend}</g></svg>')
   return ''.join(parts)
@@ -122,12 +122,12 @@ def draw_chart(chart: Chart) -> str:
 
 def _draw_legend(names: list[str]) -> tuple[str, int]:
   parts, x, y = [], 8, 0
-  for name, colour in zip(names, _cycle(len(names))):
+  for name, color in zip(names, _cycle(len(names))):
     needed = 24 + round(6.3 * len(name))
     if x > 8 and x + needed > _WIDTH:
       x, y = 8, y + 17
     parts.append(
-      f'<circle cx="{x + 4}" cy="{y}" r="4" fill="{colour}"/>'
+      f'<circle cx="{x + 4}" cy="{y}" r="4" fill="{color}"/>'
       f'<text x="{x + 12}" y="{y + 4}">{html.escape(name)}</text>'
     )
     x += needed
@@ -180,4 +180,4 @@ def _number(value: float) -> str:
 
 
 def _cycle(count: int) -> list[str]:
-  return [COLOURS[i % len(COLOURS)] for i in range(count)]
+  return [COLORS[i % len(COLORS)] for i in range(count)]

@@ -1,7 +1,7 @@
 """One self-contained HTML page a run: no network, no script, any screen.
 
 Pictures travel at their own size as PNG data URIs and are enlarged by the
-browser without smoothing, so that a painted colour is what it was.
+browser without smoothing, so that a painted color is what it was.
 """
 
 import base64
@@ -54,7 +54,7 @@ class Report:
     seconds: wall time by phase.
     spent: phase -> what is to be said of its time.
     by_count: task and metric -> number of objects -> score.
-    colour_distance: task -> column -> number; mean 8-bit levels and so on.
+    color_distance: task -> column -> number; mean 8-bit levels and so on.
     notes: task -> one line on how to read its pictures.
   """
 
@@ -69,7 +69,7 @@ class Report:
   by_count: dict[str, dict[str, float]] = dataclasses.field(
     default_factory=dict
   )
-  colour_distance: dict[str, dict[str, float]] = dataclasses.field(
+  color_distance: dict[str, dict[str, float]] = dataclasses.field(
     default_factory=dict
   )
   config: dict = dataclasses.field(default_factory=dict)
@@ -100,10 +100,10 @@ def make_page(report: Report) -> str:
     ),
     _section('Scores by number of objects', _numbers(report.by_count)),
     _section(
-      'Painted colours',
+      'Painted colors',
       _numbers(
-        report.colour_distance,
-        'How far painted colours lie from the nearest legal ones, in 8-bit '
+        report.color_distance,
+        'How far painted colors lie from the nearest legal ones, in 8-bit '
         'levels: 0 is exact, 255 is black for white.',
       ),
     ),

@@ -1,4 +1,4 @@
-"""Colours of surfaces and lights, drawn for one scene."""
+"""Colors of surfaces and lights, drawn for one scene."""
 
 import math
 
@@ -9,7 +9,7 @@ from vbanana_jax.scenes.placement import Draws
 
 
 def draw_pale_pair(draw: Draws, grassy: bool) -> list[list[float]]:
-  """A pale colour and a darker one of the same hue: objects stand out."""
+  """A pale color and a darker one of the same hue: objects stand out."""
   base = draw.between(0.62, 0.92)
   tint = [draw.between(-0.07, 0.07) for _ in range(3)]
   if grassy:
@@ -49,6 +49,6 @@ def draw_lights(
       sin * across + cos * along,
     )
     radius = draw.between(0.08, 0.35) if level.soft_shadows else 0.0
-    colour = (power * (1 + warmth), power, power * (1 - warmth))
-    lights[i, 3:] = (*colour, radius)
+    color = (power * (1 + warmth), power, power * (1 - warmth))
+    lights[i, 3:] = (*color, radius)
   return lights

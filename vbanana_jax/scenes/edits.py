@@ -9,7 +9,7 @@ from vbanana_jax.scenes import forms
 from vbanana_jax.scenes.facts import Facts, make_facts
 from vbanana_jax.scenes.language import TEXTURE_WORDS
 from vbanana_jax.scenes.levels import (
-  COLOURS,
+  COLORS,
   HALF_EXTENT_M,
   MATERIALS,
   MAX_OBJECTS,
@@ -23,7 +23,7 @@ from vbanana_jax.scenes.referring import get_kinds
 from vbanana_jax.scenes.wording import add_article, describe, write_form
 from vbanana_jax.scenes.world import Scene, find_place
 
-KINDS = ('recolour', 'remove', 'add', 'move', 'resize')
+KINDS = ('recolor', 'remove', 'add', 'move', 'resize')
 _GAP_M = 0.02  # left between footprints
 _STEPS_M = {0.5: 'half a metre', 1.0: 'one metre'}
 _STEPS = {  # x and z of the step, and the words after its length
@@ -32,10 +32,10 @@ _STEPS = {  # x and z of the step, and the words after its length
   'near': ((0, -1), ('closer', 'towards the camera')),
   'far': ((0, 1), ('back', 'away from the camera')),
 }
-_RECOLOUR = (
-  'make {it} {colour}',
-  'paint {it} {colour}',
-  'change the colour of {it} to {colour}',
+_RECOLOR = (
+  'make {it} {color}',
+  'paint {it} {color}',
+  'change the colour of {it} to {color}',
 )
 _REMOVE = ('remove {it}', 'delete {it}', 'take away {it}')
 _ADD = ('add {thing} {where}', 'put {thing} {where}', '{where}, add {thing}')
@@ -62,7 +62,7 @@ def sample_edit(
 
   The instruction names exactly one object that stays apart from the others
   and, moved or resized, in view. An object that carries another is only
-  recoloured. Slots keep their order; removal closes the gap. In a full scene
+  recolored. Slots keep their order; removal closes the gap. In a full scene
   where nothing can be named, every object is removed.
 
   Args:
@@ -75,7 +75,7 @@ def sample_edit(
   draw = Draws(rng)
   for kind in _shuffle(KINDS, draw):
     for slot in _shuffle(facts.slots, draw) if kind != 'add' else ():
-      if kind != 'recolour' and slot in facts.carrier:
+      if kind != 'recolor' and slot in facts.carrier:
         continue
       form = forms.name_slot(facts, slot, draw, get_kinds(level))
       if form is None:
@@ -93,14 +93,14 @@ def sample_edit(
   return Edit('remove every object', 'remove', _remove_all(scene))
 
 
-def _recolour(
+def _recolor(
   scene: Scene, level: Level, facts: Facts, slot: int, it: str, draw: Draws
 ) -> Edit:
-  old = facts.colour[slot]
-  colour = draw.one_of([name for name in level.colours if name != old])
-  leaf = _set(scene.colour, slot, list(COLOURS).index(colour))
-  text = draw.one_of(_RECOLOUR).format(it=it, colour=colour)
-  return Edit(text, 'recolour', scene._replace(colour=leaf))
+  old = facts.color[slot]
+  color = draw.one_of([name for name in level.colors if name != old])
+  leaf = _set(scene.color, slot, list(COLORS).index(color))
+  text = draw.one_of(_RECOLOR).format(it=it, color=color)
+  return Edit(text, 'recolor', scene._replace(color=leaf))
 
 
 def _remove(
@@ -119,9 +119,9 @@ def _move(
   for way in _shuffle(tuple(_STEPS), draw):
     direction, words = _STEPS[way]
     for step_m in _shuffle(tuple(_STEPS_M), draw):
-      centre = scene.centre[slot].copy()
-      centre[[0, 2]] += np.float32(step_m) * np.array(direction, np.float32)
-      after = scene._replace(centre=_set(scene.centre, slot, centre))
+      center = scene.center[slot].copy()
+      center[[0, 2]] += np.float32(step_m) * np.array(direction, np.float32)
+      after = scene._replace(center=_set(scene.center, slot, center))
       if _stands_well(after, level, slot):
         text = draw.one_of(_MOVE).format(
           it=it, step=_STEPS_M[step_m], way=draw.one_of(words)
@@ -138,12 +138,12 @@ def _resize(
     if size == old:
       continue
     half = HALF_EXTENT_M[scene.class_id[slot], size]
-    centre = scene.centre[slot].copy()
-    centre[1] += half[1] - scene.half_extent[slot, 1]
+    center = scene.center[slot].copy()
+    center[1] += half[1] - scene.half_extent[slot, 1]
     after = scene._replace(
       size=_set(scene.size, slot, size),
       half_extent=_set(scene.half_extent, slot, half),
-      centre=_set(scene.centre, slot, centre),
+      center=_set(scene.center, slot, center),
     )
     if _stands_well(after, level, slot, facts.carrier[slot]):
       frames = _RESIZE
@@ -162,26 +162,26 @@ def _add(
   place = find_place(scene, level, rng, class_id, size)
   if place is None:
     return None
-  centre, yaw = place
-  colour = draw.one_of(level.colours)
+  center, yaw = place
+  color = draw.one_of(level.colors)
   material = draw.one_of(level.materials)
   texture = draw.one_of(level.object_textures)
   slot = int(scene.count)
   after = scene._replace(
     count=np.array(slot + 1, np.int32),
     class_id=_set(scene.class_id, slot, class_id),
-    colour=_set(scene.colour, slot, list(COLOURS).index(colour)),
+    color=_set(scene.color, slot, list(COLORS).index(color)),
     material=_set(scene.material, slot, MATERIALS.index(material)),
     size=_set(scene.size, slot, size),
     texture=_set(scene.texture, slot, TEXTURES.index(texture)),
-    centre=_set(scene.centre, slot, centre),
+    center=_set(scene.center, slot, center),
     half_extent=_set(scene.half_extent, slot, HALF_EXTENT_M[class_id, size]),
     yaw=_set(scene.yaw, slot, yaw),
   )
   noun = class_name
   if texture != 'plain':
     noun = f'{TEXTURE_WORDS[texture]} {class_name}'
-  thing = add_article(describe(noun, SIZES[size], colour, material))
+  thing = add_article(describe(noun, SIZES[size], color, material))
   across = make_facts(after).across[slot]
   where = 'in the middle'
   if abs(across) > 0.33:
@@ -191,18 +191,18 @@ def _add(
 
 
 _CHANGE = {
-  'recolour': _recolour,
+  'recolor': _recolor,
   'remove': _remove,
   'move': _move,
   'resize': _resize,
 }
 _PER_SLOT = (
   'class_id',
-  'colour',
+  'color',
   'material',
   'size',
   'texture',
-  'centre',
+  'center',
   'half_extent',
   'yaw',
 )
@@ -238,7 +238,7 @@ def _stands_well(
   room = None if scene.outdoor else tuple(scene.room.tolist())
   stage = Stage(level, room, tuple(scene.camera.tolist()))
   one = _describe(stage, scene, slot)
-  x, _, z = one.centre
+  x, _, z = one.center
   across, up, _, half_height = one.seen
   low, high = level.apparent_height
   if not (
@@ -264,14 +264,14 @@ def _describe(stage: Stage, scene: Scene, slot: int) -> Placed:
   return stage.describe(
     int(scene.class_id[slot]),
     int(scene.size[slot]),
-    tuple(scene.centre[slot].tolist()),
+    tuple(scene.center[slot].tolist()),
     float(scene.yaw[slot]),
     scene.half_extent[slot].tolist(),
   )
 
 
 def _collide(one: Placed, other: Placed) -> bool:
-  x, _, z = (a - b for a, b in zip(one.centre, other.centre))
+  x, _, z = (a - b for a, b in zip(one.center, other.center))
   return np.hypot(x, z) < one.radius + other.radius + _GAP_M
 
 

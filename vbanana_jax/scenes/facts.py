@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from vbanana_jax.scenes import camera
 from vbanana_jax.scenes.levels import (
-  COLOURS,
+  COLORS,
   MATERIALS,
   MAX_OBJECTS,
   OBJECTS,
@@ -23,19 +23,19 @@ from vbanana_jax.scenes.world import Scene, supporters
 
 SIDE_MARGIN = 0.12  # half image heights: 4 pixels of 64
 DEPTH_MARGIN_M = 0.3
-_COLOURS = tuple(COLOURS)
+_COLORS = tuple(COLORS)
 
 
 class Facts(NamedTuple):
   """Facts about the objects of one scene, indexed by slot."""
 
   slots: list[int]  # those that can be spoken of
-  colour: list[str]
+  color: list[str]
   class_name: list[str]
   size: list[str]
   material: list[str]
   across: list[float]  # right of the image's middle, half image heights
-  depth_m: list[float]  # of the centre
+  depth_m: list[float]  # of the center
   front_m: list[float]  # depth of the nearest point, about
   carrier: list[int]  # slot that it stands on, -1 for the floor
 
@@ -45,7 +45,7 @@ def make_facts(
 ) -> Facts:
   """Facts about the `visible` objects of a scene, about all if None."""
   count = int(scene.count)
-  x, _, depth_m = camera.to_camera(scene, scene.centre[:count]).T
+  x, _, depth_m = camera.to_camera(scene, scene.center[:count]).T
   focal = 1.0 / math.tan(0.5 * float(scene.camera[3]))
   radius = np.maximum(
     scene.half_extent[:count, 0], scene.half_extent[:count, 2]
@@ -56,7 +56,7 @@ def make_facts(
     slots = (k for k in slots if seen[k])
   return Facts(
     list(slots),
-    [_COLOURS[i] for i in scene.colour[:count].tolist()],
+    [_COLORS[i] for i in scene.color[:count].tolist()],
     [OBJECTS[i] for i in scene.class_id[:count].tolist()],
     [SIZES[i] for i in scene.size[:count].tolist()],
     [MATERIALS[i] for i in scene.material[:count].tolist()],
@@ -86,7 +86,7 @@ def is_left(facts: Facts, a: int, b: int) -> bool | None:
 
 
 def is_nearer(facts: Facts, a: int, b: int) -> bool | None:
-  """Whether `a` is clearly nearer than `b`: by its centre and its front."""
+  """Whether `a` is clearly nearer than `b`: by its center and its front."""
   gap = facts.depth_m[b] - facts.depth_m[a]
   if gap * (facts.front_m[b] - facts.front_m[a]) < 0.0:
     return None
@@ -99,7 +99,7 @@ def is_on(facts: Facts, a: int, b: int) -> bool:
 
 
 def is_in_left_half(facts: Facts, slot: int) -> bool | None:
-  """Whether the centre lies clearly in the left half of the image."""
+  """Whether the center lies clearly in the left half of the image."""
   return _compare(-facts.across[slot], SIDE_MARGIN)
 
 

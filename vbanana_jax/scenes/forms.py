@@ -7,7 +7,7 @@ from vbanana_jax.scenes.facts import Facts
 from vbanana_jax.scenes.placement import Draws
 
 KINDS = (
-  'colour',
+  'color',
   'class',
   'size',
   'material',
@@ -15,7 +15,7 @@ KINDS = (
   'relation',
   'ordinal',
 )
-QUICK_KINDS = ('colour', 'class', 'position')
+QUICK_KINDS = ('color', 'class', 'position')
 HALVES = ('left', 'right')
 EXTREMES = ('leftmost', 'rightmost', 'nearest', 'farthest')
 RELATIONS = ('left', 'right', 'front', 'behind', 'on', 'under')
@@ -29,7 +29,7 @@ class Form(NamedTuple):
   (of RELATIONS) is to the one object that `landmark` denotes.
   """
 
-  colour: str = ''
+  color: str = ''
   class_name: str = ''
   size: str = ''
   material: str = ''
@@ -56,10 +56,10 @@ def find_denoted(form: Form, facts: Facts) -> frozenset[int] | None:
 
 
 def match_attributes(form: Form, facts: Facts) -> list[int]:
-  """Slots that have the form's colour, class, size and material."""
+  """Slots that have the form's color, class, size and material."""
   slots = facts.slots
   for wanted, names in (
-    (form.colour, facts.colour),
+    (form.color, facts.color),
     (form.class_name, facts.class_name),
     (form.size, facts.size),
     (form.material, facts.material),
@@ -78,17 +78,17 @@ def name_slot(
     facts: of the scene.
     slot: the object to name.
     draw: chooses among equally simple forms.
-    kinds: which of KINDS may be used, beyond colour and class.
+    kinds: which of KINDS may be used, beyond color and class.
   """
-  colour, class_name = facts.colour[slot], facts.class_name[slot]
-  forms = [Form(colour), Form('', class_name), Form(colour, class_name)]
+  color, class_name = facts.color[slot], facts.class_name[slot]
+  forms = [Form(color), Form('', class_name), Form(color, class_name)]
   if 'size' in kinds:
     forms.append(Form('', class_name, facts.size[slot]))
   if 'material' in kinds:
     forms.append(Form('', class_name, '', facts.material[slot]))
   unique = [form for form in forms if find_denoted(form, facts) == {slot}]
   if not unique and 'position' in kinds:
-    groups = (Form('', class_name), Form(colour, class_name))
+    groups = (Form('', class_name), Form(color, class_name))
     forms = [form._replace(place=x) for form in groups for x in EXTREMES]
     unique = [form for form in forms if find_denoted(form, facts) == {slot}]
   return draw.one_of(unique) if unique else None

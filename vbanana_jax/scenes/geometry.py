@@ -51,14 +51,14 @@ class _Frame(NamedTuple):
   """The frame of the object in one slot; all scalars."""
 
   kind: Int[Array, '']
-  centre: Vector
+  center: Vector
   half: Vector
   cos: Float[Array, '']
   sin: Float[Array, '']
 
   def place(self, point: Vector) -> Vector:
     """A world point in the object's frame, divided by the half extents."""
-    moved = tuple(p - c for p, c in zip(point, self.centre))
+    moved = tuple(p - c for p, c in zip(point, self.center))
     return self.direct(moved)
 
   def direct(self, direction: Vector) -> Vector:
@@ -70,7 +70,7 @@ class _Frame(NamedTuple):
 def _frame(scene: Scene, slot: Int[Array, '']) -> _Frame:
   return _Frame(
     kind=scene.class_id[slot],
-    centre=tuple(scene.centre[slot]),
+    center=tuple(scene.center[slot]),
     half=tuple(scene.half_extent[slot]),
     cos=jnp.cos(scene.yaw[slot]),
     sin=jnp.sin(scene.yaw[slot]),
@@ -140,12 +140,12 @@ def object_surface(
     local = frame.place(points)
     normal = lax.switch(frame.kind, primitives.NORMALS, local, frame.half)
     normal = turn_back(normal, frame.cos, frame.sin)
-    metres = tuple(p * h for p, h in zip(local, frame.half))
+    meters = tuple(p * h for p, h in zip(local, frame.half))
     here = slots == slot
     # Attributes are picked here as gathers are not vectorized on CPU.
     return tuple(
       jnp.where(here, new, old)
-      for new, old in zip((*normal, *metres, *attributes[slot]), found)
+      for new, old in zip((*normal, *meters, *attributes[slot]), found)
     )
 
   zeros = (jnp.zeros_like(points[0]),) * (6 + attributes.shape[1])

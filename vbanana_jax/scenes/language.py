@@ -42,8 +42,8 @@ def caption(
   Args:
     scene: one scene.
     rng: chooses the wording.
-    detail: 0 a few words; 1 counts, colours and classes; 2 each object with
-      size, colour, material, class and position, and the surfaces (at most
+    detail: 0 a few words; 1 counts, colors and classes; 2 each object with
+      size, color, material, class and position, and the surfaces (at most
       45 words with 6 plain objects).
     visible: slots to speak of, all if None.
   """
@@ -56,7 +56,7 @@ def caption(
     return _write_full(scene, facts, place, draw)
   if not facts.slots:
     return add_article(f'empty {place}')
-  things = _count_colours(facts) if detail else _name_things(facts, draw)
+  things = _count_colors(facts) if detail else _name_things(facts, draw)
   return _place_things(things, add_article(place), draw)
 
 
@@ -75,10 +75,10 @@ def _name_things(facts: Facts, draw: Draws) -> str:
   )
 
 
-def _count_colours(facts: Facts) -> str:
+def _count_colors(facts: Facts) -> str:
   """'two red spheres and an orange box', from left to right."""
   number = Counter(
-    f'{facts.colour[k]} {facts.class_name[k]}' for k in _order(facts)
+    f'{facts.color[k]} {facts.class_name[k]}' for k in _order(facts)
   )
   return join_words([_count(name, count) for name, count in number.items()])
 
@@ -137,7 +137,7 @@ def _describe(scene: Scene, facts: Facts, slot: int) -> str:
   if texture != 'plain':
     noun = f'{TEXTURE_WORDS[texture]} {noun}'
   return describe(
-    noun, facts.size[slot], facts.colour[slot], facts.material[slot]
+    noun, facts.size[slot], facts.color[slot], facts.material[slot]
   )
 
 
@@ -145,7 +145,7 @@ def _locate(facts: Facts, slot: int, on: str, at: str) -> str:
   """Where an object is, by the templates for support and for position."""
   carrier = facts.carrier[slot]
   if carrier in facts.slots:
-    return on.format(f'{facts.colour[carrier]} {facts.class_name[carrier]}')
+    return on.format(f'{facts.color[carrier]} {facts.class_name[carrier]}')
   depth_m, across = facts.depth_m[slot], facts.across[slot]
   words = [
     'front' if depth_m < _FRONT_M else 'back' if depth_m > _BACK_M else '',

@@ -16,7 +16,7 @@ OBJECTS = (
 )
 SURFACES = ('floor', 'wall', 'ceiling', 'ground', 'sky')
 CLASSES = SURFACES + OBJECTS  # a semantic id is an index into CLASSES
-COLOURS = {
+COLORS = {
   'red': (214, 36, 36),
   'orange': (248, 134, 24),
   'yellow': (246, 220, 40),
@@ -66,7 +66,7 @@ class Level:
   classes: tuple[str, ...]  # of objects
   surfaces: tuple[str, ...]
   max_objects: int
-  colours: tuple[str, ...]
+  colors: tuple[str, ...]
   materials: tuple[str, ...]
   object_textures: tuple[str, ...]
   floor_textures: tuple[str, ...]
@@ -98,7 +98,7 @@ LEVELS = {
     classes=OBJECTS[:3],
     surfaces=('floor', 'wall'),
     max_objects=6,
-    colours=tuple(COLOURS)[:8],
+    colors=tuple(COLORS)[:8],
     materials=('matte', 'shiny'),
     object_textures=('plain',),
     floor_textures=('checker',),
@@ -123,7 +123,7 @@ LEVELS = {
     classes=OBJECTS,
     surfaces=SURFACES,
     max_objects=MAX_OBJECTS,
-    colours=tuple(COLOURS),
+    colors=tuple(COLORS),
     materials=MATERIALS,
     object_textures=('plain', 'plain', 'plain', 'checker', 'stripes', 'noise'),
     floor_textures=('checker', 'checker', 'stripes', 'bricks', 'noise'),

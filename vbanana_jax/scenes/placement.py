@@ -51,7 +51,7 @@ class Placed(NamedTuple):
 
   class_id: int
   size: int
-  centre: tuple[float, float, float]  # m
+  center: tuple[float, float, float]  # m
   yaw: float  # rad
   half: Sequence[float]  # half extents, m
   radius: float  # of the footprint, m
@@ -90,7 +90,7 @@ class Stage:
   def look(
     self, x: float, y: float, z: float, radius: float, half_height: float
   ) -> tuple[float, float, float, float]:
-    """Apparent centre and half extents of an upright bounding cylinder."""
+    """Apparent center and half extents of an upright bounding cylinder."""
     up = self._cos * (y - self.height) - self._sin * z
     depth = max(self._sin * (y - self.height) + self._cos * z, 0.1)
     scale = self.focal / depth
@@ -103,15 +103,15 @@ class Stage:
     self,
     class_id: int,
     size: int,
-    centre: tuple[float, float, float],
+    center: tuple[float, float, float],
     yaw: float,
     half: Sequence[float],
   ) -> Placed:
     """Completes an object that is already placed."""
     radius = _footprint(class_id, half)
-    seen = self.look(*centre, radius, half[1])
-    loaded = centre[1] > half[1] + 1e-3
-    return Placed(class_id, size, centre, yaw, half, radius, seen, loaded)
+    seen = self.look(*center, radius, half[1])
+    loaded = center[1] > half[1] + 1e-3
+    return Placed(class_id, size, center, yaw, half, radius, seen, loaded)
 
 
 def place_object(
@@ -140,9 +140,9 @@ def place_object(
         continue
     else:
       reach = 0.3 * min(support.half[0], support.half[2])
-      x = support.centre[0] + reach * draw.between(-1.0, 1.0)
-      z = support.centre[2] + reach * draw.between(-1.0, 1.0)
-      y = support.centre[1] + support.half[1] + half[1]
+      x = support.center[0] + reach * draw.between(-1.0, 1.0)
+      z = support.center[2] + reach * draw.between(-1.0, 1.0)
+      y = support.center[1] + support.half[1] + half[1]
     seen = stage.look(x, y, z, radius, half[1])
     if _in_view(level, seen) and _apart(
       x, z, radius, seen, others, support, level.separation
@@ -175,7 +175,7 @@ def _find_support(
 
 
 def _on(one: Placed, base: Placed) -> bool:
-  x, _, z = (a - b for a, b in zip(one.centre, base.centre))
+  x, _, z = (a - b for a, b in zip(one.center, base.center))
   return math.hypot(x, z) < base.radius
 
 
@@ -202,7 +202,7 @@ def _apart(
     if one is support:
       continue
     reach = radius + one.radius + _GAP_M
-    if math.hypot(x - one.centre[0], z - one.centre[2]) < reach:
+    if math.hypot(x - one.center[0], z - one.center[2]) < reach:
       return False
     if abs(seen[0] - one.seen[0]) < separation * (
       seen[2] + one.seen[2]

@@ -5,7 +5,7 @@ by the yaw and divided by the half extents, which leaves ray parameters as
 they were. Vectors are tuples of three arrays of any one shape. Every `hit_*`
 returns the smallest ray parameter > 0 at which the ray enters, or inf; every
 `normal_*` returns an outward normal (of any length) at a point of the surface.
-The `half` argument is the half extents in metres.
+The `half` argument is the half extents in meters.
 """
 
 import jax.numpy as jnp

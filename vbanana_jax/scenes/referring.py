@@ -120,8 +120,8 @@ def absent_phrases(
       form = _draw_absent(kind, shown, level, draw)
       if form and find_denoted(form, everything) == frozenset():
         found[form] = kind
-  while not found:  # some class is missing in some colour
-    form = Form(draw.one_of(level.colours), draw.one_of(level.classes))
+  while not found:  # some class is missing in some color
+    form = Form(draw.one_of(level.colors), draw.one_of(level.classes))
     if not match_attributes(form, everything):
       found[form] = 'class'
   result = []
@@ -150,7 +150,7 @@ def _draw_present(kind: str, facts: Facts, draw: Draws) -> Form | None:
   slot = draw.one_of(facts.slots)
   says = _draw_fields(kind, draw)
   form = Form(
-    facts.colour[slot] if 'colour' in says else '',
+    facts.color[slot] if 'color' in says else '',
     facts.class_name[slot] if 'class' in says else '',
     facts.size[slot] if 'size' in says else '',
     facts.material[slot] if 'material' in says else '',
@@ -185,7 +185,7 @@ def _draw_absent(
     return draw.one_of(options)
 
   form = Form(
-    word('colour', shown.colour, level.colours),
+    word('color', shown.color, level.colors),
     word('class', shown.class_name, level.classes),
     word('size', shown.size, SIZES),
     word('material', shown.material, level.materials),
@@ -206,12 +206,12 @@ def _draw_absent(
 def _draw_fields(kind: str, draw: Draws) -> list[str]:
   """The attribute that `kind` speaks of, and maybe simpler ones."""
   fields = [kind] if kind in KINDS[:4] else []
-  if kind == 'colour':
+  if kind == 'color':
     return fields
   if kind != 'class' and draw.chance(0.7):
     fields.append('class')
   if draw.chance(0.5 if kind == 'class' else 0.35):
-    fields.append('colour')
+    fields.append('color')
   if kind == 'material' and draw.chance(0.2):
     fields.append('size')
   return fields
@@ -232,7 +232,7 @@ def _situate(form: Form, slot: int, facts: Facts, draw: Draws) -> Form | None:
 def _relate(
   form: Form, relation: str, mark: int, facts: Facts, draw: Draws
 ) -> Form | None:
-  landmark = name_slot(facts, mark, draw, ('colour', 'class'))
+  landmark = name_slot(facts, mark, draw, ('color', 'class'))
   if landmark is None:
     return None
   return form._replace(relation=relation, landmark=landmark)

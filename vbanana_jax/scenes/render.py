@@ -1,8 +1,8 @@
 """Pictures and exact labels of scenes, by casting one ray a sample.
 
-Labels belong to the ray through the centre of a pixel and are never blended.
-Colour weighs that ray 1/2 and the four at the pixel's corners 1/8 each; as
-neighbours share corners, anti-aliasing costs two rays a pixel.
+Labels belong to the ray through the center of a pixel and are never blended.
+Color weighs that ray 1/2 and the four at the pixel's corners 1/8 each; as
+neighbors share corners, anti-aliasing costs two rays a pixel.
 """
 
 import functools
@@ -70,7 +70,7 @@ def render_albedos(
 
   Those that the scene is painted in, in the space of `View.rgb`, without
   light, shadow, gloss and fog. Like labels they are of the rays through the
-  centres of pixels, and are never blended.
+  centers of pixels, and are never blended.
   """
 
   def albedos(batch):
@@ -173,10 +173,10 @@ def _look(scene: Scene, axes, pixel, rays: Vector) -> View:
 def _make_rays(
   axes: Float[Array, '3 3'], pixel: Float[Array, ''], height: int, width: int
 ) -> Vector:
-  """World directions with a depth of 1: all centres, then all corners."""
+  """World directions with a depth of 1: all centers, then all corners."""
   x, y = (
-    np.concatenate([centre.ravel(), corner.ravel()])
-    for centre, corner in zip(
+    np.concatenate([center.ravel(), corner.ravel()])
+    for center, corner in zip(
       np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5),
       np.meshgrid(np.arange(width + 1.0), np.arange(height + 1.0)),
     )
@@ -190,9 +190,9 @@ def _make_rays(
 def _blend(
   samples: Float[Array, 'b r'], height: int, width: int
 ) -> Float[Array, 'b h w']:
-  """Mean of the centre (1/2) and the corners (1/8 each) of every pixel."""
+  """Mean of the center (1/2) and the corners (1/8 each) of every pixel."""
   n = height * width
-  centre = samples[:, :n].reshape(-1, height, width)
+  center = samples[:, :n].reshape(-1, height, width)
   corner = samples[:, n:].reshape(-1, height + 1, width + 1)
   corners = corner[:, 1:, 1:] + corner[:, 1:, :-1] + corner[:, :-1, 1:]
-  return 0.5 * centre + 0.125 * (corners + corner[:, :-1, :-1])
+  return 0.5 * center + 0.125 * (corners + corner[:, :-1, :-1])

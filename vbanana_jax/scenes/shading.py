@@ -1,6 +1,6 @@
-"""The colour of what each ray meets: lights, shadows, materials, fog.
+"""The color of what each ray meets: lights, shadows, materials, fog.
 
-Display colours in [0, 1] are shaded as they are, without a gamma curve.
+Display colors in [0, 1] are shaded as they are, without a gamma curve.
 """
 
 import jax.numpy as jnp
@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 from vbanana_jax.scenes import geometry, textures
 from vbanana_jax.scenes.geometry import Backdrop, Hits
 from vbanana_jax.scenes.primitives import Vector
-from vbanana_jax.scenes.world import COLOURS, MATERIALS, Scene
+from vbanana_jax.scenes.world import COLORS, MATERIALS, Scene
 
-_OBJECT_RGB = np.array(list(COLOURS.values()), np.float32) / 255
+_OBJECT_RGB = np.array(list(COLORS.values()), np.float32) / 255
 _LIFT_M = 2e-3  # of shadow rays off the surface they start from
 _PATTERN_SCALE = 3.0  # patterns are this much finer on objects
 # Corners of a tetrahedron: where soft shadows sample a light's volume.
@@ -33,7 +33,7 @@ def shade(
 
   Args:
     scene: one scene.
-    rays: world directions that advance one metre of depth.
+    rays: world directions that advance one meter of depth.
     pixel: size of a pixel at 1 m (m).
     hits: of the rays with objects.
     backdrop: behind the objects.
@@ -42,13 +42,13 @@ def shade(
     scene, rays, pixel, hits, backdrop
   )
   t, is_sky = _find_depth(hits, backdrop)
-  colour = _illuminate(scene, points, normal, view, albedo, finish)
+  color = _illuminate(scene, points, normal, view, albedo, finish)
   sky = _sky(scene, rays)
   length = jnp.sqrt(_dot(rays, rays))
   haze = 1.0 - jnp.exp(-scene.fog[0] * t * length)
   rgb = tuple(
     jnp.clip(jnp.where(is_sky, s, c + haze * (fog - c)), 0.0, 1.0)
-    for c, s, fog in zip(colour, sky, scene.fog[1:])
+    for c, s, fog in zip(color, sky, scene.fog[1:])
   )
   return rgb, normal
 
@@ -90,7 +90,7 @@ def _find_surface(scene, rays, pixel, hits, backdrop):
   slots = jnp.where(is_object, hits.slot, -1)
   attributes = jnp.concatenate(
     [
-      jnp.asarray(_OBJECT_RGB)[scene.colour],
+      jnp.asarray(_OBJECT_RGB)[scene.color],
       scene.material[:, None] == jnp.arange(len(MATERIALS)),
     ],
     -1,
@@ -122,7 +122,7 @@ def _sky(scene: Scene, rays: Vector) -> Vector:
 
 
 def _backdrop_albedo(scene: Scene, backdrop: Backdrop, width: Array) -> Vector:
-  """Colour of the floor, ground, walls and ceiling without light."""
+  """Color of the floor, ground, walls and ceiling without light."""
   shares = [
     textures.paint(texture, backdrop.u, backdrop.v, width)
     for texture in scene.surface_texture
@@ -134,7 +134,7 @@ def _backdrop_albedo(scene: Scene, backdrop: Backdrop, width: Array) -> Vector:
 
   share = choose(*shares)
   first, second = (
-    [choose(*channel) for channel in scene.surface_colour[:, i].T]
+    [choose(*channel) for channel in scene.surface_color[:, i].T]
     for i in range(2)
   )
   return tuple(a + share * (b - a) for a, b in zip(first, second))
@@ -172,10 +172,10 @@ def _illuminate(
 
   def add(k, sums):
     light = scene.lights[k]
-    centre = tuple(light[:3])
-    towards = geometry.normalize(tuple(l - p for p, l in zip(points, centre)))
+    center = tuple(light[:3])
+    towards = geometry.normalize(tuple(l - p for p, l in zip(points, center)))
     halfway = geometry.normalize(tuple(a + b for a, b in zip(towards, view)))
-    visible = _visible(scene, lifted, centre, light[6])
+    visible = _visible(scene, lifted, center, light[6])
     cosine = visible * jnp.maximum(_dot(normal, towards), 0.0)
     gloss = jnp.maximum(_dot(normal, halfway), 0.0)
     for _ in range(5):
@@ -195,27 +195,25 @@ def _illuminate(
   up = 0.85 + 0.15 * normal[1] + 0.5 * jnp.maximum(-normal[1], 0.0)
   bounced = 2.0 * _dot(normal, view) * normal[1] - view[1]
   mirrored = 0.25 + 0.75 * jnp.clip(0.5 + 1.5 * bounced, 0.0, 1.0)
-  colour = []
+  color = []
   for c in range(3):
     matte = albedo[c] * (scene.ambient[c] * up + diffuse[c])
     metal = albedo[c] * (0.4 * matte + 0.65 * mirrored + 1.2 * specular[c])
     metal = metal + 0.25 * specular[c]
-    colour.append(
-      matte + shiny * 0.6 * specular[c] + metallic * (metal - matte)
-    )
-  return tuple(colour)
+    color.append(matte + shiny * 0.6 * specular[c] + metallic * (metal - matte))
+  return tuple(color)
 
 
 def _visible(
-  scene: Scene, points: Vector, centre: Vector, radius: Float[Array, '']
+  scene: Scene, points: Vector, center: Vector, radius: Float[Array, '']
 ) -> Float[Array, 'r']:
   """Share of the light in [0, 1] that the points see."""
 
   def soft():
     total = jnp.zeros_like(points[0])
     for corner in _CORNERS:
-      light = tuple(c + radius * x for c, x in zip(centre, corner))
+      light = tuple(c + radius * x for c, x in zip(center, corner))
       total = total + geometry.lit(scene, points, light)
     return total / len(_CORNERS)
 
-  return lax.cond(radius > 0, soft, lambda: geometry.lit(scene, points, centre))
+  return lax.cond(radius > 0, soft, lambda: geometry.lit(scene, points, center))

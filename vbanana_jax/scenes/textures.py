@@ -1,4 +1,4 @@
-"""Procedural patterns in metres: how much of the second colour at a point.
+"""Procedural patterns in meters: how much of the second color at a point.
 
 Edges are box-filtered over the width of a pixel, so that far floors turn
 grey smoothly instead of into moire.
@@ -87,7 +87,7 @@ PATTERNS = (plain, checker, stripes, bricks, noise)  # in the order of TEXTURES
 def paint(
   texture: jax.Array, u: Scalars, v: Scalars, width: Scalars
 ) -> Scalars:
-  """Share of the second colour in [0, 1] for one texture id.
+  """Share of the second color in [0, 1] for one texture id.
 
   Args:
     texture: int32 [], index into TEXTURES.

@@ -63,7 +63,7 @@ def write_form(
   """
   noun = form.class_name or draw.one_of(_PLAIN_NOUNS)
   phrase = describe(
-    pluralize(noun) if many else noun, form.size, form.colour, form.material
+    pluralize(noun) if many else noun, form.size, form.color, form.material
   )
   if form.rank > 1:
     return draw.one_of(_RANKED[form.place]).format(_RANKS[form.rank], phrase)
@@ -79,9 +79,9 @@ def write_form(
   return phrase
 
 
-def describe(noun: str, size: str, colour: str, material: str) -> str:
+def describe(noun: str, size: str, color: str, material: str) -> str:
   """Noun with its adjectives in the English order; empty ones are left out."""
-  return ' '.join(filter(None, (size, colour, material, noun)))
+  return ' '.join(filter(None, (size, color, material, noun)))
 
 
 def pluralize(noun: str) -> str:

@@ -1,6 +1,6 @@
 """What a scene is, and how one is drawn from `(level, seed, index)`.
 
-The world frame has x right, y up, z forward, in metres. The camera stands at
+The world frame has x right, y up, z forward, in meters. The camera stands at
 `(0, camera height, 0)` and looks along z; the room turns around it instead.
 Everything here is host code in numpy.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from vbanana_jax.scenes.decor import draw_lights, draw_pale_pair
 from vbanana_jax.scenes.levels import (
   CLASSES,
-  COLOURS,
+  COLORS,
   HALF_EXTENT_M,
   LEVELS,
   MATERIALS,
@@ -30,7 +30,7 @@ from vbanana_jax.scenes.placement import Draws, Placed, Stage, place_object
 
 __all__ = [
   'CLASSES',
-  'COLOURS',
+  'COLORS',
   'HALF_EXTENT_M',
   'LEVELS',
   'MATERIALS',
@@ -54,25 +54,25 @@ class Scene(NamedTuple):
   """One scene as numpy leaves of fixed shape; slots `0..count-1` are filled.
 
   Edits are `scene._replace(...)` on copies of leaves; batches are made by
-  `stack_scenes`. Colours are RGB in [0, 1] and lengths are metres.
+  `stack_scenes`. Colors are RGB in [0, 1] and lengths are meters.
   """
 
   outdoor: np.ndarray  # bool []
   room: np.ndarray  # f32 [6]: x low, x high, z low, z high, height, yaw (rad)
   surface_texture: np.ndarray  # int32 [3]: floor or ground, wall, ceiling
-  surface_colour: np.ndarray  # f32 [3, 2, 3]: two colours for each of them
-  sky: np.ndarray  # f32 [2, 3]: colour at the horizon, overhead
-  lights: np.ndarray  # f32 [3, 7]: position (m), colour (0: off), radius (m);
+  surface_color: np.ndarray  # f32 [3, 2, 3]: two colors for each of them
+  sky: np.ndarray  # f32 [2, 3]: color at the horizon, overhead
+  lights: np.ndarray  # f32 [3, 7]: position (m), color (0: off), radius (m);
   # the lights that are on come first, and a radius of 0 casts hard shadows
   ambient: np.ndarray  # f32 [3]
-  fog: np.ndarray  # f32 [4]: density (1/m), colour
+  fog: np.ndarray  # f32 [4]: density (1/m), color
   count: np.ndarray  # int32 []
   class_id: np.ndarray  # int32 [12]: index into OBJECTS, -1 in empty slots
-  colour: np.ndarray  # int32 [12]: index into list(COLOURS)
+  color: np.ndarray  # int32 [12]: index into list(COLORS)
   material: np.ndarray  # int32 [12]: index into MATERIALS
   size: np.ndarray  # int32 [12]: index into SIZES
   texture: np.ndarray  # int32 [12]: index into TEXTURES
-  centre: np.ndarray  # f32 [12, 3]
+  center: np.ndarray  # f32 [12, 3]
   half_extent: np.ndarray  # f32 [12, 3]: bounding box before yaw
   yaw: np.ndarray  # f32 [12]: radians about y, from x towards z
   camera: np.ndarray  # f32 [4]: height (m), pitch, roll, vertical fov (rad)
@@ -157,25 +157,25 @@ def _assemble(
 ) -> Scene:
   count = len(placed)
   class_id = np.full(MAX_OBJECTS, -1, np.int32)
-  colour, material, size, texture = np.zeros((4, MAX_OBJECTS), np.int32)
-  centre = np.zeros((MAX_OBJECTS, 3), np.float32)
+  color, material, size, texture = np.zeros((4, MAX_OBJECTS), np.int32)
+  center = np.zeros((MAX_OBJECTS, 3), np.float32)
   half_extent = np.zeros((MAX_OBJECTS, 3), np.float32)
   yaw = np.zeros(MAX_OBJECTS, np.float32)
   if count:
     class_id[:count] = [p.class_id for p in placed]
     size[:count] = [p.size for p in placed]
-    centre[:count] = [p.centre for p in placed]
+    center[:count] = [p.center for p in placed]
     half_extent[:count] = HALF_EXTENT_M[class_id[:count], size[:count]]
     yaw[:count] = [p.yaw for p in placed]
-    colours, textures = tuple(COLOURS), level.object_textures
-    colour[:count] = [colours.index(draw.one_of(level.colours)) for _ in placed]
+    colors, textures = tuple(COLORS), level.object_textures
+    color[:count] = [colors.index(draw.one_of(level.colors)) for _ in placed]
     material[:count] = [
       MATERIALS.index(draw.one_of(level.materials)) for _ in placed
     ]
     texture[:count] = [TEXTURES.index(draw.one_of(textures)) for _ in placed]
   names = (level.floor_textures, level.wall_textures, ('plain',))
   surface_texture = [TEXTURES.index(draw.one_of(name)) for name in names]
-  surface_colour = [
+  surface_color = [
     draw_pale_pair(draw, grassy=outdoor),
     draw_pale_pair(draw, grassy=False),
     draw_pale_pair(draw, grassy=False),
@@ -189,18 +189,18 @@ def _assemble(
     outdoor=np.array(outdoor),
     room=np.array(room, np.float32),
     surface_texture=np.array(surface_texture, np.int32),
-    surface_colour=np.array(surface_colour, np.float32),
+    surface_color=np.array(surface_color, np.float32),
     sky=np.array(sky, np.float32),
     lights=draw_lights(level, draw, outdoor, room),
     ambient=np.array([draw.between(0.4, 0.5)] * 3, np.float32),
     fog=np.array(fog, np.float32),
     count=np.array(count, np.int32),
     class_id=class_id,
-    colour=colour,
+    color=color,
     material=material,
     size=size,
     texture=texture,
-    centre=centre,
+    center=center,
     half_extent=half_extent,
     yaw=yaw,
     camera=np.array(camera, np.float32),
@@ -227,7 +227,7 @@ def find_place(
     ignore: slot that does not count as an obstacle (the one that moves).
 
   Returns:
-    centre f32 [3] (m) and yaw (rad), as for the leaves of `Scene`.
+    center f32 [3] (m) and yaw (rad), as for the leaves of `Scene`.
   """
   room = None if scene.outdoor else tuple(map(float, scene.room))
   stage = Stage(level, room, tuple(map(float, scene.camera)))
@@ -235,7 +235,7 @@ def find_place(
     stage.describe(
       int(scene.class_id[k]),
       int(scene.size[k]),
-      tuple(map(float, scene.centre[k])),
+      tuple(map(float, scene.center[k])),
       float(scene.yaw[k]),
       tuple(map(float, scene.half_extent[k])),
     )
@@ -245,18 +245,18 @@ def find_place(
   one = place_object(stage, others, class_id, size, Draws(rng), stack=False)
   if one is None:
     return None
-  return np.array(one.centre, np.float32), one.yaw
+  return np.array(one.center, np.float32), one.yaw
 
 
 def supporters(scene: Scene) -> np.ndarray:
   """int32 [12]: the slot that carries each object, -1 for the floor."""
   result = np.full(MAX_OBJECTS, -1, np.int32)
-  low = scene.centre[:, 1] - scene.half_extent[:, 1]
-  top = scene.centre[:, 1] + scene.half_extent[:, 1]
+  low = scene.center[:, 1] - scene.half_extent[:, 1]
+  top = scene.center[:, 1] + scene.half_extent[:, 1]
   for k in range(int(scene.count)):
     if low[k] < 1e-3:
       continue
-    apart = np.hypot(*(scene.centre - scene.centre[k])[:, [0, 2]].T)
+    apart = np.hypot(*(scene.center - scene.center[k])[:, [0, 2]].T)
     cost = np.where(np.abs(top - low[k]) < 1e-3, apart, np.inf)
     cost[int(scene.count) :] = np.inf
     result[k] = int(np.argmin(cost))

@@ -1,6 +1,6 @@
 """Whole matrices on every device, for optimizers that look at a whole one.
 
-Muon orthogonalises a matrix by multiplying it with itself a few times. Where
+Muon orthogonalizes a matrix by multiplying it with itself a few times. Where
 its rows or columns are split, the compiler gathers all matrices on all devices
 for each product, and every device does the work of all. Here each gets some
 whole matrices of every stack, and gives back what it made of them: two
@@ -46,23 +46,23 @@ def reshard_for_muon(
       return x
     count = math.prod(place.mesh.shape[axis] for axis in place.spec if axis)
     x = jnp.pad(x, ((0, -len(x) % count), (0, 0), (0, 0)))
-    return _walk(x, _find_way(place))
+    return _reshard(x, _find_reshard_path(place))
 
-  def take_back(path, x, before):
+  def gather_back(path, x, before):
     place = rules.find_of_weight(split, path)
     if place is None:
       return x
-    return _walk(x, reversed(_find_way(place)))[: len(before)]
+    return _reshard(x, reversed(_find_reshard_path(place)))[: len(before)]
 
   def update(updates, state, params=None):
     given = jax.tree.map_with_path(give, (updates, state, params))
     made = optimizer.update(*given)
-    return jax.tree.map_with_path(take_back, made, (updates, state))
+    return jax.tree.map_with_path(gather_back, made, (updates, state))
 
   return optax.GradientTransformation(optimizer.init, update)
 
 
-def _find_way(place: NamedSharding) -> list[NamedSharding]:
+def _find_reshard_path(place: NamedSharding) -> list[NamedSharding]:
   """From split rows and columns to whole matrices, one axis at a time.
 
   One exchange undoes one axis; asked for two at once, the compiler gathers.
@@ -78,7 +78,7 @@ def _find_way(place: NamedSharding) -> list[NamedSharding]:
   return way
 
 
-def _walk(x: jax.Array, way: Iterable[NamedSharding]) -> jax.Array:
+def _reshard(x: jax.Array, way: Iterable[NamedSharding]) -> jax.Array:
   for place in way:
     x = jax.lax.with_sharding_constraint(x, place)
   return x

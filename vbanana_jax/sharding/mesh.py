@@ -20,8 +20,8 @@ def build_mesh(
 ) -> Mesh:
   """All devices as a mesh with the axes `replica`, `fsdp` and `tensor`.
 
-  Devices of one slice of a TPU are neighbours; between slices there is only
-  the data-centre's network, which `replica` crosses, once a step.
+  Devices of one slice of a TPU are neighbors; between slices there is only
+  the data-center's network, which `replica` crosses, once a step.
 
   Args:
     sizes: of each axis; one of them may be -1, for all devices that are left.

@@ -123,7 +123,7 @@ def put_batch(batch: dict, mesh: Mesh) -> dict:
     pieces = x.reshape(len(own), -1, *x.shape[1:])
     shape = (shares * pieces.shape[1], *x.shape[1:])
     indices = split.addressable_devices_indices_map((shares,))
-    # Each device by itself: a process need not hold neighbouring rows.
+    # Each device by itself: a process need not hold neighboring rows.
     return jax.make_array_from_single_device_arrays(
       shape,
       split,

@@ -218,15 +218,15 @@ def _cpu() -> jax.Device:
 def make_distance_states(
   distance: Float[Array, 'b h w'], where: Bool[Array, 'b h w']
 ) -> Arrays:
-  """Sums of how far painted colours lie from legal ones, in 8-bit levels."""
+  """Sums of how far painted colors lie from legal ones, in 8-bit levels."""
   return {
-    'colour_distance': 255.0 * sum_pixels(jnp.where(where, distance, 0.0)),
+    'color_distance': 255.0 * sum_pixels(jnp.where(where, distance, 0.0)),
     'pixels': where.sum((1, 2)).astype(jnp.int32),
   }
 
 
 def summarize_distance(states: Mapping[str, np.ndarray]) -> dict[str, float]:
-  """Mean distance from the legal colours in 8-bit levels; nan of nothing."""
+  """Mean distance from the legal colors in 8-bit levels; nan of nothing."""
   pixels = float(states['pixels'])
-  distance = float(states['colour_distance'])
-  return {'colour_distance': distance / pixels if pixels else float('nan')}
+  distance = float(states['color_distance'])
+  return {'color_distance': distance / pixels if pixels else float('nan')}

@@ -1,7 +1,7 @@
-"""Legends: which colour stands for what, in words and as a palette.
+"""Legends: which color stands for what, in words and as a palette.
 
 One `Legend` object writes the instruction and gives the decoder its palette,
-so the two cannot disagree. Colours, notation, form and background are drawn
+so the two cannot disagree. Colors, notation, form and background are drawn
 anew for every example: a model tuned on one legend reads only that one.
 """
 
@@ -18,12 +18,12 @@ from vbanana_jax.codecs import palettes
 from vbanana_jax.tasks import base
 
 BACKGROUND_SHARE = 0.5  # of prompts that state the background
-MIN_DISTANCE = 60.0  # 8-bit levels between colours of one legend
-# A one-pass answer is a mean, and a pixel decodes to its colour only where the
-# colour outweighs the background. Overlap is best if that happens from about
-# half the overlap one can reach, so colours weigh this much more in the loss.
+MIN_DISTANCE = 60.0  # 8-bit levels between colors of one legend
+# A one-pass answer is a mean, and a pixel decodes to its color only where the
+# color outweighs the background. Overlap is best if that happens from about
+# half the overlap one can reach, so colors weigh this much more in the loss.
 FOREGROUND_WEIGHT = 3.0
-READABLE_DISTANCE = 28.0  # the least that still reads, for a user's colours
+READABLE_DISTANCE = 28.0  # the least that still reads, for a user's colors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,20 +32,20 @@ class PromptStyle:
 
   Attributes:
     wordings: 'short' keeps instructions within a small model's text length.
-    colours: names that are drawn from; few are learned sooner.
+    colors: names that are drawn from; few are learned sooner.
     notation_shares: of prompts, in the order of `palettes.NOTATIONS`.
-    most_triplets: colours written as three numbers in one prompt, background
+    most_triplets: colors written as three numbers in one prompt, background
       included; the others fall back to names.
-    free_colour_share: of legends whose colours need not have names.
+    free_color_share: of legends whose colors need not have names.
     entries: fewest and most lines of a semantic legend.
     most_phrases: phrases of one referring prompt.
   """
 
   wordings: str
-  colours: tuple[str, ...]
+  colors: tuple[str, ...]
   notation_shares: tuple[float, float, float, float]
   most_triplets: int
-  free_colour_share: float
+  free_color_share: float
   entries: tuple[int, int]
   most_phrases: int
 
@@ -57,45 +57,45 @@ _BASIC = (
 PROMPT_STYLES = {
   'quick': PromptStyle(
     wordings='short',
-    colours=_BASIC,
+    colors=_BASIC,
     notation_shares=(0.8, 0.1, 0.06, 0.04),
     most_triplets=1,
-    free_colour_share=0.0,
+    free_color_share=0.0,
     entries=(1, 4),
     most_phrases=1,
   ),
   'full': PromptStyle(
     wordings='all',
-    colours=tuple(palettes.NAMED),
+    colors=tuple(palettes.NAMED),
     notation_shares=(0.4, 0.2, 0.2, 0.2),
     most_triplets=5,
-    free_colour_share=0.3,
+    free_color_share=0.3,
     entries=(6, 8),
     most_phrases=2,
   ),
 }
 
 
-class Colour(NamedTuple):
-  """A colour as it is written and as it is painted (8-bit levels)."""
+class Color(NamedTuple):
+  """A color as it is written and as it is painted (8-bit levels)."""
 
   text: str
-  rgb: palettes.Colour
+  rgb: palettes.Color
 
 
-BLACK = Colour('black', (0, 0, 0))
+BLACK = Color('black', (0, 0, 0))
 
 
 @dataclasses.dataclass(frozen=True)
 class Legend:
-  """Names with their colours, and the background.
+  """Names with their colors, and the background.
 
   `stated` tells whether the instruction names the background; it is black
   otherwise.
   """
 
-  entries: tuple[tuple[str, Colour], ...]
-  background: Colour = BLACK
+  entries: tuple[tuple[str, Color], ...]
+  background: Color = BLACK
   stated: bool = False
 
   def write_mapping(self) -> str:
@@ -103,7 +103,7 @@ class Legend:
     entries = self.entries
     if self.stated:
       entries = (*entries, ('background', self.background))
-    pairs = (f'"{name}": {_quote(colour.text)}' for name, colour in entries)
+    pairs = (f'"{name}": {_quote(color.text)}' for name, color in entries)
     return '{' + ', '.join(pairs) + '}'
 
   def write_sentences(self, verb: str = 'is') -> str:
@@ -122,12 +122,12 @@ class Legend:
   def make_palette(
     self, rows: int | None = None
   ) -> tuple[Float[np.ndarray, 'q 3'], Bool[np.ndarray, 'q']]:
-    """Colours in [0, 1], background first, and which of the rows exist."""
+    """Colors in [0, 1], background first, and which of the rows exist."""
     rows = rows or count_rows(len(self.entries))
     palette = np.zeros((rows, 3), np.float32)
-    colours = [self.background, *(colour for _, colour in self.entries)]
-    palette[: len(colours)] = [colour.rgb for colour in colours]
-    return palette / np.float32(255.0), np.arange(rows) < len(colours)
+    colors = [self.background, *(color for _, color in self.entries)]
+    palette[: len(colors)] = [color.rgb for color in colors]
+    return palette / np.float32(255.0), np.arange(rows) < len(colors)
 
 
 def count_rows(entries: int) -> int:
@@ -143,41 +143,41 @@ def draw_legend(
   names: Sequence[str],
   register: PromptStyle,
   background: str | None = None,
-  colours: Sequence[str] | None = None,
+  colors: Sequence[str] | None = None,
 ) -> Legend:
-  """A legend for `names`, in colours and words drawn from `rng`.
+  """A legend for `names`, in colors and words drawn from `rng`.
 
   Args:
     rng: source of every choice.
     names: what the entries stand for.
     register: how to speak.
     background: the background as text; drawn, or black unsaid, if None.
-    colours: the entries' colours as text; drawn if None.
+    colors: the entries' colors as text; drawn if None.
 
   Raises:
-    UserError: for colours that cannot be read or told apart.
+    UserError: for colors that cannot be read or told apart.
   """
   notation = palettes.NOTATIONS[_pick(rng, register.notation_shares)]
-  is_free = notation != 'name' and rng.random() < register.free_colour_share
+  is_free = notation != 'name' and rng.random() < register.free_color_share
   stated = background is not None or rng.random() < BACKGROUND_SHARE
-  given = [] if colours is None else [_read(text) for text in colours]
+  given = [] if colors is None else [_read(text) for text in colors]
   if background is not None:
     ground = _read(background)
   elif stated:
-    taken = [colour.rgb for colour in given]
-    ground = _draw_colours(rng, 1, taken, register, is_free, notation)[0]
+    taken = [color.rgb for color in given]
+    ground = _draw_colors(rng, 1, taken, register, is_free, notation)[0]
   else:
     ground = BLACK
-  if colours is None:
-    given = _draw_colours(
+  if colors is None:
+    given = _draw_colors(
       rng, len(names), [ground.rgb], register, is_free, notation
     )
   if len(given) != len(names):
     raise errors.UserError(
-      f'{len(names)} names have {len(given)} colours; give one for each'
+      f'{len(names)} names have {len(given)} colors; give one for each'
     )
   _check_apart([ground, *given])
-  if notation in ('tuple', 'angle') and colours is None:
+  if notation in ('tuple', 'angle') and colors is None:
     given = _cap_triplets(given, register.most_triplets - stated)
   return Legend(tuple(zip(names, given)), ground, stated)
 
@@ -185,7 +185,7 @@ def draw_legend(
 def draw_background(
   rng: np.random.Generator,
   register: PromptStyle,
-  avoid: Sequence[palettes.Colour],
+  avoid: Sequence[palettes.Color],
   background: str | None = None,
 ) -> Legend:
   """A legend without entries whose background keeps away from `avoid`."""
@@ -196,14 +196,14 @@ def draw_background(
   if rng.random() >= BACKGROUND_SHARE:
     return Legend(())
   notation = palettes.NOTATIONS[_pick(rng, register.notation_shares)]
-  ground = _draw_colours(rng, 1, list(avoid), register, False, notation)[0]
+  ground = _draw_colors(rng, 1, list(avoid), register, False, notation)[0]
   return Legend((), ground, True)
 
 
 def pose_legend(
   example: base.Example, question: base.Question, label: np.ndarray
 ) -> base.EncodedExample:
-  """Paints each palette row of `label` int32[h w] in its legend's colour."""
+  """Paints each palette row of `label` int32[h w] in its legend's color."""
   return base.EncodedExample(
     prompt=question.prompt,
     source=example['rgb'],
@@ -215,12 +215,12 @@ def pose_legend(
 
 
 def weigh(label: np.ndarray) -> Float[np.ndarray, 'h w']:
-  """What pixels count for in the loss: those with a colour more."""
+  """What pixels count for in the loss: those with a color more."""
   return np.where(label > 0, np.float32(FOREGROUND_WEIGHT), np.float32(1.0))
 
 
 def read_legend(rgb: Float[Array, 'b h w 3'], aux: base.Arrays) -> base.Arrays:
-  """Nearest colour of each example's own palette, background included."""
+  """Nearest color of each example's own palette, background included."""
   row, distance = jax.vmap(palettes.decode_nearest)(
     rgb, aux['palette'], aux['palette_valid']
   )
@@ -245,16 +245,14 @@ def _pick(rng: np.random.Generator, shares: Sequence[float]) -> int:
 _HAS_NAME = frozenset(palettes.NAMED.values())
 
 
-def _draw_colours(
-  rng, count, taken, register, is_free, notation
-) -> list[Colour]:
-  """`count` colours apart from each other and from those `taken`."""
+def _draw_colors(rng, count, taken, register, is_free, notation) -> list[Color]:
+  """`count` colors apart from each other and from those `taken`."""
   if is_free:
     drawn = palettes.farthest_point_palette(count, rng, avoid=taken)
   else:
     drawn = []
-    for row in rng.permutation(len(register.colours)):
-      rgb = palettes.NAMED[register.colours[row]]
+    for row in rng.permutation(len(register.colors)):
+      rgb = palettes.NAMED[register.colors[row]]
       if len(drawn) < count and _is_apart(rgb, taken):
         drawn.append(rgb)
     if len(drawn) < count:  # names run out; numbers do not
@@ -262,18 +260,18 @@ def _draw_colours(
   return [_write(rgb, notation) for rgb in drawn]
 
 
-def _write(rgb: palettes.Colour, notation: str) -> Colour:
+def _write(rgb: palettes.Color, notation: str) -> Color:
   if notation == 'name' and rgb not in _HAS_NAME:
     notation = 'hex'
-  return Colour(palettes.format_colour(rgb, notation), rgb)
+  return Color(palettes.format_color(rgb, notation), rgb)
 
 
-def _cap_triplets(colours: list[Colour], most: int) -> list[Colour]:
-  """Writes the colours after the first `most` in fewer tokens."""
-  return colours[:most] + [_write(c.rgb, 'name') for c in colours[most:]]
+def _cap_triplets(colors: list[Color], most: int) -> list[Color]:
+  """Writes the colors after the first `most` in fewer tokens."""
+  return colors[:most] + [_write(c.rgb, 'name') for c in colors[most:]]
 
 
-def _is_apart(rgb: palettes.Colour, others: Sequence[palettes.Colour]) -> bool:
+def _is_apart(rgb: palettes.Color, others: Sequence[palettes.Color]) -> bool:
   r, g, b = rgb
   return all(
     (r - x) ** 2 + (g - y) ** 2 + (b - z) ** 2 >= MIN_DISTANCE**2
@@ -281,18 +279,18 @@ def _is_apart(rgb: palettes.Colour, others: Sequence[palettes.Colour]) -> bool:
   )
 
 
-def _read(text: str) -> Colour:
-  return Colour(text, palettes.parse_colour(text))
+def _read(text: str) -> Color:
+  return Color(text, palettes.parse_color(text))
 
 
-def _check_apart(colours: Sequence[Colour], others=()) -> None:
-  rgbs = [colour.rgb for colour in colours] + [tuple(rgb) for rgb in others]
-  for i, colour in enumerate(colours):
+def _check_apart(colors: Sequence[Color], others=()) -> None:
+  rgbs = [color.rgb for color in colors] + [tuple(rgb) for rgb in others]
+  for i, color in enumerate(colors):
     for other in rgbs[i + 1 :]:
-      if np.linalg.norm(np.subtract(colour.rgb, other)) <= READABLE_DISTANCE:
+      if np.linalg.norm(np.subtract(color.rgb, other)) <= READABLE_DISTANCE:
         raise errors.UserError(
-          f'colour {colour.text} is too close to RGB {other}: answers are '
-          f'read by the nearest colour, so keep {READABLE_DISTANCE:.0f} levels'
+          f'color {color.text} is too close to RGB {other}: answers are '
+          f'read by the nearest color, so keep {READABLE_DISTANCE:.0f} levels'
         )
 
 

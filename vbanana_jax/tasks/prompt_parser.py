@@ -1,7 +1,7 @@
-"""Reads legends out of instructions: which colour stands for what.
+"""Reads legends out of instructions: which color stands for what.
 
-A legend is read backwards. A clause that ends in a colour is an entry if a
-linking word stands before the colour; what stands before the link is the name:
+A legend is read backwards. A clause that ends in a color is an entry if a
+linking word stands before the color; what stands before the link is the name:
 `The exit sign | is rendered in a solid | light purple`. The tables below are
 the grammar.
 """
@@ -15,7 +15,7 @@ from vbanana_jax import errors
 from vbanana_jax.codecs import palettes
 
 # Pieces of text by kind; the first kind that fits wins. A quoted piece is one
-# name or colour, whatever is inside. A join may end an entry, a stop ends a
+# name or color, whatever is inside. A join may end an entry, a stop ends a
 # sentence.
 _TOKEN = re.compile(
   r"""
@@ -29,7 +29,7 @@ _TOKEN = re.compile(
   """,
   re.IGNORECASE | re.VERBOSE,
 )
-# Between a name and its colour, in this order; each part may be missing.
+# Between a name and its color, in this order; each part may be missing.
 _VERBS = frozenset('is are be should must will has have : = -> => →'.split())
 _PARTICIPLES = frozenset(
   'rendered represented depicted shown painted drawn colored coloured set '
@@ -43,7 +43,7 @@ _ADJECTIVES = frozenset(
 _RELATIVES = frozenset('that which who'.split())
 _EACH = frozenset(('each', 'all'))
 _LINK = (_VERBS, _EACH, _PARTICIPLES, _PREPOSITIONS, _ADJECTIVES)
-# After a colour that ends a clause, and before 'white background'.
+# After a color that ends a clause, and before 'white background'.
 _AFTER = frozenset('color colour mask masks pixels )'.split())
 _BEFORE_GROUND = frozenset('on with against a an solid plain'.split())
 BACKGROUND = 'background'
@@ -62,7 +62,7 @@ _PREFIXES = (
 _SUFFIXES = (' category', ' color', ' colour')
 _PLAIN = str.maketrans('“”[]', '""()')
 QUOTES = str.maketrans('', '', '"“”')
-_MOST_WORDS = 3  # of a colour's name
+_MOST_WORDS = 3  # of a color's name
 
 
 class _Token(NamedTuple):
@@ -73,21 +73,21 @@ class _Token(NamedTuple):
 
 
 class _End(NamedTuple):
-  """A colour at the end of a clause; `size` tokens stand before its link."""
+  """A color at the end of a clause; `size` tokens stand before its link."""
 
-  colour: str  # as it is written
+  color: str  # as it is written
   size: int
   is_strong: bool  # linked by more than a bare preposition
 
 
-def read_legend(prompt: str) -> list[tuple[str, palettes.Colour]]:
-  """Names with their colours, in order; the background is `BACKGROUND`.
+def read_legend(prompt: str) -> list[tuple[str, palettes.Color]]:
+  """Names with their colors, in order; the background is `BACKGROUND`.
 
-  Reads JSON-like mappings and English sentences; colours by name, #rrggbb,
+  Reads JSON-like mappings and English sentences; colors by name, #rrggbb,
   (r, g, b), <r, g, b> or RGB(r, g, b). Names are without a leading 'the'.
 
   Raises:
-    UserError: for a level above 255, hexadecimal digits that are no colour,
+    UserError: for a level above 255, hexadecimal digits that are no color,
       or a name that CSS does not have; with the name of the entry.
 
   Source: Vision Banana, the prompts of figures 2, 3 and 4.
@@ -107,22 +107,22 @@ def read_legend(prompt: str) -> list[tuple[str, palettes.Colour]]:
     if not is_stop:
       entries += _read_sentence(prompt, list(sentence))
   return [
-    (BACKGROUND if name.lower() in _GROUNDS else name, colour)
-    for name, colour in dict.fromkeys(entries)
+    (BACKGROUND if name.lower() in _GROUNDS else name, color)
+    for name, color in dict.fromkeys(entries)
     if name
   ]
 
 
 def _read_sentence(
   prompt: str, tokens: list[_Token]
-) -> Iterator[tuple[str, palettes.Colour]]:
-  """Names with their colours."""
+) -> Iterator[tuple[str, palettes.Color]]:
+  """Names with their colors."""
   for i, token in enumerate(tokens):
     if token.text == BACKGROUND:  # as in 'on a white background'
       left = tokens[:i]
-      colour, _ = _pop_colour(left)
-      if colour and _drop(left, _BEFORE_GROUND):
-        yield BACKGROUND, _read_colour(BACKGROUND, colour)
+      color, _ = _pop_color(left)
+      if color and _drop(left, _BEFORE_GROUND):
+        yield BACKGROUND, _read_color(BACKGROUND, color)
         tokens = left + tokens[i + 1 :]
         break
   joins = [i for i, token in enumerate(tokens) if token.kind == 'join']
@@ -134,7 +134,7 @@ def _read_sentence(
   for i, end in ends.items():
     if end and end.size > start and (end.is_strong or i > last_strong):
       name = _clean_name(prompt, tokens[start : end.size])
-      yield name, _read_colour(name, end.colour)
+      yield name, _read_color(name, end.color)
     elif i > start:
       _check_mapping(tokens[start:i])
       continue  # the join belongs to a name
@@ -143,39 +143,39 @@ def _read_sentence(
 
 def _check_mapping(clause: list[_Token]) -> None:
   """Raises UserError for '"cat": "reddish"', which would be left out."""
-  colour = [token.text for token in clause[2:] if token.kind != 'join']
-  if colour and clause[0].kind == 'quoted' and clause[1].text == ':':
-    _read_colour(clause[0].text.strip('"\''), ' '.join(colour))
+  color = [token.text for token in clause[2:] if token.kind != 'join']
+  if color and clause[0].kind == 'quoted' and clause[1].text == ':':
+    _read_color(clause[0].text.strip('"\''), ' '.join(color))
 
 
-def _read_colour(name: str, text: str) -> palettes.Colour:
-  """The colour of an entry; UserError names the entry."""
+def _read_color(name: str, text: str) -> palettes.Color:
+  """The color of an entry; UserError names the entry."""
   try:
-    return palettes.parse_colour(text)
+    return palettes.parse_color(text)
   except errors.UserError as error:
     raise errors.UserError(f'{name!r}: {error}') from None
 
 
 def _find_end(tokens: list[_Token]) -> _End | None:
-  """The colour and the link that `tokens` end in, if they do."""
+  """The color and the link that `tokens` end in, if they do."""
   left = list(tokens)
   _drop(left, _AFTER)
-  colour, is_code = _pop_colour(left)
-  if colour is None:
+  color, is_code = _pop_color(left)
+  if color is None:
     return None
   # 'yellow (<255, 255, 0>)' says it twice: the numbers are the exact one.
   in_brackets = _drop(left, {'('}) > 0
   if in_brackets or is_code:
-    other, other_is_code = _pop_colour(left)
-    colour = other if other and other_is_code else colour
+    other, other_is_code = _pop_color(left)
+    color = other if other and other_is_code else color
     in_brackets = in_brackets and other is None
   dropped = {part: _drop(left, part) for part in reversed(_LINK)}
   if left and left[-1].text in _RELATIVES:
     return None
   if dropped[_VERBS] or dropped[_PARTICIPLES] or in_brackets:
-    return _End(colour, len(left), True)
+    return _End(color, len(left), True)
   if dropped[_PREPOSITIONS] or is_code:  # 'cat #ff0000' needs no link
-    return _End(colour, len(left), not dropped[_PREPOSITIONS])
+    return _End(color, len(left), not dropped[_PREPOSITIONS])
   return None
 
 
@@ -187,10 +187,10 @@ def _drop(tokens: list[_Token], texts) -> int:
   return size - len(tokens)
 
 
-def _pop_colour(tokens: list[_Token]) -> tuple[str | None, bool]:
-  """Takes the longest colour off the end; whether it is in numbers.
+def _pop_color(tokens: list[_Token]) -> tuple[str | None, bool]:
+  """Takes the longest color off the end; whether it is in numbers.
 
-  With the words before a name that would make it another colour: 'light
+  With the words before a name that would make it another color: 'light
   purple' is taken whole, and refused where it belongs to an entry.
   """
   if tokens and tokens[-1].kind == 'code':
@@ -199,7 +199,7 @@ def _pop_colour(tokens: list[_Token]) -> tuple[str | None, bool]:
     run = tokens[-size:]
     if size == 1 or all(token.kind == 'word' for token in run):
       try:
-        palettes.parse_colour(' '.join(token.text for token in run))
+        palettes.parse_color(' '.join(token.text for token in run))
       except errors.UserError:
         continue
       while size < len(tokens) and tokens[-size - 1].text in palettes.SHADES:

@@ -44,27 +44,27 @@ class PromptSpec:
 
   Attributes:
     task: as given.
-    entries: (name, colour) in order; semantic and referring only. Names are
+    entries: (name, color) in order; semantic and referring only. Names are
       without a leading 'the'.
-    background: colour of all else; black where it is not stated.
+    background: color of all else; black where it is not stated.
     background_stated: whether the instruction names it.
-    thing: what instances are asked for; None where no known form says it.
+    category: what instances are asked for; None where no known form says it.
     colormap: one of `COLORMAPS`; depth only.
   """
 
   task: str
-  entries: tuple[tuple[str, palettes.Colour], ...] = ()
-  background: palettes.Colour = (0, 0, 0)
+  entries: tuple[tuple[str, palettes.Color], ...] = ()
+  background: palettes.Color = (0, 0, 0)
   background_stated: bool = False
-  thing: str | None = None
+  category: str | None = None
   colormap: str | None = None
 
   def make_palette(
     self,
   ) -> tuple[Float[np.ndarray, 'q 3'], Bool[np.ndarray, 'q']]:
-    """Colours in [0, 1], background first, and which rows exist: all."""
-    colours = [self.background, *(colour for _, colour in self.entries)]
-    return palettes.to_rgb(colours), np.ones(len(colours), bool)
+    """Colors in [0, 1], background first, and which rows exist: all."""
+    colors = [self.background, *(color for _, color in self.entries)]
+    return palettes.to_rgb(colors), np.ones(len(colors), bool)
 
 
 def read_prompt(task: str, prompt: str) -> PromptSpec:
@@ -72,34 +72,34 @@ def read_prompt(task: str, prompt: str) -> PromptSpec:
 
   Args:
     task: 'semantic', 'referring', 'instance', 'depth' or 'normals'.
-    prompt: JSON-like mappings and English sentences; colours by name, #rrggbb,
+    prompt: JSON-like mappings and English sentences; colors by name, #rrggbb,
       (r, g, b), <r, g, b> or RGB(r, g, b).
 
   Raises:
     UserError: for a semantic or referring instruction without a legend,
-      a name with two colours, colours nearer than 28 levels to each other, a
-      level above 255, or a colour map that cannot be read.
+      a name with two colors, colors nearer than 28 levels to each other, a
+      level above 255, or a color map that cannot be read.
 
   Source: Vision Banana, figures 2, 3 and 4 and sections 2.4 and 2.5.
   """
   match task:
     case 'semantic' | 'referring':
-      reading = _read_legend(task, prompt)
-      if not reading.entries:
+      spec = _read_legend(task, prompt)
+      if not spec.entries:
         raise errors.UserError(
-          f'prompt: no legend found for {task}: give each name a colour, as '
+          f'prompt: no legend found for {task}: give each name a color, as '
           'in {"cat": "red", "exit sign": #8000ff} or The cat is red.'
         )
-      _check_names(reading)
-      _check_apart(reading)
-      return reading
+      _check_names(spec)
+      _check_apart(spec)
+      return spec
     case 'instance':
       found = (form.search(prompt) for form in _THINGS)
-      thing = next(
+      category = next(
         (f[1].translate(prompt_parser.QUOTES) for f in found if f), None
       )
       legend = _read_legend(task, prompt)
-      return dataclasses.replace(legend, entries=(), thing=thing)
+      return dataclasses.replace(legend, entries=(), category=category)
     case 'depth':
       return PromptSpec(task, colormap=_read_colormap(prompt.lower()))
     case 'normals':
@@ -113,7 +113,7 @@ def read_prompt(task: str, prompt: str) -> PromptSpec:
 def _read_legend(task: str, prompt: str) -> PromptSpec:
   legend = prompt_parser.read_legend(prompt)
   grounds = [
-    colour for name, colour in legend if name == prompt_parser.BACKGROUND
+    color for name, color in legend if name == prompt_parser.BACKGROUND
   ]
   return PromptSpec(
     task,
@@ -123,24 +123,24 @@ def _read_legend(task: str, prompt: str) -> PromptSpec:
   )
 
 
-def _check_names(reading: PromptSpec) -> None:
-  names = [name for name, _ in reading.entries]
+def _check_names(spec: PromptSpec) -> None:
+  names = [name for name, _ in spec.entries]
   twice = {name for name in names if names.count(name) > 1}
   if twice:
     raise errors.UserError(
-      f'prompt: {min(twice)} has two colours: give each name one'
+      f'prompt: {min(twice)} has two colors: give each name one'
     )
 
 
-def _check_apart(reading: PromptSpec) -> None:
-  ground = 'background' if reading.background_stated else 'unstated background'
-  named = ((ground, reading.background), *reading.entries)
-  for (name, colour), (other, near) in itertools.combinations(named, 2):
-    gap = float(np.linalg.norm(np.subtract(colour, near)))
+def _check_apart(spec: PromptSpec) -> None:
+  ground = 'background' if spec.background_stated else 'unstated background'
+  named = ((ground, spec.background), *spec.entries)
+  for (name, color), (other, near) in itertools.combinations(named, 2):
+    gap = float(np.linalg.norm(np.subtract(color, near)))
     if gap < legend_text.READABLE_DISTANCE:
       raise errors.UserError(
-        f'prompt: {name} {colour} and {other} {near} cannot be told apart: '
-        f'keep colours {legend_text.READABLE_DISTANCE:.0f} levels or more apart'
+        f'prompt: {name} {color} and {other} {near} cannot be told apart: '
+        f'keep colors {legend_text.READABLE_DISTANCE:.0f} levels or more apart'
       )
 
 
@@ -152,7 +152,7 @@ def _read_colormap(prompt: str) -> str:
   )
   if foreign:
     raise errors.UserError(
-      f'prompt: depth in {foreign[1]} colours cannot be read: ask for one of '
+      f'prompt: depth in {foreign[1]} colors cannot be read: ask for one of '
       f'{", ".join(COLORMAPS)}'
     )
   return named[0] if named else COLORMAPS[0]

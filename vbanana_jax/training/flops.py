@@ -43,8 +43,8 @@ class StepFlops:
     backward: without what is computed again.
     rotation: of both passes: a product with a constant, which others write
       without one.
-    again: of the forward pass, computed again by rematerialisation.
-    muon: orthogonalisation, whose size does not depend on the batch.
+    again: of the forward pass, computed again by rematerialization.
+    muon: orthogonalization, whose size does not depend on the batch.
   """
 
   forward: float
@@ -87,7 +87,7 @@ def count_step_flops(
   patch = 3 * config['model']['patch'] ** 2
 
   # Multiplications of one example; a block's and the text block's apart,
-  # since they are what rematerialisation computes again.
+  # since they are what rematerialization computes again.
   block = 4 * n * d * d + 3 * n * d * hidden_width(d)
   attention = 2 * n * (n + l) * d
   text_block = 4 * l * t * t + 3 * l * t * hidden_width(t)

@@ -25,7 +25,7 @@ _TINY = 1e-8
 def scale_by_muon(
   iterations: int, matmul_dtype: str, sequential: bool
 ) -> optax.GradientTransformation:
-  """Orthogonalised Nesterov momentum of stacks of matrices `[s, i, o]`.
+  """Orthogonalized Nesterov momentum of stacks of matrices `[s, i, o]`.
 
   Args:
     iterations: of Newton and Schulz.

@@ -51,7 +51,7 @@ def make_example_losses(model, params, batch, *, key, time_mean, time_std):
     to_network(batch['source']),
     batch['has_source'],
   )
-  # Weights shift where a one-pass answer tips from background to colour; a
+  # Weights shift where a one-pass answer tips from background to color; a
   # sampled picture should keep the frequencies of the data.
   weight_px = jnp.where(
     one_pass[:, None, None], batch['weight_px'], batch['weight_px'] > 0
@@ -150,7 +150,7 @@ def make_train_step(
 def split_batch(batch: dict, parts: int) -> dict:
   """Every `parts`-th row of a batch together: leaves `[parts, b / parts, ...]`.
 
-  Neighbouring rows live on one device; taking every k-th leaves each device
+  Neighboring rows live on one device; taking every k-th leaves each device
   its share of every part.
   """
   return jax.tree.map(

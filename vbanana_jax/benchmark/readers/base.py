@@ -15,7 +15,7 @@ from vbanana_jax.runtime import paths
 _UNSAFE = re.compile(r'[^A-Za-z0-9._-]+')
 _FACING_AWAY = -0.1  # mean z of a picture's normals, where z is to the viewer
 _MIRRORED = -0.2  # share of agreement with depth, from -1 to 1
-_SAME_SURFACE = 0.05  # relative step of depth between neighbours, at most
+_SAME_SURFACE = 0.05  # relative step of depth between neighbors, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ class FolderReader:
     layout: paths or globs inside the folder that must match something;
       `{split}` stands for the split.
     source: where to get the data.
-    licence: its terms, in short.
+    license: its terms, in short.
     verified: whether the layout was read in published loaders of the set.
       Where it is known from memory alone, the reader checks what it assumes.
 
@@ -81,7 +81,7 @@ class FolderReader:
   splits: ClassVar[tuple[str, ...]]
   layout: ClassVar[tuple[str, ...]]
   source: ClassVar[str]
-  licence: ClassVar[str]
+  license: ClassVar[str]
   verified: ClassVar[bool]
 
   def __init__(self, root: str | paths.Path, split: str):
@@ -159,10 +159,10 @@ def check_name(name: str, place: pathlib.Path) -> str:
 def make_depth_m(
   depth_m: np.ndarray, place: object, *, median_m: tuple[float, float]
 ) -> Float[np.ndarray, 'h w']:
-  """Depth as float32 metres with 0 for every pixel that has no measurement.
+  """Depth as float32 meters with 0 for every pixel that has no measurement.
 
   Args:
-    depth_m: metres; infinite and 0 are taken as not measured.
+    depth_m: meters; infinite and 0 are taken as not measured.
     place: the file, for errors.
     median_m: the median of the measured pixels must lie within; a wrong unit
       does not.
@@ -175,7 +175,7 @@ def make_depth_m(
     raise UserError(f'{place}: NaN depth: a damaged or converted file')
   depth_m = np.where(np.isfinite(depth_m), depth_m, np.float32(0))
   if (depth_m < 0).any():
-    raise UserError(f'{place}: negative depth: not a depth map in metres')
+    raise UserError(f'{place}: negative depth: not a depth map in meters')
   measured = depth_m[depth_m > 0]
   if measured.size:
     low, high = median_m

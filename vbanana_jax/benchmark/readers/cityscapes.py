@@ -57,7 +57,7 @@ class Cityscapes(base.FolderReader):
     'https://www.cityscapes-dataset.com (leftImg8bit_trainvaltest.zip and '
     'gtFine_trainvaltest.zip)'
   )
-  licence: ClassVar[str] = "the set's own, not commercial, on registration"
+  license: ClassVar[str] = "the set's own, not commercial, on registration"
   verified: ClassVar[bool] = True
 
   def _list_items(self) -> Iterator[base.Item]:

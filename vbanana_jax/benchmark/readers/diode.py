@@ -19,7 +19,7 @@ class _Diode(base.FolderReader):
   """Photographs of `val/indoors/scene_*/scan_*/` or `val/outdoor/...`."""
 
   splits: ClassVar[tuple[str, ...]] = tuple(_FOLDERS)
-  licence: ClassVar[str] = 'MIT'
+  license: ClassVar[str] = 'MIT'
   suffixes: ClassVar[tuple[str, ...]]  # of the files beside a photograph
 
   def _list_items(self) -> Iterator[base.Item]:
@@ -39,7 +39,7 @@ class _Diode(base.FolderReader):
 class DiodeDepth(_Diode):
   """Depth of 325 indoor (or 446 outdoor) photographs of 1024 x 768 pixels.
 
-  Beside `ID.png` stand `ID_depth.npy`, float32 (768, 1024, 1) in metres, and
+  Beside `ID.png` stand `ID_depth.npy`, float32 (768, 1024, 1) in meters, and
   `ID_depth_mask.npy` (768, 1024), 1 where the depth is valid.
 
   Source: Vasiljevic et al., "DIODE: A Dense Indoor and Outdoor DEpth

@@ -41,7 +41,7 @@ class Dsine(base.FolderReader):
   source: ClassVar[str] = (
     'https://github.com/baegwangbin/DSINE (dsine_eval of its README)'
   )
-  licence: ClassVar[str] = "each data set's own"
+  license: ClassVar[str] = "each data set's own"
   verified: ClassVar[bool] = True
 
   def _list_items(self) -> Iterator[base.Item]:

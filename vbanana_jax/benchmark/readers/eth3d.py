@@ -16,7 +16,7 @@ class Eth3d(base.FolderReader):
 
   `SCENE/images/dslr_images/NAME.JPG` and
   `SCENE/ground_truth_depth/dslr_images/NAME.JPG`; the second is no picture
-  but headerless little-endian float32, row by row, in metres, infinite where
+  but headerless little-endian float32, row by row, in meters, infinite where
   nothing was measured. It belongs to the original, distorted photograph as
   stored.
 
@@ -35,7 +35,7 @@ class Eth3d(base.FolderReader):
     'https://www.eth3d.net/datasets (multi_view_training_dslr_jpg and '
     'multi_view_training_dslr_depth, unpacked into one folder)'
   )
-  licence: ClassVar[str] = 'CC BY-NC-SA 4.0'
+  license: ClassVar[str] = 'CC BY-NC-SA 4.0'
   verified: ClassVar[bool] = True
 
   def _list_items(self) -> Iterator[base.Item]:

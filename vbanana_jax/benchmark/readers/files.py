@@ -19,7 +19,7 @@ from vbanana_jax.runtime import paths
 
 MAX_JSON_BYTES = 4 * 2**30  # the largest table of nuScenes has over 1 GiB
 _PNG = b'\x89PNG\r\n\x1a\n'
-_GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
+_GRAY, _RGB, _PALETTE = 0, 2, 3  # PNG color types
 # What decoders of pictures and containers raise for damaged files.
 DAMAGED = (
   OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError,
@@ -34,12 +34,12 @@ _BAD_NPY = (
 
 
 class PngHeader(NamedTuple):
-  """Size, bits a channel, and colour type (0 grey, 2 RGB, 3 palette)."""
+  """Size, bits a channel, and color type (0 grey, 2 RGB, 3 palette)."""
 
   width: int
   height: int
   bits: int
-  colour: int
+  color: int
 
 
 def load_bytes(path: pathlib.Path, max_bytes: int = photos.MAX_BYTES) -> bytes:
@@ -66,7 +66,7 @@ def load_rgb(path: pathlib.Path) -> UInt8[np.ndarray, 'h w 3']:
     read_png_header(encoded, path)
   with _open_image(encoded, path, ('JPEG', 'PNG')) as image:
     if image.mode.startswith('I') or image.mode == 'F':
-      raise UserError(f'{path}: mode {image.mode}, expected 8-bit colour')
+      raise UserError(f'{path}: mode {image.mode}, expected 8-bit color')
     return _decode(path, lambda: np.asarray(image.convert('RGB')))
 
 
@@ -80,25 +80,25 @@ def load_png16(path: pathlib.Path) -> UInt16[np.ndarray, 'h w']:
   """A 16-bit grey PNG; UserError for any other kind."""
   encoded = load_bytes(path)
   header = read_png_header(encoded, path)
-  if (header.bits, header.colour) != (16, _GREY):
+  if (header.bits, header.color) != (16, _GRAY):
     raise UserError(
       f'{path}: {_describe(header)}, expected a 16-bit grey PNG: it was '
       'converted, get the original'
     )
   with _open_image(encoded, path, ('PNG',)) as image:
-    grey = _decode(path, lambda: np.asarray(image))
-  return grey.astype(np.uint16)
+    gray = _decode(path, lambda: np.asarray(image))
+  return gray.astype(np.uint16)
 
 
 def load_png_rgb(path: pathlib.Path, bits: int) -> np.ndarray:
   """An RGB PNG of exactly `bits` (8 or 16) a channel, uint8 or uint16 [h w 3].
 
-  Pillow has no 16-bit colour and keeps the high bytes; the picture is decoded
+  Pillow has no 16-bit color and keeps the high bytes; the picture is decoded
   a second time for the low ones.
   """
   encoded = load_bytes(path)
   header = read_png_header(encoded, path)
-  if (header.bits, header.colour) != (bits, _RGB):
+  if (header.bits, header.color) != (bits, _RGB):
     raise UserError(
       f'{path}: {_describe(header)}, expected a {bits}-bit RGB PNG: it was '
       'converted, get the original'
@@ -114,8 +114,8 @@ def load_labels(path: pathlib.Path) -> np.ndarray:
   """Values of a grey or palette PNG, unconverted: uint8 or uint16 [h w]."""
   encoded = load_bytes(path)
   header = read_png_header(encoded, path)
-  depths = {_GREY: (1, 8, 16), _PALETTE: (1, 2, 4, 8)}
-  if header.bits not in depths.get(header.colour, ()):
+  depths = {_GRAY: (1, 8, 16), _PALETTE: (1, 2, 4, 8)}
+  if header.bits not in depths.get(header.color, ()):
     raise UserError(
       f'{path}: {_describe(header)}, expected a PNG of labels: grey, or a '
       'palette'
@@ -134,7 +134,7 @@ def read_png_header(encoded: bytes, path: pathlib.Path) -> PngHeader:
   if len(encoded) < 33 or not encoded.startswith(_PNG):
     kind = file_kinds.describe_stranger(encoded)
     raise UserError(f'{path}: not a PNG picture{kind}')
-  length, kind, width, height, bits, colour = struct.unpack(
+  length, kind, width, height, bits, color = struct.unpack(
     '>I4sIIBB', encoded[8:26]
   )
   if (length, kind) != (13, b'IHDR'):
@@ -149,7 +149,7 @@ def read_png_header(encoded: bytes, path: pathlib.Path) -> PngHeader:
     if zlib.crc32(body).to_bytes(4, 'big') != check:
       raise UserError(f'{path}: damaged picture (cut off or changed)')
     place += 12 + length
-  return PngHeader(width, height, bits, colour)
+  return PngHeader(width, height, bits, color)
 
 
 def load_npy(
@@ -281,7 +281,7 @@ def _check_pixels(width: int, height: int, path: pathlib.Path) -> None:
 
 def _describe(header: PngHeader) -> str:
   names = {0: 'grey', 2: 'RGB', 3: 'palette', 4: 'grey + alpha', 6: 'RGBA'}
-  return f'a {header.bits}-bit {names.get(header.colour, "odd")} PNG'
+  return f'a {header.bits}-bit {names.get(header.color, "odd")} PNG'
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

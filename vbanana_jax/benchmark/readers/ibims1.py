@@ -18,7 +18,7 @@ class Ibims1(base.FolderReader):
   """Depth of 100 photographs of 640 x 480 pixels, the "raw" download.
 
   `imagelist.txt` names the photographs; `rgb/`, `depth/`, `mask_invalid/` and
-  `mask_transp/` hold a PNG of that name each. Depth is 16-bit, metres = value
+  `mask_transp/` hold a PNG of that name each. Depth is 16-bit, meters = value
   * 50 / 65535, 0 where not measured; a pixel counts where both masks are
   above 0. Pixels that a prediction leaves at 0 are not excused, unlike in the
   set's own script.
@@ -40,7 +40,7 @@ class Ibims1(base.FolderReader):
   source: ClassVar[str] = (
     'https://www.asg.ed.tum.de/lmf/ibims1 (ibims1_core_raw)'
   )
-  licence: ClassVar[str] = 'CC BY-NC-SA 4.0'
+  license: ClassVar[str] = 'CC BY-NC-SA 4.0'
   verified: ClassVar[bool] = True
 
   def _list_items(self) -> Iterator[base.Item]:

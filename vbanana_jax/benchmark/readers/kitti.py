@@ -21,7 +21,7 @@ class KittiEigen(base.FolderReader):
   Each line of `eigen_test_files_with_gt.txt` is `photo depth focal`, with
   `None` where a frame has no depth map; those are skipped. Photos are in
   `raw/`, in KITTI's own folders; depth maps in `depth/`, with or without the
-  `train/` and `val/` of KITTI's zip. A depth map is a 16-bit PNG, metres =
+  `train/` and `val/` of KITTI's zip. A depth map is a 16-bit PNG, meters =
   value / 256, 0 where nothing was measured. Frames differ in size and are not
   cropped here.
 
@@ -36,7 +36,7 @@ class KittiEigen(base.FolderReader):
     'https://www.cvlibs.net/datasets/kitti (raw data, annotated depth maps) '
     f'and {_LIST} of https://github.com/cleinc/bts'
   )
-  licence: ClassVar[str] = 'CC BY-NC-SA 3.0'
+  license: ClassVar[str] = 'CC BY-NC-SA 3.0'
   verified: ClassVar[bool] = True
 
   def _list_items(self) -> Iterator[base.Item]:
@@ -97,7 +97,7 @@ class KittiOfficial(base.FolderReader):
     'https://www.cvlibs.net/datasets/kitti/eval_depth_all.php '
     '(data_depth_selection.zip)'
   )
-  licence: ClassVar[str] = 'CC BY-NC-SA 3.0'
+  license: ClassVar[str] = 'CC BY-NC-SA 3.0'
   verified: ClassVar[bool] = True
 
   def _list_items(self) -> Iterator[base.Item]:

@@ -46,7 +46,7 @@ class NuScenes(base.FolderReader):
   The tables of `v1.0-trainval/` (split `mini_val`: `v1.0-mini/`), the sensor
   files of `samples/`, and `SPLIT_scenes.txt` with one scene name a line, which
   the development kit prints. A LiDAR file holds five float32 a point: x, y, z
-  in metres, intensity, ring. Points go from the LiDAR to the car at the time
+  in meters, intensity, ring. Points go from the LiDAR to the car at the time
   of the LiDAR, to the world, to the car at the time of the camera, to the
   camera. A pixel keeps its nearest return that is at least 1 m away.
 
@@ -67,7 +67,7 @@ class NuScenes(base.FolderReader):
     'https://www.nuscenes.org/nuscenes (Full dataset v1.0: metadata and '
     'keyframe blobs)'
   )
-  licence: ClassVar[str] = 'CC BY-NC-SA 4.0 with further terms'
+  license: ClassVar[str] = 'CC BY-NC-SA 4.0 with further terms'
   verified: ClassVar[bool] = False
 
   def _list_items(self) -> Iterator[base.Item]:
@@ -210,7 +210,7 @@ def _load_table(
 
 
 def make_pose(rotation, translation, place: pathlib.Path) -> Pose:
-  """A pose from a quaternion (w, x, y, z) and an origin in metres."""
+  """A pose from a quaternion (w, x, y, z) and an origin in meters."""
   w, x, y, z = _make_array(rotation, (4,), place)
   norm = w * w + x * x + y * y + z * z
   if not 0.98 < norm < 1.02:
@@ -233,7 +233,7 @@ def move_to_camera(
   ego_now: Pose,
   camera: Pose,
 ) -> Float[np.ndarray, 'n 3']:
-  """LiDAR points in the camera's frame: x right, y down, z forward, metres.
+  """LiDAR points in the camera's frame: x right, y down, z forward, meters.
 
   The car moves between the two recordings, hence its two poses.
   """
@@ -251,7 +251,7 @@ def project_returns(
 ) -> Float32[np.ndarray, 'h w']:
   """Depth of the nearest return in each pixel, 0 where there is none.
 
-  Integer coordinates are pixel centres.
+  Integer coordinates are pixel centers.
   """
   height, width = size
   points = points[points[:, 2] > _NEAREST_M]

@@ -1,4 +1,4 @@
-"""NYU Depth v2: the labelled frames, from their MATLAB container."""
+"""NYU Depth v2: the labeled frames, from their MATLAB container."""
 
 import contextlib
 import pathlib
@@ -18,7 +18,7 @@ _KEYS = {'test': 'testNdxs', 'train': 'trainNdxs'}
 
 
 class NyuV2(base.FolderReader):
-  """Depth of 654 test frames of 640 x 480 pixels, in metres.
+  """Depth of 654 test frames of 640 x 480 pixels, in meters.
 
   `nyu_depth_v2_labeled.mat` is HDF5 whose axes come reversed: `images` uint8
   (n, 3, 640, 480) and `rawDepths` float32 (n, 640, 480), 0 where the sensor
@@ -36,7 +36,7 @@ class NyuV2(base.FolderReader):
   source: ClassVar[str] = (
     'https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html'
   )
-  licence: ClassVar[str] = 'none stated; the authors ask to be cited'
+  license: ClassVar[str] = 'none stated; the authors ask to be cited'
   verified: ClassVar[bool] = False
 
   def _list_items(self) -> Iterator[base.Item]:
@@ -66,7 +66,7 @@ class NyuV2(base.FolderReader):
     depth_m = self._load_frame(item, 'rawDepths', 3)
     place = f'{self.root / _CONTAINER}, frame {item.id}'
     if depth_m.dtype.kind != 'f':
-      raise UserError(f'{place}: rawDepths are {depth_m.dtype}, not metres')
+      raise UserError(f'{place}: rawDepths are {depth_m.dtype}, not meters')
     depth_m = np.ascontiguousarray(depth_m.T)
     return {'depth_m': base.make_depth_m(depth_m, place, median_m=_MEDIAN_M)}
 

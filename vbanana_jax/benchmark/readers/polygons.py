@@ -24,7 +24,7 @@ def draw_coco(
     are odd in number, not finite, or outside by more than the picture's size.
 
   Source: COCO's mask interface (maskApi): an outline upsampled five-fold,
-  sampled at the centres of the columns.
+  sampled at the centers of the columns.
   """
   mask = np.zeros((height, width), bool)
   for polygon in polygons:
@@ -33,7 +33,7 @@ def draw_coco(
     outline = np.concatenate([_fine_edge(*edge) for edge in _edges(fine)])
     low = np.minimum(outline[:-1], outline[1:])
     stepped = outline[:-1, 0] != outline[1:, 0]
-    # The third of five fine columns is the centre of a column of pixels.
+    # The third of five fine columns is the center of a column of pixels.
     x, y = low[stepped & (low[:, 0] % _UPSAMPLING == 2)].T
     row = (y + _UPSAMPLING // 2) // _UPSAMPLING
     mask |= _inside(x // _UPSAMPLING, row, width, height).T
@@ -45,7 +45,7 @@ def draw_opencv(
 ) -> Bool[np.ndarray, 'h w']:
   """Polygon [[x, y], ...] filled, with its outline, as OpenCV draws it.
 
-  Coordinates are truncated to whole pixels; (0, 0) is the centre of the first
+  Coordinates are truncated to whole pixels; (0, 0) is the center of the first
   one. Where an edge leaves the picture it may lie a pixel or two off OpenCV's,
   which cuts edges at the border first; elsewhere they are equal.
 
@@ -83,7 +83,7 @@ def _truncate(values) -> Int[np.ndarray, '...']:
 
 
 def _edges(vertices):
-  """Pairs of neighbouring vertices, the last with the first."""
+  """Pairs of neighboring vertices, the last with the first."""
   return list(zip(vertices, np.roll(vertices, -1, axis=0)))
 
 

@@ -32,7 +32,7 @@ class ReasonSeg(base.FolderReader):
   splits: ClassVar[tuple[str, ...]] = ('val', 'test', 'train')
   layout: ClassVar[tuple[str, ...]] = ('{split}/*.jpg', '{split}/*.json')
   source: ClassVar[str] = 'https://github.com/dvlab-research/LISA (Dataset)'
-  licence: ClassVar[str] = (
+  license: ClassVar[str] = (
     'not stated; photographs of OpenImages and ScanNet v2 under their terms'
   )
   verified: ClassVar[bool] = True

@@ -34,7 +34,7 @@ class RefCocoG(base.FolderReader):
     'https://github.com/lichengunc/refer (refcocog.zip) and '
     'https://cocodataset.org (train2014.zip)'
   )
-  licence: ClassVar[str] = 'CC BY 4.0; photographs under their Flickr terms'
+  license: ClassVar[str] = 'CC BY 4.0; photographs under their Flickr terms'
   verified: ClassVar[bool] = True
 
   def _list_items(self) -> Iterator[base.Item]:

@@ -54,7 +54,7 @@ class SacoGold(base.FolderReader):
     'https://huggingface.co/datasets/facebook/SACo-Gold (annotations; its '
     'page says where the photographs are)'
   )
-  licence: ClassVar[str] = "SAM License; photographs under their owners' terms"
+  license: ClassVar[str] = "SAM License; photographs under their owners' terms"
   verified: ClassVar[bool] = False
 
   def _list_items(self) -> Iterator[base.Item]:

@@ -17,7 +17,7 @@ class VirtualKitti2(base.FolderReader):
   """Depth of every frame of the left camera; a split is a weather or pose.
 
   `Scene*/SPLIT/frames/rgb/Camera_0/rgb_NUMBER.jpg` and
-  `.../depth/Camera_0/depth_NUMBER.png`, 16-bit centimetres; 65535, the sky,
+  `.../depth/Camera_0/depth_NUMBER.png`, 16-bit centimeters; 65535, the sky,
   counts as not measured.
 
   Source: Cabon et al., "Virtual KITTI 2", 2020.
@@ -37,7 +37,7 @@ class VirtualKitti2(base.FolderReader):
     'https://europe.naverlabs.com/research/computer-vision/'
     'proxy-virtual-worlds-vkitti-2 (rgb and depth, unpacked into one folder)'
   )
-  licence: ClassVar[str] = 'CC BY-NC-SA 3.0'
+  license: ClassVar[str] = 'CC BY-NC-SA 3.0'
   verified: ClassVar[bool] = True
 
   def _list_items(self) -> Iterator[base.Item]:

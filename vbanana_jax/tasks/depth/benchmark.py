@@ -1,4 +1,4 @@
-"""Depth on benchmarks: errors in metres, as they come and aligned."""
+"""Depth on benchmarks: errors in meters, as they come and aligned."""
 
 import jax
 import numpy as np
@@ -36,7 +36,7 @@ class DepthBenchmark(benchmark.Benchmark):
     )
 
   def summarize(self, states):
-    """In metres as they come, and, named apart, after each alignment."""
+    """In meters as they come, and, named apart, after each alignment."""
     scores = metric.summarize_depth(states)
     for fit in _ALIGNMENTS:
       scores |= alignment.summarize_aligned_depth(states, alignment=fit)

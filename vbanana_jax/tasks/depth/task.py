@@ -1,4 +1,4 @@
-"""Metric depth: z-depth in metres, painted along the edges of the RGB cube."""
+"""Metric depth: z-depth in meters, painted along the edges of the RGB cube."""
 
 import dataclasses
 import types
@@ -35,7 +35,7 @@ _paint = jax.jit(codec.encode)
 class Depth(base.Task):
   """Paints depth; the sky is infinitely far and white.
 
-  Prediction: `depth_m` f32[b h w] and `distance` from the colour walk.
+  Prediction: `depth_m` f32[b h w] and `distance` from the color walk.
 
   Source: Vision Banana, section 2.4.
   """
@@ -81,14 +81,14 @@ class Depth(base.Task):
     )
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
-    """Depth of the nearest colour of the walk."""
+    """Depth of the nearest color of the walk."""
     del aux
     return {'depth_m': codec.decode(rgb), 'distance': codec.residual(rgb)}
 
   def score(
     self, prediction: base.Arrays, aux: base.Arrays, valid
   ) -> base.Arrays:
-    """Errors in metres where the true depth is within the cap."""
+    """Errors in meters where the true depth is within the cap."""
     truth_m = aux['depth_m']
     where = (truth_m > metric.NEAREST_M) & (truth_m < CAP_M)
     where &= valid[:, None, None]
@@ -107,7 +107,7 @@ class Depth(base.Task):
     }
 
   def constant_prediction(self, candidate, aux: base.Arrays) -> base.Arrays:
-    """`candidate` metres everywhere."""
+    """`candidate` meters everywhere."""
     shape = aux['depth_m'].shape
     depth_m = jnp.full(shape, candidate, jnp.float32)
     return {'depth_m': depth_m, 'distance': jnp.zeros(shape, jnp.float32)}

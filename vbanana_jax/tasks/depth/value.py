@@ -1,4 +1,4 @@
-"""Depths as numbers: metres, drawn in even steps of their logarithm."""
+"""Depths as numbers: meters, drawn in even steps of their logarithm."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ _SAME_RATIO = 1.25  # depths nearer than this factor agree, as in delta1
 
 
 class DepthMap(Value):
-  """float32 [h w] metres; inf is sky."""
+  """float32 [h w] meters; inf is sky."""
 
   def resize(self, value, shape):
     return resizing.resize_depth(value, shape)
@@ -50,5 +50,5 @@ class DepthMap(Value):
 
 
 DEPTH_M = DepthMap(
-  'depth_m', 'float32 metres along the optical axis; inf is sky'
+  'depth_m', 'float32 meters along the optical axis; inf is sky'
 )

@@ -29,7 +29,7 @@ class Edit(base.Task):
   vision: ClassVar[bool] = False
   needs: ClassVar[tuple[str, ...]] = ('edit',)
   inputs: ClassVar[base.Inputs] = base.Inputs(prompt=True, is_default=True)
-  # Share of the source; the rest is mid-grey.
+  # Share of the source; the rest is mid-gray.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'mae': 'min', 'edited_mae': 'min', 'psnr': 'max'}
   )

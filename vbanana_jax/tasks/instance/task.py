@@ -1,4 +1,4 @@
-"""Instance segmentation of one class: a colour each, from left to right."""
+"""Instance segmentation of one class: a color each, from left to right."""
 
 import dataclasses
 import types
@@ -26,29 +26,29 @@ _ABSENT_SHARE = 0.15  # of prompts about a class that is not there
 _ANY_SHARE = 0.25  # of prompts about every object
 
 _WORDINGS = (
-  'Segment each {thing} in its own color.{background}',
-  'Instance segmentation. Each {thing} is colored differently.{background}',
+  'Segment each {category} in its own color.{background}',
+  'Instance segmentation. Each {category} is colored differently.{background}',
 )
 _WORDINGS_LONG = (
   'Generate an instance segmentation visualization of this image. Each '
-  '{thing} is colored differently.{background}',
-  'This image is a segmentation task derived from the input. The {thing} '
+  '{category} is colored differently.{background}',
+  'This image is a segmentation task derived from the input. The {category} '
   'instances are each represented by a unique, solid color.{background}',
   'This image shows segmentation masks from the input image.{background} '
-  'Each {thing} is represented by a different color.',
+  'Each {category} is represented by a different color.',
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Instance(base.Task):
-  """Paints each instance of a class in canonical colours, left to right.
+  """Paints each instance of a class in canonical colors, left to right.
 
   The order is by mean column of the visible pixels, which makes the answer a
   function of picture and instruction. Instances of fewer than 6 pixels at
   64x64 are dropped from answers and ignored in labels. Prediction: `ids`
   int32[b h w], 0 for background, and `distance` in RGB units.
 
-  Source: Vision Banana, figure 3; canonical colours are ours, for one pass.
+  Source: Vision Banana, figure 3; canonical colors are ours, for one pass.
   """
 
   noise_scale: float | None = 4.0
@@ -79,18 +79,18 @@ class Instance(base.Task):
     self,
     rng: np.random.Generator,
     *,
-    thing: str = 'object',
+    category: str = 'object',
     background: str | None = None,
     level: str = 'quick',
   ) -> base.Question:
-    """Asks for each `thing`; aux: palette f32[13 3], background first."""
+    """Asks for each `category`; aux: palette f32[13 3], background first."""
     register = legend_text.PROMPT_STYLES[level]
     legend = legend_text.draw_background(
       rng, register, codec.CANONICAL, background
     )
     options = _WORDINGS + _WORDINGS_LONG * (register.wordings == 'all')
     prompt = legend_text.choose(rng, options).format(
-      thing=thing, background=legend.write_background()
+      category=category, background=legend.write_background()
     )
     palette, _ = legend.make_palette(_ROWS)
     palette[1:] = palettes.to_rgb(codec.CANONICAL)
@@ -102,10 +102,10 @@ class Instance(base.Task):
     """Asks for a class of the scene, an absent one, or every object."""
     base.check_needs(self, example)
     instance = example['instance']
-    thing, is_asked = _draw_thing(rng, example)
+    category, is_asked = _draw_thing(rng, example)
     asked = np.where(is_asked, instance, 0)
     ids = make_canonical_ids(asked)
-    question = self.ask(rng, thing=thing, level=base.get_level(example))
+    question = self.ask(rng, category=category, level=base.get_level(example))
     valid_px = (ids > 0) == (asked > 0)
     return base.EncodedExample(
       prompt=question.prompt,
@@ -117,7 +117,7 @@ class Instance(base.Task):
     )
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
-    """Nearest canonical colour; ids that cover too little are dropped."""
+    """Nearest canonical color; ids that cover too little are dropped."""
     ids, distance = jax.vmap(palettes.decode_nearest)(rgb, aux['palette'])
     fewest = _MIN_SHARE * rgb.shape[1] * rgb.shape[2]
     area = jnp.stack([(ids == k).sum((1, 2)) for k in range(_ROWS)], -1)
@@ -161,7 +161,7 @@ class Instance(base.Task):
 def make_canonical_ids(instance: np.ndarray) -> np.ndarray:
   """Renumbers ids [h w] 1.. by mean column; slivers become background.
 
-  Beyond as many instances as there are canonical colours, the smallest ones
+  Beyond as many instances as there are canonical colors, the smallest ones
   are background too.
   """
   area = np.bincount(instance.ravel())
@@ -189,7 +189,7 @@ def _draw_thing(rng, example) -> tuple[str, np.ndarray]:
   if present and rng.random() < _ANY_SHARE:
     return 'object', instance > 0
   if absent and (not present or rng.random() < _ABSENT_SHARE):
-    thing = legend_text.choose(rng, absent)
+    category = legend_text.choose(rng, absent)
   else:
-    thing = legend_text.choose(rng, present or names)
-  return thing, (semantic == ids[thing]) & (instance > 0)
+    category = legend_text.choose(rng, present or names)
+  return category, (semantic == ids[category]) & (instance > 0)

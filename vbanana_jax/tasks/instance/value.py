@@ -14,14 +14,14 @@ class InstanceIds(Labels):
 
   def draw(self, value, photo_u8, palette_u8, scale):
     most = int(np.max(value, initial=0))
-    colors_u8 = masks.make_instance_colours(most)
+    colors_u8 = masks.make_instance_colors(most)
     return super().draw(value, photo_u8, colors_u8, scale)
 
   def finish(self, picture, value, palette_u8, names, scale):
     picture = masks.write_numbers(picture, without_ground(value))
     found = (1 + np.flatnonzero(np.bincount(value.ravel())[1:])).tolist()
     names = [str(k) for k in found]
-    palette_u8 = masks.make_instance_colours(max(found, default=0))
+    palette_u8 = masks.make_instance_colors(max(found, default=0))
     palette_u8 = palette_u8[[k - 1 for k in found]]
     return super().finish(picture, value, palette_u8, names, scale)
 

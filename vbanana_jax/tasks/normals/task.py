@@ -40,7 +40,7 @@ class Normals(base.Task):
   """Paints unit normals; the sky has none and is not scored.
 
   Prediction: `normals` f32[b h w 3], unit, and `distance` from the sphere of
-  legal colours.
+  legal colors.
 
   Source: Vision Banana, section 2.5.
   """

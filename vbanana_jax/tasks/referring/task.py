@@ -1,4 +1,4 @@
-"""Referring expressions: the objects that a phrase denotes, in its colour."""
+"""Referring expressions: the objects that a phrase denotes, in its color."""
 
 import dataclasses
 import types
@@ -23,23 +23,23 @@ _ABSENT_SHARE = 0.13  # of phrases that denote nothing
 # Each: the opening, one clause per phrase, and what joins the clauses. No verb
 # depends on a phrase, which may be singular or plural.
 _WORDINGS = (
-  ('Segment ', '{phrase} in {colour}', ' and '),
-  ('Segmentation map: ', '{phrase} in {colour}', ', '),
+  ('Segment ', '{phrase} in {color}', ' and '),
+  ('Segmentation map: ', '{phrase} in {color}', ', '),
 )
 _WORDINGS_LONG = (
   (
     'A segmentation map image. ',
-    'The area that corresponds to {phrase} is rendered solid {colour}',
+    'The area that corresponds to {phrase} is rendered solid {color}',
     '. ',
   ),
   (
     'A segmentation map of the input image, ',
-    'with {phrase} rendered in {colour}',
+    'with {phrase} rendered in {color}',
     ' and ',
   ),
   (
     'This image shows segmentation masks from the given image. ',
-    'The area of {phrase} is represented by a solid {colour}',
+    'The area of {phrase} is represented by a solid {color}',
     '. ',
   ),
 )
@@ -47,10 +47,10 @@ _WORDINGS_LONG = (
 
 @dataclasses.dataclass(frozen=True)
 class Referring(base.Task):
-  """Paints what each phrase denotes in the phrase's own colour.
+  """Paints what each phrase denotes in the phrase's own color.
 
   A phrase may denote several objects or none. Decoding takes the nearest of
-  background and phrase colours. Prediction: `row` int32[b h w], 0 background
+  background and phrase colors. Prediction: `row` int32[b h w], 0 background
   and k the k-th phrase, and `distance` in RGB units.
 
   Source: Vision Banana, figure 4.
@@ -64,7 +64,7 @@ class Referring(base.Task):
     'row', 'int32: 0 is the background, k the k-th phrase'
   )
   note: ClassVar[str] = (
-    "What the phrase means has the prompt's colour. Error: red is wrong."
+    "What the phrase means has the prompt's color. Error: red is wrong."
   )
   benchmark: ClassVar[Benchmark] = ReferringBenchmark()
   needs: ClassVar[tuple[str, ...]] = ('instance', 'scene', 'level')
@@ -94,7 +94,7 @@ class Referring(base.Task):
     rng: np.random.Generator,
     *,
     phrases: Sequence[str],
-    colours: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     background: str | None = None,
     level: str = 'quick',
   ) -> base.Question:
@@ -107,14 +107,12 @@ class Referring(base.Task):
         f'referring takes 1 to {_MOST} phrases, not {len(phrases)}'
       )
     register = legend_text.PROMPT_STYLES[level]
-    legend = legend_text.draw_legend(
-      rng, phrases, register, background, colours
-    )
+    legend = legend_text.draw_legend(rng, phrases, register, background, colors)
     options = _WORDINGS + _WORDINGS_LONG * (register.wordings == 'all')
     opening, clause, joint = legend_text.choose(rng, options)
     clauses = [
-      clause.format(phrase=name, colour=colour.text)
-      for name, colour in legend.entries
+      clause.format(phrase=name, color=color.text)
+      for name, color in legend.entries
     ]
     prompt = f'{opening}{joint.join(clauses)}.{legend.write_background()}'
     palette, palette_valid = legend.make_palette(_ROWS)
@@ -145,7 +143,7 @@ class Referring(base.Task):
     return legend_text.pose_legend(example, question, label)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
-    """Nearest of background and phrase colours."""
+    """Nearest of background and phrase colors."""
     return legend_text.read_legend(rgb, aux)
 
   def score(

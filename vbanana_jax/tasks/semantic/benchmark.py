@@ -44,18 +44,18 @@ def _semantic_states(labels, semantic, *, num_classes):
 
 class _Tally:
   def __init__(self):
-    self._used, self._labelled, self._all = set(), 0, 0
+    self._used, self._labeled, self._all = set(), 0, 0
 
   def add(self, truth):
     labels = truth['semantic']
     used, counts = np.unique(labels[labels != _IGNORED], return_counts=True)
     self._used.update(used.tolist())
-    self._labelled += int(counts.sum())
+    self._labeled += int(counts.sum())
     self._all += labels.size
 
   def judge(self, settings):
     del settings
-    share = self._labelled / self._all
+    share = self._labeled / self._all
     yield benchmark.Finding(share == 0, f'{share:.1%} of pixels have a class')
     used = ', '.join(map(str, sorted(self._used)))
     yield benchmark.Finding(False, f'classes met: {used}')

@@ -1,4 +1,4 @@
-"""Semantic segmentation: every pixel gets the colour its class has in words."""
+"""Semantic segmentation: every pixel gets the color its class has in words."""
 
 import dataclasses
 import math
@@ -45,11 +45,11 @@ _SENTENCES_LONG = (
 class Semantic(base.Task):
   """Paints each class of a legend; what the legend omits is background.
 
-  Decoding takes the nearest legend colour, background included. Prediction:
+  Decoding takes the nearest legend color, background included. Prediction:
   `row` int32[b h w], the palette row (0 background, k the k-th entry), and
   `distance` in RGB units.
 
-  Source: Vision Banana, figure 2 (prompts, nearest-colour reading).
+  Source: Vision Banana, figure 2 (prompts, nearest-color reading).
   """
 
   noise_scale: float | None = 4.0
@@ -85,11 +85,11 @@ class Semantic(base.Task):
     rng: np.random.Generator,
     *,
     classes: Sequence[str],
-    colours: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     background: str | None = None,
     level: str = 'quick',
   ) -> base.Question:
-    """Asks for `classes`, in the given colours or drawn ones.
+    """Asks for `classes`, in the given colors or drawn ones.
 
     aux: palette f32[q 3], palette_valid bool[q], class_id int32[q] (index
     into `world.CLASSES`; -1 for the background and for other names), where q
@@ -98,9 +98,7 @@ class Semantic(base.Task):
     if not classes:
       raise errors.UserError('semantic needs at least one class to look for')
     register = legend_text.PROMPT_STYLES[level]
-    legend = legend_text.draw_legend(
-      rng, classes, register, background, colours
-    )
+    legend = legend_text.draw_legend(rng, classes, register, background, colors)
     is_long = register.wordings == 'all'
     if rng.random() < 0.5:
       options = _MAPPING + _MAPPING_LONG * is_long
@@ -144,7 +142,7 @@ class Semantic(base.Task):
     return legend_text.pose_legend(example, question, label)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
-    """Nearest colour of each example's own palette."""
+    """Nearest color of each example's own palette."""
     return legend_text.read_legend(rgb, aux)
 
   def score(
