@@ -12,6 +12,8 @@ import sys
 
 import pytest
 
+from vbanana_jax.tasks import TASKS
+
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / 'vbanana_jax'
 MAX_LINES = 350
@@ -71,6 +73,21 @@ OURS = {
   'virtual_devices',
 }  # fmt: skip
 
+# Strings that are spelled like a task's name and mean something else.
+NOT_TASKS = {
+  'codecs/__init__.py': {'depth', 'normals'},  # modules
+  'metrics/__init__.py': {'depth', 'normals'},  # likewise
+  'models/__init__.py': {'depth'},  # of a network: its blocks
+  'training/flops.py': {'depth'},  # likewise
+  'data/label_maps.py': {'depth', 'instance', 'normals', 'semantic'},  # folders
+  # Keys of an example.
+  'data/sources.py': {'albedo', 'edit', 'instance', 'normals', 'semantic'},
+  'data/tfds_scenes.py': {'instance', 'normals', 'semantic'},
+  'data/tfds_source.py': {'instance', 'normals', 'semantic'},
+  'evaluation/held_out.py': {'instance', 'semantic'},
+}
+
+
 ATTICS = {'utils', 'util', 'helpers', 'misc', 'common'}
 # In brackets, so that this file does not match itself.
 UNFINISHED = re.compile(
@@ -127,6 +144,14 @@ def used_names(path):
   for node in ast.walk(ast.parse(path.read_text())):
     if isinstance(node, ast.Attribute):
       yield ast.unparse(node)
+
+
+def find_task_names(path):
+  """(line, name) of all strings that are the name of a task."""
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+      if node.value in TASKS:
+        yield node.lineno, node.value
 
 
 def is_inside(name, module):
@@ -210,6 +235,21 @@ def test_imports_are_declared_public_and_pure(path):
       assert '._' not in name, f'{name} is private to its library'
     if unit_of(path) in PURE:
       assert name.split('.')[0] not in IMPURE, f'{name} in pure code'
+
+
+@pytest.mark.parametrize('path', library_files(), ids=name_of)
+def test_no_task_is_known_by_name_or_class_outside_of_the_tasks(path):
+  place = path.relative_to(PACKAGE).as_posix()
+  if place.startswith(('tasks/', 'benchmark/readers/')):
+    return
+  for line, name in find_task_names(path):
+    allowed = NOT_TASKS.get(place, ())
+    assert name in allowed, f'{name_of(path)}:{line} knows the task {name!r}'
+  for name in imported_names(path):
+    for task in TASKS:
+      assert not is_inside(name, f'vbanana_jax.tasks.{task}'), (
+        f'{name_of(path)} knows the task {task!r}: {name}'
+      )
 
 
 @pytest.mark.parametrize('path', library_files(), ids=name_of)

@@ -192,7 +192,7 @@ def test_near_colors_are_in_the_json_and_said_once(tmp_path, capsys):
   (line,) = capsys.readouterr().err.splitlines()
   assert line.startswith('prompt: cat (250, 128, 114) and dog (233, 150, 122)')
   record = json.loads((tmp_path / 'o' / '0_semantic.json').read_text())
-  assert f'prompt: {record["near colors"]}' == line
+  assert f'prompt: {record["near_colors"]}' == line
   # Nearer ones are refused, as before.
   prompt = '{"cat": "pink", "dog": "lightpink"}'
   assert cli.main([*argv, '--prompt', prompt]) == 2

@@ -175,10 +175,10 @@ def test_rims_are_counted_as_a_share(tmp_path, capsys):
   path = out / f'scores_{protocol.title}.json'
   shares = json.loads(path.read_text())['shares_of_pixels']
   (name,) = shares
-  assert name == 'share between two colors, read as a third'
+  assert name == 'between_colors_share'
   assert 1e-3 < shares[name] < 0.1
   printed = capsys.readouterr().out
-  assert f'{name}: {shares[name]:.2%}' in printed
+  assert f'{shares[name]:.2%} lie between two colors' in printed
   assert '2 pictures with borders that mix two colors' in printed
 
 
@@ -197,7 +197,7 @@ def test_where_no_surface_is_painted_90_degrees_are_counted(tmp_path, capsys):
   results = json.loads(path.read_text())
   mean = results['metrics']['mean_deg']['value']
   assert mean == pytest.approx(90 / 4, abs=0.6)
-  assert results['shares_of_pixels'] == {'share without a surface': 0.25}
+  assert results['shares_of_pixels'] == {'no_surface_share': 0.25}
   assert results['metrics']['within_11.25']['value'] == pytest.approx(0.75)
   assert '2 pictures with colors that no direction has' in (
     capsys.readouterr().out

@@ -7,6 +7,7 @@ from vbanana_jax.benchmark import protocols, questions, readers
 from vbanana_jax.errors import UserError
 from vbanana_jax.scenes import referring, world
 from vbanana_jax.tasks import TASKS, prompts
+from vbanana_jax.tasks.depth.painted import COLORMAPS
 
 YELLOW, GREEN, CYAN = (255, 255, 0), (0, 128, 0), (0, 255, 255)
 RED, BLUE, WHITE, GRAY = (255, 0, 0), (0, 0, 255), (255,) * 3, (128,) * 3
@@ -226,7 +227,7 @@ def test_an_instance_prompt_of_unknown_form_still_has_its_background():
 )
 def test_depth_names_its_color_map(prompt, name):
   assert prompts.read_prompt('depth', prompt).colormap == name
-  assert name in prompts.COLORMAPS
+  assert name in COLORMAPS
 
 
 def test_normals_need_nothing():

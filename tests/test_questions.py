@@ -8,10 +8,11 @@ import painted
 import pytest
 from PIL import Image, ImageColor
 
-from vbanana_jax import cli, decode
+from vbanana_jax import cli
 from vbanana_jax.benchmark import protocols, questions, readers
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import prompts
+from vbanana_jax.tasks.instance.painted import DECODERS
 
 ITEM = readers.Item('x', 'x.png', 'old clock')
 
@@ -95,7 +96,7 @@ def test_hash_of_ids_sees_order_and_names():
 @pytest.mark.parametrize('title', protocols.list_protocols())
 def test_decoders_take_the_constants_of_their_protocol(title):
   constants = dict(protocols.load_protocol(title).decoder or {'name': 'paper'})
-  decoder = decode.INSTANCE_DECODERS[constants.pop('name')]
+  decoder = DECODERS[constants.pop('name')]
   assert constants.keys() <= inspect.signature(decoder).parameters.keys()
 
 

@@ -89,20 +89,14 @@ def ask(
     ('{phrase}', phrase),
   ):
     prompt = prompt.replace(field, text)
-  colormap = None
-  if protocol.task == 'depth':
-    colormap = prompts.read_prompt('depth', prompt).colormap
-  return Asked(
-    prompt,
-    prompts.PromptSpec(
-      protocol.task,
-      entries=tuple(zip(names, colors)),
-      background=ground,
-      background_stated=True,
-      category=phrase if protocol.task == 'instance' else None,
-      colormap=colormap,
-    ),
+  spec = prompts.PromptSpec(
+    protocol.task,
+    entries=tuple(zip(names, colors)),
+    background=ground,
+    background_stated=True,
   )
+  reader = prompts.get_reader(protocol.task)
+  return Asked(prompt, reader.complete(spec, prompt, phrase))
 
 
 def ask_parts(

@@ -31,10 +31,10 @@ _ODD = {
   'stretched': 'of another aspect',
   'transparent': 'with transparency, laid over the background of the prompt',
   'doubt': 'that are hardly painted answers of {}',
-  'nothing found': 'that show nothing but the background',
-  'no surface': 'with colors that no direction has, counted as 90 degrees',
-  'near colors': 'asked for in colors so near that noise mixes them',
-  'between colors': 'with borders that mix two colors and are read as a third',
+  'nothing_found': 'that show nothing but the background',
+  'no_surface': 'with colors that no direction has, counted as 90 degrees',
+  'near_colors': 'asked for in colors so near that noise mixes them',
+  'between_colors': 'with borders that mix two colors and are read as a third',
   'lossy': 'kept with loss, as JPEG, which changes colors where they meet',
 }
 
@@ -89,7 +89,7 @@ def grade(
     )
   single, voted, agreed = [], [], []
   odd: collections.Counter[str] = collections.Counter()
-  shares: Shares = {decode.NO_SURFACE: [], decode.BETWEEN: []}
+  shares: Shares = {'no_surface_share': [], 'between_colors_share': []}
   task = TASKS[protocol.task]
   make_states = task.benchmark.make_states
 
@@ -255,9 +255,10 @@ def read_painted(
   picture = photos.open_painted(path, spec.background)
   decoded = decode.decode(spec, picture.pixels_u8, settings)
   oddities = decode.find_oddities(spec, picture, decoded, shape)
+  expects_labels = TASKS[protocol.task].reader.expects_labels
   for kind, text in _ODD.items():
     # Where a phrase may mean nothing in the photograph, nothing is an answer.
-    counts = kind != 'nothing found' or protocol.task == 'semantic'
+    counts = kind != 'nothing_found' or expects_labels
     odd[text.format(protocol.task)] += counts and kind in oddities
   for name in shares.keys() & decoded.facts.keys():
     shares[name].append(decoded.facts[name])

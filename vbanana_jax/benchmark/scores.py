@@ -15,6 +15,10 @@ PREFIX = 'scores_'
 # Other ways to add up or to fit the same errors: in the file only.
 _SECONDARY = ('pooled_', 'aligned_', 'image_')
 _LEAST_SHARE = 1e-4  # of pixels, that is printed
+_SHARES = {
+  'no_surface_share': 'have colors that no direction has',
+  'between_colors_share': 'lie between two colors and are read as a third',
+}
 _SACO_SUBSETS = 7
 _FIELDS = {'protocol', 'version', 'n', 'complete', 'metrics', 'passes'}
 
@@ -165,7 +169,7 @@ def make_table(results: dict[str, Any]) -> str:
       lines += ['', f'Look at them: {n} pictures {oddity}.']
   for name, share in results['shares_of_pixels'].items():
     if share >= _LEAST_SHARE:
-      lines += ['', f'Of all pixels, {name}: {share:.2%}.']
+      lines += ['', f'Of all pixels {share:.2%} {_SHARES[name]}.']
   if not results['reader_verified']:
     lines += ['', "The reader's layout was never checked on the real files."]
   return '\n'.join([*lines, '', results['known_difference']])

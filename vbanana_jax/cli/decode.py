@@ -4,6 +4,7 @@ import sys
 
 from vbanana_jax.cli import flags
 from vbanana_jax.errors import UserError
+from vbanana_jax.tasks import TASKS
 
 
 def add_verb(verbs) -> None:
@@ -77,13 +78,12 @@ def add_verb(verbs) -> None:
 # Facts that are said besides, in the words of a line.
 _TOLD = {
   'doubt': 'hardly a painted answer of {}: {}',
-  'nothing found': 'nothing found: {1}',
-  'between colors': '{1}',
-  'no surface': '{1}',
+  'nothing_found': 'nothing found: {1}',
+  'between_colors': '{1}',
+  'no_surface': '{1}',
   'stretched': '{1}',
 }
 _ASKED = ('reading', 'settings', 'photo')  # which the user knows
-TASKS = ('depth', 'normals', 'semantic', 'instance', 'referring')
 
 
 def run_decode(args, rest) -> int:

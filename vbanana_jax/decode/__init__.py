@@ -4,9 +4,6 @@ from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.files import check_free, decode_file
 from vbanana_jax.decode.oddities import find_near_colors, find_oddities
 from vbanana_jax.decode.values import (
-  BETWEEN,
-  INSTANCE_DECODERS,
-  NO_SURFACE,
   SPECK_SHARE,
   Decoded,
   Settings,
@@ -14,9 +11,6 @@ from vbanana_jax.decode.values import (
 )
 
 __all__ = [
-  'BETWEEN',
-  'INSTANCE_DECODERS',
-  'NO_SURFACE',
   'SPECK_SHARE',
   'Decoded',
   'Settings',

@@ -9,9 +9,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
-from vbanana_jax.codecs import depth, normals, palettes
+from vbanana_jax.tasks import prompts
 from vbanana_jax.tasks.prompts import PromptSpec
 
 _FAR = 64 / 255  # from every legal color, RGB [0, 1] units
@@ -21,13 +21,7 @@ _NEAR = 14  # levels within which a gray pixel is a color of the legend
 _ALMOST = 4  # levels of noise on a picture of one color
 _MOST_CHANGES = 0.1  # of neighboring pixels, in a map of ids
 _LEAST_SHARE = 1e-3  # of a picture, of each of its ids
-_MOST_OF_SKY = 0.9  # of what has no surface
-_SHADE = 24 / 255  # from a color made brighter or darker
-_SATURATED = 128 / 255  # between the channels of a color that has shades
-_SAMPLE = 1000  # pixels that a median is taken of
 _OFF = 12 / 255  # mean distance from which another order of channels is tried
-
-_find_surface = jax.jit(normals.find_surface)
 
 
 def find_doubt(
@@ -45,7 +39,7 @@ def find_doubt(
     spec: what the prompt says.
     painted_u8: the picture.
   """
-  if spec.task == 'instance' or spec.colormap not in (None, 'rainbow'):
+  if not prompts.get_reader(spec.task).limits_colors(spec):
     return None
   if _is_raw_map(spec, painted_u8):
     return (
@@ -74,7 +68,7 @@ def _is_raw_map(spec, painted_u8) -> bool:
   levels = np.unique(painted_u8)
   if span.max() > _GRAY or len(levels) == 1:
     return False
-  if spec.task in ('depth', 'normals'):
+  if not prompts.get_reader(spec.task).has_legend:
     return True
   colors = [spec.background, *(color for _, color in spec.entries)]
   grays = [c[0] for c in colors if max(c) - min(c) <= _GRAY]
@@ -108,46 +102,14 @@ def _measure(spec, painted_u8) -> tuple[float, float]:
   """Share of far pixels, and the mean distance in RGB [0, 1] units."""
   palette, _ = spec.make_palette()
   rgb = np.ascontiguousarray(painted_u8, np.float32) / np.float32(255.0)
-  sky = _find_sky(painted_u8) if spec.task == 'normals' else np.False_
-  far, mean = _measure_rgb(rgb, palette, sky, spec.task)
+  reader = prompts.get_reader(spec.task)
+  unpainted = reader.find_unpainted(painted_u8)
+  far, mean = _measure_rgb(rgb, palette, unpainted, reader)
   return float(far), float(mean)
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def _measure_rgb(rgb, palette, sky, task):
-  if task == 'depth':
-    distance = depth.residual(rgb)
-  elif task == 'normals':
-    distance = normals.residual(rgb)
-  else:
-    index, distance = palettes.decode_nearest(rgb, palette)
-    shade = _measure_shade(rgb, palette[index])
-    distance = jnp.where(shade <= _SHADE, 0.0, distance)
-  distance = jnp.where(sky, 0.0, distance)
+def _measure_rgb(rgb, palette, unpainted, reader):
+  distance = reader.measure_distance(rgb, palette)
+  distance = jnp.where(unpainted, 0.0, distance)
   return jnp.mean(distance > _FAR), jnp.mean(distance)
-
-
-def _find_sky(painted_u8) -> Bool[np.ndarray, 'h w']:
-  """What has no surface, if all of it is of one color; nothing otherwise.
-
-  The color is the median, and nine tenths are within 14 levels of it. What a
-  photograph has of such colors is light and dark.
-  """
-  rgb = painted_u8.astype(np.float32) / np.float32(255.0)
-  bare = ~np.asarray(_find_surface(rgb))
-  colors = painted_u8[bare].astype(np.int16)
-  if not len(colors):
-    return bare
-  middle = np.median(colors[:: 1 + len(colors) // _SAMPLE], axis=0)
-  near = np.abs(colors - middle).max(-1) <= _NEAR
-  return bare if near.mean() >= _MOST_OF_SKY else np.zeros_like(bare)
-
-
-def _measure_shade(rgb, color):
-  """Distance from `color`, 0.4 to 2.5 times as bright; infinite of greys."""
-  along = jnp.sum(rgb * color, -1) / jnp.maximum(jnp.sum(color**2, -1), 1e-6)
-  gap = jnp.linalg.norm(
-    rgb - jnp.clip(along, 0.4, 2.5)[..., None] * color, axis=-1
-  )
-  span = jnp.max(color, -1) - jnp.min(color, -1)
-  return jnp.where(span >= _SATURATED, gap, jnp.inf)

@@ -16,9 +16,6 @@ from vbanana_jax.report import answers
 from vbanana_jax.runtime import files
 from vbanana_jax.tasks import TASKS, prompts
 
-# A picture is not taken for one of instances if more than these shares of what
-# is painted, and of the whole, belong to no instance.
-_MOST_DROPPED, _MOST_DROPPED_OF_ALL = 0.5, 0.02
 _ENDS = ('.npy', '_confidence.npy', '.png', '.json')
 
 
@@ -72,8 +69,12 @@ def decode_file(
   painted = photos.open_painted(path, spec.background)
   painted_u8 = painted.pixels_u8
   found = decode(spec, painted_u8, settings)
-  if spec.task == 'instance':
-    _check_instances(path, spec, found)
+  fault = prompts.get_reader(spec.task).find_fault(found)
+  if fault:
+    raise UserError(
+      f'{path}: {fault}: is it an {spec.task} picture with the background '
+      f'{spec.background}? --prompt names another, --max-instances more'
+    )
   under_u8 = painted_u8 if photo is None else photos.open_photo(photo)
   shape = under_u8.shape[:2]
   task = TASKS[spec.task]
@@ -114,32 +115,8 @@ def _describe_question(spec, path, settings, photo) -> dict[str, Any]:
   )
 
 
-def _check_instances(path, spec, found) -> None:
-  """Refuses what is no picture of instances on one background."""
-  facts, fault = found.facts, None
-  if facts['overflow']:
-    fault = f'more instances than {facts["instances"]}, the most that are held'
-  elif (
-    facts['share of what is painted that is dropped'] > _MOST_DROPPED
-    and facts['share dropped'] > _MOST_DROPPED_OF_ALL
-  ):
-    fault = (
-      f'{facts["share dropped"]:.0%} of it are regions too small or too thin '
-      'to be instances'
-    )
-  if fault:
-    raise UserError(
-      f'{path}: {fault}: is it an instance picture with the background '
-      f'{spec.background}? --prompt names another, --max-instances more'
-    )
-
-
 def _make_legend(spec) -> tuple[list[str], np.ndarray]:
-  """Names and colors [q 3] of the labels 1, 2, ...; none of instances.
-
-  The colors of painted instances may be as dark as the background.
-  """
-  entries = () if spec.task == 'instance' else spec.entries
-  names = [name for name, _ in entries]
-  colors = [color for _, color in entries]
+  """Names and colors [q 3] of the labels 1, 2, ..."""
+  names = [name for name, _ in spec.entries]
+  colors = [color for _, color in spec.entries]
   return names, np.array(colors, np.uint8).reshape(-1, 3)

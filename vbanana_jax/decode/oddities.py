@@ -7,7 +7,7 @@ import numpy as np
 
 from vbanana_jax.data import photos
 from vbanana_jax.decode.doubts import find_doubt
-from vbanana_jax.decode.values import BETWEEN, NO_SURFACE, Decoded
+from vbanana_jax.decode.values import Decoded
 from vbanana_jax.report import answers
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.tasks.prompts import PromptSpec
@@ -58,26 +58,26 @@ def find_oddities(
     shape: height and width that its values are brought to.
 
   Returns:
-    of 'doubt', 'nothing found', 'near colors', 'between colors', 'no surface',
+    of 'doubt', 'nothing_found', 'near_colors', 'between_colors', 'no_surface',
     'stretched', 'lossy' and 'transparent' those that there are.
   """
   height, width = painted.pixels_u8.shape[:2]
   stretch = (width / height) / (shape[1] / shape[0])
   is_stretched = not 1 / _MOST_STRETCHED < stretch < _MOST_STRETCHED
-  between = found.facts.get(BETWEEN, 0.0)
-  bare = found.facts.get(NO_SURFACE, 0.0)
+  between = found.facts.get('between_colors_share', 0.0)
+  bare = found.facts.get('no_surface_share', 0.0)
   names = [name for name, _ in spec.entries]
   lines = {
     'doubt': find_doubt(spec, painted.pixels_u8),
-    'nothing found': answers.tell(TASKS[spec.task], found.value, names)
+    'nothing_found': answers.tell(TASKS[spec.task], found.value, names)
     and (', '.join(names) or 'of the thing that was asked for'),
-    'near colors': find_near_colors(spec),
+    'near_colors': find_near_colors(spec),
     # Of a picture that is kept with loss, 'lossy' says it.
-    'between colors': between > _MOST_BETWEEN
+    'between_colors': between > _MOST_BETWEEN
     and not painted.is_lossy
     and f'{between:.2%} of it lies between two colors that it mixes, and is '
     'read as a third: paint borders without smoothing, keep them without loss',
-    'no surface': bare > _MOST_WITHOUT_SURFACE
+    'no_surface': bare > _MOST_WITHOUT_SURFACE
     and f'{bare:.1%} of it has colors that no direction has, as of a painted '
     'sky, and is read as no surface',
     'stretched': is_stretched

@@ -20,6 +20,7 @@ from vbanana_jax import errors
 from vbanana_jax.diffusion import paths
 from vbanana_jax.metrics.sums import sum_pixels
 from vbanana_jax.tasks.benchmark import Benchmark
+from vbanana_jax.tasks.painted import PaintedReader
 from vbanana_jax.tasks.value import Value
 
 Aux = dict[str, np.ndarray]  # host; stacked to a leading b for the device
@@ -109,6 +110,8 @@ class Task(abc.ABC):
       those of config.data.photos and config.data.tfds. True of one task.
     value: what a decoded answer is as numbers; None where the picture itself
       is the answer.
+    reader: how pictures of it that anything painted are read; None where they
+      are not.
     benchmark: how its values are scored on benchmarks; None of a task that no
       protocol asks.
     note: one line on how to read its pictures in a report.
@@ -125,6 +128,7 @@ class Task(abc.ABC):
   learns_from_captions: ClassVar[bool] = False
   inputs: ClassVar[Inputs] = Inputs()
   value: ClassVar[Value | None] = None
+  reader: ClassVar[PaintedReader | None] = None
   benchmark: ClassVar[Benchmark | None] = None
   note: ClassVar[str] = ''
 

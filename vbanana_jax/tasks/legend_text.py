@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 from vbanana_jax import errors
 from vbanana_jax.codecs import palettes
 from vbanana_jax.tasks import base
+from vbanana_jax.tasks.prompt_parser import READABLE_DISTANCE
 
 BACKGROUND_SHARE = 0.5  # of prompts that state the background
 MIN_DISTANCE = 60.0  # 8-bit levels between colors of one legend
@@ -23,7 +24,6 @@ MIN_DISTANCE = 60.0  # 8-bit levels between colors of one legend
 # color outweighs the background. Overlap is best if that happens from about
 # half the overlap one can reach, so colors weigh this much more in the loss.
 FOREGROUND_WEIGHT = 3.0
-READABLE_DISTANCE = 28.0  # the least that still reads, for a user's colors
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,6 +47,7 @@ _LINK = (_VERBS, _EACH, _PARTICIPLES, _PREPOSITIONS, _ADJECTIVES)
 _AFTER = frozenset('color colour mask masks pixels )'.split())
 _BEFORE_GROUND = frozenset('on with against a an solid plain'.split())
 BACKGROUND = 'background'
+READABLE_DISTANCE = 28.0  # levels; nearer colors of a legend are refused
 # Names of what is left over.
 _GROUNDS = (BACKGROUND, 'rest', 'rest of the image', 'everything else')
 # Before a name: what speaks of the picture. Then at its start and at its end.

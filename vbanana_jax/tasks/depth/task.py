@@ -14,7 +14,9 @@ from vbanana_jax.metrics import depth as metric
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.depth.benchmark import DepthBenchmark
+from vbanana_jax.tasks.depth.painted import DepthReader
 from vbanana_jax.tasks.depth.value import DEPTH_M
+from vbanana_jax.tasks.painted import PaintedReader
 from vbanana_jax.tasks.value import Value
 
 _WORDINGS = (
@@ -49,6 +51,7 @@ class Depth(base.Task):
     'blue. Error: dark is right, pale is 50 % off or more.'
   )
   benchmark: ClassVar[Benchmark] = DepthBenchmark()
+  reader: ClassVar[PaintedReader] = DepthReader()
   needs: ClassVar[tuple[str, ...]] = ('depth_m',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'delta1': 'max', 'abs_rel': 'min', 'rmse': 'min', 'silog': 'min'}

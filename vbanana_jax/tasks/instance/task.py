@@ -16,7 +16,9 @@ from vbanana_jax.scenes import world
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.instance.benchmark import InstanceBenchmark
+from vbanana_jax.tasks.instance.painted import InstanceReader
 from vbanana_jax.tasks.instance.value import IDS
+from vbanana_jax.tasks.painted import PaintedReader
 from vbanana_jax.tasks.value import Value
 
 _MOST = len(codec.CANONICAL)
@@ -62,6 +64,7 @@ class Instance(base.Task):
     'in that order: green is right, red is wrong.'
   )
   benchmark: ClassVar[Benchmark] = InstanceBenchmark()
+  reader: ClassVar[PaintedReader] = InstanceReader()
   needs: ClassVar[tuple[str, ...]] = ('instance', 'semantic')
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'pmf1': 'max', 'pmf1_0.5': 'max', 'pmf1_0.75': 'max'}

@@ -14,7 +14,9 @@ from vbanana_jax.metrics import normals as metric
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.normals.benchmark import NormalsBenchmark
+from vbanana_jax.tasks.normals.painted import NormalsReader
 from vbanana_jax.tasks.normals.value import NORMALS
+from vbanana_jax.tasks.painted import PaintedReader
 from vbanana_jax.tasks.value import Value
 
 _WORDINGS = (
@@ -54,6 +56,7 @@ class Normals(base.Task):
     'is right, pale is 45 degrees off or more.'
   )
   benchmark: ClassVar[Benchmark] = NormalsBenchmark()
+  reader: ClassVar[PaintedReader] = NormalsReader()
   needs: ClassVar[tuple[str, ...]] = ('normals',)
   # Straight to the viewer, straight up, and 30 in between.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(

@@ -13,6 +13,7 @@ from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.scenes import referring as language
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
+from vbanana_jax.tasks.painted import LegendReader, PaintedReader
 from vbanana_jax.tasks.referring.benchmark import ReferringBenchmark
 from vbanana_jax.tasks.value import Labels, Value
 
@@ -67,6 +68,7 @@ class Referring(base.Task):
     "What the phrase means has the prompt's color. Error: red is wrong."
   )
   benchmark: ClassVar[Benchmark] = ReferringBenchmark()
+  reader: ClassVar[PaintedReader] = LegendReader('referring')
   needs: ClassVar[tuple[str, ...]] = ('instance', 'scene', 'level')
   # Boxes as shares of width and height: left, top, right, bottom.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(

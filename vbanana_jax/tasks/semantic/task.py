@@ -14,6 +14,7 @@ from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.scenes import world
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
+from vbanana_jax.tasks.painted import LegendReader, PaintedReader
 from vbanana_jax.tasks.semantic.benchmark import SemanticBenchmark
 from vbanana_jax.tasks.value import Labels, Value
 
@@ -63,6 +64,9 @@ class Semantic(base.Task):
   )
   note: ClassVar[str] = 'Error: green is right, red is wrong.'
   benchmark: ClassVar[Benchmark] = SemanticBenchmark()
+  reader: ClassVar[PaintedReader] = LegendReader(
+    'semantic', expects_labels=True
+  )
   needs: ClassVar[tuple[str, ...]] = ('semantic',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'miou': 'max', 'background_iou': 'max', 'pixel_accuracy': 'max'}

@@ -1,0 +1,115 @@
+"""Reads instances that anything painted, in whatever colors."""
+
+import dataclasses
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vbanana_jax.codecs import flood, instances, palettes
+from vbanana_jax.errors import UserError
+from vbanana_jax.tasks import prompt_parser
+from vbanana_jax.tasks.painted import Decoded, PaintedReader, read_legend
+
+DECODERS = {
+  'paper': flood.decode_flood,
+  'regions': instances.decode_regions,
+}
+_TAU = 14.0  # 8-bit levels from the background
+# A picture is not taken for one of instances if more than these shares of what
+# is painted, and of the whole, belong to no instance.
+_MOST_DROPPED, _MOST_DROPPED_OF_ALL = 0.5, 0.02
+# Within a sentence; a dot within a word or after 'St' does not end one.
+_NAME = r'((?:[^.]|\.(?!\s)|(?<=\b(?-i:[A-Z][a-z]))\.(?=\s)){1,200}?)'
+# How instances of a thing are asked for; the first form that fits wins.
+_THINGS = tuple(
+  re.compile(form.replace('{}', _NAME), re.IGNORECASE)
+  for form in (
+    r'\beach {} in (?:its own|an? (?:different|unique))\b',
+    r'\beach {}(?: instance)? (?:gets|has) ',
+    r'\beach {}(?: instance)? is (?:colou?red|represented|rendered|shown)\b',
+    r'\bthe {} instances are\b',
+    r'\ball (?:the )?{}, colou?r\b',
+    r'\bmasks (?:for|of) (?:the )?{} (?:from|in)\b',
+  )
+)
+
+
+class InstanceReader(PaintedReader):
+  """Ids of regions of one color each, on one background."""
+
+  def read_prompt(self, prompt):
+    """The thing that is asked for, and the background.
+
+    Source: Vision Banana, figure 3.
+    """
+    found = (form.search(prompt) for form in _THINGS)
+    category = next(
+      (f[1].translate(prompt_parser.QUOTES) for f in found if f), None
+    )
+    legend = read_legend('instance', prompt)
+    return dataclasses.replace(legend, entries=(), category=category)
+
+  def complete(self, spec, prompt, phrase):
+    del prompt
+    return dataclasses.replace(spec, category=phrase)
+
+  def decode(self, spec, rgb, settings):
+    if settings.decoder not in DECODERS:
+      raise UserError(
+        f'instance decoder {settings.decoder!r}: choose of '
+        f'{", ".join(DECODERS)}'
+      )
+    ground = palettes.to_rgb([spec.background])[0]
+    found, painted, dropped = jax.device_get(
+      _read_instances(rgb, ground, settings.decoder, settings.constants)
+    )
+    count = int(found.count)
+    return Decoded(
+      found.ids,
+      found.confidence,
+      {
+        'thing': spec.category,
+        'background': list(spec.background),
+        'decoder': {'name': settings.decoder, **dict(settings.constants)},
+        'instances': count,
+        'colors': np.rint(255 * found.color[:count]).astype(int).tolist(),
+        'area_px': found.area_px[:count].tolist(),
+        'dropped_share': float(dropped),
+        'dropped_share_of_painted': float(dropped / max(painted, 1e-9)),
+        'overflow': bool(found.overflow),
+        'converged': bool(found.converged),
+        'mean_confidence': float(found.confidence.mean()),
+      },
+    )
+
+  def measure_distance(self, rgb, palette):
+    del palette
+    return jnp.zeros(rgb.shape[:2])
+
+  def limits_colors(self, spec):
+    del spec
+    return False
+
+  def find_fault(self, found):
+    facts = found.facts
+    if facts['overflow']:
+      return f'more instances than {facts["instances"]}, the most that are held'
+    if (
+      facts['dropped_share_of_painted'] > _MOST_DROPPED
+      and facts['dropped_share'] > _MOST_DROPPED_OF_ALL
+    ):
+      return (
+        f'{facts["dropped_share"]:.0%} of it are regions too small or too thin '
+        'to be instances'
+      )
+    return None
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _read_instances(rgb, ground, decoder, constants):
+  found = DECODERS[decoder](rgb, ground, **dict(constants))
+  painted = 255 * jnp.linalg.norm(rgb - ground, axis=-1) >= _TAU
+  return found, jnp.mean(painted), jnp.mean(painted & (found.ids == 0))
