@@ -49,16 +49,19 @@ def run_apart(words: list[str], minutes: float) -> str:
     process.wait()
 
 
-def run_all(commands: dict[str, list[str]], minutes: float) -> dict[str, str]:
-  """Runs commands by name; which failed, and how."""
-  failed = {}
+def run_all(commands: dict[str, list[str]], minutes: float) -> None:
+  """Runs commands by name; exits with what failed, and how, at the end."""
+  # A signal ends what runs too, as Ctrl-C does.
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+  failed = []
   for number, (name, words) in enumerate(commands.items(), 1):
     timing.say(f'{number} of {len(commands)}: {name}')
     began = time.perf_counter()
     if wrong := run_apart(words, minutes):
-      failed[name] = wrong
+      failed.append(f'failed: {name}: {wrong}')
     timing.say(f'  {wrong or "ok"}, {time.perf_counter() - began:.0f} s')
-  return failed
+  if failed:
+    sys.exit('\n'.join(failed))
 
 
 def main() -> None:
@@ -86,14 +89,10 @@ def main() -> None:
   names = args.names or [
     name for name, (_, needs) in found.items() if not needs
   ]
-  # A signal ends what runs too, as Ctrl-C does.
-  signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-  failed = run_all(
+  run_all(
     {name: ['-m', f'perf.{name}', *['--quick'] * args.quick] for name in names},
     args.minutes,
   )
-  if failed:
-    sys.exit('\n'.join(f'failed: {x}: {wrong}' for x, wrong in failed.items()))
 
 
 if __name__ == '__main__':

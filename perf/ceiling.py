@@ -3,9 +3,9 @@
   python -m perf.ceiling [--rounds 7]
 
 Products of several shapes take turns; a ceiling is the best of them. Float32,
-bfloat16 with a float32 result (what the network's products are, but on a CPU
-that would emulate them), and PyTorch's own where it is installed. On a GPU
-float32 is what JAX makes of it there, TensorFloat-32, on both sides.
+and bfloat16 with a float32 result (what the network's products are, but on a
+CPU that would emulate them). On a GPU float32 is what JAX makes of it there,
+TensorFloat-32.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Product(NamedTuple):
 
 
 def measure(rounds: int = 7, small: bool = False) -> dict[str, Any]:
-  """Ceilings of every library and type."""
+  """Ceilings of every type."""
   how = {'shapes': SMALL_SHAPES, 'least_flops': 1e9} if small else {}
   products = build_products(**how)
   times = timing.interleave(
@@ -57,7 +57,7 @@ def build_products(
   shapes: tuple[tuple[int, int, int], ...] | None = None,
   least_flops: float | None = None,
 ) -> dict[str, Product]:
-  """By 'library type rows x columns x summed', ready for `interleave`."""
+  """By 'type rows x columns x summed', ready for `interleave`."""
   place = 'cpu' if jax.default_backend() == 'cpu' else 'accelerator'
   shapes = shapes or (CPU_SHAPES if place == 'cpu' else ACCELERATOR_SHAPES)
   least_flops = least_flops or _LEAST_FLOPS[place]
@@ -70,16 +70,13 @@ def build_products(
     left = rng.standard_normal((rows, summed), np.float32)
     right = rng.standard_normal((summed, columns), np.float32)
     for name in find_types():
-      calls = {'jax': _build_jax(left, right, name, repeats)}
-      if _torch_sees(place):
-        calls['torch'] = _build_torch(left, right, name, repeats)
-      for library, call in calls.items():
-        label = f'{library} {name} {"x".join(map(str, shape))}'
-        built[label] = Product(call, repeats * flops)
+      call = _build_call(left, right, name, repeats)
+      label = f'{name} {"x".join(map(str, shape))}'
+      built[label] = Product(call, repeats * flops)
   return built
 
 
-def _build_jax(
+def _build_call(
   left, right, dtype: str, repeats: int
 ) -> Callable[[], jax.Array]:
   a, b = jnp.asarray(left, dtype), jnp.asarray(right, dtype)
@@ -99,39 +96,10 @@ def _build_jax(
   return call
 
 
-def _build_torch(left, right, dtype: str, repeats: int) -> Callable[[], None]:
-  import torch
-
-  device = 'cpu' if jax.default_backend() == 'cpu' else 'cuda'
-  if device == 'cuda':
-    torch.set_float32_matmul_precision('high')
-  a, b = (
-    torch.from_numpy(x).to(device, getattr(torch, dtype)) for x in (left, right)
-  )
-
-  def call() -> None:
-    for _ in range(repeats):
-      torch.mm(a, b)
-    if device == 'cuda':
-      torch.cuda.synchronize()
-
-  return call
-
-
-def _torch_sees(place: str) -> bool:
-  """Whether PyTorch is installed and sees the device."""
-  if not run.has_torch():
-    return False
-  import torch
-
-  torch.set_num_threads(timing.count_cores())
-  return place == 'cpu' or torch.cuda.is_available()
-
-
 def find_ceilings(
   products: dict[str, Product], times: dict[str, timing.Times]
 ) -> dict[str, dict[str, Any]]:
-  """By 'library type' the `gflops_per_s` of its best shape, and that shape.
+  """By type the `gflops_per_s` of its best shape, and that shape.
 
   Args:
     products: from `build_products`.

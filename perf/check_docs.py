@@ -13,14 +13,8 @@ import difflib
 import pathlib
 import re
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from perf import run, tables
-from vbanana_jax.models import SIZES
-from vbanana_jax.plan.text import to_size, to_time
-from vbanana_jax.plan.topologies import CHIPS, TOPOLOGIES
-from vbanana_jax.sharding import PRESETS
 
 _BLOCK = re.compile(r'(<!-- table ([^>]*?) -->\n).*?(<!-- end -->)', re.S)
 # Metrics of the README's table: task, metric, text, and how it is written.
@@ -91,8 +85,8 @@ def fill(text: str) -> str:
 
 def make_block(name: str, *names: str) -> str:
   """Tables of a result, and where they come from."""
-  if name in _OWN_BLOCKS:
-    return _OWN_BLOCKS[name](*names)
+  if name == 'headlines':
+    return make_headlines(*names)
   result = run.load(name)
   source = tables.describe_source(result)
   return f'{tables.make_tables(result, names)}\n\n{source}'
@@ -121,70 +115,6 @@ def make_headlines(*runs: str) -> str:
   lines.append(['training and evaluation, without compilation', *minutes, ''])
   head = ['', *(f'`{name}`' for name in runs), 'best constant']
   return tables.tabulate(head, lines)
-
-
-def make_plan(which: str) -> str:
-  """The compiled cells of plan.json, or what all weigh on one kind of chip."""
-  cells = run.load('plan')['cells']
-  if which == 'compiled':
-    return _make_compiled([cell for cell in cells if 'seconds' in cell])
-  names = [n for n, t in TOPOLOGIES.items() if t.kind == which and t.count > 15]
-  found = {(c['topology'], c['size'], c['preset']): c for c in cells}
-
-  def show(cell: dict[str, Any] | None) -> str:
-    if cell is None or 'refused' in cell:
-      return '' if cell is None else '-'
-    return f'{to_size(cell["weighed"])}; {cell["largest_batch_by_the_line"]:,}'
-
-  return f'**{which}**, {to_size(CHIPS[which].hbm_bytes)} a chip\n\n' + (
-    tables.tabulate(
-      ['size', 'preset', *names],
-      [
-        [size, preset, *(show(found.get((n, size, preset))) for n in names)]
-        for size in SIZES
-        for preset in PRESETS
-      ],
-    )
-  )
-
-
-def _make_compiled(cells: list[dict[str, Any]]) -> str:
-  orders = (
-    ('size', list(SIZES)),
-    ('preset', list(PRESETS)),
-    ('topology', list(TOPOLOGIES)),
-  )
-  cells = sorted(cells, key=lambda c: [o.index(c[key]) for key, o in orders])
-  lines = []
-  for cell in cells:
-    sent, seconds = cell['sent'].values(), max(cell['seconds'].values())
-    by_hand = cell['flops_by_hand'] / TOPOLOGIES[cell['topology']].count
-    lines.append(
-      [
-        *(cell[key] for key in ('topology', 'size', 'preset')),
-        str(cell['batch_size']),
-        to_size(cell['needed']),
-        to_size(sum(kind['bytes'] for kind in sent)),
-        str(sum(kind['count'] for kind in sent)),
-        to_time(seconds),
-        cell['largest'],
-        f'{cell["batch_size"] / seconds:,.0f}',
-        f'{by_hand / cell["flops_a_chip"]:.2f}',
-      ]
-    )
-  head = [
-    'topology', 'size', 'preset', 'batch', 'memory a chip', 'sent a chip',
-    'exchanges', 'predicted step', 'largest term', 'examples/s at best',
-    'by hand / in program',
-  ]  # fmt: skip
-  return tables.tabulate(head, lines)
-
-
-# Blocks that are not simply the tables of one result.
-_OWN_BLOCKS: dict[str, Callable[..., str]] = {
-  'headlines': make_headlines,
-  'plan': make_plan,
-}
 
 
 if __name__ == '__main__':

@@ -3,9 +3,8 @@
   python -m perf.codecs [--pictures 40] [--size 192]
 
 Paintings of random cells (`perf/paintings.py`) are damaged one way at a
-time and decoded; pixels at the edges of cells count like all others. Depth is
-also painted flat, to see each distance by itself. Speed is measured against
-the hilbertmap package where that is installed, in turns within one run.
+time and decoded; pixels at the edges of cells count like all others. Speed is
+measured against the hilbertmap package where that is installed, in turns.
 """
 
 from typing import Any
@@ -16,8 +15,6 @@ import numpy as np
 from perf import confidence, paintings, run, tables, timing
 from vbanana_jax.codecs import colormaps, depth, normals, palettes, rims
 
-FLAT_M = (0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 80.0)
-FLAT_DAMAGES = tuple(paintings.DAMAGES)[:4]  # those that need no neighbors
 LABELS = {
   '20 farthest-point colors': palettes.farthest_point_palette(20),
   '27 named colors': list(palettes.NAMED.values()),
@@ -57,25 +54,6 @@ def measure_depth(pictures: int, size: int) -> dict[str, tables.Table]:
         np.stack(found), np.stack(truths)
       )
   return {'depth_error_share': errors, 'depth_delta1': delta1}
-
-
-def measure_flat_depth(size: int) -> dict[str, tables.Table]:
-  """The same of one flat depth each, painted along the cube edges."""
-  rng = np.random.default_rng(1)
-  encode, decode = _jit['depth']
-  errors, delta1 = {}, {}
-  for damage in FLAT_DAMAGES:
-    errors[damage], delta1[damage] = {}, {}
-    for depth_m in FLAT_M:
-      # A factor of 1.05 around it, so that rounding meets all its cases.
-      spread = np.exp(rng.uniform(-0.05, 0.05, (size, size)))
-      truth = (depth_m * spread).astype(np.float32)
-      rgb = paintings.DAMAGES[damage](np.asarray(encode(truth)), rng)
-      name = f'{depth_m:g} m'
-      errors[damage][name], delta1[damage][name] = _score_depth(
-        decode(rgb), truth
-      )
-  return {'flat_depth_error_share': errors, 'flat_depth_delta1': delta1}
 
 
 def measure_normals(pictures: int, size: int) -> dict:
@@ -197,7 +175,6 @@ def measure(
     'tables': {
       **measure_speed(rounds),
       **measure_depth(pictures, size),
-      **measure_flat_depth(size),
       'normals': measure_normals(pictures, size),
       'wrong_labels_share': measure_labels(pictures, size),
       'confidence_share': measure_confidence(4 * pictures),

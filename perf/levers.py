@@ -4,13 +4,11 @@
 
 Every variant is the whole step of the quickstart's tuning with one thing put
 back to the plain way; all take turns in one process, with the pages that it was
-given. Large pages are asked for when a process starts, so that for them two
-processes take turns, each with many steps in a row.
+given. Large pages are asked for when a process starts, so that for them
+processes take turns.
 """
 
-import contextlib
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -76,17 +74,17 @@ REMAT = {'remat: dots': 'dots', 'remat: full': 'full'}
 
 
 def measure(
-  size: str = 'nano', rounds: int = 7, serve: bool = False
+  size: str = 'nano', rounds: int = 7, once: bool = False
 ) -> dict[str, Any]:
   """Times, CPU times and temporaries of all variants over ours.
 
   Args:
     size: of the network; the rest is the quickstart's tuning.
     rounds: turns that each variant has.
-    serve: what this program starts itself with, to compare pages.
+    once: what this program starts itself with, to compare pages.
   """
-  if serve:
-    serve_steps(size)
+  if once:
+    print(time_once(size))
     sys.exit()
   config = make_config(size)
   steps = build_steps(config)
@@ -156,45 +154,26 @@ def build_step(config: dict[str, Any], model: Any = None) -> train_step.Step:
 
 
 def measure_pages(size: str, rounds: int) -> dict[str, float]:
-  """Small pages' time over large ones', steps following each other."""
-  with contextlib.ExitStack() as stack:
-    processes = {
-      large: stack.enter_context(_start(size, f'{PAGES}{large}'))
-      for large in (0, 1)
-    }
-    times: dict[int, list[float]] = {0: [], 1: []}
-    for _ in range(rounds):
-      for large, process in processes.items():
-        process.stdin.write('\n')
-        process.stdin.flush()
-        times[large].append(json.loads(process.stdout.readline()))
-    for process in processes.values():
-      process.stdin.close()
-  return timing.summarize([a / b for a, b in zip(times[0], times[1])])
+  """Small pages' time over large ones', two processes a round."""
 
-
-def _start(size: str, pages: str) -> subprocess.Popen:
-  process = subprocess.Popen(
-    [sys.executable, '-m', 'perf.levers', '--size', size, '--serve'],
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-    text=True,
-    env={**os.environ, 'GLIBC_TUNABLES': pages},
-  )
-  process.stdout.readline()  # it is ready
-  return process
-
-
-def serve_steps(size: str) -> None:
-  """Seconds of a step of many, for every line that comes."""
-  step = build_step(make_config(size))
-  jax.block_until_ready([step() for _ in range(3)])
-  print('ready', flush=True)
-  for _ in sys.stdin:
-    times = timing.interleave(
-      {'step': step}, 1, warm_up=0, in_a_row=_STEPS_IN_A_ROW
+  def time_with(large: int) -> float:
+    done = subprocess.run(
+      [sys.executable, '-m', 'perf.levers', '--size', size, '--once'],
+      env={**os.environ, 'GLIBC_TUNABLES': f'{PAGES}{large}'},
+      capture_output=True,
+      text=True,
+      check=True,
     )
-    print(times['step']['wall'][0], flush=True)
+    return float(done.stdout)
+
+  return timing.summarize([time_with(0) / time_with(1) for _ in range(rounds)])
+
+
+def time_once(size: str) -> float:
+  """Seconds of a step among many that follow each other."""
+  step = build_step(make_config(size))
+  times = timing.interleave({'step': step}, 1, in_a_row=_STEPS_IN_A_ROW)
+  return times['step']['wall'][0]
 
 
 if __name__ == '__main__':

@@ -1,109 +1,106 @@
-"""From the start of a process to the first step of training, and what it was.
+"""From the start of a process to an answer, and to the first step of training.
 
-  python -m perf.start_up [--sizes smoke nano] [--rounds 2]
+  python -m perf.start_up [--rounds 3]
 
-Each run is a process of its own, `vbanana train` of the quickstart's tuning for
-one step: first with an empty cache of compiled programs, then with what that
-run left there. A process is timed from the outside, from before it is started;
-what it does in between it says itself.
+`predict`: depth of a 640x480 photograph by a network of the quickstart's size;
+`cold` has an empty cache of compiled programs, `warm` what that run left there,
+`exported` is the same answer from a folder of `vbanana export`. `train`: the
+quickstart's tuning for one step, evaluation off, cold and warm. Cold ones run
+once.
 """
 
 import os
-import statistics
+import pathlib
 import subprocess
 import sys
 import tempfile
 import time
 from typing import Any
 
-from perf import run, timing
-from vbanana_jax.errors import UserError
+import jax
+import jax.numpy as jnp
+from PIL import Image
 
-CONFIGS = {'smoke': 'quickstart:tune,smoke', 'nano': 'quickstart:tune'}
-# Where the time of a start goes, in order: the name, and up to which line.
-PHASES = (
-  ('imports', 'building mixture'),
-  ('data', 'making or restoring weights'),
-  ('weights', 'first batch'),
-  ('first batch', 'compiling'),
-  ('compilation', 'step 1 of'),
-  ('first step', 'saved'),
-)
-_CODE = """
-import sys, time
-from vbanana_jax import cli
-from vbanana_jax.runtime import logs, processes
-def say(line): print(time.time(), line, flush=True)
-processes.say = say
-write = logs.Meter.write
-def tell(meter, step):
-  text = write(meter, step)
-  say('saved')
-  return text
-logs.Meter.write = tell
-sys.exit(cli.main(sys.argv[1:]))
-"""
+from perf import pictures, run, timing, workload
+from vbanana_jax.runtime import logs
+from vbanana_jax.training import checkpoint, weights
+from vbanana_jax.training.state import TrainState
+
+
+def make_run(folder: pathlib.Path) -> pathlib.Path:
+  """A workdir with random weights, as training leaves one."""
+  config = workload.make_config(256, batch_size=8)
+  model = weights.build_network(config)
+  params = jax.device_put(workload.make_random_params(model, config))
+  logs.save_json(folder / 'run.json', {'config': config})
+  state = TrainState(jnp.int32(1), params, params, {'none': jnp.zeros(1)})
+  with checkpoint.Checkpoints(folder, keep=1) as checkpoints:
+    checkpoints.save(jax.block_until_ready(state), weights.make_manifest())
+  return folder
+
+
+def time_command(words: list[str], cache: pathlib.Path) -> tuple[float, float]:
+  """Wall and CPU seconds of a new `vbanana` process."""
+  began, before = time.perf_counter(), os.times()
+  subprocess.run(
+    [sys.executable, '-m', 'vbanana_jax', *words],
+    env={**os.environ, 'JAX_COMPILATION_CACHE_DIR': str(cache)},
+    capture_output=True,
+    check=True,
+  )
+  wall, after = time.perf_counter() - began, os.times()
+  cpu = after.children_user - before.children_user
+  return wall, cpu + after.children_system - before.children_system
 
 
 def measure(
-  sizes: tuple[str, ...] = tuple(CONFIGS), rounds: int = 2
+  rounds: int = 3, train_config: str = 'quickstart:tune'
 ) -> dict[str, Any]:
-  """Seconds of each phase with a cold cache, and medians with a warm one.
+  """Seconds of whole processes; of `rounds` of them where they are warm."""
+  with tempfile.TemporaryDirectory() as scratch:
+    folder = pathlib.Path(scratch)
+    photo, cache = folder / 'photo.jpg', folder / 'cache'
+    Image.fromarray(pictures.make_photo()).save(photo)
+    workdir = str(make_run(folder / 'run'))
+    out = f'predict {photo} --out {folder / "out"} --overwrite'
+    ask = f'{out} --task depth --checkpoint {workdir}'.split()
+    serve = f'{out} --exported {folder / "served"}'.split()
+    train = [
+      'train', f'--config={train_config}', '--config.length=1 steps',
+      '--config.log_every=1 steps', '--config.save_every=1 steps',
+      '--config.eval.every=',
+    ]  # fmt: skip
 
-  Args:
-    sizes: `smoke`, the smoke test's network and pictures, or `nano`, the
-      quickstart's.
-    rounds: starts with a warm cache.
-  """
-  seconds = {}
-  for size in sizes:
-    with tempfile.TemporaryDirectory() as cache:
-      cold = start(size, cache)
-      warm = [start(size, cache) for _ in range(rounds)]
-    medians = {n: statistics.median(one[n] for one in warm) for n in cold}
-    for name, found in (('cold', cold), ('warm', medians)):
-      seconds[f'{size}, {name} cache'] = {
-        phase: timing.shorten(value) for phase, value in found.items()
+    def start_training(number: int) -> tuple[float, float]:
+      return time_command([*train, f'--workdir={folder / str(number)}'], cache)
+
+    found = {'train, cold': [start_training(0)]}
+    found['predict, cold'] = [time_command(ask, cache)]
+    export = f'export --task depth --size 48x64 --workdir {workdir} --out'
+    time_command([*export.split(), str(folder / 'served')], cache)
+    time_command(serve, cache)
+    for number in range(1, rounds + 1):
+      for name, seconds in (
+        ('train, warm', start_training(number)),
+        ('predict, warm', time_command(ask, cache)),
+        ('predict, exported', time_command(serve, cache)),
+      ):
+        found.setdefault(name, []).append(seconds)
+  return {
+    'tables': {
+      'processes': {
+        name: {
+          'seconds': timing.summarize([wall for wall, _ in rows]),
+          'cpu_seconds': timing.summarize([cpu for _, cpu in rows]),
+        }
+        for name, rows in found.items()
       }
-  return {'tables': {'seconds': seconds}}
-
-
-def start(size: str, cache: str) -> dict[str, float]:
-  """Seconds of each phase of one start, and `whole`, their sum."""
-  with tempfile.TemporaryDirectory() as workdir:
-    began = time.time()
-    done = subprocess.run(
-      [
-        sys.executable, '-c', _CODE, 'train', f'--config={CONFIGS[size]}',
-        f'--workdir={workdir}', '--config.length=1 steps',
-        '--config.log_every=1 steps', '--config.save_every=1 steps',
-        '--config.eval.every=',
-      ],
-      env={**os.environ, 'JAX_COMPILATION_CACHE_DIR': cache},
-      stdout=subprocess.PIPE,
-      text=True,
-    )  # fmt: skip
-  if done.returncode:
-    raise UserError(f'training {size} ended with code {done.returncode}')
-  return split_phases(began, done.stdout)
-
-
-def split_phases(began: float, text: str) -> dict[str, float]:
-  """Seconds between the lines that end each phase.
-
-  Args:
-    began: when the process was started, as `time.time` says.
-    text: lines of a time and what was said then.
-  """
-  said = [line.partition(' ') for line in text.splitlines()]
-  seconds, before = {}, began
-  for name, words in PHASES:
-    times = [float(at) for at, _, line in said if line.startswith(words)]
-    if not times:
-      raise ValueError(f'no line {words!r} among {text!r}')
-    seconds[name], before = times[0] - before, times[0]
-  return {**seconds, 'whole': before - began}
+    },
+    'train_config': train_config,
+  }
 
 
 if __name__ == '__main__':
-  run.run_main(measure, quick={'sizes': ('smoke',), 'rounds': 1})
+  run.run_main(
+    measure, quick={'rounds': 1, 'train_config': 'quickstart:tune,smoke'}
+  )

@@ -89,6 +89,14 @@ def summarize_times(times: dict[str, Times]) -> dict[str, dict[str, Any]]:
   }
 
 
+def summarize_rates(both: Times, images: int) -> dict[str, Any]:
+  """`images_per_s` and `cpu_ms_per_image` of turns of so many images."""
+  return {
+    'images_per_s': summarize([images / s for s in both['wall']]),
+    'cpu_ms_per_image': summarize([1e3 * s / images for s in both['cpu']]),
+  }
+
+
 def compare(
   times: dict[str, Times], slow: str, fast: str, clock: str = 'wall'
 ) -> dict[str, float]:

@@ -1,20 +1,19 @@
-"""Our train step against the same network in PyTorch, in turns in one process.
+"""Our train step, against the same network in PyTorch and against a ceiling.
 
-  python -m perf.train_step [--widths 256 384 768] [--rounds 5]
+  python -m perf.train_step [--widths 256 384 768] [--rounds 5] [--no-twins]
 
-For every width: our forward and backward pass, our whole step with optimizer
-and average, the twin's passes (eager and compiled, float32 and bfloat16 by
-autocast), and matrix products as a ceiling. Ratios to the twins are of passes
+In turns in one process: our forward and backward pass, our whole step with
+optimizer and average, matrix products, and the twin's passes (eager and
+compiled, float32 and bfloat16 by autocast). Ratios to the twins are of passes
 alone: optimizers are not compared. On a GPU the twin's float32 products are
-TensorFloat-32, as JAX's are.
+TensorFloat-32, as JAX's are. A share of the ceiling is FLOPs a second
+(`vbanana_jax.training.flops`, the same for everybody) over those of our best
+product; MFU is the same over what the chips are published to do.
 
 Before anything is timed both networks, with the same weights, must have the
 same loss and gradient norm on a few examples: in float32, and less strictly in
-the arithmetic that we are timed in. FLOPs are those of
-`vbanana_jax.training.flops`, the same for everybody; a share of the ceiling
-is what was achieved over our bfloat16 product of the same process. A CPU
-without bfloat16 instructions would emulate them: what needs them is left out
-there, and the ceiling is of float32.
+the arithmetic that we are timed in. A CPU without bfloat16 instructions would
+emulate them: what needs them is left out there.
 """
 
 import shutil
@@ -46,101 +45,119 @@ TWINS = {
 
 def measure(
   widths: tuple[int, ...] = tuple(BATCH_SIZES),
+  batch_sizes: tuple[int, ...] = (),
   rounds: int = 5,
   minutes: float = 30.0,
-  batch_size: int = 0,
   image_size: int = 64,
   patch: int = 8,
+  twins: bool = True,
   compiled: bool = True,
 ) -> dict[str, Any]:
-  """Ratios, shares of the ceiling and times of every width.
+  """Ratios and shares of every width and batch size.
 
   Args:
     widths: of the network; see `workload.SIZES`.
+    batch_sizes: of every width, ascending, until memory is out; one of each
+      width, `BATCH_SIZES`, if none.
     rounds: turns that each of them has.
-    minutes: of all widths' rounds together; where they are over, a width has
-      fewer rounds, and one at least.
-    batch_size: of all widths; `BATCH_SIZES` if 0.
+    minutes: of all rounds together; where they are over, there are fewer
+      rounds, and one at least.
     image_size: side of the pictures in pixels.
     patch: side of a token in pixels.
-    compiled: with the compiled twins, which take a minute each to compile.
+    twins: beside PyTorch.
+    compiled: also its compiled twins, which take a minute each to compile.
 
   Raises:
     UserError: PyTorch is not installed, or a width is unknown.
     ValueError: the networks do not have the same loss.
   """
-  run.need_torch()
-  unknown = set(widths) - set(workload.SIZES)
-  if unknown:
+  if twins:
+    run.need_torch()
+  if unknown := set(widths) - set(workload.SIZES):
     raise UserError(f'--widths {unknown}: choose of {sorted(workload.SIZES)}')
   passes, ceilings, networks = {}, {}, {}
+  most_s = 60 * minutes / (len(widths) * max(1, len(batch_sizes)))
   for width in widths:
-    timing.say(f'width {width}')
-    config = workload.make_config(
-      width,
-      batch_size=batch_size or BATCH_SIZES.get(width, 4),
-      image_size=image_size,
-      patch=patch,
-    )
-    found = measure_width(config, rounds, compiled, 60 * minutes / len(widths))
-    passes |= {f'{width}: {x}': row for x, row in found.pop('passes').items()}
-    ceilings |= {f'{width}: {x}': r for x, r in found.pop('ceilings').items()}
-    networks[str(width)] = found
+    for batch_size in batch_sizes or (BATCH_SIZES.get(width, 4),):
+      label = f'{width}, batch of {batch_size}' if batch_sizes else f'{width}'
+      timing.say(label)
+      config = workload.make_config(
+        width, batch_size=batch_size, image_size=image_size, patch=patch
+      )
+      modes = [how for how in TWINS if twins and (compiled or 'eager' in how)]
+      try:
+        found = measure_one(config, rounds, modes, most_s)
+      except jax.errors.JaxRuntimeError as error:
+        if 'RESOURCE_EXHAUSTED' not in str(error):
+          raise
+        networks[label] = 'out of memory'
+        break
+      for name, row in found.pop('passes').items():
+        passes[f'{label}: {name}'] = row
+      for name, row in found.pop('ceilings').items():
+        ceilings[f'{label}: {name}'] = row
+      networks[label] = found
   return {
     'tables': {'passes': passes, 'ceilings': ceilings},
     'ceiling': ceiling.find_types()[-1],
-    'compiler': find_compiler() if compiled else 'not asked for',
+    'compiler': find_compiler(),
     'networks': networks,
   }
 
 
-def measure_width(
-  config: dict[str, Any],
-  rounds: int,
-  compiled: bool,
-  most_s: float = float('inf'),
+def measure_one(
+  config: dict[str, Any], rounds: int, modes: list[str], most_s: float
 ) -> dict[str, Any]:
-  """One width's rivals, round by round, and the ceilings of those rounds."""
-  ours, step, equality, twins = build_rivals(config, compiled)
+  """Rows of the rivals, and the ceilings of the same rounds.
+
+  Args:
+    config: of the network and the batch.
+    rounds: turns of each.
+    modes: keys of `TWINS`.
+    most_s: seconds after which no round begins.
+  """
+  own = ceiling.find_types()[-1]
+  left_out = {}
+  for name in modes:
+    if own != 'bfloat16' and TWINS[name]['autocast']:
+      left_out[name] = ceiling.EMULATED
+    elif TWINS[name]['compiled'] and not find_compiler():
+      left_out[name] = 'no C++ compiler is here'
+  calls, equality = build_rivals(
+    config, [x for x in modes if x not in left_out]
+  )
   on_cpu = jax.default_backend() == 'cpu'
   products = ceiling.build_products(
     least_flops=_CEILING_FLOPS if on_cpu else None
   )
-  calls = {OURS: ours, STEP: step, **twins}
-  left_out = call_first(calls, set(twins))
-  own = ceiling.find_types()[-1]
-  if own != 'bfloat16':
-    narrow = [name for name, how in TWINS.items() if how['autocast']]
-    left_out |= dict.fromkeys([*narrow, 'bfloat16 ceilings'], ceiling.EMULATED)
-  if compiled and not find_compiler():
-    left_out['torch compiled'] = 'no C++ compiler is here'
+  left_out |= call_first(calls, set(modes))
   rivals = list(calls)
   calls |= {label: product.call for label, product in products.items()}
   times = timing.interleave(calls, rounds, in_a_row=IN_A_ROW, most_s=most_s)
-
   ceilings = ceiling.find_ceilings(products, times)
   counted = flops.count_step_flops(config)
-  gflops = counted.useful / 1e9
-  top = ceilings[f'jax {own}']['gflops_per_s']['median']
+  top = ceilings[own]['gflops_per_s']['median'] * 1e9 * jax.device_count()
+  peak = flops.find_peak(sharding.build_mesh())
   passes = {}
   for name in rivals:
-    row = {'batch': config['batch_size']}
-    row['time_over_ours'] = timing.compare(times, name, OURS)
-    row['cpu_time_over_ours'] = timing.compare(times, name, OURS, 'cpu')
-    if name != STEP:
-      rates = [gflops / wall for wall in times[name]['wall']]
-      row['ceiling_share'] = timing.shorten(
-        timing.summarize(rates)['median'] / top
-      )
-    passes[name] = row
+    seconds = timing.summarize(times[name]['wall'])['median']
+    passes[name] = {
+      'batch': config['batch_size'],
+      'step_ms': timing.shorten(1e3 * seconds),
+      'time_over_ours': timing.compare(times, name, OURS),
+      'cpu_time_over_ours': timing.compare(times, name, OURS, 'cpu'),
+      'ceiling_share': timing.shorten(counted.useful / seconds / top),
+    }
+    if peak:
+      mfu = timing.shorten(counted.useful / seconds / peak)
+      passes[name]['mfu_share'] = mfu
   return {
     'passes': passes,
     'ceilings': ceilings,
     'rounds': len(times[OURS]['wall']),
-    'times': timing.summarize_times({name: times[name] for name in rivals}),
     'left_out': left_out,
     'equality': equality,
-    'gflops_of_passes': timing.shorten(gflops),
+    'gflops_of_passes': timing.shorten(counted.useful / 1e9),
     'gflops_of_optimizer': timing.shorten(counted.muon / 1e9),
     'model': config['model'],
     'image_size': config['image_size'],
@@ -187,39 +204,35 @@ def _release_torch_memory() -> None:
 
 
 def build_rivals(
-  config: dict[str, Any], compiled: bool
-) -> tuple[Callable, Callable, dict[str, float], dict[str, Callable]]:
-  """What takes turns: our passes, our step, and the twins' passes by name.
-
-  The third of the four is how equal the networks were.
-  """
-  import torch
-
-  from perf import torch_twin
-  from perf.torch_twin import training
-
-  torch.set_num_threads(timing.count_cores())
-  torch.manual_seed(0)
+  config: dict[str, Any], modes: list[str]
+) -> tuple[dict[str, Callable], dict[str, float]]:
+  """Our passes, our step and the twins' passes; how equal the networks were."""
   model = weights.build_network(config)
   params = workload.make_random_params(model, config)
   batch = workload.make_batch(config)
+  ours = jax.jit(make_passes(model, config))
+  placed, on_jax = jax.device_put((params, batch))
+  calls = {OURS: lambda: ours(placed, on_jax), STEP: Step(config, model, batch)}
+  if not modes:
+    return calls, {}
+  import torch
+
+  from perf import torch_twin
+
+  torch.set_num_threads(timing.count_cores())
+  torch.manual_seed(0)
   device = find_torch_device()
   twin = torch_twin.build(model.config, params).to(device)
-  same = training.check(twin, config, params, batch, make_passes)
+  equality = torch_twin.check(twin, config, params, batch, make_passes)
   _release_torch_memory()
   if device == 'cuda':
     torch.set_float32_matmul_precision('high')
-  on_torch = training.to_torch(batch, device)
-  times = training.get_times(config)
-  twins = {
-    name: training.Trainer(twin, on_torch, times, **how).step
-    for name, how in TWINS.items()
-    if not how['compiled'] or (compiled and find_compiler())
-    if not how['autocast'] or 'bfloat16' in ceiling.find_types()
-  }
-  ours = jax.jit(make_passes(model, config))
-  placed, on_jax = jax.device_put((params, batch))
-  return lambda: ours(placed, on_jax), Step(config, model, batch), same, twins
+  on_torch = torch_twin.to_torch(batch, device)
+  times = torch_twin.get_times(config)
+  for name in modes:
+    trainer = torch_twin.Trainer(twin, on_torch, times, **TWINS[name])
+    calls[name] = trainer.step
+  return calls, equality
 
 
 def make_passes(model, config: dict[str, Any]) -> Callable:
@@ -271,5 +284,12 @@ def find_compiler() -> str:
 if __name__ == '__main__':
   run.run_main(
     measure,
-    quick={'widths': (256,), 'rounds': 2, 'batch_size': 8, 'compiled': False},
+    quick={
+      'widths': (32,),
+      'batch_sizes': (2,),
+      'rounds': 1,
+      'image_size': 16,
+      'twins': run.has_torch(),
+      'compiled': False,
+    },
   )

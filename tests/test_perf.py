@@ -1,5 +1,6 @@
 """Measurements: their clock, options, files and tables; what each computes."""
 
+import importlib
 import itertools
 import json
 import os
@@ -18,24 +19,20 @@ from perf import (
 )
 from perf import (
   accelerator,
-  attention,
   ceiling,
   check_docs,
-  checkpoints,
   data_pipeline,
   levers,
-  mfu,
-  pictures,
+  plan,
+  published_outputs,
   run,
   sampler,
-  start_up,
   tables,
   timing,
   train_step,
   workload,
 )
 from vbanana_jax import keys, models
-from vbanana_jax.config import load_config
 from vbanana_jax.diffusion import paths
 from vbanana_jax.errors import UserError
 from vbanana_jax.training import weights
@@ -208,7 +205,7 @@ def test_every_measurement_is_found(capsys, monkeypatch):
   assert not {'timing', 'workload', 'accelerator', 'run'} & set(found)
   assert found['published_outputs'][1] == ['data']
   assert all(about.endswith(('.', '?')) for about, _ in found.values())
-  measured = {words.split()[0] for words in accelerator.PIECES.values()}
+  measured = {words.split()[0] for words in accelerator.SUITE.values()}
   assert measured <= set(found)
 
 
@@ -267,23 +264,17 @@ def is_running(pid):
   return not status.exists() or status.read_text().split()[2] != 'Z'
 
 
-def test_pieces_for_an_accelerator_are_run_until_they_are_done(tmp_path):
+def test_a_suite_for_accelerators_goes_on_until_it_is_done(tmp_path):
   (tmp_path / 'ceiling.json').write_text('{}')
   commands = accelerator.build_commands(
-    ['ceiling', 'mfu_768'], tmp_path, quick=False
+    ['ceiling', 'memory'], tmp_path, quick=True
   )
-  assert commands == {
-    'mfu_768': [
-      '-m', 'perf.mfu', '--width', '768', '--output',
-      str(tmp_path / 'mfu_768.json'),
-    ]
-  }  # fmt: skip
-  for name, words in accelerator.PIECES.items():
+  words = ['-m', 'perf.memory', '--quick', '--output']
+  assert commands == {'memory': [*words, str(tmp_path / 'memory.json')]}
+  for name, words in accelerator.SUITE.items():
     module, *options = words.split()
-    module = sys.modules.get(f'perf.{module}') or __import__(
-      f'perf.{module}', fromlist=['measure']
-    )
-    parser = run.make_parser(module.measure, '', with_quick=True)
+    measure = importlib.import_module(f'perf.{module}').measure
+    parser = run.make_parser(measure, '', with_quick=True)
     assert parser.parse_args(options), name
 
 
@@ -295,15 +286,15 @@ def test_without_pytorch_one_line_says_what_to_install(monkeypatch):
 
 def test_ceiling_is_that_of_the_best_shape():
   products = {
-    'jax float32 2x2x2': ceiling.Product(lambda: None, 1e9),
-    'jax float32 4x4x4': ceiling.Product(lambda: None, 8e9),
+    'float32 2x2x2': ceiling.Product(lambda: None, 1e9),
+    'float32 4x4x4': ceiling.Product(lambda: None, 8e9),
   }
   times = {
-    'jax float32 2x2x2': {'wall': [0.5, 0.5], 'cpu': [1, 1]},
-    'jax float32 4x4x4': {'wall': [1.0, 2.0], 'cpu': [1, 1]},
+    'float32 2x2x2': {'wall': [0.5, 0.5], 'cpu': [1, 1]},
+    'float32 4x4x4': {'wall': [1.0, 2.0], 'cpu': [1, 1]},
     'a step': {'wall': [9.0, 9.0], 'cpu': [1, 1]},
   }
-  found = ceiling.find_ceilings(products, times)['jax float32']
+  found = ceiling.find_ceilings(products, times)['float32']
   assert found['best_shape'] == '4x4x4'
   rate = found['gflops_per_s']
   assert (rate['min'], rate['max']) == (4.0, 8.0)
@@ -314,7 +305,7 @@ def test_products_are_repeated_until_there_is_enough_to_time(
 ):
   set_processor('amx_bf16')
   built = ceiling.build_products(((8, 8, 8),), 4 * 2 * 8**3)
-  product = built['jax bfloat16 8x8x8']
+  product = built['bfloat16 8x8x8']
   assert product.flops == 4 * 2 * 8**3
   waited = []
   monkeypatch.setattr(jax, 'block_until_ready', waited.append)
@@ -327,27 +318,35 @@ def test_products_are_repeated_until_there_is_enough_to_time(
 def test_what_a_processor_would_emulate_is_left_out(processor, monkeypatch):
   emulated = processor == 'avx2'
   types = ['float32'] if emulated else ['float32', 'bfloat16']
+  asked = ['torch eager float32', 'torch eager bfloat16']
 
-  def build_rivals(config, compiled):
-    twins = {'torch eager float32': lambda: 1}
-    if not emulated:
-      twins['torch eager bfloat16'] = lambda: 1
-    return lambda: 1, lambda: 1, {}, twins
+  def build_rivals(config, modes):
+    assert modes == asked[: len(types)]
+    names = train_step.OURS, train_step.STEP, *modes
+    return {name: lambda: 1 for name in names}, {}
 
   monkeypatch.setattr(train_step, 'build_rivals', build_rivals)
   monkeypatch.setattr(ceiling, 'CPU_SHAPES', ((8, 8, 8),))
   monkeypatch.setattr(train_step, '_CEILING_FLOPS', 1e3)
   config = workload.make_config(32, batch_size=2, image_size=16)
-  found = train_step.measure_width(config, 2, compiled=False)
-  jax_ceilings = {n for n in found['ceilings'] if n.startswith('jax')}
-  assert jax_ceilings == {f'jax {name}' for name in types}
-  assert found['rounds'] == 2
-  shares = {n for n, row in found['passes'].items() if 'ceiling_share' in row}
-  assert shares == {'ours', *(f'torch eager {name}' for name in types)}
+  found = train_step.measure_one(config, 2, asked, 60.0)
+  assert list(found['ceilings']) == types and found['rounds'] == 2
   assert found['passes']['ours']['time_over_ours']['median'] == 1
-  assert set(found['left_out'].values()) == (
-    {ceiling.EMULATED} if emulated else set()
-  )
+  assert found['left_out'] == ({asked[1]: ceiling.EMULATED} if emulated else {})
+
+
+def test_batch_sizes_end_with_the_memory(monkeypatch):
+  def measure_one(config, rounds, modes, most_s):
+    if config['batch_size'] > 4:
+      raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory')
+    return {'passes': {'ours': {'step_ms': 1}}, 'ceilings': {}}
+
+  monkeypatch.setattr(train_step, 'measure_one', measure_one)
+  found = train_step.measure((32,), (2, 4, 8, 16), twins=False)
+  labels = [f'32, batch of {b}' for b in (2, 4, 8)]
+  assert list(found['tables']['passes']) == [f'{x}: ours' for x in labels[:2]]
+  assert list(found['networks']) == labels
+  assert found['networks'][labels[2]] == 'out of memory'
 
 
 def test_what_only_a_twin_cannot_do_is_left_out():
@@ -393,10 +392,12 @@ def twin():
 
 
 def test_the_twin_has_our_loss_and_gradient(twin, quick_compilation):
-  from perf.torch_twin import training
+  from perf import torch_twin
 
   config, _, params, batch, network = twin
-  found = training.check(network, config, params, batch, train_step.make_passes)
+  found = torch_twin.check(
+    network, config, params, batch, train_step.make_passes
+  )
   assert found['loss'] > 0 and len(found) == 6
 
   def repeat(share):
@@ -409,112 +410,43 @@ def test_the_twin_has_our_loss_and_gradient(twin, quick_compilation):
 
     return make_passes
 
-  assert training.check(network, config, params, batch, repeat(1.01))
+  assert torch_twin.check(network, config, params, batch, repeat(1.01))
   with pytest.raises(ValueError, match='something else'):
-    training.check(network, config, params, batch, repeat(1.03))
+    torch_twin.check(network, config, params, batch, repeat(1.03))
   network.blocks[0].attention.q_norm.weight.data *= 1.5
   with pytest.raises(ValueError, match='something else'):
-    training.check(network, config, params, batch, repeat(1.0))
+    torch_twin.check(network, config, params, batch, repeat(1.0))
 
 
 @pytest.mark.parametrize('steps', [0, 3])
 def test_the_twin_paints_our_picture(twin, quick_compilation, steps):
-  from perf.torch_twin import training
+  from perf import torch_twin
 
   _, model, params, batch, network = twin
   noise_keys = keys.make_example_keys(
     keys.make_key(0, 'sample'), batch['index']
   )
   noise = paths.make_noise(noise_keys, batch['source'].shape[1:], jnp.ones(2))
-  painter = training.Painter(
-    network, training.to_torch(batch), autocast=False, compiled=False
+  painter = torch_twin.Painter(
+    network, torch_twin.to_torch(batch), autocast=False, compiled=False
   )
-  theirs = painter.paint(steps, training.to_torch(noise)).numpy()
+  theirs = painter.paint(steps, torch_twin.to_torch(noise)).numpy()
   ours = jax.jit(make_sample_fn(model, seed=0, steps=steps))(params, batch)
   assert np.ptp(theirs) > 0.5
   np.testing.assert_allclose(theirs, ours, atol=1e-3)
 
 
-def test_attention_without_a_gpu_is_left_out():
-  found = attention.measure(width=32, batch_size=2, image_size=32, patch=8)
-  assert 'cuDNN is not detected' in found['left_out']
-
-
-@pytest.mark.parametrize('fault', [None, 'no kernel', 'wrong'])
-def test_attention_is_asked_for_what_cudnn_can_do(monkeypatch, fault):
-  attend = jax.nn.dot_product_attention
-
-  def stand_in(q, k, v, *, mask, implementation):
-    if implementation == 'cudnn':
-      assert mask.shape == (*q.shape[::2], q.shape[1], k.shape[1])
-      assert not k.shape[1] % 2
-      if fault == 'no kernel':
-        raise RuntimeError(fault)
-      v = v + 1 if fault == 'wrong' else v
-    return attend(q, k, v, mask=mask)
-
-  def measure():
-    return attention.measure(
-      width=32, batch_size=2, image_size=32, patch=8, rounds=1
-    )
-
-  monkeypatch.setattr(jax.nn, 'dot_product_attention', stand_in)
-  if fault:
-    error = RuntimeError if fault == 'no kernel' else ValueError
-    with pytest.raises(error, match=r'no kernel|something else'):
-      measure()
-    return
-  found = measure()
-  ratio = found['tables']['ratios']['ours over cudnn']['ratio']
-  assert ratio['median'] > 0
-  assert found['shapes']['kv'][1] % 2  # or nothing was padded
-
-
-def test_batch_sizes_end_with_the_time(monkeypatch):
-  monkeypatch.setattr(mfu, 'time_step', lambda config, products: {'step_ms': 1})
-  monkeypatch.setattr(mfu.ceiling, 'build_products', lambda **_: {})
-  clock = itertools.count(0.0, 30.0)
-  monkeypatch.setattr(mfu.time, 'monotonic', lambda: next(clock))
-  found = mfu.measure(width=32, batch_sizes=(2, 4, 8, 16), minutes=3.0)
-  assert list(found['tables']['batches']) == ['muon, 2', 'muon, 4']
-  assert found['left_out']['muon, 8'] == 'no time left'
-
-
-def test_rates_by_workers(tmp_path):
-  prepared = pictures.prepare_pictures(tmp_path, 4)
-  config = data_pipeline.make_sources(prepared, 'smoke')['photographs']
-  rows = data_pipeline.measure_rates(config, (1, 2), rounds=1, images=16)
-  assert rows[1]['images_per_s']['min'] > 0 and list(rows) == [1, 2]
-
-
-def test_waiting_is_that_of_the_middle_of_a_run(tmp_path, monkeypatch):
-  def train(config, workdir):
-    rows = [
-      # Half of the time before step 40 was waiting, a tenth after it.
-      {'step': step, 'seconds': step, 'cpu_seconds': 2.0 * step,
-       'waited': min(step, 40) / 2 + max(step - 40, 0) / 10}
-      for step in range(8, 65, 8)
-    ]  # fmt: skip
-    workdir.mkdir()
-    (workdir / 'metrics.jsonl').write_text(
-      ''.join(json.dumps(row) + '\n' for row in rows)
-    )
-
-  monkeypatch.setattr(data_pipeline.train, 'train', train)
-  monkeypatch.setattr(data_pipeline.scene_cost, 'measure_scene', lambda *_: 0.1)
-  config = load_config('quickstart:tune,smoke').to_dict()
-  found = data_pipeline.measure_waiting(config, tmp_path / 'run', 64)
-  assert found['waiting_share'] == pytest.approx(0.1)
-  assert found['step_ms'] == 1000
-  with pytest.raises(ValueError, match='64 or more'):
-    data_pipeline.measure_waiting(config, tmp_path / 'run', 56)
-
-
-def test_reference_runs_are_the_configs_with_pictures(tmp_path):
-  runs = data_pipeline.make_runs(tmp_path)
-  assert runs['quickstart:tune']['data']['level'] == 'quick'
-  assert runs['quickstart:tune, full scenes']['data']['level'] == 'full'
-  assert runs['photos']['data']['photos'] == str(tmp_path)
+def test_rates_by_workers(monkeypatch):
+  make_sources = data_pipeline.make_sources
+  monkeypatch.setattr(
+    data_pipeline,
+    'make_sources',
+    lambda folder: {'photographs': make_sources(folder)['photographs']},
+  )
+  rates = data_pipeline.measure((1, 2), 1, images=16, photographs=4)
+  rows = rates['tables']['rates']
+  assert list(rows) == ['photographs, 1 worker', 'photographs, 2 workers']
+  assert all(row['images_per_s']['min'] > 0 for row in rows.values())
 
 
 def test_the_sampler_shows_what_it_compared(monkeypatch):
@@ -528,13 +460,34 @@ def test_the_sampler_shows_what_it_compared(monkeypatch):
       return lambda params, batch: np.zeros(1)
 
   monkeypatch.setattr(sampler.jax, 'jit', lambda _: Program())
-  found = sampler.measure(
-    1, steps=2, rounds=1, rate_steps=(0, 1), width=32, twin=False
-  )
-  assert found['text_length'] == 16 >= found['prompt_tokens']
+  monkeypatch.setattr(run, 'has_torch', lambda: False)
+  found = sampler.measure(1, steps=2, rounds=1, rate_steps=(0, 1), width=32)
+  assert found['text_length'] == 16 < found['longest_text']
   assert list(found['tables']['rates']) == ['one pass', '1 step']
-  row = found['tables']['ratios']['text recomputed / computed once']
-  assert row['pictures_differ_by_at_most'] == 0
+  assert list(found['tables']['ratios'])[1] == 'guided / not'
+
+
+def test_cells_of_a_plan_become_tables():
+  cell = {
+    'topology': 'v5e-16', 'size': 'nano', 'preset': 'fsdp', 'batch_size': 128,
+    'weighed': 2**20, 'largest_batch_by_the_line': 4096, 'needed': 2**30,
+    'flops_by_hand': 16e9, 'flops_a_chip': 1e9, 'largest': 'memory',
+    'sent': {'all-reduce': {'count': 3, 'bytes': 2**20}},
+    'seconds': {'compute': 0.001, 'memory': 0.002},
+  }  # fmt: skip
+  refused = {'topology': 'v5e-32', 'refused': 'its heads cannot be shared'}
+  found = plan.make_result(
+    {
+      ('nano', 'fsdp', 'v5e-16'): cell,
+      ('nano', 'fsdp', 'v5e-32'): refused,
+    }
+  )
+  row = found['tables']['compiled']['v5e-16, nano, fsdp']
+  assert row['examples/s at best'] == 64000 and row['exchanges'] == 3
+  assert row['by hand / in program'] == 1 and row['memory_a_chip'] == '1 GiB'
+  row = found['tables']['v5e']['nano, fsdp']
+  assert row['v5e-16'] == '1 MiB; 4,096' and row['v5e-64'] == ''
+  assert row['v5e-32'] is None and len(found['cells']) == 2
 
 
 def test_levers_change_the_step(monkeypatch, processor):
@@ -560,37 +513,6 @@ def test_levers_change_the_step(monkeypatch, processor):
   assert donated == [True] * (len(texts) - 1) + [False]
 
 
-def test_saves_and_restores(tmp_path):
-  result = checkpoints.measure(sizes=('smoke',), rounds=1, folder=tmp_path)
-  row = result['tables']['sizes']['smoke']
-  assert 0 < row['the_loop_waits_ms']['median'] < row['save_ms']['median']
-  assert row['state_mb'] > 1 and not list(tmp_path.iterdir())
-
-
-def test_a_start_is_split_where_it_speaks():
-  lines = [
-    '101.0 building mixture', '101.5 making or restoring weights',
-    '103.0 first batch', '104.0 compiling', '110.0 step 1 of 1', '111.0 saved',
-  ]  # fmt: skip
-  found = start_up.split_phases(100.0, '\n'.join(lines))
-  assert found == {
-    'imports': 1.0, 'data': 0.5, 'weights': 1.5, 'first batch': 1.0,
-    'compilation': 6.0, 'first step': 1.0, 'whole': 11.0,
-  }  # fmt: skip
-  with pytest.raises(ValueError, match='no line'):
-    start_up.split_phases(100.0, '\n'.join(lines[:-1]))
-
-
-@pytest.mark.parametrize(
-  'name, words, needed',
-  [
-    ('retention', ['--runs=no'], 'no run there'),
-    ('published_outputs', ['--data=no'], 'no prompts.json there'),
-  ],
-)
-def test_a_measurement_names_what_it_needs(name, words, needed, monkeypatch):
-  module = __import__(f'perf.{name}', fromlist=['measure'])
-  monkeypatch.setattr(sys, 'argv', [name, *words])
-  monkeypatch.setattr(run.cli, 'use_compilation_cache', lambda: None)
-  with pytest.raises(SystemExit, match=needed):
-    run.run_main(module.measure)
+def test_a_measurement_names_what_it_needs():
+  with pytest.raises(UserError, match='no prompts'):
+    published_outputs.measure(pathlib.Path('no'))

@@ -6,6 +6,15 @@ and the proof that both networks do the same.
 """
 
 from perf.torch_twin import network, weights
+from perf.torch_twin.training import (
+  Painter,
+  Trainer,
+  check,
+  get_times,
+  to_torch,
+)
+
+__all__ = ['Painter', 'Trainer', 'build', 'check', 'get_times', 'to_torch']
 
 
 def build(config, params) -> network.DiT:
