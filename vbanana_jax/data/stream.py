@@ -90,7 +90,7 @@ def build_stream(
   _parse_flags_for_grain()
   steps = _SORTED_STEPS if short_text_length else 1
   dog = watchdog.Watchdog(patience)
-  poser = ExampleEncoder(
+  encoder = ExampleEncoder(
     mixture,
     seed=seed,
     max_text=max_text,
@@ -101,7 +101,7 @@ def build_stream(
   def read(group: int) -> list[Batch]:
     last = min((group + 1) * steps, end_step)
     encoded = [
-      poser[step * batch_size + row]
+      encoder[step * batch_size + row]
       for step in range(group * steps, last)
       for row in made
     ]
@@ -162,7 +162,7 @@ def _flatten(
 
 
 class ExampleEncoder:
-  """Global example index -> one posed, tokenized row of a batch."""
+  """Global example index -> one encoded, tokenized row of a batch."""
 
   def __init__(
     self,
@@ -194,7 +194,7 @@ class ExampleEncoder:
         self.readers[place.entry], place.row, entry.source.name
       )
       rng = keys.make_rng(self.seed, 'pose', index)
-      encoded = pose_example(entry.task, example, rng, entry.source.name)
+      encoded = encode_example(entry.task, example, rng, entry.source.name)
     return make_row(
       entry.task,
       encoded,
@@ -213,13 +213,13 @@ def read_example(
     return reader[row]
 
 
-def pose_example(
+def encode_example(
   task: base.Task,
   example: sources.Example,
   rng: np.random.Generator,
   name: str,
 ) -> base.EncodedExample:
-  """Pose a task; an error says which example of which source it was."""
+  """Encodes for a task; an error says which example of which source it was."""
   place = f'task {task.name!r} on row {example["index"]} of source {name!r}'
   with _blamed(place):
     return task.encode(example, rng)

@@ -173,7 +173,7 @@ def encode_row(
   """Example and posed task; words depend on (seed, task, row) alone."""
   example = stream.read_example(source, row, source.name)
   rng = keys.make_rng(seed, 'exam', task.name, row)
-  return example, stream.pose_example(task, example, rng, source.name)
+  return example, stream.encode_example(task, example, rng, source.name)
 
 
 def _object_count(example: sources.Example) -> int:

@@ -1,6 +1,6 @@
 """Freezes the held-out set: writes vbanana_jax/protocols/eval_v2.json, once.
 
-  python launch/make_exam.py
+  python launch/make_eval_set.py
 
 Takes some seconds. The file is committed and never written again: a change
 to scenes, language or tasks that moves its digests needs an eval_v3.
