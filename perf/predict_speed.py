@@ -20,6 +20,7 @@ from PIL import Image
 from perf import pictures, run, start_up, timing
 from vbanana_jax import predict, resizing
 from vbanana_jax.inference import engine, outputs
+from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.request import PredictRequest, build_question
 
 _SIZE, _ROWS, _PHOTOS = 256, 8, 16
@@ -85,8 +86,11 @@ def time_folder(predictor, folder: pathlib.Path, rounds: int):
     Image.fromarray(pictures.make_photo(number)).save(image)
 
   def answer(images, out):
+    prepared = predictor.prepare(_REQUEST)
     return list(
-      predictor.answer_all(_REQUEST, images, folder / out, overwrite=True)
+      predict.predict_all(
+        prepared, images, out_dir=folder / out, overwrite=True
+      )
     )
 
   return timing.interleave(
@@ -102,7 +106,7 @@ def measure(rounds: int = 9) -> dict[str, Any]:
   """Seconds on one core, and ratios of batches and folders."""
   with tempfile.TemporaryDirectory() as scratch:
     folder = pathlib.Path(scratch)
-    predictor = predict.Predictor(start_up.make_run(folder / 'run'))
+    predictor = Predictor(start_up.make_run(folder / 'run'))
     one_core = time_one_core(predictor, rounds)
     rows = time_rows(predictor, rounds)
     folders = time_folder(predictor, folder, max(1, rounds // 3))

@@ -11,9 +11,10 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from vbanana_jax import cli, predict
+from vbanana_jax import cli
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, export, exported
+from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.request import PredictRequest
 from vbanana_jax.tasks.base import get_noise_scale
 from vbanana_jax.training import weights
@@ -128,7 +129,7 @@ def make_sources(b):
 
 
 def test_an_export_answers_as_the_painter(run, served):
-  predictor = predict.Predictor(run)
+  predictor = Predictor(run)
   task, question = export.build_question(PredictRequest('depth'), 'quick')
   sources = make_sources(3)
   canvases = [

@@ -6,10 +6,11 @@ import itertools
 import numpy as np
 import pytest
 
-from vbanana_jax import errors, predict
+from vbanana_jax import errors
 from vbanana_jax.benchmark import protocols, questions, readers
 from vbanana_jax.codecs import palettes
 from vbanana_jax.inference import engine, outputs, request
+from vbanana_jax.inference.predictor import PhotoQuestion, Predictor
 from vbanana_jax.tasks import TASKS, legend_parts, legend_text
 
 ITEM = readers.Item('x', 'x.png', 'the old clock on the left of the wall')
@@ -111,10 +112,10 @@ def test_every_part_of_every_photo_is_asked_and_joined():
   parts = request.build_question_parts(asked, 'quick', 160)
   label = np.arange(12).repeat(4).reshape(6, 8)
   box = Box(label, parts)
-  predictor = object.__new__(predict.Predictor)
+  predictor = object.__new__(Predictor)
   predictor.box = box
   photos = [
-    predict.PhotoQuestion(
+    PhotoQuestion(
       np.zeros((6, 8, 3), np.float32), parts, question.aux['palette'], k
     )
     for k in range(2)

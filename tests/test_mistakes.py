@@ -16,10 +16,10 @@ import pytest
 from mistake_rows import KINDS, TABLE, Row
 from PIL import Image
 
-from vbanana_jax import cli
+from vbanana_jax import cli, predict
 from vbanana_jax.data import prepare, tfds_scenes
 from vbanana_jax.errors import UserError
-from vbanana_jax.inference import pipeline
+from vbanana_jax.inference.prepared import PreparedRequest
 from vbanana_jax.runtime import workdir_lock
 from vbanana_jax.tasks import TASKS
 
@@ -148,10 +148,10 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path):
 
   def answer(words, paint_all):
     question = task.ask(np.random.default_rng(0), instruction=words)
-    prepared = pipeline.PreparedRequest(
+    prepared = PreparedRequest(
       task, question, paint_all, lambda h, w: (h, w), {}
     )
-    return list(pipeline.predict_all(prepared, [photo], out_dir=out))
+    return list(predict.predict_all(prepared, [photo], out_dir=out))
 
   def paint(photos):
     for asked in photos:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax import cli
+from vbanana_jax import cli, predict
 from vbanana_jax.cli import predict as verb
 from vbanana_jax.data import photo_folder
 from vbanana_jax.errors import UserError
-from vbanana_jax.inference import pipeline
+from vbanana_jax.inference.prepared import PreparedRequest
 from vbanana_jax.tasks import TASKS
 
 OUT = pathlib.Path('answers')
@@ -63,7 +63,7 @@ def test_a_folder_without_photos_is_refused(tmp_path):
 def make_echo():
   """An edit that answers with the photo itself."""
   task = TASKS['edit']
-  return pipeline.PreparedRequest(
+  return PreparedRequest(
     task,
     task.ask(np.random.default_rng(0), instruction='make it red'),
     lambda photos: ((asked, asked.photo.source, None) for asked in photos),
@@ -85,7 +85,7 @@ def test_a_file_that_the_disk_does_not_give_is_named(tmp_path, monkeypatch):
 
   monkeypatch.setattr(pathlib.Path, 'read_bytes', fail)
   answers = dict(
-    pipeline.predict_all(make_echo(), images, out_dir=tmp_path / 'out')
+    predict.predict_all(make_echo(), images, out_dir=tmp_path / 'out')
   )
   assert 'picture' in answers[images[0]] and 'picture' in answers[images[2]]
   error = answers[images[1]]
@@ -137,7 +137,7 @@ def test_photos_of_one_stem_are_all_answered(tmp_path):
   )
   assert [path.name for path in images] == ['a.jpg', 'a.png', 'b.png']
   answers = dict(
-    pipeline.predict_all(make_echo(), images, out_dir=tmp_path / 'out')
+    predict.predict_all(make_echo(), images, out_dir=tmp_path / 'out')
   )
   assert {
     image.name: paths['painted'].name for image, paths in answers.items()

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vbanana_jax import errors, resizing
+from vbanana_jax import errors, predict, resizing
 from vbanana_jax.codecs import depth as depth_codec
 from vbanana_jax.codecs import normals as normals_codec
 from vbanana_jax.drawing import pictures
-from vbanana_jax.inference import outputs, pipeline
+from vbanana_jax.inference import outputs
+from vbanana_jax.inference.prepared import PreparedRequest
 from vbanana_jax.tasks import TASKS, base
 
 HEIGHT, WIDTH = 48, 90  # a wide photo; the model's grid is 32 by 64
@@ -43,14 +44,14 @@ def run(
       painted = np.asarray(answer_fn(source, question.prompt), np.float32)
       yield asked, painted, outputs.decode_value(task, painted, question.aux)
 
-  prepared = pipeline.PreparedRequest(
+  prepared = PreparedRequest(
     task,
     question,
     paint_all,
     lambda h, w: outputs.make_grid(h, w, size=64, patch=8),
     about or {},
   )
-  ((_, paths),) = pipeline.predict_all(
+  ((_, paths),) = predict.predict_all(
     prepared, [image], out_dir=tmp_path / 'out', **kwargs
   )
   return paths
@@ -148,7 +149,7 @@ def test_normals_stay_unit_across_an_edge(tmp_path):
   [
     ('semantic', {'classes': ('floor', 'sphere')}, ('floor', 'sphere')),
     ('referring', {'phrases': ('red box',)}, ('red box',)),
-    ('instance', {'thing': 'box'}, ()),
+    ('instance', {'category': 'box'}, ()),
   ],
 )
 def test_labels_follow_the_palette(tmp_path, task_name, words, names):

@@ -11,6 +11,7 @@ from PIL import Image
 from untrained import save_run
 
 from vbanana_jax import evaluate, predict, sharding
+from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.request import PredictRequest
 from vbanana_jax.models import numerics
 from vbanana_jax.training import weights
@@ -152,10 +153,16 @@ def test_the_same_pictures_have_the_scores_of_one_device(
 
 def answer(run, photos, out):
   """Painted answers of one photo, then of all."""
-  predictor, request = predict.Predictor(run), PredictRequest('depth')
+  predictor, request = Predictor(run), PredictRequest('depth')
   found = []
   for asked in (photos[:1], photos):
-    paths = dict(predictor.answer_all(request, asked, out / str(len(asked))))
+    rows = predictor.count_rows()
+    prepared = predictor.prepare(request, rows=rows)
+    paths = dict(
+      predict.predict_all(
+        prepared, asked, out_dir=out / str(len(asked)), rows=rows
+      )
+    )
     found += [np.array(Image.open(paths[photo]['painted'])) for photo in asked]
   return found
 

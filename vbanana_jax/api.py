@@ -25,9 +25,9 @@ from vbanana_jax.decode import values
 from vbanana_jax.drawing import pictures
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import exported, exported_predictor, outputs
-from vbanana_jax.inference.pipeline import LoadedPhoto, PreparedRequest
+from vbanana_jax.inference.predictor import Predictor
+from vbanana_jax.inference.prepared import LoadedPhoto, PreparedRequest
 from vbanana_jax.inference.request import PredictRequest
-from vbanana_jax.predict import Predictor
 from vbanana_jax.report import answers
 from vbanana_jax.runtime import files
 from vbanana_jax.tasks import TASKS, prompts

@@ -1,222 +1,139 @@
-"""`vbanana predict`: a trained run's answer about photos, or a new picture."""
+"""`vbanana predict`: one question about photos, or a new picture.
 
+Threads read photos ahead of the painting and write answers behind it.
+"""
+
+import hashlib
+import json
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-import jax
-import numpy as np
-
-from vbanana_jax import models, sharding
+from vbanana_jax.data import photo_folder, photos
 from vbanana_jax.errors import UserError
-from vbanana_jax.inference import engine, outputs, pipeline
-from vbanana_jax.inference.request import (
-  PredictRequest,
-  build_question,
-  build_question_parts,
-  check_size,
-  count_steps,
-)
-from vbanana_jax.runtime import processes
-from vbanana_jax.tasks import base, legend_parts
-from vbanana_jax.training import checkpoint, provenance, weights
+from vbanana_jax.inference import outputs
+from vbanana_jax.inference.prepared import LoadedPhoto, PreparedRequest
+from vbanana_jax.report import answers
+from vbanana_jax.runtime import files, paths, prefetch, processes
+from vbanana_jax.tasks import base
 
-_ACCELERATOR_ROWS = 16
+# Paths by name as of `outputs.write`, or what is wrong with the photo.
+Answered = dict[str, pathlib.Path] | UserError
 
 
-class PhotoQuestion(NamedTuple):
-  """What is asked about one photo.
+def predict_all(
+  prepared: PreparedRequest,
+  images: Sequence[pathlib.Path | None],
+  *,
+  out_dir: pathlib.Path,
+  rows: int = 1,
+  overwrite: bool = False,
+) -> Iterator[tuple[pathlib.Path | None, Answered]]:
+  """Answers about each photo, as files; see `outputs.write`.
 
-  Attributes:
-    source: `[h, w, 3]` in [0, 1] on the network's grid; None for generation.
-    parts: of the question, one or several.
-    palette: of the whole legend, for the joined answer of several.
-    label: what the caller knows it by.
+  Threads read the photos ahead of the painting and write behind it.
+
+  Args:
+    prepared: what is asked, and of which network.
+    images: photos, each once; [None] for generation.
+    out_dir: folder of the answers.
+    rows: how many photos the network takes before it paints.
+    overwrite: whether answers to something else may be replaced.
+
+  Yields:
+    every image with its answer or its error, as they come.
+
+  Raises:
+    UserError: no photo or one too many, no words, or answers cannot be
+      written, or lie where others are.
   """
+  task, question = prepared.task, prepared.question
+  pace = prefetch.make_pace(rows)
+  unread: list[tuple[pathlib.Path | None, UserError]] = []
 
-  source: np.ndarray | None
-  parts: tuple[legend_parts.Part, ...]
-  palette: np.ndarray
-  label: Any
+  def read(image):
+    if image is None:
+      return None
+    image_u8 = photos.open_photo(image, tell=_say_first)
+    grid = prepared.find_grid(*image_u8.shape[:2])
+    return outputs.preprocess_photo(image_u8, grid)
 
+  def read_all():
+    for image, reading in prefetch.prefetch_map(read, images, **pace):
+      try:
+        yield LoadedPhoto(image, reading.result())
+      except UserError as error:
+        unread.append((image, error))
 
-class Predictor:
-  """A trained run with its weights loaded, ready for many pictures."""
-
-  def __init__(self, run: pathlib.Path):
-    self.run = run
-    self.config, self.model, self.params, self.mesh = weights.load_run(run)
-    self.box = engine.InferenceEngine(self.model, self.params, self.mesh)
-
-  def answer(
-    self, request: PredictRequest, image: pathlib.Path | None, out: pathlib.Path
-  ) -> dict[str, pathlib.Path]:
-    """Writes the answer about one photo, or one generated picture.
-
-    Raises:
-      UserError: an unreadable photo, missing words, an unknown task.
-    """
-    ((_, paths),) = self.answer_all(request, [image], out)
-    if isinstance(paths, UserError):
-      raise paths
-    return paths
-
-  def answer_all(
-    self,
-    request: PredictRequest,
-    images: Sequence[pathlib.Path | None],
-    out: pathlib.Path,
-    *,
-    rows: int | None = None,
-    overwrite: bool = False,
-  ) -> Iterator[tuple[pathlib.Path | None, pipeline.Answered]]:
-    """Writes the answers about photos; see `pipeline.predict_all`.
-
-    Args:
-      request: what is asked about each.
-      images: photos, each once; or [None], for generation.
-      out: folder of the answers.
-      rows: pictures of one grid to paint at once; see `count_rows`.
-      overwrite: whether answers to something else may be replaced.
-
-    Raises:
-      UserError: missing words, an unknown task, or answers cannot be written.
-    """
-    rows = count_rows(self.mesh, rows)
-    return pipeline.predict_all(
-      self.prepare(request, rows=rows),
-      images,
-      out_dir=out,
-      rows=rows,
-      overwrite=overwrite,
-    )
-
-  def prepare(
-    self, request: PredictRequest, *, rows: int = 1
-  ) -> pipeline.PreparedRequest:
-    """The question in words that this network knows, and how it is answered.
-
-    Args:
-      request: what is asked.
-      rows: pictures of one grid to paint at once.
-
-    Raises:
-      UserError: missing words, an unknown task, or a prompt that is too long.
-    """
-    rows = count_rows(self.mesh, rows)
-    task, question = build_question(request, self.config['data']['level'])
-    size = request.size or self.config['image_size']
-    patch = self.model.config.patch
-    parts = build_question_parts(
-      request, self.config['data']['level'], self.model.config.max_text
-    )
-    palette = question.aux.get('palette')
-    if request.task not in weights.find_trained_tasks(self.config):
-      processes.log(
-        f'{self.run} was never trained on {request.task}: its answer means '
-        'nothing'
-      )
-    trained = self.config['image_size']
-    check_size(size, trained)
-    if size != trained:
-      processes.log(
-        f'--size {size}: the network was trained at {trained}, and is worse at '
-        'any other size'
-      )
-    if len(parts) > 1:
-      processes.log(
-        f'{len(question.names)} classes are asked for in {len(parts)} parts, '
-        'as many at a time as this network was trained for, and joined'
-      )
-    about = {
-      'checkpoint': str(self.run),
-      'step': checkpoint.newest_step(self.run),
-      'training_seed': self.config['seed'],
-      'size': size,
-      'steps': count_steps(request),
-      'sampler': request.sampler,
-      'guidance': request.guidance,
-      'seed': request.seed,
-      **describe_parts(parts),
-      'parameters': models.count_parameters(self.params),
-      'versions': provenance.get_versions(),
-    }
-
-    sampler = engine.SamplerConfig(
-      request.seed, count_steps(request), request.guidance, request.sampler
-    )
-
-    def paint_all(photos):
-      asked = (
-        PhotoQuestion(each.photo and each.photo.source, parts, palette, each)
-        for each in photos
-      )
-      for each, painted in self.paint_all(
-        task, sampler, asked, size, rows=rows
-      ):
-        value = outputs.decode_value(task, painted, question.aux)
-        yield each, painted, value
-
-    return pipeline.PreparedRequest(
+  def write(answer):
+    asked, painted, value = answer
+    if value is not None and (
+      told := answers.tell(task, value, question.names)
+    ):
+      processes.log(f'{asked.image}: {told}')
+    check(asked.image)  # another program may have answered meanwhile
+    return outputs.write(
       task,
+      asked.photo,
       question,
-      paint_all,
-      lambda h, w: outputs.make_grid(h, w, size=size, patch=patch),
-      about,
+      painted,
+      value,
+      out_dir=out_dir,
+      name=names_of[asked.image],
+      about=describe(asked.image),
     )
 
-  def paint_all(
-    self,
-    task: base.Task,
-    sampler: engine.SamplerConfig,
-    asked: Iterable[PhotoQuestion],
-    size: int,
-    *,
-    rows: int,
-  ) -> Iterator[tuple[Any, np.ndarray]]:
-    """Every label with its picture `[h, w, 3]` in [0, 1], as they come.
+  def describe(image):
+    return {'photo': None if image is None else str(image), **prepared.about}
 
-    A question of several parts is painted in its parts and joined. Without a
-    source the picture is a square of `size`.
-    """
+  def check(image):
+    if not overwrite:
+      stem = paths.to_path(out_dir) / f'{names_of[image]}_{task.name}'
+      wanted = {'prompt': question.prompt, **_settle(describe(image))}
+      outputs.check_free(stem, wanted)
 
-    def make_inputs():
-      for each in asked:
-        source, has_source = each.source, each.source is not None
-        if not has_source:
-          patch = self.model.config.patch
-          grid = outputs.make_grid(size, size, size=size, patch=patch)
-          source = np.zeros((*grid, 3), np.float32)
-        scale = base.get_noise_scale(task, source)
-        painted: dict[int, np.ndarray] = {}
-        for k, part in enumerate(each.parts):
-          yield engine.GenerationInput(
-            source, has_source, part.prompt, scale, (each, painted, k)
-          )
-
-    items = self.box.paint_all(sampler, make_inputs(), rows=rows)
-    for item, picture in items:
-      each, painted, k = item.label
-      painted[k] = picture
-      if len(painted) < len(each.parts):
-        continue
-      if len(each.parts) > 1:
-        in_order = [painted[k] for k in range(len(each.parts))]
-        picture = legend_parts.join_parts(each.parts, in_order, each.palette)
-      yield each.label, picture
+  names_of = name_answers(images, question, prepared.about)
+  for image in images:
+    outputs.check(task, image is not None, question)
+    check(image)
+  files.check_folder(out_dir)
+  painted = prepared.paint_all(read_all())
+  for answer, writing in prefetch.prefetch_map(
+    write, painted, **pace, eager_yield=True
+  ):
+    yield answer[0].image, writing.result()
+    while unread:
+      yield unread.pop(0)
+  yield from unread
 
 
-def describe_parts(parts: Sequence[legend_parts.Part]) -> dict[str, Any]:
-  """What results say of a question that was split; {} of another."""
-  return {'parts': [part.prompt for part in parts]} if len(parts) > 1 else {}
+def _say_first(name: str) -> None:
+  processes.log(f'{name}: several pictures in one file; the first is taken')
 
 
-def count_rows(mesh: jax.sharding.Mesh, rows: int | None = None) -> int:
-  """Pictures to paint at once: what is asked for, or what suits the devices.
+def name_answers(
+  images: Sequence[pathlib.Path | None],
+  question: base.Question,
+  about: dict[str, Any] | None = None,
+) -> dict[pathlib.Path | None, str]:
+  """Starts of the names of answers' files, by image.
 
-  So many that all devices have some. On a CPU painting is a small part of an
-  answer, and with one at a time no answer depends on what else is asked.
+  Those of photos, see `photo_folder.name_apart`. Without one the first words
+  of the prompt, and six hexadecimal digits of all that its picture depends on:
+  the same command has the same name.
   """
-  if rows is None:
-    rows = 1 if jax.default_backend() == 'cpu' else _ACCELERATOR_ROWS
-  return sharding.round_up_rows(rows, mesh)
+  files_of = [image for image in images if image is not None]
+  if files_of:
+    names = photo_folder.name_apart(files_of)
+    return dict(zip(files_of, names, strict=True))
+  words = re.findall('[a-z0-9]+', question.prompt.lower())
+  start = '-'.join(words)[:40].strip('-')
+  whole = json.dumps([question.prompt, _settle(about or {})], sort_keys=True)
+  digits = hashlib.sha256(whole.encode()).hexdigest()[:6]
+  return {None: f'{start}-{digits}' if start else f'painted-{digits}'}
+
+
+def _settle(about: dict[str, Any]) -> dict[str, Any]:
+  """What an answer depends on; not the packages that it is painted with."""
+  return {name: about[name] for name in about if name != 'versions'}

@@ -69,20 +69,23 @@ def run_predict(args, rest) -> int:
   images = _find_images(args.image, args.out)
   run = runs.choose_run(args.checkpoint, '--checkpoint')
   from vbanana_jax import predict
+  from vbanana_jax.inference.predictor import Predictor
 
-  predictor = predict.Predictor(run)
+  predictor = Predictor(run)
   print(f'run: {run}', file=sys.stderr)
-  found = predictor.answer_all(
-    request,
+  rows = predictor.count_rows(args.batch)
+  found = predict.predict_all(
+    predictor.prepare(request, rows=rows),
     images or [None],
-    args.out,
-    rows=args.batch,
+    out_dir=args.out,
+    rows=rows,
     overwrite=args.overwrite,
   )
   return _print_answers(found, max(len(images), 1))
 
 
 def _answer_exported(args) -> int:
+  from vbanana_jax import predict
   from vbanana_jax.inference import exported, exported_predictor
 
   own = (args.checkpoint, args.size, args.batch, args.passes, args.split)
@@ -94,8 +97,11 @@ def _answer_exported(args) -> int:
   images = _find_images(args.image, args.out)
   painter = exported.load_exported(args.exported)
   return _print_answers(
-    exported_predictor.answer_all(
-      painter, images or [None], args.out, overwrite=args.overwrite
+    predict.predict_all(
+      exported_predictor.prepare(painter),
+      images or [None],
+      out_dir=args.out,
+      overwrite=args.overwrite,
     ),
     max(len(images), 1),
   )
@@ -162,14 +168,14 @@ def _answer_protocol(args) -> int:
       'predict --protocol needs --data, and takes neither images nor '
       '--exported nor a question: the protocol asks'
     )
-  from vbanana_jax import predict
-  from vbanana_jax.benchmark import predict_protocol, protocols
+  from vbanana_jax.benchmark import protocols
+  from vbanana_jax.inference import predict_protocol, predictor
   from vbanana_jax.runtime import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
   files.check_folder(args.out)
   n = predict_protocol.paint_protocol(
-    predict.Predictor(runs.choose_run(args.checkpoint, '--checkpoint')),
+    predictor.Predictor(runs.choose_run(args.checkpoint, '--checkpoint')),
     protocol,
     args.data,
     args.out,

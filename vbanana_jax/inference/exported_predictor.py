@@ -1,42 +1,16 @@
 """An exported painter's answers about photos; no code of the network."""
 
-import pathlib
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 
-from vbanana_jax.inference import pipeline
 from vbanana_jax.inference.exported import Exported
+from vbanana_jax.inference.prepared import PreparedRequest
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.tasks.base import Question
 
 _SAID = ('checkpoint', 'step', 'training_seed', 'parameters', 'versions')
 
 
-def answer_all(
-  painter: Exported,
-  images: Sequence[pathlib.Path | None],
-  out: pathlib.Path,
-  *,
-  overwrite: bool = False,
-) -> Iterator[tuple[pathlib.Path | None, pipeline.Answered]]:
-  """Writes the answers about photos, brought to the one grid it knows.
-
-  Args:
-    painter: from `exported.load_exported`.
-    images: photos, each once; [None] for generation.
-    out: folder of the answers.
-    overwrite: whether answers to something else may be replaced.
-
-  Returns:
-    as `pipeline.predict_all`, which also says what goes wrong.
-  """
-  return pipeline.predict_all(
-    prepare(painter), images, out_dir=out, overwrite=overwrite
-  )
-
-
-def prepare(painter: Exported) -> pipeline.PreparedRequest:
+def prepare(painter: Exported) -> PreparedRequest:
   """The question that was exported with the painter."""
   manifest, sampler = painter.manifest, painter.manifest['sampler']
   # The background comes first, and no picture of an answer shows it.
@@ -56,7 +30,7 @@ def prepare(painter: Exported) -> pipeline.PreparedRequest:
       value = answer.get('value')
       yield asked, answer['painted'][0], None if value is None else value[0]
 
-  return pipeline.PreparedRequest(
+  return PreparedRequest(
     TASKS[manifest['task']],
     question,
     paint_all,

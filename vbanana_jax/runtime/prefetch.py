@@ -2,12 +2,15 @@
 
 import collections
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import TypeVar
 
 _Item = TypeVar('_Item')
 _Result = TypeVar('_Result')
+
+_MOST_THREADS = 8
 
 
 def prefetch_map(
@@ -52,3 +55,9 @@ def prefetch_map(
 def _wait(begun):
   futures.wait([begun[1]])
   return begun
+
+
+def make_pace(rows: int) -> dict[str, int]:
+  """Threads, and how far they are ahead of a painter of `rows` at once."""
+  threads = min(os.cpu_count() or 1, _MOST_THREADS)
+  return {'threads': threads, 'ahead': rows + threads}

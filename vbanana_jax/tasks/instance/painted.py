@@ -71,7 +71,7 @@ class InstanceReader(PaintedReader):
       found.ids,
       found.confidence,
       {
-        'thing': spec.category,
+        'category': spec.category,
         'background': list(spec.background),
         'decoder': {'name': settings.decoder, **dict(settings.constants)},
         'instances': count,

@@ -76,7 +76,7 @@ class Instance(base.Task):
   ) -> dict[str, Any]:
     """The class, or every object."""
     del prompt
-    return {'thing': classes[0]} if classes else {}
+    return {'category': classes[0]} if classes else {}
 
   def ask(
     self,

@@ -11,14 +11,12 @@ import tqdm
 from vbanana_jax.benchmark import painted_folder, protocols, questions, readers
 from vbanana_jax.drawing import pictures
 from vbanana_jax.inference import engine, outputs
-from vbanana_jax.inference.pipeline import make_pace
-from vbanana_jax.inference.request import check_size
-from vbanana_jax.predict import (
+from vbanana_jax.inference.predictor import (
   PhotoQuestion,
   Predictor,
-  count_rows,
   describe_parts,
 )
+from vbanana_jax.inference.request import check_size
 from vbanana_jax.runtime import files, paths, prefetch
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import provenance, weights
@@ -53,7 +51,7 @@ def paint_protocol(
   )
   size = size or predictor.config['image_size']
   check_size(size, predictor.config['image_size'])
-  rows = count_rows(predictor.mesh, rows)
+  rows = predictor.count_rows(rows)
   patch = predictor.model.config.patch
   # Before anything is read or painted: can this network be asked at all?
   parts = {
@@ -80,7 +78,8 @@ def paint_protocol(
     return outputs.shrink_photo(photo, grid)
 
   def read_all(asked):
-    pace = {**make_pace(rows), 'threads': 1}  # readers may share a file
+    # Readers may share a file.
+    pace = {**prefetch.make_pace(rows), 'threads': 1}
     for question, spec in prefetch.prefetch_map(read, asked, **pace):
       palette, _ = question.asked.spec.make_palette()
       yield PhotoQuestion(
@@ -118,7 +117,7 @@ def paint_protocol(
         painted = predictor.paint_all(
           TASKS[protocol.task], sampler, read_all(asked), size, rows=rows
         )
-        pace = make_pace(rows)
+        pace = prefetch.make_pace(rows)
         for _, writing in prefetch.prefetch_map(
           write, painted, **pace, eager_yield=True
         ):
