@@ -78,8 +78,9 @@ def make_prompts() -> Iterator[str]:
         yield TASKS[name].ask(rng, level=level.name).prompt
       for _ in range(2):
         yield TASKS['semantic'].ask(rng, classes=names, level=level.name).prompt
-      thing = ('object', *level.classes)[rng.integers(len(level.classes) + 1)]
-      yield TASKS['instance'].ask(rng, thing=thing, level=level.name).prompt
+      names = ('object', *level.classes)
+      name = names[rng.integers(len(names))]
+      yield TASKS['instance'].ask(rng, category=name, level=level.name).prompt
 
 
 def make_corpus() -> Iterator[str]:

@@ -24,11 +24,19 @@ def resize_normals(
   normals: Float[np.ndarray, 'h w 3'], shape: tuple[int, int]
 ) -> Float[np.ndarray, 'oh ow 3']:
   """Bilinear, then unit length again; zero where the nearest pixel is zero."""
-  smooth = np.stack([_bilinear(normals[..., i], shape) for i in range(3)], -1)
+  smooth = resize_colors(normals, shape)
   length = np.linalg.norm(smooth, axis=-1, keepdims=True)
   unit = smooth / np.maximum(length, 1e-6)
   nearest = resize_nearest(np.any(normals != 0.0, axis=-1), shape)
   return np.where(nearest[..., None], unit, 0.0).astype(np.float32)
+
+
+def resize_colors(
+  values: Float[np.ndarray, 'h w 3'], shape: tuple[int, int]
+) -> Float[np.ndarray, 'oh ow 3']:
+  """Bilinear, each channel for itself."""
+  channels = [_bilinear(values[..., i], shape) for i in range(3)]
+  return np.stack(channels, -1)
 
 
 def resize_labels(

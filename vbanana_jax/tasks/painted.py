@@ -98,21 +98,22 @@ class PaintedReader(abc.ABC):
       UserError: for settings that do not go with what the prompt says.
     """
 
-  @abc.abstractmethod
-  def measure_distance(
-    self, rgb: Float[Array, 'h w 3'], palette: Float[Array, 'q 3']
-  ) -> Float[Array, 'h w']:
-    """Distance from the nearest color that an answer may have (traced)."""
-
   def complete(self, spec: PromptSpec, prompt: str, phrase: str) -> PromptSpec:
     """What a protocol's legend leaves out: of its prompt, and its phrase."""
     del prompt, phrase
     return spec
 
   def limits_colors(self, spec: PromptSpec) -> bool:
-    """Whether `measure_distance` knows the colors that the prompt allows."""
+    """Whether colors that `measure_distance` calls far are odd."""
     del spec
-    return True
+    return False
+
+  def measure_distance(
+    self, rgb: Float[Array, 'h w 3'], palette: Float[Array, 'q 3']
+  ) -> Float[Array, 'h w']:
+    """Distance from the nearest color that an answer may have (traced)."""
+    del palette
+    return jnp.zeros(rgb.shape[:2])
 
   def find_unpainted(
     self, painted_u8: UInt8[np.ndarray, 'h w 3']
@@ -186,6 +187,10 @@ class LegendReader(PaintedReader):
         'mean_confidence': float(confidence.mean()),
       },
     )
+
+  def limits_colors(self, spec):
+    del spec
+    return True
 
   def measure_distance(self, rgb, palette):
     """0 for brighter and darker shades of its colors, too."""

@@ -85,14 +85,6 @@ class InstanceReader(PaintedReader):
       },
     )
 
-  def measure_distance(self, rgb, palette):
-    del palette
-    return jnp.zeros(rgb.shape[:2])
-
-  def limits_colors(self, spec):
-    del spec
-    return False
-
   def find_fault(self, found):
     facts = found.facts
     if facts['overflow']:

@@ -44,6 +44,10 @@ class NormalsReader(PaintedReader):
       },
     )
 
+  def limits_colors(self, spec):
+    del spec
+    return True
+
   def measure_distance(self, rgb, palette):
     del palette
     return codec.residual(rgb)
