@@ -13,15 +13,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
-from vbanana_jax import keys
+from vbanana_jax import decode, keys, resizing
 from vbanana_jax.benchmark.protocols import Protocol
 from vbanana_jax.benchmark.readers import Item, Reader
 from vbanana_jax.codecs import palettes
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
-from vbanana_jax.tasks import legend_parts, legend_text, prompts
+from vbanana_jax.tasks import TASKS, legend_parts, legend_text, prompts
 from vbanana_jax.tokenizer import tokenizer
 
 _PROMPTS = 'prompts.jsonl'
@@ -234,6 +235,30 @@ def _check_same(protocol: Protocol, listed: paths.Path) -> None:
       f'{listed} has the questions of {theirs["protocol"]}, split '
       f'{theirs["split"]}: choose another --out, or --overwrite'
     )
+
+
+def decode_answer(
+  protocol: Protocol,
+  spec: prompts.PromptSpec,
+  painted_u8: UInt8[np.ndarray, 'h w 3'],
+) -> decode.Decoded:
+  """Reads a painted answer as the protocol says, at the size it was painted."""
+  settings = decode.Settings(void_radius=protocol.void_radius)
+  if protocol.decoder:
+    constants = dict(protocol.decoder)
+    settings = decode.Settings(
+      decoder=constants.pop('name'), constants=tuple(constants.items())
+    )
+  return decode.decode(spec, painted_u8, settings)
+
+
+def resize_value(
+  protocol: Protocol, value: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+  """A decoded value at the size of the truth, as the protocol says."""
+  if protocol.resampling == 'smooth':
+    return TASKS[protocol.task].value.resize(value, shape)
+  return resizing.resize_nearest(value, shape)
 
 
 def open_reader(protocol: Protocol, root: pathlib.Path) -> Reader:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tqdm
 
-from vbanana_jax import decode, keys, resizing
+from vbanana_jax import decode, keys
 from vbanana_jax.benchmark import (
   painted_folder,
   protocols,
@@ -246,14 +246,8 @@ def read_painted(
   many instances for the decoder. `shares` collects those facts that it names.
   """
   spec = questions.ask(protocol, item, repeat).spec
-  settings = decode.Settings(void_radius=protocol.void_radius)
-  if protocol.decoder:
-    constants = dict(protocol.decoder)
-    settings = decode.Settings(
-      decoder=constants.pop('name'), constants=tuple(constants.items())
-    )
   picture = photos.open_painted(path, spec.background)
-  decoded = decode.decode(spec, picture.pixels_u8, settings)
+  decoded = questions.decode_answer(protocol, spec, picture.pixels_u8)
   oddities = decode.find_oddities(spec, picture, decoded, shape)
   expects_labels = TASKS[protocol.task].reader.expects_labels
   for kind, text in _ODD.items():
@@ -263,9 +257,7 @@ def read_painted(
   for name in shares.keys() & decoded.facts.keys():
     shares[name].append(decoded.facts[name])
   odd['of too many instances'] += decoded.facts.get('overflow', False)
-  if protocol.resampling == 'smooth':
-    return TASKS[protocol.task].value.resize(decoded.value, shape)
-  return resizing.resize_nearest(decoded.value, shape)
+  return questions.resize_value(protocol, decoded.value, shape)
 
 
 def compare(

@@ -4,6 +4,7 @@ Nothing is chosen by these scores and nothing random is drawn, so a run that
 is watched ends in the same weights as one that is not.
 """
 
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +13,11 @@ import numpy as np
 
 from vbanana_jax import durations, sharding
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import evaluators, held_out
+from vbanana_jax.evaluation import evaluators, held_out, protocol_eval
+from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import base
+from vbanana_jax.training import weights
 from vbanana_jax.training.state import TrainState
 from vbanana_jax.training.step import make_sample_fn
 
@@ -41,15 +44,18 @@ class PeriodicEval:
   Args:
     eval_sets: evaluators, each with its questions, padded alike.
     every: how often, in steps.
+    protocol_evals: benchmarks that are scored as well.
   """
 
   def __init__(
     self,
     eval_sets: Sequence[tuple[evaluators.TaskEvaluator, list[dict[str, Any]]]],
     every: int,
+    protocol_evals: Sequence[protocol_eval.ProtocolEval] = (),
   ):
     self.every = every
     self.eval_sets = tuple(eval_sets)
+    self.protocol_evals = tuple(protocol_evals)
 
   def compile(self, state: TrainState) -> None:
     """Compiles, so that `run` only runs."""
@@ -65,6 +71,8 @@ class PeriodicEval:
       for metric in task.metrics:
         scores[f'{task.name}/{metric}'] = logs.to_number(found[metric])
       pictures[task.name] = make_picture(batches[0], painted)
+    for each in self.protocol_evals:
+      scores |= each.run(state.ema_params)
     return Found(scores, pictures)
 
 
@@ -82,7 +90,8 @@ def build_periodic_eval(
   """
   settings = config['eval']
   tasks = [task for task in tasks if task.vision]
-  if settings['every'] in _NEVER or not tasks:
+  benchmarks = protocol_eval.parse_protocols(settings['protocols'])
+  if settings['every'] in _NEVER or not (tasks or benchmarks):
     return None
   if settings['watch'] < 1:
     raise UserError(
@@ -97,6 +106,9 @@ def build_periodic_eval(
     batch_size=config['batch_size'],
     total_steps=total_steps,
   )
+  predictor = Predictor(
+    pathlib.Path('.'), weights.LoadedRun(dict(config), model, None, mesh)
+  )
   paint = make_sample_fn(model, seed=config['seed'], steps=0)
   level = config['data']['level']
   return PeriodicEval(
@@ -108,6 +120,12 @@ def build_periodic_eval(
       for task in tasks
     ],
     every,
+    [
+      protocol_eval.ProtocolEval(
+        predictor, protocol, folder, settings['protocol_examples']
+      )
+      for protocol, folder in benchmarks
+    ],
   )
 
 

@@ -71,6 +71,11 @@ class InferenceEngine:
     )
     self._known: dict[str, Any] = {}  # text memories by prompt
 
+  def set_params(self, params: Any) -> None:
+    """Other weights of the same shapes and shardings; nothing is compiled."""
+    self._params = params
+    self._known.clear()
+
   def paint(
     self, sampler: SamplerConfig, items: Sequence[GenerationInput]
   ) -> np.ndarray:

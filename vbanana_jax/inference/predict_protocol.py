@@ -4,8 +4,10 @@ import datetime
 import hashlib
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tqdm
 
 from vbanana_jax.benchmark import painted_folder, protocols, questions, readers
@@ -18,7 +20,7 @@ from vbanana_jax.inference.predictor import (
 )
 from vbanana_jax.inference.request import check_size
 from vbanana_jax.runtime import files, paths, prefetch
-from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks import TASKS, legend_parts
 from vbanana_jax.training import provenance, weights
 
 # What every prompt is like, without what one example puts into it.
@@ -52,14 +54,8 @@ def paint_protocol(
   size = size or predictor.config['image_size']
   check_size(size, predictor.config['image_size'])
   rows = predictor.count_rows(rows)
-  patch = predictor.model.config.patch
   # Before anything is read or painted: can this network be asked at all?
-  parts = {
-    question.file: _ask_parts(
-      predictor, protocol, question.item, question.repeat
-    )
-    for question in wanted
-  }
+  parts = make_parts(predictor, protocol, wanted)
   folder = painted_folder.Painting(
     out,
     make_manifest(predictor, protocol, size),
@@ -67,27 +63,11 @@ def paint_protocol(
     overwrite=overwrite,
   )
   missing = set(folder.missing)
-  by_seed: dict[int, list[questions.Question]] = {}
-  for question in wanted:
-    if question.file in missing:
-      by_seed.setdefault(question.seed, []).append(question)
-
-  def read(question):
-    photo = reader.load_image(question.item)
-    grid = outputs.make_grid(*photo.shape[:2], size=size, patch=patch)
-    return outputs.shrink_photo(photo, grid)
-
-  def read_all(asked):
-    # Readers may share a file.
-    pace = {**prefetch.make_pace(rows), 'threads': 1}
-    for question, spec in prefetch.prefetch_map(read, asked, **pace):
-      palette, _ = question.asked.spec.make_palette()
-      yield PhotoQuestion(
-        spec.result(), parts[question.file], palette, question.file
-      )
+  asked = [question for question in wanted if question.file in missing]
 
   def write(painted):
-    name, rgb = painted
+    question, rgb = painted
+    name = question.file
     return name, folder.write(name, files.to_png(pictures.to_u8(rgb)))
 
   bar = tqdm.tqdm(
@@ -112,20 +92,85 @@ def paint_protocol(
         file=sys.stderr,
       )
     try:
-      for seed, asked in by_seed.items():
-        sampler = engine.SamplerConfig(seed, protocol.sampler['steps'])
-        painted = predictor.paint_all(
-          TASKS[protocol.task], sampler, read_all(asked), size, rows=rows
-        )
-        pace = prefetch.make_pace(rows)
-        for _, writing in prefetch.prefetch_map(
-          write, painted, **pace, eager_yield=True
-        ):
-          folder.note(*writing.result())
-          bar.update()
+      painted = paint_questions(
+        predictor, protocol, reader, asked, parts, size=size, rows=rows
+      )
+      pace = prefetch.make_pace(rows)
+      for _, writing in prefetch.prefetch_map(
+        write, painted, **pace, eager_yield=True
+      ):
+        folder.note(*writing.result())
+        bar.update()
     finally:
       folder.save()
   return len(wanted)
+
+
+def make_parts(
+  predictor: Predictor,
+  protocol: protocols.Protocol,
+  wanted: Sequence[questions.Question],
+) -> dict[str, tuple[legend_parts.Part, ...]]:
+  """What the network is asked for each picture, in one part or several.
+
+  Raises:
+    UserError: an instruction is too long for it.
+  """
+  return {
+    question.file: _ask_parts(
+      predictor, protocol, question.item, question.repeat
+    )
+    for question in wanted
+  }
+
+
+def paint_questions(
+  predictor: Predictor,
+  protocol: protocols.Protocol,
+  reader: readers.Reader,
+  asked: Sequence[questions.Question],
+  parts: dict[str, tuple[legend_parts.Part, ...]],
+  *,
+  size: int | None = None,
+  rows: int | None = None,
+) -> Iterator[tuple[questions.Question, np.ndarray]]:
+  """Every question with its picture [h w 3] in [0, 1], as they come.
+
+  Args:
+    predictor: the network.
+    protocol: of the benchmark.
+    reader: of its folder.
+    asked: the questions.
+    parts: of them, from `make_parts`.
+    size: long edge that the network works at; the trained one if not given.
+    rows: pictures of one grid to paint at once.
+  """
+  size = size or predictor.config['image_size']
+  patch = predictor.model.config.patch
+  rows = predictor.count_rows(rows)
+
+  def read(question):
+    photo = reader.load_image(question.item)
+    grid = outputs.make_grid(*photo.shape[:2], size=size, patch=patch)
+    return outputs.shrink_photo(photo, grid)
+
+  def read_all(some):
+    # Readers may share a file.
+    pace = {**prefetch.make_pace(rows), 'threads': 1}
+    for question, reading in prefetch.prefetch_map(read, some, **pace):
+      palette, _ = question.asked.spec.make_palette()
+      yield PhotoQuestion(
+        reading.result(), parts[question.file], palette, question
+      )
+
+  by_seed: dict[int, list[questions.Question]] = {}
+  for question in asked:
+    by_seed.setdefault(question.seed, []).append(question)
+  for seed, some in by_seed.items():
+    sampler = engine.SamplerConfig(seed, protocol.sampler['steps'])
+    yield from predictor.paint_all(
+      TASKS[protocol.task], sampler, read_all(some), size, rows=rows
+    )
 
 
 def make_manifest(

@@ -41,12 +41,25 @@ class PhotoQuestion(NamedTuple):
 
 
 class Predictor:
-  """A trained run with its weights loaded, ready for many pictures."""
+  """A trained run with its weights loaded, ready for many pictures.
 
-  def __init__(self, run: pathlib.Path):
+  Args:
+    run: its workdir.
+    loaded: its weights, where they are in memory; else they are read.
+  """
+
+  def __init__(
+    self, run: pathlib.Path, loaded: weights.LoadedRun | None = None
+  ):
     self.run = run
-    self.config, self.model, self.params, self.mesh = weights.load_run(run)
+    loaded = loaded or weights.load_run(run)
+    self.config, self.model, self.params, self.mesh = loaded
     self.box = engine.InferenceEngine(self.model, self.params, self.mesh)
+
+  def set_params(self, params: Any) -> None:
+    """Other weights of the same network, as of a later step."""
+    self.params = params
+    self.box.set_params(params)
 
   def count_rows(self, rows: int | None = None) -> int:
     """Pictures to paint at once: what is asked for, or what suits the devices.

@@ -1,0 +1,73 @@
+"""A run scored on a benchmark's folder while it trains, as afterwards."""
+
+import json
+
+import painted
+import pytest
+
+from vbanana_jax import cli
+from vbanana_jax.benchmark import score_folder
+from vbanana_jax.errors import UserError
+from vbanana_jax.evaluation import protocol_eval
+from vbanana_jax.inference import predict_protocol
+from vbanana_jax.inference.predictor import Predictor
+
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
+
+@pytest.mark.parametrize('task', ['depth', 'semantic', 'instance'])
+def test_scores_are_those_of_the_painted_folder(task, untrained_run, tmp_path):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark(task, data)
+  predictor = Predictor(untrained_run)
+  evaluator = protocol_eval.ProtocolEval(predictor, protocol, data)
+  found = evaluator.run(predictor.params)
+  predict_protocol.paint_protocol(predictor, protocol, data, out, passes=1)
+  grade = score_folder.grade(protocol, data, out, passes=1, partial=True)
+  assert found == {
+    f'{protocol.label}/{name}': grade.results['metrics'][name]['value']
+    for name in protocol.headline
+  }
+  assert found == evaluator.run(predictor.params)  # nothing is left behind
+
+
+def test_a_limit_takes_the_first_examples(untrained_run, tmp_path):
+  protocol = painted.write_benchmark('depth', tmp_path)
+  predictor = Predictor(untrained_run)
+  evaluators = [
+    protocol_eval.ProtocolEval(predictor, protocol, tmp_path, limit)
+    for limit in (1, 0)
+  ]
+  one, all_of_them = (each.run(predictor.params) for each in evaluators)
+  assert one.keys() == all_of_them.keys() and one != all_of_them
+
+
+def test_a_training_writes_them_beside_its_own(tmp_path, capsys):
+  protocol = painted.write_benchmark('depth', tmp_path / 'data')
+  code = cli.main(
+    [
+      'train',
+      '--config=quickstart:tune,smoke',
+      '--config.length=2 steps',
+      '--config.save_every=2 steps',
+      '--config.eval.every=2 steps',
+      f'--config.eval.protocols={protocol.name}={tmp_path / "data"}',
+      f'--workdir={tmp_path / "run"}',
+    ]
+  )
+  assert code == 0, capsys.readouterr().err
+  (line,) = (tmp_path / 'run' / 'scores.jsonl').read_text().splitlines()
+  names = {f'{protocol.label}/{name}' for name in protocol.headline}
+  assert names <= json.loads(line).keys()
+
+
+@pytest.mark.parametrize(
+  'text, message',
+  [
+    ('nyuv2_depth', 'write NAME=FOLDER'),
+    ('nothing=data', 'no protocol'),
+  ],
+)
+def test_mistakes_in_the_config_are_named(text, message):
+  with pytest.raises(UserError, match=message):
+    protocol_eval.parse_protocols(text)
