@@ -90,7 +90,7 @@ def get_base() -> ConfigDict:
   config.eval.gallery = 4  # examples a task in the report
   config.eval.every = '20 percent'  # of training: score curves; '' for none
   config.eval.watch = 48  # scenes of the held-out set for them
-  # Benchmarks for them too, as 'nyuv2_depth=data/nyuv2', commas between several.
+  # Benchmarks for them too: 'nyuv2_depth=data/nyuv2', commas between several.
   config.eval.protocols = ''
   config.eval.protocol_examples = 64  # of each, from the start; 0 for all
   return config
