@@ -21,7 +21,7 @@ NUMBERS = (
   'twelve',
 )
 _PLURALS = {'box': 'boxes', 'torus': 'tori'}
-_PLAIN_NOUNS = ('object', 'object', 'category', 'one')
+_PLAIN_NOUNS = ('object', 'object', 'thing', 'one')
 _RANKS = {2: 'second', 3: 'third', 4: 'fourth'}
 
 # {} is the noun phrase; a plural 'all {}' may stand for 'the {}'.
