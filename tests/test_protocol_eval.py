@@ -68,8 +68,15 @@ def test_a_training_writes_them_beside_its_own(tmp_path, capsys):
   [
     ('nyuv2_depth', 'write NAME=FOLDER'),
     ('nothing=data', 'no protocol'),
+    ('nyuv2_depth:tset=data', "no split 'tset'"),
   ],
 )
 def test_mistakes_in_the_config_are_named(text, message):
   with pytest.raises(UserError, match=message):
     protocol_eval.parse_protocols(text)
+
+
+def test_a_split_is_named_with_its_protocol():
+  (found,) = protocol_eval.parse_protocols('nyuv2_depth:train=data/nyu')
+  assert found[0].label == 'nyuv2_depth_v1_train'
+  assert found[1].as_posix() == 'data/nyu'

@@ -81,10 +81,11 @@ def parse_protocols(text: str) -> list[tuple[protocols.Protocol, pathlib.Path]]:
   """Protocols with their folders, of `config.eval.protocols`.
 
   Args:
-    text: 'NAME=FOLDER', several with commas between them; '' for none.
+    text: 'NAME=FOLDER', or 'NAME:SPLIT=FOLDER' for another split than the
+      protocol's, several with commas between them; '' for none.
 
   Raises:
-    UserError: another form, or an unknown protocol.
+    UserError: another form, or an unknown protocol or split.
   """
   found = []
   for each in filter(None, text.split(',')):
@@ -94,5 +95,7 @@ def parse_protocols(text: str) -> list[tuple[protocols.Protocol, pathlib.Path]]:
         f'config.eval.protocols has {each!r}: write NAME=FOLDER, as in '
         'nyuv2_depth=data/nyuv2, with commas between several'
       )
-    found.append((protocols.load_protocol(name), pathlib.Path(folder)))
+    name, _, split = name.partition(':')
+    protocol = protocols.load_protocol(name, split or None)
+    found.append((protocol, pathlib.Path(folder)))
   return found
