@@ -262,7 +262,7 @@ def draw_phrase(rng):
   def pick(*options):
     return options[rng.integers(len(options))]
 
-  noun = pick('sphere', 'objects', 'tori', 'category')
+  noun = pick('sphere', 'objects', 'tori', 'thing')
   start = pick('', 'the ', 'all the ', 'the second ') + pick('', 'red ', 'big ')
   end = pick(
     '', ' on the left', ' in the right half', ' behind the black box',
