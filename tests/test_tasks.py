@@ -25,6 +25,7 @@ def make_examples(level_name, count=8):
     for i in range(count)
   ]
   view = render.render_scenes(scenes, SIZE, SIZE)
+  albedo = render.render_albedos(scenes, SIZE, SIZE)
   return [
     {
       'index': i,
@@ -33,6 +34,7 @@ def make_examples(level_name, count=8):
       'normals': view.normals[i],
       'semantic': view.semantic[i],
       'instance': view.instance[i],
+      'albedo': albedo[i],
       'scene': scene,
       'level': level,
       'edit': {
@@ -88,6 +90,7 @@ PERFECT = {
   'referring': {'ciou': 1, 'giou': 1, 'no_target_accuracy': 1},
   'edit': {'mae': 0, 'edited_mae': 0},
   'generate': {'fd_random_conv': 0},
+  'albedo': {'mae': 0, 'psnr': 100},
 }
 
 

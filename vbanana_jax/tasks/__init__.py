@@ -19,6 +19,7 @@ _CLASSES = {
   'referring': 'Referring',
   'depth': 'Depth',
   'normals': 'Normals',
+  'albedo': 'Albedo',
 }
 
 
