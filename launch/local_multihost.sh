@@ -9,7 +9,7 @@ usage: bash launch/local_multihost.sh [--processes N] [--dry-run] VERB ARGS
 
 Runs `vbanana VERB ARGS` as N processes (default: 2) that share one machine as
 the hosts of a pod share a network: a rehearsal of a pod, on the CPU. VERB is
-train or evaluate:
+train, evaluate or predict:
 
   bash launch/local_multihost.sh train --config quickstart:tune,smoke \
     --workdir runs/two
@@ -20,7 +20,7 @@ train or evaluate:
 
 Lines of the processes behind the first begin with their number. Ctrl-C and
 SIGTERM, to the script or to its whole group, reach the first: train saves and
-stops with all others, evaluate just ends; a second one stops at once. Where
+stops with all others, other verbs just end; a second one stops at once. Where
 one process fails, the others are stopped, and its exit code is that of the
 script.
 
@@ -47,8 +47,8 @@ done
 [[ "$processes" =~ ^[1-9][0-9]{0,2}$ ]] ||
   refuse "--processes needs a number from 1 to 999, not '$processes'."
 case "${1:-}" in
-  train | evaluate) ;;
-  *) refuse "VERB is train or evaluate, not '${1:-}'; --help." ;;
+  train | evaluate | predict) ;;
+  *) refuse "VERB is train, evaluate or predict, not '${1:-}'; --help." ;;
 esac
 
 find_port() {

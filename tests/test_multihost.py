@@ -11,10 +11,14 @@ import time
 import numpy as np
 import pytest
 import two_processes
+from PIL import Image
 from shells import ROOT, make_environment, run_script
 from trainings import STEPS, load_ids
 
-from vbanana_jax.errors import Preempted
+from vbanana_jax import evaluate, predict
+from vbanana_jax.errors import Preempted, UserError
+from vbanana_jax.inference.predictor import Predictor
+from vbanana_jax.inference.request import PredictRequest
 from vbanana_jax.runtime import logs
 from vbanana_jax.training import checkpoint
 
@@ -128,6 +132,41 @@ def test_a_signal_to_one_stops_both_and_one_goes_on(
   }
 
 
+def test_two_score_a_run_whose_weights_they_share(found):
+  folder, _ = found
+  assert [load_found(folder, k)['evaluated'] for k in range(2)] == [0, 0]
+  for number in range(2):
+    told = 'config.sharding=fsdp, and the devices are replica 1, fsdp 2, tensor'
+    assert told in (folder / f'{number}.log').read_text()
+  two = logs.load_json(folder / 'scored' / 'results_depth.json')
+  one = evaluate.evaluate(folder / 'resumed', tasks=['depth'])
+  for found_by_two, by_one in zip(two['rows'], one['rows'], strict=True):
+    value = found_by_two.pop('value'), by_one.pop('value')
+    interval = found_by_two.pop('interval'), by_one.pop('interval')
+    assert value[0] == pytest.approx(value[1], rel=0.05, abs=1e-3)
+    assert interval[0] == pytest.approx(interval[1], rel=0.05, abs=1e-3)
+    assert found_by_two == by_one  # the constant to the digit
+
+
+def test_two_answer_and_one_of_them_knows_the_photos(found):
+  folder, _ = found
+  codes = [load_found(folder, k)['predicted'] for k in range(2)]
+  assert codes == [UserError.exit_code, 0]  # one photo is none
+  assert 'vbanana: 1 of 3 photos' in (folder / '0.log').read_text()
+  assert 'photos have no answer' not in (folder / '1.log').read_text()
+  photos = [folder / f'photo{k}.png' for k in range(2)]
+  prepared = Predictor(folder / 'resumed').prepare(PredictRequest('depth'))
+  alone = predict.predict_all(prepared, photos, out_dir=folder / 'alone')
+  assert len(dict(alone)) == 2
+  for photo in photos:
+    name = f'{photo.stem}_depth_painted.png'
+    one, two = (
+      np.asarray(Image.open(folder / each / name), int)
+      for each in ('alone', 'answers')
+    )
+    assert np.abs(one - two).max() <= 3  # of 255; products may be of bfloat16
+
+
 def test_the_same_pictures_have_the_same_scores_to_the_digit(found):
   folder, _ = found
   one, other = (load_found(folder, number)['eval_set'] for number in range(2))
@@ -176,7 +215,7 @@ def test_the_script_says_what_it_would_run():
 @pytest.mark.parametrize(
   'words, says',
   [
-    (['predict'], 'train or evaluate'),
+    (['report'], 'train, evaluate or predict'),
     (['--processes=0'], "'0'"),
     (['--processes'], "''"),
     (['--processes', 'train'], "'train'"),

@@ -57,6 +57,38 @@ def examine() -> dict[str, dict]:
   return json.loads(json.dumps(found))
 
 
+def predict(number: int, folder: pathlib.Path) -> int:
+  """The exit code of `vbanana predict`, which ends no process here."""
+  from vbanana_jax import cli
+
+  here = folder if number == 0 else folder / 'elsewhere'
+  names = ('photo0.png', 'photo1.png', 'none.png')
+  leave, cli.distributed.leave = cli.distributed.leave, lambda code: None
+  try:
+    return cli.main(
+      [
+        'predict',
+        *(str(here / name) for name in names),
+        '--task=depth',
+        f'--checkpoint={folder / "resumed"}',
+        f'--out={here / "answers"}',
+      ]
+    )
+  finally:
+    cli.distributed.leave = leave
+
+
+def make_photos(folder: pathlib.Path) -> None:
+  """Two, and a file that is none."""
+  import numpy as np
+  from PIL import Image
+
+  for k in range(2):
+    rgb = np.random.default_rng(k).integers(0, 256, (48, 64, 3), np.uint8)
+    Image.fromarray(rgb).save(folder / f'photo{k}.png')
+  (folder / 'none.png').write_text('no picture')
+
+
 def hold_rows() -> dict[str, list]:
   """Rows of a batch that a process reads and holds where weights are split."""
   import numpy as np
@@ -139,6 +171,17 @@ def run(number: int, folder: pathlib.Path, port: int) -> None:
     '--processes=2',
     f'--process-id={number}',
   )
+  if number == 0:
+    make_photos(folder)
+  found['evaluated'] = cli.main(
+    [
+      'evaluate',
+      f'--workdir={folder / "resumed"}',
+      '--tasks=depth',
+      f'--out={folder / "scored"}',
+    ]
+  )
+  found['predicted'] = predict(number, folder)
   found['eval_set'] = examine()
   found['rows'] = hold_rows()
   found['agreement'] = check_agreement(number)

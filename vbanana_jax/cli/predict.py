@@ -4,7 +4,7 @@ import pathlib
 import sys
 from collections.abc import Iterable
 
-from vbanana_jax.cli import flags, runs
+from vbanana_jax.cli import distributed, flags, runs
 from vbanana_jax.errors import UserError
 
 
@@ -50,6 +50,7 @@ def add_verb(verbs) -> None:
     help='replace answers to something else that have the same names, and '
     'with --protocol paint everything anew',
   )
+  distributed.add_flags(verb)
   verb.set_defaults(run=run_predict)
 
 
@@ -66,22 +67,30 @@ def run_predict(args, rest) -> int:
     raise UserError(
       'predict --passes goes with --protocol, and so does --split'
     )
-  images = _find_images(args.image, args.out)
+  distributed.start(args, saves=False)
+  from vbanana_jax.runtime import processes
+
+  # Photos and answers need not be where the other processes are.
+  images = _find_images(args.image, args.out) if processes.is_first() else []
   run = runs.choose_run(args.checkpoint, '--checkpoint')
   from vbanana_jax import predict
   from vbanana_jax.inference.predictor import Predictor
 
   predictor = Predictor(run)
   print(f'run: {run}', file=sys.stderr)
-  rows = predictor.count_rows(args.batch)
-  found = predict.predict_all(
-    predictor.prepare(request, rows=rows),
-    images or [None],
-    out_dir=args.out,
-    rows=rows,
-    overwrite=args.overwrite,
-  )
-  return _print_answers(found, max(len(images), 1))
+
+  def answer() -> int:
+    rows = predictor.count_rows(args.batch)
+    found = predict.predict_all(
+      predictor.prepare(request, rows=rows),
+      images or [None],
+      out_dir=args.out,
+      rows=rows,
+      overwrite=args.overwrite,
+    )
+    return _print_answers(found, max(len(images), 1))
+
+  return predictor.box.lead(answer)
 
 
 def _answer_exported(args) -> int:
@@ -94,6 +103,7 @@ def _answer_exported(args) -> int:
       'predict --exported takes images and --out: its question was exported '
       'with it'
     )
+  distributed.refuse(args, 'predict --exported')
   images = _find_images(args.image, args.out)
   painter = exported.load_exported(args.exported)
   return _print_answers(
@@ -169,23 +179,31 @@ def _answer_protocol(args) -> int:
       '--exported nor a question: the protocol asks'
     )
   from vbanana_jax.benchmark import protocols
-  from vbanana_jax.inference import predict_protocol, predictor
-  from vbanana_jax.runtime import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
-  files.check_folder(args.out)
-  n = predict_protocol.paint_protocol(
-    predictor.Predictor(runs.choose_run(args.checkpoint, '--checkpoint')),
-    protocol,
-    args.data,
-    args.out,
-    passes=args.passes,
-    size=args.size,
-    rows=args.batch,
-    overwrite=args.overwrite,
+  distributed.start(args, saves=False)
+  from vbanana_jax.inference import predict_protocol
+  from vbanana_jax.inference.predictor import Predictor
+  from vbanana_jax.runtime import files, processes
+
+  if processes.is_first():
+    files.check_folder(args.out)
+  predictor = Predictor(runs.choose_run(args.checkpoint, '--checkpoint'))
+  processes.check_agree({'weights of the run': predictor.weights_hash})
+  n = predictor.box.lead(
+    lambda: predict_protocol.paint_protocol(
+      predictor,
+      protocol,
+      args.data,
+      args.out,
+      passes=args.passes,
+      size=args.size,
+      rows=args.batch,
+      overwrite=args.overwrite,
+    )
   )
   split = f' --split {args.split}' if args.split else ''
-  print(
+  processes.print_from_first(
     f'{args.out}: {n} pictures. To score them: vbanana evaluate --predictions '
     f'{args.out} --protocol {protocol.name} --data {args.data}{split}'
   )

@@ -5,11 +5,13 @@ of the instruction, so each takes few values: grids are `predict.make_grid`'s,
 a batch has one row or `rows`, and instructions are padded to a power of two.
 The keys and values of an instruction are computed once for all that share it.
 
-Of several processes all ask for the same, and all get the pictures.
+Of several processes all ask for the same and get the same pictures, or the first
+asks and the others paint along: see `InferenceEngine.lead`.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +19,8 @@ import numpy as np
 
 from vbanana_jax import sharding
 from vbanana_jax.diffusion import samplers
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import processes
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import step
 
@@ -70,11 +74,35 @@ class InferenceEngine:
       step.make_text_encoder(model), out_shardings=self._whole
     )
     self._known: dict[str, Any] = {}  # text memories by prompt
+    self._leads = False
 
   def set_params(self, params: Any) -> None:
     """Other weights of the same shapes and shardings; nothing is compiled."""
     self._params = params
     self._known.clear()
+
+  def lead(self, work: Callable[[], int]) -> int:
+    """What `work` returns, which paints; of several processes, in the first.
+
+    The others paint along, and return 0 when it is done. They need neither its
+    photos nor its files.
+    """
+    if jax.process_count() == 1:
+      return work()
+    if not processes.is_first():
+      while asked := processes.broadcast_from_first(str):
+        self._paint_along(**json.loads(asked))
+      return 0
+    self._leads = True
+    try:
+      found = work()
+    except UserError:  # it is raised before or after painting
+      processes.broadcast_from_first(str)
+      raise
+    finally:
+      self._leads = False
+    processes.broadcast_from_first(str)
+    return found
 
   def paint(
     self, sampler: SamplerConfig, items: Sequence[GenerationInput]
@@ -87,27 +115,48 @@ class InferenceEngine:
     Raises:
       UserError: an instruction that is too long for the network.
     """
+    n = len(items)
+    items = [*items, *[items[-1]] * (sharding.round_up_rows(n, self._mesh) - n)]
+    sources = np.stack([item.source for item in items])
+    asked = {
+      'sampler': sampler,
+      'shape': sources.shape,
+      'has_source': [item.has_source for item in items],
+      'prompts': [item.prompt for item in items],
+      'noise_scale': [float(item.noise_scale) for item in items],
+    }
+    if self._leads:
+      self._make_tokens(asked['prompts'])  # before the others begin
+      processes.broadcast_from_first(lambda: json.dumps(asked))
+    return self._paint_along(**asked, sources=sources)[:n]
+
+  def _paint_along(
+    self, sampler, shape, has_source, prompts, noise_scale, sources=None
+  ) -> np.ndarray:
+    """What every process does of a batch; who is led gets its `sources`."""
+    sampler = SamplerConfig(*sampler)
+    if self._leads or sources is None:
+      sources = processes.broadcast_array(
+        np.zeros(shape, np.float32) if sources is None else sources
+      )
     if sampler not in self._painters:
       self._painters[sampler] = jax.jit(
         step.make_sample_fn(self._model, **sampler._asdict()),
         out_shardings=self._whole,
       )
-    n = len(items)
-    b = sharding.round_up_rows(n, self._mesh)
-    items = [*items, *[items[-1]] * (b - n)]
     batch = {
-      'source': np.stack([item.source for item in items]),
-      'has_source': np.array([item.has_source for item in items]),
-      'noise_scale': np.array([c.noise_scale for c in items], np.float32),
+      'source': sources,
+      'has_source': np.array(has_source),
+      'noise_scale': np.array(noise_scale, np.float32),
       # The noise of a picture does not depend on what is painted beside it.
-      'index': np.zeros(b, np.int32),
+      'index': np.zeros(len(prompts), np.int32),
     }
-    own = sharding.local_batch_indices(b, self._mesh)
+    own = sharding.local_batch_indices(len(prompts), self._mesh)
     batch = sharding.put_batch(
       {k: x[own] for k, x in batch.items()}, self._mesh
     )
-    batch['text_kv'] = self._read([item.prompt for item in items])
-    return np.asarray(self._painters[sampler](self._params, batch))[:n]
+    batch['text_kv'] = self._read(prompts)
+    return np.asarray(self._painters[sampler](self._params, batch))
 
   def paint_all(
     self, sampler: SamplerConfig, items: Iterable[GenerationInput], *, rows: int

@@ -21,7 +21,7 @@ from vbanana_jax.inference.predictor import (
 from vbanana_jax.inference.request import check_size
 from vbanana_jax.runtime import files, paths, prefetch
 from vbanana_jax.tasks import TASKS, legend_parts
-from vbanana_jax.training import provenance, weights
+from vbanana_jax.training import provenance
 
 # What every prompt is like, without what one example puts into it.
 _ANY_ITEM = readers.Item('any', '', '{phrase}')
@@ -183,7 +183,7 @@ def make_manifest(
       'protocol': protocol.name,
       'version': protocol.version,
       'split': protocol.split,
-      'weights': weights.hash_weights(predictor.params)[:16],
+      'weights': predictor.weights_hash[:16],
       'config': _hash_config(predictor.config),
       'size': size,
       **engine.SamplerConfig(

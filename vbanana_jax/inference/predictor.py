@@ -1,5 +1,6 @@
 """A trained run that answers requests and paints questions."""
 
+import functools
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -56,9 +57,15 @@ class Predictor:
     self.config, self.model, self.params, self.mesh = loaded
     self.box = engine.InferenceEngine(self.model, self.params, self.mesh)
 
+  @functools.cached_property
+  def weights_hash(self) -> str:
+    """See `weights.hash_weights`; of several processes all ask together."""
+    return weights.hash_weights(self.params)
+
   def set_params(self, params: Any) -> None:
     """Other weights of the same network, as of a later step."""
     self.params = params
+    vars(self).pop('weights_hash', None)
     self.box.set_params(params)
 
   def count_rows(self, rows: int | None = None) -> int:

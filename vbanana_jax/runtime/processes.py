@@ -68,6 +68,11 @@ def broadcast_from_first(find: Callable[[], str]) -> str:
   return allgather_str(find() if is_first() else '')[0]
 
 
+def broadcast_array(own: np.ndarray) -> np.ndarray:
+  """The first process's array; the others give one of its shape and type."""
+  return np.asarray(multihost_utils.broadcast_one_to_all(own))
+
+
 def is_peer_failure(error: BaseException) -> bool:
   """Whether an error tells of another process of this run that is gone."""
   return (

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from flax import traverse_util
+from jax.experimental import multihost_utils
 
 from vbanana_jax import models, sharding
 from vbanana_jax.errors import UserError
@@ -102,6 +103,8 @@ def load_run(run: pathlib.Path) -> LoadedRun:
   """
   config = logs.load_run(run)['config']
   require(run)
+  step = checkpoint.newest_step(run)
+  processes.check_agree({'config of the run': config, 'its last step': step})
   mesh, model, abstract = _find_mesh(run, config)
   with checkpoint.Checkpoints(run) as checkpoints:
     check_tokenizer(checkpoints)
@@ -166,11 +169,18 @@ def find_trained_tasks(config: dict[str, Any]) -> set[str]:
 
 
 def hash_weights(params: Any) -> str:
-  """SHA-256 of names, shapes, types and values: the same in every copy."""
+  """SHA-256 of names, shapes, types and values: the same in every copy.
+
+  Of several processes that share the weights all have to ask together.
+  """
   found = hashlib.sha256()
   flat = traverse_util.flatten_dict(params, sep='/')
   for name in sorted(flat):
-    leaf = np.asarray(flat[name])
+    leaf = flat[name]
+    if getattr(leaf, 'is_fully_addressable', True):
+      leaf = np.asarray(leaf)
+    else:
+      leaf = multihost_utils.process_allgather(leaf, tiled=True)
     found.update(f'{name} {leaf.dtype} {leaf.shape}\n'.encode())
     found.update(leaf.tobytes())
   return found.hexdigest()
