@@ -95,6 +95,7 @@ def test_mistaken_overrides_are_named(override, says):
       'HOST:PORT',
     ),
     ([*SCORE, '--distributed'], 'takes one process'),
+    (['predict', 'x', '--exported=e', '--distributed'], 'takes one process'),
     (['report', '--workdir', 'nowhere'], 'results.json'),
     (['predict', 'x.jpg', '--task', 'depth'], 'quickstart.sh'),
     (['predict', 'x.jpg', '--task', 'dept'], 'choose of'),
