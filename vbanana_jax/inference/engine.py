@@ -5,8 +5,8 @@ of the instruction, so each takes few values: grids are `predict.make_grid`'s,
 a batch has one row or `rows`, and instructions are padded to a power of two.
 The keys and values of an instruction are computed once for all that share it.
 
-Of several processes all ask for the same and get the same pictures, or the first
-asks and the others paint along: see `InferenceEngine.lead`.
+Of several processes all ask for the same and get the same pictures, or the
+first asks and the others paint along: see `InferenceEngine.lead`.
 """
 
 import dataclasses
