@@ -31,7 +31,6 @@ SUITE = {
   'eval_step': 'eval_step',
   'data_pipeline': 'data_pipeline --workers 4 8 16',
   'start_up': 'start_up',
-  'memory': 'memory',
 }
 
 

@@ -4,14 +4,10 @@
 
 Every variant is the whole step of the quickstart's tuning with one thing put
 back to the plain way; all take turns in one process, with the pages that it was
-given. Large pages are asked for when a process starts, so that for them
-processes take turns.
+given.
 """
 
 import dataclasses
-import os
-import subprocess
-import sys
 from typing import Any
 from unittest import mock
 
@@ -24,8 +20,6 @@ from vbanana_jax.models import attention, layers, numerics
 from vbanana_jax.training import optim, weights
 
 OURS = 'ours'
-PAGES = 'glibc.malloc.hugetlb='
-_STEPS_IN_A_ROW = 10
 _scan, _build_optimizer, _jit = nn.scan, optim.build_optimizer, jax.jit
 
 
@@ -73,19 +67,13 @@ WIDE = ('float32 products', "Muon's products in float32")
 REMAT = {'remat: dots': 'dots', 'remat: full': 'full'}
 
 
-def measure(
-  size: str = 'nano', rounds: int = 7, once: bool = False
-) -> dict[str, Any]:
+def measure(size: str = 'nano', rounds: int = 7) -> dict[str, Any]:
   """Times, CPU times and temporaries of all variants over ours.
 
   Args:
     size: of the network; the rest is the quickstart's tuning.
     rounds: turns that each variant has.
-    once: what this program starts itself with, to compare pages.
   """
-  if once:
-    print(time_once(size))
-    sys.exit()
   config = make_config(size)
   steps = build_steps(config)
   times = timing.interleave(steps, rounds, in_a_row=train_step.IN_A_ROW)
@@ -99,7 +87,6 @@ def measure(
     for name in times
     if name != OURS
   }
-  levers['pages of 4 KiB'] = {'time': measure_pages(size, rounds)}
   return {
     'tables': {'levers': levers},
     'left_out': find_left_out(),
@@ -151,29 +138,6 @@ def build_step(config: dict[str, Any], model: Any = None) -> train_step.Step:
   """The compiled step on a batch of noise; its state goes on by itself."""
   model = model or weights.build_network(config)
   return train_step.Step(config, model, workload.make_batch(config))
-
-
-def measure_pages(size: str, rounds: int) -> dict[str, float]:
-  """Small pages' time over large ones', two processes a round."""
-
-  def time_with(large: int) -> float:
-    done = subprocess.run(
-      [sys.executable, '-m', 'perf.levers', '--size', size, '--once'],
-      env={**os.environ, 'GLIBC_TUNABLES': f'{PAGES}{large}'},
-      capture_output=True,
-      text=True,
-      check=True,
-    )
-    return float(done.stdout)
-
-  return timing.summarize([time_with(0) / time_with(1) for _ in range(rounds)])
-
-
-def time_once(size: str) -> float:
-  """Seconds of a step among many that follow each other."""
-  step = build_step(make_config(size))
-  times = timing.interleave({'step': step}, 1, in_a_row=_STEPS_IN_A_ROW)
-  return times['step']['wall'][0]
 
 
 if __name__ == '__main__':

@@ -116,7 +116,7 @@ def name_steps(steps: int) -> str:
 
 def build_twins(model, params, batch, rate_steps) -> dict[str, Any]:
   """The twin's sampling by name, eager, and compiled where it can be."""
-  from perf import torch_twin
+  from perf import torch_training, torch_twin
 
   device = train_step.find_torch_device()
   twin = torch_twin.build(model.config, params).to(device)
@@ -124,9 +124,9 @@ def build_twins(model, params, batch, rate_steps) -> dict[str, Any]:
   for how in (
     ('eager', 'compiled') if train_step.find_compiler() else ('eager',)
   ):
-    painter = torch_twin.Painter(
+    painter = torch_training.Painter(
       twin,
-      torch_twin.to_torch(batch, device),
+      torch_training.to_torch(batch, device),
       autocast='bfloat16' in ceiling.find_types(),
       compiled=how == 'compiled',
     )

@@ -78,17 +78,6 @@ def summarize(values: Sequence[float], digits: int = 4) -> dict[str, float]:
   return {name: shorten(value, digits) for name, value in found.items()}
 
 
-def summarize_times(times: dict[str, Times]) -> dict[str, dict[str, Any]]:
-  """By name `wall_ms` and `cpu_ms`: median, least and most."""
-  return {
-    name: {
-      f'{clock}_ms': summarize([1e3 * second for second in seconds])
-      for clock, seconds in both.items()
-    }
-    for name, both in times.items()
-  }
-
-
 def summarize_rates(both: Times, images: int) -> dict[str, Any]:
   """`images_per_s` and `cpu_ms_per_image` of turns of so many images."""
   return {

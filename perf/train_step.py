@@ -217,20 +217,20 @@ def build_rivals(
     return calls, {}
   import torch
 
-  from perf import torch_twin
+  from perf import torch_training, torch_twin
 
   torch.set_num_threads(timing.count_cores())
   torch.manual_seed(0)
   device = find_torch_device()
   twin = torch_twin.build(model.config, params).to(device)
-  equality = torch_twin.check(twin, config, params, batch, make_passes)
+  equality = torch_training.check(twin, config, params, batch, make_passes)
   _release_torch_memory()
   if device == 'cuda':
     torch.set_float32_matmul_precision('high')
-  on_torch = torch_twin.to_torch(batch, device)
-  times = torch_twin.get_times(config)
+  on_torch = torch_training.to_torch(batch, device)
+  times = torch_training.get_times(config)
   for name in modes:
-    trainer = torch_twin.Trainer(twin, on_torch, times, **TWINS[name])
+    trainer = torch_training.Trainer(twin, on_torch, times, **TWINS[name])
     calls[name] = trainer.step
   return calls, equality
 

@@ -16,23 +16,12 @@ _SHORTEST_TEXT = 12
 
 
 def make_config(
-  width: int,
-  *,
-  batch_size: int,
-  image_size: int = 64,
-  patch: int = 8,
-  optimizer: str = 'muon',
+  width: int, *, batch_size: int, image_size: int = 64, patch: int = 8
 ) -> dict[str, Any]:
   """The quickstart's config with another network, as plain dicts."""
   config = load_config('quickstart').to_dict()
   config['model'].update(size=SIZES[width], patch=patch)
-  config['optim']['name'] = optimizer
   return {**config, 'batch_size': batch_size, 'image_size': image_size}
-
-
-def get_width(config: dict[str, Any]) -> int:
-  """Of the network of a config, or of a result that has its `model`."""
-  return models.SIZES[config['model']['size']]['width']
 
 
 def make_batch(config: dict[str, Any], seed: int = 0) -> dict[str, np.ndarray]:

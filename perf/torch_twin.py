@@ -1,14 +1,17 @@
-"""The network of `vbanana_jax.models` as `torch.nn` modules.
+"""The network of `vbanana_jax.models` in PyTorch, to be timed against.
 
 Same arithmetic, PyTorch's own ways: one linear layer for queries, keys and
-values, one for gate and up, `F.scaled_dot_product_attention`, `F.rms_norm`,
-a grouped convolution for neighbors. `build_precision` has no counterpart here:
-types are the caller's, by `torch.autocast`.
+values, one for gate and up, `F.scaled_dot_product_attention`, `F.rms_norm`, a
+grouped convolution for neighbors. Types are the caller's, by `torch.autocast`.
 """
 
+import re
+
+import jax
 import numpy as np
 import torch
 import torch.nn.functional as F
+from flax import traverse_util
 from torch import nn
 
 from vbanana_jax.models import ModelConfig, layers
@@ -17,6 +20,10 @@ _EPSILON = 1e-6
 _REACH = 4  # of a text block's neighbors
 _TIME_FEATURES = 128
 _POSITION_OCTAVES = 6
+
+
+def linear(width: int, out: int, bias: bool = False) -> nn.Linear:
+  return nn.Linear(width, out, bias=bias)
 
 
 class Norm(nn.RMSNorm):
@@ -36,8 +43,8 @@ class SwiGLU(nn.Module):
   def __init__(self, width: int):
     super().__init__()
     hidden = layers.hidden_width(width)
-    self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
-    self.down = nn.Linear(hidden, width, bias=False)
+    self.gate_up = linear(width, 2 * hidden)
+    self.down = linear(hidden, width)
 
   def forward(self, x):
     gate, up = self.gate_up(x).chunk(2, dim=-1)
@@ -45,25 +52,23 @@ class SwiGLU(nn.Module):
 
 
 class Attention(nn.Module):
-  """Normalized and turned queries and keys; keys may begin with lent ones."""
+  """Normalized and rotated queries and keys; keys may begin with the text's."""
 
   def __init__(self, width: int, heads: int):
     super().__init__()
     self.heads = heads
-    self.qkv = nn.Linear(width, 3 * width, bias=False)
-    self.q_norm = Norm(width // heads)
-    self.k_norm = Norm(width // heads)
-    self.out = nn.Linear(width, width, bias=False)
+    self.qkv = linear(width, 3 * width)
+    self.q_norm, self.k_norm = Norm(width // heads), Norm(width // heads)
+    self.out = linear(width, width)
 
-  def forward(self, x, mask, tables, lent=None):
+  def forward(self, x, mask, tables, text=None):
     b, n, d = x.shape
     qkv = self.qkv(x).view(b, n, 3, self.heads, d // self.heads)
     q, k, v = qkv.permute(2, 0, 3, 1, 4)  #                   b k n e
-    q = rotate(self.q_norm(q), tables)
-    k = rotate(self.k_norm(k), tables)
-    if lent is not None:
-      k = torch.cat([lent[0].to(k.dtype), k], dim=2)
-      v = torch.cat([lent[1].to(v.dtype), v], dim=2)
+    q, k = rotate(self.q_norm(q), tables), rotate(self.k_norm(k), tables)
+    if text is not None:
+      k = torch.cat([text[0].to(k.dtype), k], dim=2)
+      v = torch.cat([text[1].to(v.dtype), v], dim=2)
     y = F.scaled_dot_product_attention(
       q.to(v.dtype), k.to(v.dtype), v, attn_mask=mask
     )
@@ -79,14 +84,11 @@ class Block(nn.Module):
     self.attention = Attention(width, heads)
     self.mlp = SwiGLU(width)
 
-  def forward(self, x, lent, modulation, mask, tables):
-    shift1, scale1, gate1, shift2, scale2, gate2 = (
-      modulation + self.modulation_bias
-    )[:, :, None].unbind(
-      1
-    )  #                                                      6 x [b 1 d]
+  def forward(self, x, text, modulation, mask, tables):
+    all_six = (modulation + self.modulation_bias)[:, :, None]  # b 6 1 d
+    shift1, scale1, gate1, shift2, scale2, gate2 = all_six.unbind(1)
     y = normalize(x) * (1 + scale1) + shift1
-    x = x + gate1 * self.attention(y, mask, tables, lent)
+    x = x + gate1 * self.attention(y, mask, tables, text)
     y = normalize(x) * (1 + scale2) + shift2
     return x + gate2 * self.mlp(y)
 
@@ -115,15 +117,14 @@ class TextBlock(nn.Module):
 class TextStack(nn.Module):
   """Tokens `[b, l]` to features `[b, l + 1, d]`, and which of them are real."""
 
-  def __init__(self, config: ModelConfig):
+  def __init__(self, c: ModelConfig):
     super().__init__()
-    width, heads = config.text_width, config.text_heads
+    width, heads = c.text_width, c.text_heads
     self.head_width = width // heads
-    self.embedding = nn.Embedding(config.vocab_size, width)
+    self.embedding = nn.Embedding(c.vocab_size, width)
     self.start = nn.Parameter(torch.zeros(width))
-    self.blocks = nn.ModuleList(
-      TextBlock(width, heads) for _ in range(config.text_depth)
-    )
+    blocks = [TextBlock(width, heads) for _ in range(c.text_depth)]
+    self.blocks = nn.ModuleList(blocks)
     self.norm = Norm(width)
 
   def forward(self, tokens):
@@ -143,18 +144,14 @@ class DiT(nn.Module):
   def __init__(self, config: ModelConfig):
     super().__init__()
     c = self.config = config
-    patch = 3 * c.patch**2
-
-    def linear(i, o, bias=False):
-      return nn.Linear(i, o, bias=bias)
-
+    pixels = 3 * c.patch**2
     self.text = TextStack(c)
     self.text_key = linear(c.text_width, c.depth * c.width)
     self.text_value = linear(c.text_width, c.depth * c.width)
     self.text_key_norm = nn.Parameter(torch.ones(c.depth, c.width // c.heads))
-    self.noisy_in = linear(patch, c.bottleneck)
+    self.noisy_in = linear(pixels, c.bottleneck)
     self.noisy_out = linear(c.bottleneck, c.width)
-    self.source_in = linear(patch, c.bottleneck)
+    self.source_in = linear(pixels, c.bottleneck)
     self.source_out = linear(c.bottleneck, c.width)
     self.no_source = nn.Parameter(torch.zeros(c.width))
     self.position = linear(4 * _POSITION_OCTAVES, c.width)
@@ -163,7 +160,7 @@ class DiT(nn.Module):
     self.modulation = linear(c.width, 6 * c.width)
     self.blocks = nn.ModuleList(Block(c.width, c.heads) for _ in range(c.depth))
     self.head_modulation = linear(c.width, 2 * c.width)
-    self.head = linear(c.width, patch)
+    self.head = linear(c.width, pixels)
 
   def forward(self, noisy, time, tokens, source, has_source):
     memory = self.encode_text(tokens)
@@ -173,18 +170,14 @@ class DiT(nn.Module):
     """Keys and values for every block, `[depth, b, k, l, e]`, and a mask."""
     c = self.config
     features, real = self.text(tokens)
-
-    def project(linear):
-      y = linear(features)
-      y = y.unflatten(-1, (c.depth, c.heads, c.width // c.heads))
-      return y.permute(2, 0, 3, 1, 4)
-
-    gain = self.text_key_norm[:, None, None, None]
-    return (
-      normalize(project(self.text_key)) * gain,
-      project(self.text_value),
-      real,
+    keys, values = (
+      project(features)
+      .unflatten(-1, (c.depth, c.heads, c.width // c.heads))
+      .permute(2, 0, 3, 1, 4)
+      for project in (self.text_key, self.text_value)
     )
+    gain = self.text_key_norm[:, None, None, None]
+    return normalize(keys) * gain, values, real
 
   def denoise(self, noisy, time, memory, source, has_source):
     c = self.config
@@ -193,21 +186,21 @@ class DiT(nn.Module):
     seen = self.source_out(self.source_in(patchify(source, c.patch)))
     seen = torch.where(has_source[:, None, None], seen, self.no_source)
     x = self.noisy_out(self.noisy_in(patchify(noisy, c.patch)))
-    place = make_constant(make_place_features(grid), noisy)
-    x = x + seen + self.position(place)
-
-    clock = F.silu(self.time_in(make_time_features(time)))
-    clock = F.silu(self.time_out(clock))
-    modulation = self.modulation(clock).unflatten(-1, (6, c.width))
+    x = x + seen + self.position(make_position_features(grid, noisy))
+    t = F.silu(self.time_in(make_time_features(time)))
+    t = F.silu(self.time_out(t))
+    modulation = self.modulation(t).unflatten(-1, (6, c.width))
     mask = F.pad(real, (0, grid[0] * grid[1]), value=True)[:, None, None]
     tables = make_tables(make_grid(grid), c.width // c.heads, noisy)
-    for index, block in enumerate(self.blocks):
-      x = block(x, (keys[index], values[index]), modulation, mask, tables)
-    shift, scale = self.head_modulation(clock)[:, None].chunk(2, dim=-1)
+    for block, k, v in zip(self.blocks, keys, values):
+      x = block(x, (k, v), modulation, mask, tables)
+    shift, scale = self.head_modulation(t)[:, None].chunk(2, dim=-1)
     x = normalize(x) * (1 + scale) + shift
     with torch.autocast(x.device.type, enabled=False):
       x = self.head(x.float())
-    return unpatchify(x, grid, c.patch)
+    b, p = len(x), c.patch
+    x = x.reshape(b, *grid, p, p, 3).transpose(2, 3)
+    return x.reshape(b, grid[0] * p, grid[1] * p, 3)
 
 
 def normalize(x):
@@ -216,10 +209,7 @@ def normalize(x):
 
 
 def rotate(x, tables):
-  """Rotary position embedding of `x [b, k, n, e]`, by pairs of neighbors.
-
-  Only the half of a head that turns is touched.
-  """
+  """Rotary embedding of the first half of each head of `x [b, k, n, e]`."""
   cos, sin = tables
   turning, still = x.chunk(2, dim=-1)
   even, odd = turning.unflatten(-1, (-1, 2)).unbind(-1)
@@ -233,20 +223,20 @@ def make_constant(array: np.ndarray, like) -> torch.Tensor:
 
 def make_tables(positions, head_width, like):
   """Cosines and sines of the pairs that turn, `[n, e / 4]`."""
-  cos, sin = layers.rope_sin_cos(positions, head_width)
   half = slice(0, head_width // 2, 2)
-  return make_constant(cos[:, half], like), make_constant(sin[:, half], like)
+  pair = layers.rope_sin_cos(positions, head_width)
+  return [make_constant(table[:, half], like) for table in pair]
 
 
 def make_grid(grid):
   return np.stack(np.indices(grid), axis=-1).reshape(-1, 2).astype('f')
 
 
-def make_place_features(grid):
-  place = (make_grid(grid) + 0.5) / np.array(grid, 'f')
-  angles = np.pi * place[:, :, None] * 2.0 ** np.arange(_POSITION_OCTAVES)
-  angles = angles.reshape(len(place), -1)
-  return np.concatenate([np.sin(angles), np.cos(angles)], 1)
+def make_position_features(grid, like):
+  at = (make_grid(grid) + 0.5) / np.array(grid, 'f')
+  angles = np.pi * at[:, :, None] * 2.0 ** np.arange(_POSITION_OCTAVES)
+  angles = angles.reshape(len(at), -1)
+  return make_constant(np.hstack([np.sin(angles), np.cos(angles)]), like)
 
 
 def make_time_features(time):
@@ -255,13 +245,55 @@ def make_time_features(time):
   return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def patchify(picture, patch):
+def patchify(picture, p):
   b, h, w, c = picture.shape
-  x = picture.reshape(b, h // patch, patch, w // patch, patch, c)
-  return x.transpose(2, 3).reshape(b, -1, patch * patch * c)
+  x = picture.reshape(b, h // p, p, w // p, p, c).transpose(2, 3)
+  return x.reshape(b, -1, p * p * c)
 
 
-def unpatchify(x, grid, patch):
-  b, (rows, columns) = len(x), grid
-  x = x.reshape(b, rows, columns, patch, patch, 3).transpose(2, 3)
-  return x.reshape(b, rows * patch, columns * patch, 3)
+def build(config: ModelConfig, params) -> DiT:
+  """The twin of a network of ours, with a copy of its weights.
+
+  Every array of ours has to have a place, and every place an array.
+  """
+  flat = traverse_util.flatten_dict(jax.device_get(params), sep='.')
+  state = {}
+  for name, value in flat.items():
+    if not (stack := re.match(r'(text\.)?blocks\.', name)):
+      state |= convert(name, np.asarray(value))
+      continue
+    prefix = stack[0]
+    for index, one in enumerate(np.asarray(value)):
+      inside = convert(name.removeprefix(prefix), one)
+      state |= {f'{prefix}{index}.{key}': x for key, x in inside.items()}
+  twin = DiT(config)
+  for name in twin.state_dict():
+    for parts in ('gate', 'up'), ('q', 'k', 'v'):  # joined in one product
+      joined = ('_' if 'gate' in parts else '').join(parts)
+      if f'.{joined}.weight' in name:
+        stem = name.removesuffix(f'{joined}.weight')
+        found = [state.pop(f'{stem}{part}.weight') for part in parts]
+        state[name] = np.concatenate(found)
+  tensors = {k: torch.from_numpy(np.array(v)) for k, v in state.items()}
+  twin.load_state_dict(tensors)
+  return twin
+
+
+def convert(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
+  """One array of ours by the twin's name; products as `[out, in]`."""
+  if name in ('text_key', 'text_value'):  # depth i o -> depth*o i
+    value = np.swapaxes(value, 1, 2).reshape(-1, value.shape[1])
+    return {f'{name}.weight': value}
+  if name == 'neighbors.weights':  # reach d -> d 1 reach
+    return {'neighbors.weight': value.T[:, None]}
+  first = name.split('.')[0]
+  if first in ('q', 'k', 'v', 'out', 'q_norm', 'k_norm'):
+    name = f'attention.{name}'
+  path, _, leaf = name.rpartition('.')
+  if leaf == 'kernel':
+    return {f'{path}.weight': value.T}
+  if leaf == 'scale':
+    return {f'{path}.weight': value}
+  if name in ('head', 'text.embedding'):
+    return {f'{name}.weight': value.T if name == 'head' else value}
+  return {name: value}

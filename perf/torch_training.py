@@ -5,7 +5,7 @@ twin draws its own times and noise; compared, it is given ours.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import torch
 
-from perf.torch_twin import network
+from perf import torch_twin
 from vbanana_jax import keys, models
 from vbanana_jax.diffusion import paths, samplers
 from vbanana_jax.training import weights
@@ -29,21 +29,13 @@ _COMPILE_SOON = {
 }
 
 
-class Draws(NamedTuple):
-  """What is random about a batch: `[b]`, `[b]` and `[b h w 3]`."""
-
-  one_pass: Any
-  time: Any
-  noise: Any
-
-
 def get_times(config: dict[str, Any]) -> dict[str, float]:
   """The distribution of times that a config trains with."""
   return {name: config['loss'][name] for name in ('time_mean', 'time_std')}
 
 
-def make_our_draws(batch, key, *, time_mean: float, time_std: float) -> Draws:
-  """What `step.make_example_losses` draws for a batch, as numpy arrays."""
+def make_our_draws(batch, key, *, time_mean: float, time_std: float):
+  """What `step.make_example_losses` draws: one pass or not, times, noise."""
   example_keys = keys.make_example_keys(key, batch['index'])
   kind, clock, cloud = jnp.moveaxis(
     jax.vmap(lambda k: jax.random.split(k, 3))(example_keys), 1, 0
@@ -54,20 +46,20 @@ def make_our_draws(batch, key, *, time_mean: float, time_std: float) -> Draws:
   )
   scale = jnp.where(one_pass, 0.0, batch['noise_scale'])
   noise = paths.make_noise(cloud, batch['target'].shape[1:], scale)
-  return Draws(*map(np.array, (one_pass, time, noise)))
+  return [np.array(x) for x in (one_pass, time, noise)]
 
 
-def make_draws(batch, *, time_mean: float, time_std: float) -> Draws:
+def make_draws(batch, *, time_mean: float, time_std: float):
   """The twin's own, of the same distributions."""
   target, share = batch['target'], batch['one_pass_share']
   one_pass = torch.rand_like(share) < share
   time = torch.sigmoid(time_mean + time_std * torch.randn_like(share))
   scale = torch.where(one_pass, 0.0, batch['noise_scale'])
   noise = torch.randn_like(target) * scale[:, None, None, None]
-  return Draws(one_pass, torch.where(one_pass, 0.0, time), noise)
+  return one_pass, torch.where(one_pass, 0.0, time), noise
 
 
-def compute_loss(twin: network.DiT, batch, draws: Draws) -> torch.Tensor:
+def compute_loss(twin: torch_twin.DiT, batch, draws) -> torch.Tensor:
   """Mean over the batch of the weighted squared error of the velocity."""
   one_pass, time, noise = draws
   x, source = (2.0 * batch[name] - 1.0 for name in ('target', 'source'))
@@ -110,7 +102,7 @@ class Trainer:
 
     self._lose = torch.compile(lose, dynamic=False) if compiled else lose
 
-  def step(self, draws: Draws | None = None) -> torch.Tensor:
+  def step(self, draws=None) -> torch.Tensor:
     """The loss; gradients are new ones in `.grad` of the twin's weights."""
     self.twin.zero_grad(set_to_none=True)
     with torch.autocast(
