@@ -19,6 +19,7 @@ from PIL import Image
 import vbanana_jax as vb
 from perf import pictures, run, start_up, timing
 from vbanana_jax import predict
+from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.request import PredictRequest
 
 _SIZE, _PHOTOS = 256, 16
@@ -49,14 +50,18 @@ def measure(rounds: int = 9) -> dict[str, Any]:
     folder = pathlib.Path(scratch)
     workdir = start_up.make_run(folder / 'run')
     one_core = time_one_core(workdir, rounds)
-    predictor = predict.Predictor(workdir)
+    predictor = Predictor(workdir)
     images = [folder / f'{number}.jpg' for number in range(_PHOTOS)]
     for number, image in enumerate(images):
       Image.fromarray(pictures.make_photo(number)).save(image)
 
     def answer(images):
-      request, out = PredictRequest('depth'), folder / 'out'
-      return list(predictor.answer_all(request, images, out, overwrite=True))
+      prepared = predictor.prepare(PredictRequest('depth'))
+      return list(
+        predict.predict_all(
+          prepared, images, out_dir=folder / 'out', overwrite=True
+        )
+      )
 
     times = timing.interleave(
       {
