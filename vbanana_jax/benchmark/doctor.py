@@ -27,7 +27,8 @@ def find_protocols(
     split: of the benchmark. Of a benchmark's protocols, those are taken whose
       own split it is, or else the first one.
 
-  Errors: UserError for a name that is neither, and for an unknown split.
+  Raises:
+    UserError: a name that is neither, and for an unknown split.
   """
   every = [
     protocols.load_protocol(title) for title in protocols.list_protocols()

@@ -48,7 +48,8 @@ class Manifest:
 def load_manifest(folder: paths.Path) -> Manifest | None:
   """The manifest of a folder; None where there is none.
 
-  Errors: UserError for one that cannot be read.
+  Raises:
+    UserError: one that cannot be read.
   """
   path = folder / NAME
   if not path.is_file():
@@ -78,8 +79,9 @@ class Painting:
     missing: names that are to be painted.
     spoiled: those of them that are there, but not as they were painted.
 
-  Errors: UserError where the folder cannot be written, or holds pictures of
-    these names that were painted in another way, or by nobody knows whom.
+  Raises:
+    UserError: the folder cannot be written, or holds pictures of these names
+      that were painted in another way, or by nobody knows whom.
   """
 
   def __init__(
@@ -126,7 +128,8 @@ class Painting:
   def save(self) -> None:
     """Writes the manifest.
 
-    Errors: UserError where another process paints the folder in another way.
+    Raises:
+      UserError: another process paints the folder in another way.
     """
     now = load_manifest(self._folder)
     if now is not None:

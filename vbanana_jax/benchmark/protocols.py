@@ -105,8 +105,9 @@ class Protocol:
   def choose_split(self, split: str | None) -> 'Protocol':
     """The same questions and scores on another split of the benchmark.
 
-    Errors: UserError for a split that the benchmark does not have, with all
-      those that it has.
+    Raises:
+      UserError: a split that the benchmark does not have, with all those that
+        it has.
     """
     if split in (None, self.split):
       return self
@@ -158,7 +159,8 @@ def load_protocol(name: str, split: str | None = None) -> Protocol:
     name: the title or the name.
     split: of the benchmark; the protocol's own if not given.
 
-  Errors: UserError for an unknown name or split, with all the known ones.
+  Raises:
+    UserError: an unknown name or split, with all the known ones.
   """
   versions = [
     title

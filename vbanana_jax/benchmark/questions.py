@@ -64,7 +64,8 @@ def ask(
   With `group`, numbers of classes, it asks for these alone, in the colors that
   they have in the whole legend.
 
-  Errors: UserError for an example whose phrase cannot be put into the prompt.
+  Raises:
+    UserError: an example whose phrase cannot be put into the prompt.
   """
   phrase = (item.phrase or '').strip()
   if '{phrase}' in protocol.prompt and not phrase:
@@ -188,8 +189,9 @@ def save_questions(
   `image` in a line is the path of the photograph. Every file is written anew,
   whole, and prompts.jsonl is the last: what was stopped is made whole again.
 
-  Errors: UserError where `out` has the questions of another protocol or split,
-    unless `overwrite`.
+  Raises:
+    UserError: `out` has the questions of another protocol or split, unless
+      `overwrite`.
   """
   listed = out / _PROMPTS
   if not overwrite:

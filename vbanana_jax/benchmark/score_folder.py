@@ -72,8 +72,9 @@ def grade(
       given. The first pass alone is scored beside the vote.
     partial: score the examples that are there, and say so in the results.
 
-  Errors: UserError for missing or damaged pictures, and where data or
-    predictions are not the whole split, unless `partial`.
+  Raises:
+    UserError: missing or damaged pictures, and where data or predictions are
+      not the whole split, unless `partial`.
   """
   passes = passes or protocol.passes
   reader = questions.open_reader(protocol, data)
@@ -161,7 +162,8 @@ def find_painted(
 ) -> dict[str, list[pathlib.Path]]:
   """The pictures of every example that has all its passes, by id.
 
-  Errors: UserError for no folder, no picture of any example, or two of one.
+  Raises:
+    UserError: no folder, no picture of any example, or two of one.
   """
   if not folder.is_dir():
     raise UserError(f'--predictions {folder}: no such folder')
@@ -265,7 +267,8 @@ def compare(
 ) -> dict[str, tuple[float, tuple[float, float]]]:
   """Headline differences, `grade` minus the other, with 95 % intervals.
 
-  Errors: UserError unless both answer the same examples of one protocol.
+  Raises:
+    UserError: unless both answer the same examples of one protocol.
   """
   keys_of_same = ('protocol', 'version', 'n', 'ids_sha256')
   refuse_other({key: grade.results[key] for key in keys_of_same}, other)

@@ -64,8 +64,9 @@ def unpack_photo(record: bytes) -> Photo:
 def write_shard(path: paths.Path, records: Sequence[bytes]) -> str:
   """Write records for random access, atomically; returns the SHA-256.
 
-  Errors: UserError where the file cannot be written, or does not hold the
-    records when it is read again.
+  Raises:
+    UserError: the file cannot be written, or does not hold the records when it
+      is read again.
   """
   partial = path.with_name(path.name + '.partial')
   try:
@@ -131,7 +132,8 @@ def hash_file(path: paths.Path) -> str:
 def load_manifest(folder: str | os.PathLike) -> dict:
   """Manifest of a prepared folder.
 
-  Errors: UserError where there is none, or one of another schema.
+  Raises:
+    UserError: there is none, or one of another schema.
   """
   # Its reader takes the name of an object for that of an empty file.
   paths.refuse_bucket(folder, 'shards cannot be read')
@@ -159,8 +161,9 @@ def load_manifest(folder: str | os.PathLike) -> dict:
 def check_shards(folder: str | os.PathLike) -> dict:
   """Compare every shard with the manifest, which is returned.
 
-  Errors: UserError naming the shards that are missing or differ, and their
-    bad records.
+  Raises:
+    UserError: names the shards that are missing or differ, and their bad
+      records.
   """
   manifest = load_manifest(folder)
   faults = []
@@ -203,8 +206,9 @@ class PhotoSource:
     lost: of each shard that is missing or has another length than it was
       prepared with, what is wrong and how many records it holds.
 
-  Errors: UserError where there is no such folder, or more shards than a
-    process may open; from reading a row, BadRecordError.
+  Raises:
+    UserError: there is no such folder, or more shards than a process may open;
+      from reading a row, BadRecordError.
   """
 
   endless = False

@@ -64,7 +64,8 @@ class BadRecordLog:
   def load(self, source: str) -> set[int]:
     """Records of a source that any process wrote down.
 
-    Errors: UserError naming a line that cannot be understood.
+    Raises:
+      UserError: names a line that cannot be understood.
     """
     found = set()
     paths = self._folder.glob('bad_records*.jsonl') if self._folder else ()
@@ -85,7 +86,8 @@ class BadRecordLog:
   def write(self, source: str, record: int, reason: str) -> None:
     """Appends a line; not for two threads at once.
 
-    Errors: UserError where the file cannot be written.
+    Raises:
+      UserError: the file cannot be written.
     """
     if not self.path:
       return
@@ -112,9 +114,10 @@ class ReplacingSource:
     max_text: longest caption in tokens; a record with a longer one is bad.
     log: of the run; sources of one name share what it lists.
 
-  Errors: UserError where the files that are missing or cut short hold more
-    records than are allowed, or the log lists more; from reading, when one
-    more is found than is allowed.
+  Raises:
+    UserError: the files that are missing or cut short hold more records than
+      are allowed, or the log lists more; from reading, when one more is found
+      than is allowed.
   """
 
   endless = False
@@ -239,7 +242,8 @@ def to_count(allowed: str, size: int) -> int:
 
   A share is rounded down; '0 records' or '0' allows none.
 
-  Errors: UserError for anything else.
+  Raises:
+    UserError: anything else.
   """
   number, _, unit = str(allowed).strip().partition(' ')
   try:

@@ -33,7 +33,8 @@ class Captions:
   Attributes:
     splits: pictures by what the tables' column `split` says they are for.
 
-  Errors: UserError naming a line that is not understood.
+  Raises:
+    UserError: names a line that is not understood.
   """
 
   def __init__(
@@ -119,9 +120,10 @@ class Captions:
     Args:
       allow: take what matches, however few.
 
-    Errors: UserError where more than `MOST_UNMATCHED` of the entries name no
-      picture, or of the pictures below a table have no entry; and where no
-      picture has words although files lie there that seem to hold them.
+    Raises:
+      UserError: more than `MOST_UNMATCHED` of the entries name no picture, or
+        of the pictures below a table have no entry; and where no picture has
+        words although files lie there that seem to hold them.
     """
     below = [name for name in self._pictures if self._is_below_a_table(name)]
     unlisted = [

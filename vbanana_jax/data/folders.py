@@ -64,7 +64,8 @@ def list_members(path: str | os.PathLike) -> Listing:
   Links, and names that are absolute, climb with `..` or appear twice, are
   refused. Nothing is extracted.
 
-  Errors: UserError where `path` is neither a folder nor a whole zip.
+  Raises:
+    UserError: `path` is neither a folder nor a whole zip.
   """
   path = paths.to_path(path)
   paths.refuse_bucket(path, 'photographs cannot be prepared')

@@ -59,7 +59,8 @@ def is_table(name: str) -> bool:
 def read_table(member: Member) -> list[Entry]:
   """Entries of a table.
 
-  Errors: UserError naming the line that is not understood.
+  Raises:
+    UserError: names the line that is not understood.
   """
   text = decode_text(member)
   suffix = posixpath.splitext(member.name)[1].lower()

@@ -38,8 +38,9 @@ class Mixture:
   source share its rows, so that no picture is used for two tasks and each
   is read once. `place(i)` is arithmetic: any step can be the first one.
 
-  Errors: UserError where no entry is left, a weight is negative or not
-  finite, or the weights have no short common cycle.
+  Raises:
+    UserError: no entry is left, a weight is negative or not finite, or the
+      weights have no short common cycle.
   """
 
   def __init__(self, entries: Sequence[Entry]):

@@ -65,8 +65,8 @@ def open_photo(
     name: what to call the picture in errors; by default its path.
     tell: called with the name of a file of several pictures.
 
-  Errors: UserError naming the file: missing, too large, not a picture, or
-    damaged.
+  Raises:
+    UserError: names the file: missing, too large, not a picture, or damaged.
   """
   found = _open(photo, _WHITE, max_pixels, max_bytes, name, tell)
   return found.pixels_u8

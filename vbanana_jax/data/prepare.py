@@ -57,9 +57,10 @@ def prepare_image_folder(
     max_text: leave out pictures whose caption has more tokens.
     shard_bytes: encoded bytes in one shard, at most or one picture.
 
-  Errors: UserError where there is nothing to prepare, captions cannot be
-    read or do not match the pictures, there are label maps or several splits
-    and `selection` does not say which, or `out` is taken.
+  Raises:
+    UserError: there is nothing to prepare, captions cannot be read or do not
+      match the pictures, there are label maps or several splits and `selection`
+      does not say which, or `out` is taken.
   """
   path, out = paths.to_path(path), paths.to_path(out)
   paths.refuse_bucket(out, 'shards cannot be written')

@@ -41,8 +41,9 @@ class Selection(NamedTuple):
   def choose(self, pictures: Sequence[Member], place: str) -> list[Member]:
     """The pictures that are meant, in order.
 
-    Errors: UserError for a pattern that matches nothing; and where labels or
-      several splits are among them and `take_all` is not set, with counts.
+    Raises:
+      UserError: a pattern that matches nothing; and where labels or several
+        splits are among them and `take_all` is not set, with counts.
     """
     for flag in ('include', 'exclude'):
       for pattern in getattr(self, flag):
@@ -65,7 +66,8 @@ class Selection(NamedTuple):
       counts: pictures that are chosen, by what the table calls their split.
       place: what is prepared, for the error.
 
-    Errors: UserError where `take_all` is not set.
+    Raises:
+      UserError: `take_all` is not set.
     """
     splits = {_get_split(name) for name in counts} - {None}
     if len(splits) > 1 and not self.take_all:

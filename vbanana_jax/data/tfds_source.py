@@ -32,8 +32,9 @@ class TfdsSource:
     lost: of each file of the split that is missing, that and how many records
       it holds.
 
-  Errors: UserError where the data, its split or a feature is missing; from
-    reading a row, BadRecordError.
+  Raises:
+    UserError: the data, its split or a feature is missing; from reading a row,
+      BadRecordError.
   """
 
   endless = False

@@ -61,9 +61,10 @@ def decode_file(
   Returns:
     the facts, and the files in the order above.
 
-  Errors: UserError for a picture that cannot be read, one with more instances
-    than the decoder holds, and a folder that cannot be written; nothing is
-    written then.
+  Raises:
+    UserError: a picture that cannot be read, one with more instances than the
+      decoder holds, and a folder that cannot be written; nothing is written
+      then.
   """
   files.check_folder(stem.parent)
   painted = photos.open_painted(path, spec.background)

@@ -72,8 +72,9 @@ class FolderReader:
     verified: whether the layout was read in published loaders of the set.
       Where it is known from memory alone, the reader checks what it assumes.
 
-  Errors: UserError naming an unknown split, a missing path, or an id that
-    appears twice.
+  Raises:
+    UserError: names an unknown split, a missing path, or an id that appears
+      twice.
   """
 
   name: ClassVar[str]
@@ -167,7 +168,8 @@ def make_depth_m(
     median_m: the median of the measured pixels must lie within; a wrong unit
       does not.
 
-  Errors: UserError for NaN, negative depth or an unlikely median.
+  Raises:
+    UserError: NaN, negative depth or an unlikely median.
   """
   with np.errstate(over='ignore'):  # float64 beyond float32 becomes infinite
     depth_m = np.asarray(depth_m, np.float32)

@@ -165,7 +165,8 @@ def load_npy(
     shape: expected; None stands for any length of an axis.
     dtypes: kinds of dtype that are taken, as in `np.dtype.kind`.
 
-  Errors: UserError for a damaged file, another shape or another dtype.
+  Raises:
+    UserError: a damaged file, another shape or another dtype.
   """
   if path.is_file() and path.stat().st_size > photos.MAX_BYTES:
     raise UserError(f'{path}: more than {photos.MAX_BYTES} bytes')

@@ -20,8 +20,9 @@ def draw_coco(
   Coordinates are pixels; (0, 0) is the corner of the picture. Where polygons
   of one object overlap, the pixel is in the mask.
 
-  Errors: ValueError for fewer than three vertices, and for coordinates that
-    are odd in number, not finite, or outside by more than the picture's size.
+  Raises:
+    ValueError: fewer than three vertices, and for coordinates that are odd in
+      number, not finite, or outside by more than the picture's size.
 
   Source: COCO's mask interface (maskApi): an outline upsampled five-fold,
   sampled at the centers of the columns.
@@ -49,8 +50,9 @@ def draw_opencv(
   one. Where an edge leaves the picture it may lie a pixel or two off OpenCV's,
   which cuts edges at the border first; elsewhere they are equal.
 
-  Errors: ValueError for no vertex, and for coordinates that are not finite or
-    outside by more than the picture's size.
+  Raises:
+    ValueError: no vertex, and for coordinates that are not finite or outside by
+      more than the picture's size.
 
   Source: OpenCV's polylines and fillPoly, 8-connected lines, even-odd rule.
   """

@@ -103,7 +103,8 @@ def decode_rle(
     height, width: of the picture that the mask belongs to.
     name: what to call the mask in errors: its file and its id.
 
-  Errors: UserError where the size is another one or the runs are damaged.
+  Raises:
+    UserError: the size is another one or the runs are damaged.
   """
   try:
     size, counts = list(rle['size']), rle['counts']

@@ -57,8 +57,9 @@ def load_plain_pickle(path: pathlib.Path) -> Any:
 
   Strings written by Python 2 are read as UTF-8, or as Latin-1 if they are not.
 
-  Errors: UserError naming the file, where it is damaged, larger than a picture
-    may be, or asks for a class, a function or anything else but plain data.
+  Raises:
+    UserError: names the file, where it is damaged, larger than a picture may
+      be, or asks for a class, a function or anything else but plain data.
   """
   encoded = files.load_bytes(path)
   _check_instructions(encoded, path)
