@@ -20,7 +20,7 @@ NOUNS = {
   'capsule': 'capsules',
   'ellipsoid': 'ellipsoids',
 }
-PLAIN = {'object': 'objects', 'category': 'things', 'one': 'ones'}
+PLAIN = {'object': 'objects', 'thing': 'things', 'one': 'ones'}
 SINGULAR = {b: a for a, b in (NOUNS | PLAIN).items()}
 RANKS = {'second': 2, 'third': 3, 'fourth': 4}
 RELATION = re.compile(
