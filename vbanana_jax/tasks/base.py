@@ -95,8 +95,8 @@ class Task(abc.ABC):
     noise_scale: standard deviation of the noise when it diffuses, in network
       units; None takes the rule by resolution.
     name: key in `TASKS`, and name of its package.
-    needs: keys an example must have (and not be None) to be posed. Scenes are
-      rendered with what they say, see `data.sources.SceneSource`.
+    needs: keys an example must have (and not be None) to be asked about.
+      Scenes are rendered with what they say, see `data.sources.SceneSource`.
     metrics: the names `summarize` returns and which end of each is better,
       'min' or 'max'; the headline comes first.
     constants: candidate answers of a predictor that never looks; numbers or
