@@ -252,7 +252,7 @@ def test_what_has_another_shape_or_meaning_stays_fresh(whole_run, monkeypatch):
   count, *lines = report.splitlines()
   assert count.endswith('step 12: 37 of 42 arrays loaded')
   assert lines == [
-    '  skipped canvas_in/kernel: (192, 16) there, (48, 16) here',
+    '  skipped noisy_in/kernel: (192, 16) there, (48, 16) here',
     '  skipped head: (32, 192) there, (32, 48) here',
     '  skipped no_source: (32,) there, not here',
     '  skipped source_in/kernel: (192, 16) there, (48, 16) here',

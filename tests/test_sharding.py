@@ -31,7 +31,7 @@ SPLIT = {
     for name in ('out', 'mlp.down')
   },
   (None, 'fsdp'): {
-    'canvas_out.kernel',
+    'noisy_out.kernel',
     'source_out.kernel',
     'position.kernel',
   },
