@@ -252,9 +252,9 @@ def test_what_has_another_shape_or_meaning_stays_fresh(whole_run, monkeypatch):
   count, *lines = report.splitlines()
   assert count.endswith('step 12: 37 of 42 arrays loaded')
   assert lines == [
-    '  skipped noisy_in/kernel: (192, 16) there, (48, 16) here',
     '  skipped head: (32, 192) there, (32, 48) here',
     '  skipped no_source: (32,) there, not here',
+    '  skipped noisy_in/kernel: (192, 16) there, (48, 16) here',
     '  skipped source_in/kernel: (192, 16) there, (48, 16) here',
     '  skipped text/embedding: its rows stand for another vocabulary',
     '  missing extra: (32,) here, not there',
