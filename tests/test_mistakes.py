@@ -64,7 +64,9 @@ def load_files(root):
   return {
     path.relative_to(root).as_posix(): path.read_bytes()
     for path in sorted(root.rglob('*'))
-    if path.is_file() and path.name != '.lock'
+    if path.is_file()
+    and '__pycache__' not in path.parts
+    and path.name != '.lock'
   }
 
 
