@@ -47,14 +47,22 @@ def processor(request, set_processor):
 
 @pytest.fixture(scope='module')
 def quick_compilation():
-  """For tests that compile much and compute little."""
+  """For tests that compile much and compute little.
+
+  What was compiled this way rounds otherwise in its last digits. Neither it nor
+  the scenes that it rendered may serve the modules that follow.
+  """
   import jax
+
+  from vbanana_jax.evaluation import held_out
 
   name = 'jax_disable_most_optimizations'
   before = jax.config.read(name)
   jax.config.update(name, True)
   yield
   jax.config.update(name, before)
+  jax.clear_caches()
+  held_out.eval_set_source.cache_clear()
 
 
 @pytest.fixture
