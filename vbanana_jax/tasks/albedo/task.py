@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from vbanana_jax.metrics import images as metric
-from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks import base
 from vbanana_jax.tasks.albedo.painted import AlbedoReader
 from vbanana_jax.tasks.albedo.value import ALBEDO
 from vbanana_jax.tasks.painted import PaintedReader
+from vbanana_jax.tasks.pixel_map import PixelMap
 from vbanana_jax.tasks.value import Value
 
 _WORDINGS = (
@@ -22,7 +23,7 @@ _WORDINGS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Albedo(base.Task):
+class Albedo(PixelMap):
   """Paints base colors without light, shadow, gloss and fog; the sky has none.
 
   Colors are those of the pictures, RGB in [0, 1] without a gamma curve.
@@ -35,6 +36,7 @@ class Albedo(base.Task):
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'albedo'
+  wordings: ClassVar[tuple[str, ...]] = _WORDINGS
   needs: ClassVar[tuple[str, ...]] = ('albedo', 'depth_m')
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'mae': 'min', 'psnr': 'max'}
@@ -52,30 +54,18 @@ class Albedo(base.Task):
     'right, pale is a quarter of the range off or more.'
   )
 
-  def ask(
-    self, rng: np.random.Generator, *, level: str = 'quick'
-  ) -> base.Question:
-    """One of two wordings; aux is empty."""
-    del level  # every wording is short
-    return base.Question(legend_text.choose(rng, _WORDINGS), {})
-
   def encode(
     self, example: base.Example, rng: np.random.Generator
   ) -> base.EncodedExample:
     """Paints the base color of every pixel but the sky's."""
     base.check_needs(self, example)
     valid_px = np.isfinite(example['depth_m'])
-    return base.EncodedExample(
-      prompt=self.ask(rng).prompt,
-      source=example['rgb'],
-      has_source=True,
+    return self.make_encoded(
+      example,
+      rng,
       target=example['albedo'],
-      weight_px=valid_px.astype(np.float32),
-      aux={
-        'albedo': example['albedo'],
-        'source': example['rgb'],
-        'valid_px': valid_px,
-      },
+      valid_px=valid_px,
+      aux={'albedo': example['albedo'], 'source': example['rgb']},
     )
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:

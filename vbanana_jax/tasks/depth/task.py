@@ -11,12 +11,13 @@ import numpy as np
 
 from vbanana_jax.codecs import depth as codec
 from vbanana_jax.metrics import depth as metric
-from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks import base
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.depth.benchmark import DepthBenchmark
 from vbanana_jax.tasks.depth.painted import DepthReader
 from vbanana_jax.tasks.depth.value import DEPTH_M
 from vbanana_jax.tasks.painted import PaintedReader
+from vbanana_jax.tasks.pixel_map import PixelMap
 from vbanana_jax.tasks.value import Value
 
 _WORDINGS = (
@@ -34,7 +35,7 @@ _paint = jax.jit(codec.encode)
 
 
 @dataclasses.dataclass(frozen=True)
-class Depth(base.Task):
+class Depth(PixelMap):
   """Paints depth; the sky is infinitely far and white.
 
   Prediction: `depth_m` f32[b h w] and `distance` from the color walk.
@@ -45,9 +46,10 @@ class Depth(base.Task):
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'depth'
+  wordings: ClassVar[tuple[str, ...]] = _WORDINGS
   value: ClassVar[Value] = DEPTH_M
   note: ClassVar[str] = (
-    'Near is bright, far is dark, in even steps of log metres; sky is pale '
+    'Near is bright, far is dark, in even steps of log meters; sky is pale '
     'blue. Error: dark is right, pale is 50 % off or more.'
   )
   benchmark: ClassVar[Benchmark] = DepthBenchmark()
@@ -60,13 +62,6 @@ class Depth(base.Task):
     float(d) for d in np.geomspace(_NEAR_M, _FAR_M, 24)
   )
 
-  def ask(
-    self, rng: np.random.Generator, *, level: str = 'quick'
-  ) -> base.Question:
-    """One of the paper's wordings; aux is empty."""
-    del level  # every wording is short
-    return base.Question(legend_text.choose(rng, _WORDINGS), {})
-
   def encode(
     self, example: base.Example, rng: np.random.Generator
   ) -> base.EncodedExample:
@@ -74,13 +69,12 @@ class Depth(base.Task):
     base.check_needs(self, example)
     depth_m = example['depth_m']
     valid_px = ~np.isnan(depth_m)
-    return base.EncodedExample(
-      prompt=self.ask(rng).prompt,
-      source=example['rgb'],
-      has_source=True,
+    return self.make_encoded(
+      example,
+      rng,
       target=base.paint_on_host(_paint, depth_m),
-      weight_px=valid_px.astype(np.float32),
-      aux={'depth_m': depth_m, 'valid_px': valid_px},
+      valid_px=valid_px,
+      aux={'depth_m': depth_m},
     )
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:

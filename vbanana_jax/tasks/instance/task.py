@@ -60,7 +60,7 @@ class Instance(base.Task):
   inputs: ClassVar[base.Inputs] = base.Inputs(most_classes=1)
   value: ClassVar[Value] = IDS
   note: ClassVar[str] = (
-    'Numbered from left to right, each in a colour of its own. Error, by place '
+    'Numbered from left to right, each in a color of its own. Error, by place '
     'in that order: green is right, red is wrong.'
   )
   benchmark: ClassVar[Benchmark] = InstanceBenchmark()

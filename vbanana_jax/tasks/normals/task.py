@@ -11,12 +11,13 @@ import numpy as np
 
 from vbanana_jax.codecs import normals as codec
 from vbanana_jax.metrics import normals as metric
-from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks import base
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.normals.benchmark import NormalsBenchmark
 from vbanana_jax.tasks.normals.painted import NormalsReader
 from vbanana_jax.tasks.normals.value import NORMALS
 from vbanana_jax.tasks.painted import PaintedReader
+from vbanana_jax.tasks.pixel_map import PixelMap
 from vbanana_jax.tasks.value import Value
 
 _WORDINGS = (
@@ -38,7 +39,7 @@ def _make_directions(count: int) -> tuple[tuple[float, float, float], ...]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Normals(base.Task):
+class Normals(PixelMap):
   """Paints unit normals; the sky has none and is not scored.
 
   Prediction: `normals` f32[b h w 3], unit, and `distance` from the sphere of
@@ -50,6 +51,7 @@ class Normals(base.Task):
   noise_scale: float | None = 4.0
 
   name: ClassVar[str] = 'normals'
+  wordings: ClassVar[tuple[str, ...]] = _WORDINGS
   value: ClassVar[Value] = NORMALS
   note: ClassVar[str] = (
     'As painted: left is red, up is green, to the viewer is blue. Error: dark '
@@ -67,13 +69,6 @@ class Normals(base.Task):
     (0.0, 1.0, 0.0),
   )
 
-  def ask(
-    self, rng: np.random.Generator, *, level: str = 'quick'
-  ) -> base.Question:
-    """One of the paper's wordings; aux is empty."""
-    del level  # every wording is short
-    return base.Question(legend_text.choose(rng, _WORDINGS), {})
-
   def encode(
     self, example: base.Example, rng: np.random.Generator
   ) -> base.EncodedExample:
@@ -81,13 +76,12 @@ class Normals(base.Task):
     base.check_needs(self, example)
     normals = example['normals']
     valid_px = np.square(normals).sum(-1) > 0.5
-    return base.EncodedExample(
-      prompt=self.ask(rng).prompt,
-      source=example['rgb'],
-      has_source=True,
+    return self.make_encoded(
+      example,
+      rng,
       target=base.paint_on_host(_paint, normals),
-      weight_px=valid_px.astype(np.float32),
-      aux={'normals': normals, 'valid_px': valid_px},
+      valid_px=valid_px,
+      aux={'normals': normals},
     )
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
