@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import torch
@@ -17,6 +16,7 @@ from perf import torch_twin
 from vbanana_jax import keys, models
 from vbanana_jax.diffusion import paths, samplers
 from vbanana_jax.training import weights
+from vbanana_jax.training.step import draw_noise
 
 # Greatest relative difference of losses and gradient norms: of float32, and of
 # what is timed, whose products are of bfloat16.
@@ -32,21 +32,6 @@ _COMPILE_SOON = {
 def get_times(config: dict[str, Any]) -> dict[str, float]:
   """The distribution of times that a config trains with."""
   return {name: config['loss'][name] for name in ('time_mean', 'time_std')}
-
-
-def make_our_draws(batch, key, *, time_mean: float, time_std: float):
-  """What `step.make_example_losses` draws: one pass or not, times, noise."""
-  example_keys = keys.make_example_keys(key, batch['index'])
-  kind, clock, cloud = jnp.moveaxis(
-    jax.vmap(lambda k: jax.random.split(k, 3))(example_keys), 1, 0
-  )
-  one_pass = jax.vmap(jax.random.uniform)(kind) < batch['one_pass_share']
-  time = jnp.where(
-    one_pass, 0.0, paths.sample_times(clock, time_mean, time_std)
-  )
-  scale = jnp.where(one_pass, 0.0, batch['noise_scale'])
-  noise = paths.make_noise(cloud, batch['target'].shape[1:], scale)
-  return [np.array(x) for x in (one_pass, time, noise)]
 
 
 def make_draws(batch, *, time_mean: float, time_std: float):
@@ -219,7 +204,7 @@ def _compute_theirs(twin, config, batch) -> list[float]:
   times = get_times(config)
   key = keys.make_key(config['seed'], 'noise')
   device = str(next(twin.parameters()).device)
-  draws = to_torch(make_our_draws(batch, key, **times), device)
+  draws = to_torch(draw_noise(batch, key=key, **times), device)
   trainer = Trainer(
     twin, to_torch(batch, device), times, autocast=False, compiled=False
   )

@@ -17,6 +17,35 @@ from vbanana_jax.training import optim
 from vbanana_jax.training.state import TrainState
 
 
+def draw_noise(
+  batch, *, key, time_mean, time_std
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """What chance decides of a training batch.
+
+  Args:
+    batch: see `types.Batch`.
+    key: of the run; folded with each example's index.
+    time_mean: of the logit-normal times.
+    time_std: likewise.
+
+  Returns:
+    one_pass: bool[b], whether an example is a one-pass answer.
+    time: f32[b] in [0, 1]; 0 of a one-pass answer.
+    noise: f32[b h w 3]; zeros of a one-pass answer.
+  """
+  example_keys = keys.make_example_keys(key, batch['index'])
+  key_mode, key_time, key_noise = jnp.moveaxis(
+    jax.vmap(lambda k: jax.random.split(k, 3))(example_keys), 1, 0
+  )
+  one_pass = jax.vmap(jax.random.uniform)(key_mode) < batch['one_pass_share']
+  time = jnp.where(
+    one_pass, 0.0, paths.sample_times(key_time, time_mean, time_std)
+  )
+  noise_scale = jnp.where(one_pass, 0.0, batch['noise_scale'])
+  shape = batch['target'].shape[1:]
+  return one_pass, time, paths.make_noise(key_noise, shape, noise_scale)
+
+
 def make_example_losses(model, params, batch, *, key, time_mean, time_std):
   """Loss of every example of a training batch, `[b]`.
 
@@ -32,16 +61,9 @@ def make_example_losses(model, params, batch, *, key, time_mean, time_std):
     time_std: likewise.
   """
   x = to_network(batch['target'])
-  example_keys = keys.make_example_keys(key, batch['index'])
-  key_mode, key_time, key_noise = jnp.moveaxis(
-    jax.vmap(lambda k: jax.random.split(k, 3))(example_keys), 1, 0
+  one_pass, time, noise = draw_noise(
+    batch, key=key, time_mean=time_mean, time_std=time_std
   )
-  one_pass = jax.vmap(jax.random.uniform)(key_mode) < batch['one_pass_share']
-  time = jnp.where(
-    one_pass, 0.0, paths.sample_times(key_time, time_mean, time_std)
-  )
-  noise_scale = jnp.where(one_pass, 0.0, batch['noise_scale'])
-  noise = paths.make_noise(key_noise, x.shape[1:], noise_scale)
   z = paths.interpolate(x, noise, time)
   prediction = model.apply(
     {'params': params},
