@@ -22,6 +22,7 @@ from vbanana_jax.benchmark import (
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.metrics import bootstrap
+from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import provenance
 
@@ -301,19 +302,14 @@ def refuse_other(ours: dict[str, Any], other: dict[str, Any]) -> None:
 def _summarize(protocol, rows):
   """Metrics with intervals, and states [n ...], of per-example states."""
   scoring = TASKS[protocol.task].benchmark
-  states = scoring.gather(
-    {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-  )
-  metrics = scoring.summarize(
-    {name: bootstrap.widen(state).sum(0) for name, state in states.items()}
-  )
+  metrics, states = scoring.summarize_rows(rows)
   intervals = bootstrap.make_intervals(
     states, scoring.summarize, _make_rng(protocol.name), resamples=_RESAMPLES
   )
   return {
     name: {
-      'value': _number(value),
-      'interval': [_number(end) for end in intervals[name]],
+      'value': logs.to_number(value),
+      'interval': [logs.to_number(end) for end in intervals[name]],
     }
     for name, value in metrics.items()
   }, states
@@ -321,7 +317,3 @@ def _summarize(protocol, rows):
 
 def _make_rng(name: str) -> np.random.Generator:
   return keys.make_rng(0, 'bootstrap', name)
-
-
-def _number(value: float) -> float | None:
-  return float(value) if np.isfinite(value) else None

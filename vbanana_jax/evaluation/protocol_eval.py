@@ -8,14 +8,11 @@ weights.
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from vbanana_jax.benchmark import protocols, questions
 from vbanana_jax.drawing import pictures
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import predict_protocol
 from vbanana_jax.inference.predictor import Predictor
-from vbanana_jax.metrics import bootstrap
 from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import TASKS
 
@@ -64,12 +61,8 @@ class ProtocolEval:
         protocol, answer.value, task.benchmark.get_shape(truth)
       )
       states[question.file] = task.benchmark.make_states(value, truth, protocol)
-    rows = [states[question.file] for question in self._wanted]
-    gathered = task.benchmark.gather(
-      {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    )
-    metrics = task.benchmark.summarize(
-      {name: bootstrap.widen(state).sum(0) for name, state in gathered.items()}
+    metrics, _ = task.benchmark.summarize_rows(
+      [states[question.file] for question in self._wanted]
     )
     return {
       f'{protocol.label}/{name}': logs.to_number(metrics[name])

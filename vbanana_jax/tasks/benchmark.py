@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from vbanana_jax.metrics import bootstrap
+
 _BLOCK = 128  # pixels; sizes are padded to multiples of it
 
 States = dict[str, np.ndarray]
@@ -90,6 +92,18 @@ class Benchmark(abc.ABC):
   def gather(self, states: States) -> States:
     """States [n ...] of all examples as states that add up."""
     return states
+
+  def summarize_rows(
+    self, rows: Sequence[States]
+  ) -> tuple[dict[str, float], States]:
+    """Metrics, and per-example states that add up, of `make_states` results."""
+    states = self.gather(
+      {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    )
+    sums = {
+      name: bootstrap.widen(state).sum(0) for name, state in states.items()
+    }
+    return self.summarize(sums), states
 
 
 def pad(x: np.ndarray, fill: Any = 0, axes: Sequence[int] = (0, 1)):
