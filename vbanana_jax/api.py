@@ -141,24 +141,14 @@ def _make_answer(
   value: np.ndarray | None,
 ) -> Answer:
   task, question = prepared.task, prepared.question
+  figure = outputs.draw(task, photo, question, painted_u8, value)
   unit = confidence = None
-  figure = painted_u8
   if value is not None:
-    unit, resize = task.value.unit, task.value.resize
     spec = prompts.read_prompt(task.name, question.prompt)
     confidence = resizing.resize_nearest(
       values.decode(spec, painted_u8).confidence, photo.size
     )
-    figure = answers.draw(
-      task,
-      resize(value, photo.view_u8.shape[:2]),
-      photo.view_u8,
-      answers.get_palette(question.aux),
-      question.names,
-    )
-    value = resize(value, photo.size)
-  elif photo is not None:
-    figure = resizing.resize_picture(painted_u8, photo.size)
+    unit, value = task.value.unit, task.value.resize(value, photo.size)
   return Answer(
     task.name,
     question.prompt,
@@ -207,9 +197,9 @@ def read_painted(
   found = values.decode(spec, painted_u8, values.Settings(**settings))
   under_u8 = painted_u8 if photo is None else _load(photo)
   shape = under_u8.shape[:2]
-  kind, names = TASKS[task].value, [name for name, _ in spec.entries]
+  names, palette_u8 = spec.make_legend()
+  kind = TASKS[task].value
   value = kind.resize(found.value, shape)
-  palette_u8 = np.array([c for _, c in spec.entries], np.uint8).reshape(-1, 3)
   return Answer(
     task,
     prompt,

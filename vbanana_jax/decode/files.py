@@ -81,7 +81,7 @@ def decode_file(
   task = TASKS[spec.task]
   value = task.value.resize(found.value, shape)
   confidence = resizing.resize_nearest(found.confidence, shape)
-  names, palette_u8 = _make_legend(spec)
+  names, palette_u8 = spec.make_legend()
   picture = answers.draw(task, value, under_u8, palette_u8, names)
   facts = {
     **_describe_question(spec, path, settings, photo),
@@ -114,10 +114,3 @@ def _describe_question(spec, path, settings, photo) -> dict[str, Any]:
       }
     )
   )
-
-
-def _make_legend(spec) -> tuple[list[str], np.ndarray]:
-  """Names and colors [q 3] of the labels 1, 2, ..."""
-  names = [name for name, _ in spec.entries]
-  colors = [color for _, color in spec.entries]
-  return names, np.array(colors, np.uint8).reshape(-1, 3)

@@ -54,6 +54,27 @@ def preprocess_photo(
   )
 
 
+def draw(
+  task: base.Task,
+  photo: Photo | None,
+  question: base.Question,
+  painted_u8: UInt8[np.ndarray, 'gh gw 3'],
+  value: np.ndarray | None,
+) -> UInt8[np.ndarray, 'ph pw 3']:
+  """An answer to look at: its value over the photo, or the painted picture."""
+  if value is not None:
+    return answers.draw(
+      task,
+      task.value.resize(value, photo.view_u8.shape[:2]),
+      photo.view_u8,
+      answers.get_palette(question.aux),
+      question.names,
+    )
+  if photo is None:
+    return painted_u8
+  return resizing.resize_picture(painted_u8, photo.size)
+
+
 def write(
   task: base.Task,
   photo: Photo | None,
@@ -87,24 +108,14 @@ def write(
   stem = f'{name}_{task.name}'
   painted_u8 = pictures.to_u8(painted)
   data = {'painted': (f'{stem}_painted.png', files.to_png(painted_u8))}
-  palette = answers.get_palette(question.aux)
-  if value is None:
-    picture = painted_u8
-    if photo is not None:
-      picture = resizing.resize_picture(painted_u8, photo.size)
-    else:  # the same picture once, not twice
-      data = {'painted': (f'{stem}.png', files.to_png(painted_u8))}
-  else:
-    resize = task.value.resize
-    picture = answers.draw(
-      task,
-      resize(value, photo.view_u8.shape[:2]),
-      photo.view_u8,
-      palette,
-      question.names,
-    )
-    data['values'] = (f'{stem}.npy', files.to_npy(resize(value, photo.size)))
+  if photo is None:  # the same picture once, not twice
+    data = {'painted': (f'{stem}.png', files.to_png(painted_u8))}
+  if value is not None:
+    whole = task.value.resize(value, photo.size)
+    data['values'] = (f'{stem}.npy', files.to_npy(whole))
+  picture = draw(task, photo, question, painted_u8, value)
   data['picture'] = (f'{stem}.png', files.to_png(picture))
+  palette = answers.get_palette(question.aux)
   facts = {
     'task': task.name,
     'prompt': question.prompt,

@@ -4,7 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
 from vbanana_jax import errors
 from vbanana_jax.codecs import palettes
@@ -41,6 +41,12 @@ class PromptSpec:
     """Colors in [0, 1], background first, and which rows exist: all."""
     colors = [self.background, *(color for _, color in self.entries)]
     return palettes.to_rgb(colors), np.ones(len(colors), bool)
+
+  def make_legend(self) -> tuple[list[str], UInt8[np.ndarray, 'q 3']]:
+    """Names and colors of the labels 1, 2, ..."""
+    names = [name for name, _ in self.entries]
+    colors = [color for _, color in self.entries]
+    return names, np.array(colors, np.uint8).reshape(-1, 3)
 
 
 def read_prompt(task: str, prompt: str) -> PromptSpec:
