@@ -113,7 +113,7 @@ def test_decode_equals_hilbertmap_off_the_path():
 
 @pytest.mark.parametrize('low, high', [(0, 1), (-1.5, 2.5)])
 def test_any_color_is_projected_as_in_float64(low, high):
-  rng = np.random.default_rng()
+  rng = np.random.default_rng(0)
   rgb = rng.uniform(low, high, (5832, 3)).astype(np.float32)
   want, distance, margin = project(rgb)
   clear = margin > 1e-5
@@ -158,7 +158,7 @@ def test_a_million_depths_and_colors_as_hilbertmap():
   hilbertmap = pytest.importorskip(
     'hilbertmap', reason='the [test] extra brings hilbertmap, the oracle'
   )
-  rng = np.random.default_rng()
+  rng = np.random.default_rng(0)
   depth_m = np.exp(rng.uniform(np.log(1e-3), np.log(500), 1_000_000))
   depth_m = depth_m.astype(np.float32)
   rgb = encode(depth_m)
