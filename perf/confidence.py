@@ -177,12 +177,12 @@ def fit(inputs: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def fit_palettes(inputs: np.ndarray, right: np.ndarray) -> np.ndarray:
-  """Weights of `nearest.weigh` (Fisher's scoring), from the present ones on."""
-  weigh = jax.jit(lambda weights: nearest.weigh(*inputs.T, weights))
-  turn = jax.jit(jax.jacfwd(weigh))
+  """Weights of `nearest.to_probability`, from today's on (Fisher's scoring)."""
+  predict = jax.jit(lambda weights: nearest.to_probability(*inputs.T, weights))
+  turn = jax.jit(jax.jacfwd(predict))
   weights = np.array(nearest.CONFIDENCE)
   for _ in range(10):
-    p = np.asarray(weigh(weights), np.float64)
+    p = np.asarray(predict(weights), np.float64)
     slopes = np.asarray(turn(weights), np.float64)
     slopes_by_spread = slopes.T / np.maximum(p * (1 - p), 1e-6)
     weights = weights + np.linalg.solve(

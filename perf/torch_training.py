@@ -123,7 +123,7 @@ class Painter:
     """Pictures `[b h w 3]` in [0, 1], by Euler's steps.
 
     Args:
-      steps: 0 is the one-pass answer, from an empty canvas at time 0.
+      steps: 0 is the one-pass answer, from an empty image at time 0.
       noise: to start from, `[b h w 3]`; the twin's own if not given.
     """
     batch = self._batch

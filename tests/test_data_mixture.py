@@ -66,7 +66,7 @@ def test_rows_of_a_source_are_each_used_once_in_order():
   mixed = build([3, 1, 2], ['a', 'b', 'a'])
   rows = collections.defaultdict(list)
   for index in range(5 * len(mixed.schedule)):
-    place = mixed.place(index)
+    place = mixed.locate(index)
     rows[mixed.entries[place.entry].source.name].append(place.row)
   assert rows['a'] == list(range(25)) and rows['b'] == list(range(5))
 
@@ -74,8 +74,8 @@ def test_rows_of_a_source_are_each_used_once_in_order():
 def test_place_is_the_same_from_any_start():
   mixed = build([5, 3, 1])
   far = 10**15
-  assert mixed.place(far).row == far  # one source: each index takes one row
-  assert mixed.place(far) == build([5, 3, 1]).place(far)
+  assert mixed.locate(far).row == far  # one source: each index takes one row
+  assert mixed.locate(far) == build([5, 3, 1]).locate(far)
 
 
 def test_one_task_from_two_sources_is_one_task():

@@ -132,13 +132,13 @@ def test_an_export_answers_as_the_painter(run, served):
   predictor = Predictor(run)
   task, question = export.build_question(PredictRequest('depth'), 'quick')
   sources = make_sources(3)
-  canvases = [
+  items = [
     engine.GenerationInput(
       source, True, question.prompt, get_noise_scale(task, source)
     )
     for source in sources
   ]
-  expected = predictor.box.paint(engine.SamplerConfig(0, 0), canvases)
+  expected = predictor.engine.paint(engine.SamplerConfig(0, 0), items)
   found = exported.load_exported(served)(sources)
   np.testing.assert_allclose(found['painted'], expected, atol=1e-6, rtol=0)
   decoded = jax.jit(task.decode)(found['painted'], {})['depth_m']

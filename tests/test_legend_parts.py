@@ -97,13 +97,13 @@ class Box:
     self.label, self.parts = label, {part.prompt: part for part in parts}
     self.asked = []
 
-  def paint_all(self, way, canvases, *, rows):
-    for canvas in canvases:
-      part = self.parts[canvas.prompt]
-      self.asked.append(canvas.prompt)
+  def paint_all(self, way, items, *, rows):
+    for item in items:
+      part = self.parts[item.prompt]
+      self.asked.append(item.prompt)
       own = np.zeros(self.label.max() + 1, int)
       own[part.rows[1:]] = range(1, len(part.rows))
-      yield canvas, part.palette[own[self.label]]
+      yield item, part.palette[own[self.label]]
 
 
 def test_every_part_of_every_photo_is_asked_and_joined():
@@ -113,7 +113,7 @@ def test_every_part_of_every_photo_is_asked_and_joined():
   label = np.arange(12).repeat(4).reshape(6, 8)
   box = Box(label, parts)
   predictor = object.__new__(Predictor)
-  predictor.box = box
+  predictor.engine = box
   photos = [
     PhotoQuestion(
       np.zeros((6, 8, 3), np.float32), parts, question.aux['palette'], k

@@ -14,7 +14,7 @@ from PIL import Image
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import logs, writers
 
-PICTURE = np.linspace(0, 1, 4 * 6 * 3).reshape(4, 6, 3)
+PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 ROW = {'step': 7, 'loss': 0.25, 'depth/delta1': None}
 
 
@@ -87,7 +87,7 @@ def test_tensorboard_gets_numbers_and_pictures(tmp_path):
   values = [value for event in events for value in event.summary.value]
   assert values[0].simple_value == 0.25
   with Image.open(io.BytesIO(values[1].image.encoded_image_string)) as picture:
-    np.testing.assert_array_equal(picture, writers.to_bytes(PICTURE))
+    np.testing.assert_array_equal(picture, PICTURE)
 
 
 def test_wandb_gets_the_same_and_a_run_that_goes_on_is_one_run(

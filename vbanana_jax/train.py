@@ -13,6 +13,7 @@ import numpy as np
 
 from vbanana_jax import sharding
 from vbanana_jax.data import build, mixture, stream
+from vbanana_jax.drawing import pictures
 from vbanana_jax.errors import NonFiniteLossError
 from vbanana_jax.evaluation import periodic
 from vbanana_jax.runtime import (
@@ -210,7 +211,8 @@ def score(run: Run, state: TrainState, step: int) -> None:
   with run.meter.scoring(state):
     found = run.evals.run(state)
   run.scores.write(
-    {'step': step, 'seconds': run.meter.seconds, **found.scores}, found.pictures
+    {'step': step, 'seconds': run.meter.seconds, **found.scores},
+    {name: pictures.to_u8(rgb) for name, rgb in found.pictures.items()},
   )
   processes.print_from_first(f'step {step}: {periodic.describe(found.scores)}')
 

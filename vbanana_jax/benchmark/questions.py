@@ -28,7 +28,7 @@ from vbanana_jax.tokenizer import tokenizer
 _PROMPTS = 'prompts.jsonl'
 
 
-class Asked(NamedTuple):
+class Instruction(NamedTuple):
   """An instruction and what a decoder must know to read its answer."""
 
   prompt: str
@@ -49,7 +49,7 @@ class Question(NamedTuple):
   file: str
   item: Item
   seed: int
-  asked: Asked
+  asked: Instruction
   repeat: int
 
 
@@ -58,7 +58,7 @@ def ask(
   item: Item,
   repeat: int = 0,
   group: range | None = None,
-) -> Asked:
+) -> Instruction:
   """The instruction of one example in pass `repeat`; the same at any time.
 
   With `group`, numbers of classes, it asks for these alone, in the colors that
@@ -98,7 +98,7 @@ def ask(
     background_stated=True,
   )
   reader = prompts.get_reader(protocol.task)
-  return Asked(prompt, reader.complete(spec, prompt, phrase))
+  return Instruction(prompt, reader.complete(spec, prompt, phrase))
 
 
 def ask_parts(

@@ -90,7 +90,7 @@ def run_predict(args, rest) -> int:
     )
     return _print_answers(found, max(len(images), 1))
 
-  return predictor.box.lead(answer)
+  return predictor.engine.lead(answer)
 
 
 def _answer_exported(args) -> int:
@@ -190,7 +190,7 @@ def _answer_protocol(args) -> int:
     files.check_folder(args.out)
   predictor = Predictor(runs.choose_run(args.checkpoint, '--checkpoint'))
   processes.check_agree({'weights of the run': predictor.weights_hash})
-  n = predictor.box.lead(
+  n = predictor.engine.lead(
     lambda: predict_protocol.paint_protocol(
       predictor,
       protocol,

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-# Of `weigh`: how a margin tells for the nearest color against the second, what
-# tells for a color of the legend at all, and how distance tells against that.
+# Of `to_probability`: how a margin tells for the nearest color against the
+# second, what tells for a color of the legend at all, and how distance tells
+# against that.
 # Fitted by `python -m perf.confidence`.
 CONFIDENCE = (0.1429, 7.66, 4.158)
 
@@ -159,10 +160,10 @@ def confidence(
   margin, distance = evidence(rgb, palette, palette_valid)
   found = jnp.isfinite(distance)
   distance = jnp.where(found, distance, 0.0)
-  return jnp.where(found, weigh(margin, distance, CONFIDENCE), 0.0)
+  return jnp.where(found, to_probability(margin, distance, CONFIDENCE), 0.0)
 
 
-def weigh(
+def to_probability(
   margin: Float[ArrayLike, '...'],
   distance: Float[ArrayLike, '...'],
   weights: tuple[float | Float[ArrayLike, ''], ...],

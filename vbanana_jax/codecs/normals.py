@@ -21,7 +21,7 @@ CONFIDENCE = (3.346, -3.353, -2.058)
 def encode(normals: Float[ArrayLike, '... 3']) -> Float[Array, '... 3']:
   """Paints unit normals as RGB in [0, 1].
 
-  The zero vector, and one with NaN or infinity in it, becomes mid-grey, which
+  The zero vector, and one with NaN or infinity in it, becomes mid-gray, which
   no direction has.
 
   Source: Vision Banana, section 2.5: ((1 - x) / 2, (1 + y) / 2, (1 + z) / 2).
@@ -48,7 +48,7 @@ def _unpaint(rgb):
 def decode(rgb: Float[ArrayLike, '... 3']) -> Float[Array, '... 3']:
   """Reads unit normals from RGB in [0, 1].
 
-  Exact mid-grey (0.5, not the 8-bit 127 or 128, which are faint directions),
+  Exact mid-gray (0.5, not the 8-bit 127 or 128, which are faint directions),
   and a color with a channel that is NaN, infinite or beyond 1e15, is the
   zero vector: no direction.
 
@@ -62,7 +62,7 @@ def decode(rgb: Float[ArrayLike, '... 3']) -> Float[Array, '... 3']:
 def find_surface(rgb: Float[ArrayLike, '... 3']) -> Bool[Array, '...']:
   """Where a painted vector's length is near enough to 1 to be a direction.
 
-  False for black, white, mid-grey (within 17 levels), magenta (255, 0, 255) and
+  False for black, white, mid-gray (within 17 levels), magenta (255, 0, 255) and
   the other corners of the cube of colors, as generators paint what has no
   surface, and for NaN. `decode` reads a direction even there.
 

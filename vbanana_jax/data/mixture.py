@@ -23,7 +23,7 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class Origin:
   """Where an example comes from: an entry, and a running row of its source."""
 
   entry: int
@@ -36,7 +36,7 @@ class Mixture:
   The schedule is a cycle of entries in which every entry has exactly its
   share of places, spread as evenly as integers allow. Entries of the same
   source share its rows, so that no picture is used for two tasks and each
-  is read once. `place(i)` is arithmetic: any step can be the first one.
+  is read once. `locate(i)` is arithmetic: any step can be the first one.
 
   Raises:
     UserError: no entry is left, a weight is negative or not finite, or the
@@ -65,13 +65,13 @@ class Mixture:
   def _same_source(self, one: int, other: int) -> bool:
     return self.entries[one].source is self.entries[other].source
 
-  def place(self, index: int) -> Place:
+  def locate(self, index: int) -> Origin:
     """Entry and source row of global example `index`."""
     cycle, offset = divmod(index, len(self.schedule))
     entry = self.schedule[offset]
     places = self._places[entry]
     row = cycle * len(places) + bisect.bisect_left(places, offset)
-    return Place(entry, row)
+    return Origin(entry, row)
 
   def task_of(self, index: int) -> int:
     """Position in `tasks` of the task of global example `index`."""

@@ -187,7 +187,7 @@ class ExampleEncoder:
     self.readers = [readers[id(entry.source)] for entry in mixture.entries]
 
   def __getitem__(self, index: int) -> Batch:
-    place = self.mixture.place(index)
+    place = self.mixture.locate(index)
     entry = self.mixture.entries[place.entry]
     with self.dog.making(index, entry.source.name):
       example = read_example(

@@ -16,7 +16,7 @@ def velocity_loss(
   """Mean squared error of the velocity, per example.
 
   At time 0 this is the plain squared error of the picture, which makes the
-  one-pass answer from an empty canvas a special case and not a second loss.
+  one-pass answer from an empty image a special case and not a second loss.
 
   Args:
     prediction: the network's clean picture, network units.

@@ -64,7 +64,7 @@ def sample(
 def predict_in_one_pass(
   denoise: Denoiser, shape: tuple[Any, ...]
 ) -> Float[Array, 'b h w c']:
-  """The deterministic answer from an empty (mid-grey) canvas at time 0.
+  """The deterministic answer from an empty (mid-gray) image at time 0.
 
   Args:
     denoise: predicts the clean picture.

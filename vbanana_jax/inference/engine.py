@@ -161,14 +161,14 @@ class InferenceEngine:
   def paint_all(
     self, sampler: SamplerConfig, items: Iterable[GenerationInput], *, rows: int
   ) -> Iterator[tuple[GenerationInput, np.ndarray]]:
-    """Every canvas with its picture, in batches of `rows` of one grid.
+    """Every item with its picture, in batches of `rows` of one grid.
 
     What is left of a grid in the end is filled up with copies, unless it is a
     single one, so that a grid takes two programs at most where all ask the
     same.
 
     Yields:
-      canvases as their batches are full, and not in order where grids differ.
+      items as their batches are full, and not in order where grids differ.
     """
     waiting: dict[tuple[int, ...], list[GenerationInput]] = {}
     for item in items:

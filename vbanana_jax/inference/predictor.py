@@ -55,7 +55,7 @@ class Predictor:
     self.run = run
     loaded = loaded or weights.load_run(run)
     self.config, self.model, self.params, self.mesh = loaded
-    self.box = engine.InferenceEngine(self.model, self.params, self.mesh)
+    self.engine = engine.InferenceEngine(self.model, self.params, self.mesh)
 
   @functools.cached_property
   def weights_hash(self) -> str:
@@ -66,7 +66,7 @@ class Predictor:
     """Other weights of the same network, as of a later step."""
     self.params = params
     vars(self).pop('weights_hash', None)
-    self.box.set_params(params)
+    self.engine.set_params(params)
 
   def count_rows(self, rows: int | None = None) -> int:
     """Pictures to paint at once: what is asked for, or what suits the devices.
@@ -181,7 +181,7 @@ class Predictor:
             source, has_source, part.prompt, scale, (each, painted, k)
           )
 
-    items = self.box.paint_all(sampler, make_inputs(), rows=rows)
+    items = self.engine.paint_all(sampler, make_inputs(), rows=rows)
     for item, picture in items:
       each, painted, k = item.label
       painted[k] = picture

@@ -105,7 +105,7 @@ def get_axes(variables):
 
 
 def to_network(rgb: jax.Array) -> jax.Array:
-  """RGB in [0, 1] to the network's units, [-1, 1]; mid-grey is zero."""
+  """RGB in [0, 1] to the network's units, [-1, 1]; mid-gray is zero."""
   return 2.0 * rgb - 1.0
 
 

@@ -1,6 +1,6 @@
 """The pixel-space diffusion transformer that answers every task.
 
-Image tokens are patches of the noisy (or empty) canvas with the patch of the
+Image tokens are patches of the noisy (or empty) image with the patch of the
 source picture at the same place added to them. They attend to one sequence
 `[text | image]`; text enters as keys and values that were finished by the
 text stack. The output is the clean picture itself (x-prediction, as in JiT,

@@ -93,7 +93,7 @@ class StepLog:
 
     Args:
       row: with a 'step'. Writers get its numbers, named for the file.
-      pictures: `[h, w, 3]` in [0, 1] for the writers, by name.
+      pictures: uint8 `[h, w, 3]` for the writers, by name.
     """
     if not processes.is_first():
       return

@@ -37,7 +37,7 @@ class Writer(Protocol):
     Args:
       step: finished updates.
       numbers: by name, with '/' between groups.
-      pictures: `[h, w, 3]` in [0, 1], by name.
+      pictures: uint8 `[h, w, 3]`, by name.
     """
 
   def close(self) -> None:
@@ -80,7 +80,7 @@ class TensorBoardWriter:
     for name, number in numbers.items():
       self._add(step, summary=self._summary.scalar(name, number))
     for name, picture in pictures.items():
-      drawn = self._summary.image(name, to_bytes(picture), dataformats='HWC')
+      drawn = self._summary.image(name, picture, dataformats='HWC')
       self._add(step, summary=drawn)
     self._file.flush()
 
@@ -130,10 +130,7 @@ class WandbWriter:
 
   def write(self, step, numbers, pictures) -> None:
     """See `Writer`."""
-    images = {
-      name: self._to_image(to_bytes(picture))
-      for name, picture in pictures.items()
-    }
+    images = {name: self._to_image(x) for name, x in pictures.items()}
     self._run.log({**numbers, **images}, step=step)
 
   def close(self) -> None:
@@ -261,8 +258,3 @@ def open_writers(
   finally:
     for writer in writers:
       writer.close()
-
-
-def to_bytes(picture: np.ndarray) -> np.ndarray:
-  """uint8 levels of a picture in [0, 1]."""
-  return np.round(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)

@@ -102,7 +102,7 @@ class Task(abc.ABC):
     constants: candidate answers of a predictor that never looks; numbers or
       tuples of numbers of one shape, so a candidate can be a traced array.
     vision: whether the answer is a function of picture and instruction, and
-      so can be given in one pass from the zero canvas.
+      so can be given in one pass from the zero image.
     inputs: what a person gives it.
     also_sampled: whether a vision task is scored by sampling as well, in
       config.eval.vision_steps.

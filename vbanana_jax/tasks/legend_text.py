@@ -141,7 +141,7 @@ def count_rows(entries: int) -> int:
 def draw_legend(
   rng: np.random.Generator,
   names: Sequence[str],
-  register: PromptStyle,
+  style: PromptStyle,
   background: str | None = None,
   colors: Sequence[str] | None = None,
 ) -> Legend:
@@ -150,27 +150,27 @@ def draw_legend(
   Args:
     rng: source of every choice.
     names: what the entries stand for.
-    register: how to speak.
+    style: how to speak.
     background: the background as text; drawn, or black unsaid, if None.
     colors: the entries' colors as text; drawn if None.
 
   Raises:
     UserError: for colors that cannot be read or told apart.
   """
-  notation = palettes.NOTATIONS[_pick(rng, register.notation_shares)]
-  is_free = notation != 'name' and rng.random() < register.free_color_share
+  notation = palettes.NOTATIONS[_pick(rng, style.notation_shares)]
+  is_free = notation != 'name' and rng.random() < style.free_color_share
   stated = background is not None or rng.random() < BACKGROUND_SHARE
   given = [] if colors is None else [_read(text) for text in colors]
   if background is not None:
     ground = _read(background)
   elif stated:
     taken = [color.rgb for color in given]
-    ground = _draw_colors(rng, 1, taken, register, is_free, notation)[0]
+    ground = _draw_colors(rng, 1, taken, style, is_free, notation)[0]
   else:
     ground = BLACK
   if colors is None:
     given = _draw_colors(
-      rng, len(names), [ground.rgb], register, is_free, notation
+      rng, len(names), [ground.rgb], style, is_free, notation
     )
   if len(given) != len(names):
     raise errors.UserError(
@@ -178,13 +178,13 @@ def draw_legend(
     )
   _check_apart([ground, *given])
   if notation in ('tuple', 'angle') and colors is None:
-    given = _cap_triplets(given, register.most_triplets - stated)
+    given = _cap_triplets(given, style.most_triplets - stated)
   return Legend(tuple(zip(names, given)), ground, stated)
 
 
 def draw_background(
   rng: np.random.Generator,
-  register: PromptStyle,
+  style: PromptStyle,
   avoid: Sequence[palettes.Color],
   background: str | None = None,
 ) -> Legend:
@@ -195,12 +195,12 @@ def draw_background(
     return Legend((), ground, True)
   if rng.random() >= BACKGROUND_SHARE:
     return Legend(())
-  notation = palettes.NOTATIONS[_pick(rng, register.notation_shares)]
-  ground = _draw_colors(rng, 1, list(avoid), register, False, notation)[0]
+  notation = palettes.NOTATIONS[_pick(rng, style.notation_shares)]
+  ground = _draw_colors(rng, 1, list(avoid), style, False, notation)[0]
   return Legend((), ground, True)
 
 
-def pose_legend(
+def encode_legend(
   example: base.Example, question: base.Question, label: np.ndarray
 ) -> base.EncodedExample:
   """Paints each palette row of `label` int32[h w] in its legend's color."""
@@ -209,12 +209,12 @@ def pose_legend(
     source=example['rgb'],
     has_source=True,
     target=question.aux['palette'][label],
-    weight_px=weigh(label),
+    weight_px=make_weights(label),
     aux={**question.aux, 'label': label},
   )
 
 
-def weigh(label: np.ndarray) -> Float[np.ndarray, 'h w']:
+def make_weights(label: np.ndarray) -> Float[np.ndarray, 'h w']:
   """What pixels count for in the loss: those with a color more."""
   return np.where(label > 0, np.float32(FOREGROUND_WEIGHT), np.float32(1.0))
 
@@ -245,14 +245,14 @@ def _pick(rng: np.random.Generator, shares: Sequence[float]) -> int:
 _HAS_NAME = frozenset(palettes.NAMED.values())
 
 
-def _draw_colors(rng, count, taken, register, is_free, notation) -> list[Color]:
+def _draw_colors(rng, count, taken, style, is_free, notation) -> list[Color]:
   """`count` colors apart from each other and from those `taken`."""
   if is_free:
     drawn = palettes.farthest_point_palette(count, rng, avoid=taken)
   else:
     drawn = []
-    for row in rng.permutation(len(register.colors)):
-      rgb = palettes.NAMED[register.colors[row]]
+    for row in rng.permutation(len(style.colors)):
+      rgb = palettes.NAMED[style.colors[row]]
       if len(drawn) < count and _is_apart(rgb, taken):
         drawn.append(rgb)
     if len(drawn) < count:  # names run out; numbers do not

@@ -92,31 +92,31 @@ def count_step_flops(
   attention = 2 * n * (n + l) * d
   text_block = 4 * l * t * t + 3 * l * t * hidden_width(t)
   text_attention = 2 * l * l * t
-  turn = 2 * n * d * (d // s['heads'])
-  text_turn = 2 * l * t * (t // s['text_heads'])
-  lent = 2 * l * t * s['depth'] * d  # keys and values for all blocks
+  rope = 2 * n * d * (d // s['heads'])
+  text_rope = 2 * l * t * (t // s['text_heads'])
+  text_kv = 2 * l * t * s['depth'] * d  # keys and values for all blocks
   bottleneck = 2 * n * s['bottleneck'] * d
-  clock = d * d + 8 * d * d
+  time_mlp = d * d + 8 * d * d
   head = n * d * patch
   from_data = 2 * n * patch * s['bottleneck'] + _TIME_FEATURES * d
-  place = _PLACE_FEATURES * n * d  # once a batch, from constants
+  position = _PLACE_FEATURES * n * d  # once a batch, from constants
 
   blocks = s['depth'] * (block + attention)
   text_blocks = s['text_depth'] * (text_block + text_attention)
-  turns = s['depth'] * turn + s['text_depth'] * text_turn
+  rope_all = s['depth'] * rope + s['text_depth'] * text_rope
   # A text block ends in a sum, whose gradient needs no summand.
   ungated = s['text_depth'] * l * t * hidden_width(t)
-  both_ways = blocks + text_blocks + lent + bottleneck + clock + head
-  again = {
+  both_passes = blocks + text_blocks + text_kv + bottleneck + time_mlp + head
+  remat = {
     'none': 0,
     'dots': s['depth'] * attention + s['text_depth'] * text_attention,
-    'full': blocks + text_blocks + turns - ungated,
+    'full': blocks + text_blocks + rope_all - ungated,
   }[config['model']['remat']]
   return StepFlops(
-    forward=2.0 * (b * (both_ways + from_data) + place),
-    backward=2.0 * (b * (2 * both_ways + from_data) + place),
-    rotation=2.0 * b * 2 * turns,
-    again=2.0 * b * again,
+    forward=2.0 * (b * (both_passes + from_data) + position),
+    backward=2.0 * (b * (2 * both_passes + from_data) + position),
+    rotation=2.0 * b * 2 * rope_all,
+    again=2.0 * b * remat,
     muon=_count_muon(config, s),
   )
 

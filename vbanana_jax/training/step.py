@@ -49,7 +49,7 @@ def draw_noise(
 def make_example_losses(model, params, batch, *, key, time_mean, time_std):
   """Loss of every example of a training batch, `[b]`.
 
-  With its task's probability an example is a one-pass answer: empty canvas,
+  With its task's probability an example is a one-pass answer: empty image,
   time 0. Otherwise it stands somewhere on the path from noise to its target.
 
   Args:

@@ -100,5 +100,5 @@ class Edit(base.Task):
     }
 
   def constant_prediction(self, candidate, aux: base.Arrays) -> base.Arrays:
-    """The source, mixed with mid-grey."""
+    """The source, mixed with mid-gray."""
     return {'rgb': candidate * aux['source'] + (1.0 - candidate) * 0.5}

@@ -87,11 +87,11 @@ class Instance(base.Task):
     level: str = 'quick',
   ) -> base.Question:
     """Asks for each `category`; aux: palette f32[13 3], background first."""
-    register = legend_text.PROMPT_STYLES[level]
+    style = legend_text.PROMPT_STYLES[level]
     legend = legend_text.draw_background(
-      rng, register, codec.CANONICAL, background
+      rng, style, codec.CANONICAL, background
     )
-    options = _WORDINGS + _WORDINGS_LONG * (register.wordings == 'all')
+    options = _WORDINGS + _WORDINGS_LONG * (style.wordings == 'all')
     prompt = legend_text.choose(rng, options).format(
       category=category, background=legend.write_background()
     )
@@ -115,7 +115,7 @@ class Instance(base.Task):
       source=example['rgb'],
       has_source=True,
       target=question.aux['palette'][ids],
-      weight_px=valid_px * legend_text.weigh(ids),
+      weight_px=valid_px * legend_text.make_weights(ids),
       aux={**question.aux, 'ids': ids, 'valid_px': valid_px},
     )
 

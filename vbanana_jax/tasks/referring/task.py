@@ -108,9 +108,9 @@ class Referring(base.Task):
       raise errors.UserError(
         f'referring takes 1 to {_MOST} phrases, not {len(phrases)}'
       )
-    register = legend_text.PROMPT_STYLES[level]
-    legend = legend_text.draw_legend(rng, phrases, register, background, colors)
-    options = _WORDINGS + _WORDINGS_LONG * (register.wordings == 'all')
+    style = legend_text.PROMPT_STYLES[level]
+    legend = legend_text.draw_legend(rng, phrases, style, background, colors)
+    options = _WORDINGS + _WORDINGS_LONG * (style.wordings == 'all')
     opening, clause, joint = legend_text.choose(rng, options)
     clauses = [
       clause.format(phrase=name, color=color.text)
@@ -142,7 +142,7 @@ class Referring(base.Task):
       for slot in phrase.slots:
         row_of_instance[slot + 1] = row
     label = row_of_instance[instance]
-    return legend_text.pose_legend(example, question, label)
+    return legend_text.encode_legend(example, question, label)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
     """Nearest of background and phrase colors."""

@@ -97,13 +97,13 @@ class Semantic(base.Task):
 
     aux: palette f32[q 3], palette_valid bool[q], class_id int32[q] (index
     into `world.CLASSES`; -1 for the background and for other names), where q
-    is `words.count_rows`: 9 for up to eight classes.
+    is `legend_text.count_rows`: 9 for up to eight classes.
     """
     if not classes:
       raise errors.UserError('semantic needs at least one class to look for')
-    register = legend_text.PROMPT_STYLES[level]
-    legend = legend_text.draw_legend(rng, classes, register, background, colors)
-    is_long = register.wordings == 'all'
+    style = legend_text.PROMPT_STYLES[level]
+    legend = legend_text.draw_legend(rng, classes, style, background, colors)
+    is_long = style.wordings == 'all'
     if rng.random() < 0.5:
       options = _MAPPING + _MAPPING_LONG * is_long
       prompt = legend_text.choose(rng, options).format(legend.write_mapping())
@@ -143,7 +143,7 @@ class Semantic(base.Task):
     for row, name in enumerate(names, 1):
       row_of_class[_CLASSES.index(name)] = row
     label = row_of_class[semantic]
-    return legend_text.pose_legend(example, question, label)
+    return legend_text.encode_legend(example, question, label)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
     """Nearest color of each example's own palette."""
@@ -185,7 +185,7 @@ class Semantic(base.Task):
     return {'row': row, 'distance': jnp.zeros(row.shape, jnp.float32)}
 
 
-def _draw_classes(rng, area, level, register_name) -> list[str]:
+def _draw_classes(rng, area, level, style_name) -> list[str]:
   """Legend names: at least one present, some absent ones, shuffled."""
   candidates = _CLASSES if level is None else level.semantic_classes
   ids = [_CLASSES.index(name) for name in candidates]
@@ -193,7 +193,7 @@ def _draw_classes(rng, area, level, register_name) -> list[str]:
   ids = [ids[i] for i in rng.permutation(len(ids))]
   present = [i for i in ids if area[i] >= enough]
   absent = [i for i in ids if area[i] == 0]
-  fewest, most = legend_text.PROMPT_STYLES[register_name].entries
+  fewest, most = legend_text.PROMPT_STYLES[style_name].entries
   count = int(rng.integers(fewest, most + 1))
   distractors = min(int(rng.integers(0, 3)), count - 1, len(absent))
   chosen = present[: count - distractors]
