@@ -19,7 +19,7 @@ PACKAGE = ROOT / 'vbanana_jax'
 MAX_LINES = 350
 
 ROWS = (
-  ('errors', 'types'),
+  ('errors', 'labels', 'types'),
   ('config', 'durations', 'keys', 'runtime'),
   ('resizing',),
   ('codecs', 'metrics', 'scenes', 'diffusion', 'models', 'tokenizer'),
@@ -296,6 +296,12 @@ def test_nothing_is_unfinished():
   for path in own_files({'.py'}):
     found = UNFINISHED.search(path.read_text())
     assert not found, f'{name_of(path)}: {found.group()}'
+
+
+def test_random_numbers_of_tests_have_a_seed():
+  for path in own_files({'.py'}):
+    found = re.search(r'default_rng\(\)', path.read_text())
+    assert not found, f'{name_of(path)}: other numbers in every run'
 
 
 def test_no_path_of_a_machine():
