@@ -400,8 +400,9 @@ TABLE = {
     ),
     'run twice': elsewhere(
       2,
-      'another protocol or split: refused without --overwrite',
-      'test_writing.py::test_questions_of_another_protocol_or_split_stay',
+      'another protocol or split, or fewer passes: refused without '
+      '--overwrite; more passes: more questions, which is said',
+      'test_writing.py::test_no_listed_question_is_lost_by_other_passes',
     ),
     'two at once': _WHOLE,
   },

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from vbanana_jax import cli, decode
 from vbanana_jax.codecs import depth, normals, palettes
+from vbanana_jax.decode.other_colors import find_other_color
 from vbanana_jax.tasks import prompts
 
 LEGEND = '{"cat": "red", "dog": "pink", "sky": "blue", "road": "grey"}'
@@ -198,3 +199,50 @@ def test_near_colors_are_in_the_json_and_said_once(tmp_path, capsys):
   assert cli.main([*argv, '--prompt', prompt]) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert 'told apart' in line and '(255, 182, 193)' in line
+
+
+def find_other(picture, prompt, task='semantic'):
+  reading = prompts.read_prompt(task, prompt)
+  return find_other_color(reading, np.asarray(picture, np.uint8))
+
+
+@pytest.mark.parametrize('size', [64, 900])
+@pytest.mark.parametrize(
+  'asked, taken',
+  [('green', 'lime'), ('pink', 'hotpink'), ('purple', 'darkviolet')],
+)
+def test_a_color_in_place_of_another_is_named(asked, taken, size):
+  rgb = ImageColor.getrgb
+  prompt = f'{{"cat": "{asked}", "dog": "blue", "owl": "yellow"}}'
+  picture = np.zeros((size, size, 3)) + rgb('blue')
+  picture[: size // 3] = 0
+  picture[-size // 8 :, : size // 4] = rgb(taken)
+  noise = np.random.default_rng(0).normal(0, 6, picture.shape)
+  for painted in (picture, np.clip(picture + noise, 0, 255)):
+    line = find_other(painted, prompt)
+    assert line.startswith(f'cat was to be {asked} {rgb(asked)}, which is')
+    assert f'3.1% of it is {taken} {rgb(taken)}, which the prompt' in line
+  # As asked, and where both are painted, there is nothing to say.
+  picture[:3] = rgb(asked)
+  assert find_other(picture, prompt) is None
+  picture[picture[..., 1] == rgb(taken)[1]] = rgb(asked)
+  assert find_other(picture, prompt) is None
+  assert find_other(make_photo(), prompt) is None
+  assert find_other(picture, '', 'depth') is None
+
+
+def test_a_color_in_place_of_another_is_said_by_the_command(tmp_path, capsys):
+  painted = np.zeros((48, 64, 3), np.uint8)
+  painted[10:20] = (255, 165, 0)
+  Image.fromarray(painted).save(tmp_path / 'a.png')
+  assert decode_files(tmp_path, 'a.png') == 0
+  capsys.readouterr()
+  argv = ['decode', str(tmp_path / 'a.png'), '--task', 'semantic']
+  prompt = '{"cat": "gold", "dog": "blue"}'
+  argv += ['--prompt', prompt, '--out', str(tmp_path / 'o')]
+  assert cli.main(argv) == 0
+  (line,) = capsys.readouterr().err.splitlines()
+  assert 'cat was to be gold (255, 215, 0)' in line
+  assert '20.8% of it is orange (255, 165, 0)' in line
+  record = json.loads((tmp_path / 'o' / 'a_semantic.json').read_text())
+  assert line.endswith(record['other_color'])

@@ -162,6 +162,22 @@ def test_pictures_of_nothing_and_kept_with_loss_are_counted(tmp_path):
   }
 
 
+def test_colors_in_place_of_others_are_counted(tmp_path, capsys):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark('referring', data)
+
+  def repaint(rgb):
+    return np.where(rgb == 255, np.uint8(211), rgb)  # lightgrey for white
+
+  painted.paint(protocol, data, out, scale=1, spoil=repaint)
+  argv = ['evaluate', '--predictions', str(out), '--data', str(data)]
+  assert cli.main([*argv, '--protocol', protocol.name, '--partial']) == 0
+  path = out / f'scores_{protocol.title}.json'
+  odd = json.loads(path.read_text())['odd_pictures']
+  assert odd['with a named color in place of one that was asked for'] == 2
+  assert '2 pictures with a named color in place' in capsys.readouterr().out
+
+
 def test_rims_are_counted_as_a_share(tmp_path, capsys):
   data, out = tmp_path / 'data', tmp_path / 'out'
   protocol = painted.write_benchmark('semantic', data)

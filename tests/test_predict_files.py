@@ -144,6 +144,20 @@ def test_normals_stay_unit_across_an_edge(tmp_path):
   )
 
 
+def test_normals_have_no_direction_where_no_surface_is_painted(tmp_path):
+  painted = np.array(normals_codec.encode(np.full((32, 64, 3), (0, 0, 1.0))))
+  painted[:8] = (1, 0, 1)  # a sky
+  paths = run(tmp_path, 'normals', lambda s, p: painted)
+  value = np.load(paths['values'])
+  np.testing.assert_array_equal(value[: HEIGHT // 4], 0)
+  np.testing.assert_allclose(np.linalg.norm(value[HEIGHT // 4 :], axis=-1), 1)
+  facts = json.loads(paths['json'].read_text())
+  assert facts['no_surface_share'] == pytest.approx(0.25)
+  assert 'zero where there is no surface' in facts['values']
+  picture = load(paths['picture'])
+  assert tuple(picture[5, 5]) == pictures.NOTHING
+
+
 @pytest.mark.parametrize(
   'task_name, words, names',
   [

@@ -9,7 +9,12 @@ import pytest
 from PIL import Image
 
 from vbanana_jax import cli, evaluate
-from vbanana_jax.benchmark import protocols, questions, readers, score_folder
+from vbanana_jax.benchmark import (
+  protocols,
+  question_list,
+  readers,
+  score_folder,
+)
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import results
 from vbanana_jax.runtime import files
@@ -112,10 +117,10 @@ def test_questions_that_were_stopped_are_made_whole(tmp_path):
   reader, photos = make_container(tmp_path)
   out = tmp_path / 'out'
   for spoil in ('images/0.png', 'images/1.png', 'prompts.jsonl'):
-    assert questions.save_questions(protocol, reader, out, 2) == 4
+    assert question_list.save_questions(protocol, reader, out, 2)[0] == 4
     path = out / spoil
     path.write_bytes(path.read_bytes()[:40])
-  assert questions.save_questions(protocol, reader, out, 2) == 4
+  assert question_list.save_questions(protocol, reader, out, 2)[0] == 4
   for k in range(2):
     image = Image.open(out / 'images' / f'{k}.png')
     np.testing.assert_array_equal(np.asarray(image), photos[k])
@@ -128,18 +133,44 @@ def test_questions_of_another_protocol_or_split_stay(tmp_path):
   reader, _ = make_container(tmp_path)
   out = tmp_path / 'out'
   own = protocols.load_protocol('nyuv2_depth')
-  questions.save_questions(own, reader, out, 1)
+  question_list.save_questions(own, reader, out, 1)
   before = (out / 'prompts.jsonl').read_bytes()
   for protocol in (
     own.choose_split('train'),
     protocols.load_protocol('ibims1_depth'),
   ):
     with pytest.raises(UserError, match=r'nyuv2_depth_v1, split test.*another'):
-      questions.save_questions(protocol, reader, out, 1)
+      question_list.save_questions(protocol, reader, out, 1)
     assert (out / 'prompts.jsonl').read_bytes() == before
-    questions.save_questions(protocol, reader, tmp_path / protocol.label, 1)
-  questions.save_questions(protocol, reader, out, 1, overwrite=True)
+    question_list.save_questions(protocol, reader, tmp_path / protocol.label, 1)
+  question_list.save_questions(protocol, reader, out, 1, overwrite=True)
   assert (out / 'prompts.jsonl').read_bytes() != before
+
+
+def test_no_listed_question_is_lost_by_other_passes(tmp_path, capsys):
+  data, out = tmp_path / 'data', tmp_path / 'out'
+  protocol = painted.write_benchmark('semantic', data)
+  argv = ['prompts', '--protocol', protocol.name, '--data', str(data)]
+  argv += ['--out', str(out)]
+  assert cli.main([*argv, '--passes', '2']) == 0
+  two = (out / 'prompts.jsonl').read_bytes()
+  # More passes ask the same, and more; that is said.
+  assert cli.main([*argv, '--passes', '3']) == 0
+  assert '6 pictures to paint, 4 of them listed' in capsys.readouterr().out
+  three = (out / 'prompts.jsonl').read_bytes()
+  assert set(two.splitlines()) < set(three.splitlines())
+  # Fewer would drop some.
+  assert cli.main([*argv, '--passes', '2']) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert '@2.png, which is not asked for now: give the --passes' in line
+  assert (out / 'prompts.jsonl').read_bytes() == three
+  changed = three.replace(b'"seed": 1', b'"seed": 9')
+  (out / 'prompts.jsonl').write_bytes(changed)
+  assert cli.main([*argv, '--passes', '3']) == 2
+  assert 'has another seed of ' in capsys.readouterr().err
+  assert (out / 'prompts.jsonl').read_bytes() == changed
+  assert cli.main([*argv, '--passes', '2', '--overwrite']) == 0
+  assert (out / 'prompts.jsonl').read_bytes() == two
 
 
 def test_a_report_names_a_gallery_that_is_not_its_own(tmp_path, capsys):

@@ -6,26 +6,20 @@ that mixes up colors and names does so in another way each time, and a vote can
 tell.
 """
 
-import io
-import json
 import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from vbanana_jax import decode, keys, resizing
 from vbanana_jax.benchmark.protocols import Protocol
 from vbanana_jax.benchmark.readers import Item, Reader
 from vbanana_jax.codecs import palettes
 from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import paths
 from vbanana_jax.tasks import TASKS, legend_parts, legend_text, prompts
 from vbanana_jax.tokenizer import tokenizer
-
-_PROMPTS = 'prompts.jsonl'
 
 
 class Instruction(NamedTuple):
@@ -174,69 +168,6 @@ def get_seed(protocol: Protocol, repeat: int) -> int:
 def name_painted(item: Item, repeat: int) -> str:
   """Name of a painted picture without its suffix: `ID`, then `ID@1` ..."""
   return f'{item.id}@{repeat}' if repeat else item.id
-
-
-def save_questions(
-  protocol: Protocol,
-  reader: Reader,
-  out: paths.Path,
-  passes: int,
-  *,
-  overwrite: bool = False,
-) -> int:
-  """Writes prompts.jsonl, and photographs that have no file; how many lines.
-
-  `image` in a line is the path of the photograph. Every file is written anew,
-  whole, and prompts.jsonl is the last: what was stopped is made whole again.
-
-  Raises:
-    UserError: `out` has the questions of another protocol or split, unless
-      `overwrite`.
-  """
-  listed = out / _PROMPTS
-  if not overwrite:
-    _check_same(protocol, listed)
-  lines = []
-  for question in make_questions(protocol, reader, passes):
-    item = question.item
-    image = reader.root / item.image
-    if not item.image:
-      image = out / 'images' / f'{item.id}.png'
-      if question.file == f'{name_painted(item, 0)}.png':  # once an example
-        encoded = io.BytesIO()
-        Image.fromarray(reader.load_image(item)).save(encoded, 'PNG')
-        paths.write_whole(image, encoded.getvalue())
-    line = {
-      'file': question.file,
-      'id': item.id,
-      'image': str(image),
-      'prompt': question.asked.prompt,
-      'seed': question.seed,
-      'task': protocol.task,
-      'protocol': protocol.title,
-      'split': protocol.split,
-    }
-    lines.append(json.dumps(line, ensure_ascii=False) + '\n')
-  paths.write_whole(listed, ''.join(lines).encode())
-  return len(lines)
-
-
-def _check_same(protocol: Protocol, listed: paths.Path) -> None:
-  """Refuses to write over the questions of another protocol or split."""
-  if not listed.is_file():
-    return
-  ours = {'protocol': protocol.title, 'split': protocol.split}
-  with listed.open(encoding='utf-8', errors='replace') as file:
-    line = file.readline()
-  try:
-    theirs = {key: json.loads(line).get(key, ours[key]) for key in ours}
-  except (ValueError, AttributeError):
-    return  # cut off: whoever wrote it was stopped
-  if theirs != ours:
-    raise UserError(
-      f'{listed} has the questions of {theirs["protocol"]}, split '
-      f'{theirs["split"]}: choose another --out, or --overwrite'
-    )
 
 
 def decode_answer(

@@ -33,6 +33,7 @@ _ODD = {
   'transparent': 'with transparency, laid over the background of the prompt',
   'doubt': 'that are hardly painted answers of {}',
   'nothing_found': 'that show nothing but the background',
+  'other_color': 'with a named color in place of one that was asked for',
   'no_surface': 'with colors that no direction has, counted as 90 degrees',
   'near_colors': 'asked for in colors so near that noise mixes them',
   'between_colors': 'with borders that mix two colors and are read as a third',

@@ -79,6 +79,7 @@ def add_verb(verbs) -> None:
 _TOLD = {
   'doubt': 'hardly a painted answer of {}: {}',
   'nothing_found': 'nothing found: {1}',
+  'other_color': '{1}',
   'between_colors': '{1}',
   'no_surface': '{1}',
   'stretched': '{1}',

@@ -20,24 +20,25 @@ def add_verb(verbs) -> None:
   verb.add_argument(
     '--overwrite',
     action='store_true',
-    help='write over the questions of another protocol or split',
+    help='write over other questions, as of another protocol or more passes',
   )
   verb.set_defaults(run=run_prompts)
 
 
 def run_prompts(args, rest) -> int:
-  from vbanana_jax.benchmark import protocols, questions
+  from vbanana_jax.benchmark import protocols, question_list, questions
   from vbanana_jax.runtime import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
   reader = questions.open_reader(protocol, args.data)
   files.check_folder(args.out)
-  n = questions.save_questions(
+  n, before = question_list.save_questions(
     protocol,
     reader,
     args.out,
     args.passes or protocol.passes,
     overwrite=args.overwrite,
   )
-  print(f'{args.out / "prompts.jsonl"}: {n} pictures to paint')
+  there = f', {before} of them listed before' if 0 < before < n else ''
+  print(f'{args.out / question_list.NAME}: {n} pictures to paint{there}')
   return 0

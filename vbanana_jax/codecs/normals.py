@@ -73,6 +73,14 @@ def find_surface(rgb: Float[ArrayLike, '... 3']) -> Bool[Array, '...']:
   return (length >= SHORTEST) & (length <= LONGEST)
 
 
+def decode_surface(rgb: Float[ArrayLike, '... 3']) -> Float[Array, '... 3']:
+  """Unit normals as of `decode`, zero where `find_surface` finds none.
+
+  Source: ours.
+  """
+  return jnp.where(find_surface(rgb)[..., None], decode(rgb), 0.0)
+
+
 def residual(rgb: Float[ArrayLike, '... 3']) -> Float[Array, '...']:
   """Distance of a color from the sphere of legal ones, RGB [0, 1] units.
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from vbanana_jax.data import photos
 from vbanana_jax.decode.doubts import find_doubt
+from vbanana_jax.decode.other_colors import find_other_color
 from vbanana_jax.decode.values import Decoded
 from vbanana_jax.report import answers
 from vbanana_jax.tasks import TASKS
@@ -58,8 +59,9 @@ def find_oddities(
     shape: height and width that its values are brought to.
 
   Returns:
-    of 'doubt', 'nothing_found', 'near_colors', 'between_colors', 'no_surface',
-    'stretched', 'lossy' and 'transparent' those that there are.
+    of 'doubt', 'nothing_found', 'other_color', 'near_colors',
+    'between_colors', 'no_surface', 'stretched', 'lossy' and 'transparent' those
+    that there are.
   """
   height, width = painted.pixels_u8.shape[:2]
   stretch = (width / height) / (shape[1] / shape[0])
@@ -71,6 +73,7 @@ def find_oddities(
     'doubt': find_doubt(spec, painted.pixels_u8),
     'nothing_found': answers.tell(TASKS[spec.task], found.value, names)
     and (', '.join(names) or 'of the thing that was asked for'),
+    'other_color': find_other_color(spec, painted.pixels_u8),
     'near_colors': find_near_colors(spec),
     # Of a picture that is kept with loss, 'lossy' says it.
     'between_colors': between > _MOST_BETWEEN

@@ -108,11 +108,13 @@ def write(
   stem = f'{name}_{task.name}'
   painted_u8 = pictures.to_u8(painted)
   data = {'painted': (f'{stem}_painted.png', files.to_png(painted_u8))}
+  found = {}
   if photo is None:  # the same picture once, not twice
     data = {'painted': (f'{stem}.png', files.to_png(painted_u8))}
   if value is not None:
     whole = task.value.resize(value, photo.size)
     data['values'] = (f'{stem}.npy', files.to_npy(whole))
+    found = task.value.describe(whole)
   picture = draw(task, photo, question, painted_u8, value)
   data['picture'] = (f'{stem}.png', files.to_png(picture))
   palette = answers.get_palette(question.aux)
@@ -123,6 +125,7 @@ def write(
     'photo_size': None if photo is None else list(photo.size),
     'painted_size': list(painted.shape[:2]),
     'values': None if task.value is None else task.value.unit,
+    **found,
     'files': {key: file_name for key, (file_name, _) in data.items()},
     **(about or {}),
   }

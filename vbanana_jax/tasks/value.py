@@ -96,6 +96,11 @@ class Value(abc.ABC):
     entries = [(n, tuple(c)) for n, c in zip(names, palette_u8.tolist())]
     return strips.with_legend(picture, entries)
 
+  def describe(self, value: Array) -> dict[str, float]:
+    """Facts that the file beside an answer holds, ready for JSON."""
+    del value
+    return {}
+
   def is_empty(self, value: Array) -> bool:
     """Whether nothing of what was asked for is in it."""
     del value

@@ -71,6 +71,5 @@ class NormalsReader(PaintedReader):
 @jax.jit
 def _read_normals(rgb):
   length = jnp.linalg.norm(2.0 * rgb - 1.0, axis=-1)
-  surface = codec.find_surface(rgb)
-  vectors = jnp.where(surface[..., None], codec.decode(rgb), 0.0)
-  return vectors, length, surface, codec.confidence(rgb)
+  vectors = codec.decode_surface(rgb)
+  return vectors, length, codec.find_surface(rgb), codec.confidence(rgb)

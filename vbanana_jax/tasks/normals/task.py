@@ -42,8 +42,8 @@ def _make_directions(count: int) -> tuple[tuple[float, float, float], ...]:
 class Normals(PixelMap):
   """Paints unit normals; the sky has none and is not scored.
 
-  Prediction: `normals` f32[b h w 3], unit, and `distance` from the sphere of
-  legal colors.
+  Prediction: `normals` f32[b h w 3], unit, or zero where the color is of no
+  direction, and `distance` from the sphere of legal colors.
 
   Source: Vision Banana, section 2.5.
   """
@@ -85,9 +85,12 @@ class Normals(PixelMap):
     )
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
-    """Unit normals."""
+    """Unit normals; zero where there is no surface."""
     del aux
-    return {'normals': codec.decode(rgb), 'distance': codec.residual(rgb)}
+    return {
+      'normals': codec.decode_surface(rgb),
+      'distance': codec.residual(rgb),
+    }
 
   def score(
     self, prediction: base.Arrays, aux: base.Arrays, valid

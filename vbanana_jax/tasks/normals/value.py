@@ -12,6 +12,10 @@ _SAME_DEG = 11.25  # normals within this angle agree
 class NormalMap(Value):
   """float32 [h w 3], unit; 0 where there is none."""
 
+  def describe(self, value):
+    bare = ~np.any(value, axis=-1)
+    return {'no_surface_share': float(bare.mean())}
+
   def resize(self, value, shape):
     return resizing.resize_normals(value, shape)
 
@@ -37,5 +41,7 @@ class NormalMap(Value):
 
 
 NORMALS = NormalMap(
-  'normals', 'float32 unit vectors: x right, y up, z to the viewer'
+  'normals',
+  'float32 unit vectors: x right, y up, z to the viewer; zero where there is '
+  'no surface',
 )
