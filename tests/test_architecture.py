@@ -84,6 +84,7 @@ NOT_TASKS = {
   'data/label_maps.py': {'depth', 'instance', 'normals', 'semantic'},  # folders
   # Keys of an example.
   'data/sources.py': {'albedo', 'edit', 'instance', 'normals', 'semantic'},
+  'data/records.py': {'edit', 'instance', 'normals', 'semantic'},
   'data/tfds_scenes.py': {'instance', 'normals', 'semantic'},
   'data/tfds_source.py': {'instance', 'normals', 'semantic'},
   'evaluation/held_out.py': {'instance', 'semantic'},

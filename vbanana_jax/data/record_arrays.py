@@ -1,0 +1,84 @@
+"""Label maps as bytes and back, without loss.
+
+Numbers are little endian. Each row is replaced by its differences from left to
+right (of the bits, so that floats come back exactly), then the low bytes of all
+numbers come first, then the next ones, and that is deflated. Neighbors are
+alike in a label map, so most bytes become zeros.
+"""
+
+import zlib
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from vbanana_jax.errors import UserError
+
+_LEVEL = 1  # of zlib; higher ones take several times as long for a tenth
+
+
+def pack_array(array: Shaped[np.ndarray, 'h w *c']) -> bytes:
+  """Bytes of an array of u8, u16, i32 or f32."""
+  bits = _to_bits(array)
+  steps = bits.copy()
+  steps[:, 1:] -= bits[:, :-1]
+  planes = steps.reshape(-1, 1).view(np.uint8).T
+  return zlib.compress(planes.tobytes(), _LEVEL)
+
+
+def unpack_array(
+  packed: bytes, dtype: str, shape: tuple[int, ...]
+) -> Shaped[np.ndarray, 'h w *c']:
+  """The array that was packed, whose dtype is '<u1', '<u2', '<i4' or '<f4'.
+
+  Raises:
+    UserError: the bytes are not those of such an array.
+  """
+  kind = np.dtype(dtype)
+  number = int(np.prod(shape))
+  raw = inflate(packed, number * kind.itemsize)
+  planes = np.frombuffer(raw, np.uint8).reshape(kind.itemsize, number)
+  bits = np.ascontiguousarray(planes.T).view(f'<u{kind.itemsize}')
+  steps = bits.reshape(shape)
+  return np.cumsum(steps, axis=1, dtype=steps.dtype).view(kind)
+
+
+def pack_masks(masks: Bool[np.ndarray, 'n h w']) -> bytes:
+  """Bytes of masks: eight pixels a byte, the first the highest bit."""
+  bits = np.packbits(masks.reshape(len(masks), -1), axis=1)
+  return zlib.compress(bits.tobytes(), _LEVEL)
+
+
+def unpack_masks(
+  packed: bytes, shape: tuple[int, int, int]
+) -> Bool[np.ndarray, 'n h w']:
+  """The masks that were packed.
+
+  Raises:
+    UserError: the bytes are not those of such masks.
+  """
+  count, height, width = shape
+  bits = inflate(packed, count * -(-height * width // 8))
+  rows = np.frombuffer(bits, np.uint8).reshape(count, -1)
+  masks = np.unpackbits(rows, axis=1, count=height * width)
+  return masks.view(bool).reshape(shape)
+
+
+def inflate(packed: bytes, size: int) -> bytes:
+  """Deflated bytes of a known length; not one more is made.
+
+  Raises:
+    UserError: they are damaged or of another length.
+  """
+  stream = zlib.decompressobj()
+  try:
+    found = stream.decompress(packed, size + 1)
+  except zlib.error as error:
+    raise UserError(f'damaged label ({error})') from error
+  if len(found) != size or not stream.eof or stream.unused_data:
+    raise UserError(f'a label has not the {size} bytes that its size asks for')
+  return found
+
+
+def _to_bits(array):
+  dtype = array.dtype.newbyteorder('<')
+  return np.ascontiguousarray(array, dtype).view(f'<u{dtype.itemsize}')
