@@ -29,7 +29,7 @@ ROWS = (
   ('training',),
   ('decode',),
   ('benchmark',),
-  ('inference',),
+  ('datasets', 'inference'),
   ('evaluation',),
   ('train', 'evaluate', 'predict'),
   ('api', 'plan'),

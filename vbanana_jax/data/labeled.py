@@ -4,7 +4,8 @@ A layout on disk is read by a `DataSet`; `prepare` writes what it loads.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -60,7 +61,7 @@ class LabeledPicture:
 
 
 class DataSet(Protocol):
-  """One folder or archive in one layout.
+  """One folder or archive in one layout; subclasses inherit the defaults.
 
   Attributes:
     name: as in manifests and logs.
@@ -69,14 +70,19 @@ class DataSet(Protocol):
     classes: of its semantic and instance labels, if it has these.
     ids: of its pictures, in order.
     notes: what a person should know, as how many an exclusion list left out.
+    skipped: files that are not among the pictures although they might be, and
+      why.
+    exclusions: of each exclusion list its name, and how many it left out.
   """
 
   name: str
-  license: str
-  source: str
-  classes: labels.Classes | None
+  license: str = ''
+  source: str = ''
+  classes: labels.Classes | None = None
   ids: Sequence[str]
-  notes: Sequence[str]
+  notes: Sequence[str] = ()
+  skipped: Sequence[tuple[str, str]] = ()
+  exclusions: Mapping[str, int] = MappingProxyType({})
 
   def load(self, index: int) -> LabeledPicture:
     """The picture `ids[index]`; threads may call this at once.
