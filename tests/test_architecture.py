@@ -83,6 +83,8 @@ NOT_TASKS = {
   'training/flops.py': {'depth'},  # likewise
   'data/label_maps.py': {'depth', 'instance', 'normals', 'semantic'},  # folders
   # Keys of an example.
+  'data/augment.py': {'edit'},
+  'data/windows.py': {'albedo', 'edit', 'instance', 'normals', 'semantic'},
   'data/sources.py': {'albedo', 'edit', 'instance', 'normals', 'semantic'},
   'data/records.py': {'edit', 'instance', 'normals', 'semantic'},
   'data/tfds_scenes.py': {'instance', 'normals', 'semantic'},
