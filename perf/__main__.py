@@ -1,17 +1,18 @@
 """Runs measurements one after the other, each in a process of its own.
 
-  python -m perf [NAMES ...] [--list] [--quick] [--minutes 60]
+  python -m perf [NAMES ...] [--accelerator] [--list] [--quick] [--folder DIR]
 
-Without names, all that need nothing to be told. They write perf/results; with
---quick runs/perf, since rough numbers replace nothing. One that fails is
-named at the end, and the rest goes on.
+Each is ended after --minutes with all that it started; one that fails is named
+at the end, and the rest goes on. They write perf/results, with --quick
+runs/perf, since rough numbers replace nothing. With --folder they write there,
+and what is there already is not run again: several sittings make a whole.
+--accelerator is what is to be measured where one is at hand.
 """
 
 import argparse
 import contextlib
-import importlib
-import inspect
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -19,18 +20,46 @@ import time
 
 from perf import run, timing
 
+_LARGE = '--image-size 256 --patch 16 --minutes 6'
+_BATCHES = '--batch-sizes 32 64 128 256 512'
+# By name: a measurement, and its options there.
+ACCELERATOR = {
+  'ceiling': 'ceiling',
+  'steps_768': f'train_step --widths 768 {_BATCHES} --no-twins {_LARGE}',
+  'steps_1024': f'train_step --widths 1024 {_BATCHES} --no-twins {_LARGE}',
+  'twin_768': f'train_step --widths 768 --batch-sizes 128 {_LARGE}',
+  'twin_1024': f'train_step --widths 1024 --batch-sizes 64 {_LARGE}',
+  'sampler': (
+    'sampler --width 768 --batch 64 --image-size 256 --patch 16 '
+    '--rate-steps 0 10 50'
+  ),
+  'eval_step': 'eval_step',
+  'data_pipeline': 'data_pipeline --workers 4 8 16',
+  'start_up': 'start_up',
+}
 
-def find_measurements() -> dict[str, tuple[str, list[str]]]:
-  """By name, what each is about and the options that it cannot do without."""
-  found = {}
-  for path in sorted((run.ROOT / 'perf').glob('[a-z]*.py')):
-    if 'run.run_main(' not in path.read_text():
+
+def find_measurements() -> dict[str, str]:
+  """Every file of this folder with a `measure`, by the name of its result."""
+  paths = sorted((run.ROOT / 'perf').glob('[a-z]*.py'))
+  texts = {path.stem: path.read_text() for path in paths}
+  return {name: name for name in texts if 'run.run_main(' in texts[name]}
+
+
+def build_commands(
+  suite: dict[str, str], folder: pathlib.Path | None, *, quick: bool
+) -> dict[str, list[str]]:
+  """The words behind `python` of each measurement that is not done."""
+  commands = {}
+  for name, words in suite.items():
+    module, *options = words.split()
+    output = folder and folder.absolute() / f'{name}.json'
+    if output and output.exists():
       continue
-    module = importlib.import_module(f'perf.{path.stem}')
-    parameters = inspect.signature(module.measure).parameters.values()
-    needs = [p.name for p in parameters if p.default is p.empty]
-    found[path.stem] = module.__doc__.partition('\n')[0], needs
-  return found
+    options = ['--quick'] if quick else options
+    options += ['--output', str(output)] if output else []
+    commands[name] = ['-m', f'perf.{module}', *options]
+  return commands
 
 
 def run_apart(words: list[str], minutes: float) -> str:
@@ -70,29 +99,28 @@ def main() -> None:
     description=__doc__,
     formatter_class=argparse.RawTextHelpFormatter,
   )
-  parser.add_argument('names', nargs='*', help='all that run alone if none')
+  parser.add_argument('names', nargs='*', help='all if none')
+  parser.add_argument('--accelerator', action='store_true', help='that suite')
   parser.add_argument('--list', action='store_true', help='names, and no run')
   parser.add_argument('--quick', action='store_true', help='rough numbers')
+  parser.add_argument('--folder', type=pathlib.Path, help='of the JSON files')
   parser.add_argument('--minutes', type=float, default=60.0, help='each, most')
   args = parser.parse_args()
-  found = find_measurements()
+  suite = ACCELERATOR if args.accelerator else find_measurements()
+  if unknown := set(args.names) - set(suite):
+    parser.error(f'{" ".join(unknown)}: choose of {" ".join(suite)}')
+  chosen = {name: suite[name] for name in args.names or suite}
   if args.list:
-    for name, (about, needs) in found.items():
-      wants = f' (needs {" ".join(f"--{x}" for x in needs)})' if needs else ''
-      print(f'{name:18} {about}{wants}')
+    for name, words in chosen.items():
+      print(f'{name:14} python -m perf.{words}')
     return
-  for name in args.names:
-    if name not in found:
-      parser.error(f'{name!r}: choose of {" ".join(found)}')
-    if found[name][1]:
-      parser.error(f'{name} wants arguments: python -m perf.{name} --help')
-  names = args.names or [
-    name for name, (_, needs) in found.items() if not needs
-  ]
-  run_all(
-    {name: ['-m', f'perf.{name}', *['--quick'] * args.quick] for name in names},
-    args.minutes,
-  )
+  if args.accelerator:
+    # JAX and PyTorch share the memory of one device.
+    os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+    suffix = '_quick' if args.quick else ''
+    args.folder = args.folder or run.OTHER_RESULTS / f'accelerator{suffix}'
+  commands = build_commands(chosen, args.folder, quick=args.quick)
+  run_all(commands, args.minutes)
 
 
 if __name__ == '__main__':

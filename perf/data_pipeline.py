@@ -4,8 +4,8 @@
 
 The whole path: drawing or reading and decoding, encoding the task, the
 tokenizer, batches, and the transfer to the device. Numbers of workers take
-turns. What a training waited is in its `metrics.jsonl`, and `vbanana evaluate`
-prints it.
+turns. Then the scenes alone, with all labels, up to numpy arrays. What a
+training waited is in its `metrics.jsonl`, and `vbanana evaluate` prints it.
 """
 
 import copy
@@ -15,10 +15,11 @@ from typing import Any
 
 import jax
 
-from perf import pictures, run, timing
+from perf import pictures, run, tables, timing
 from vbanana_jax import sharding
 from vbanana_jax.config import load_config
 from vbanana_jax.data import build, stream
+from vbanana_jax.scenes import render, world
 
 
 def measure(
@@ -52,8 +53,33 @@ def measure(
         for label, both in times.items()
       }
   return {
-    'tables': {'rates': rates},
+    'tables': {'rates': rates, 'scenes': measure_scenes(images, rounds)},
     'photographs': f'{photographs} of 500x375, every fourth a PNG',
+  }
+
+
+def measure_scenes(number: int, rounds: int, size: int = 64) -> tables.Table:
+  """Rates of all levels, which take turns, on all cores.
+
+  Args:
+    number: scenes of a turn.
+    rounds: turns of each level.
+    size: pixels a side.
+  """
+
+  def draw(level) -> None:
+    scenes = [world.sample_scene(level, 0, index) for index in range(number)]
+    render.render_scenes(scenes, size, size)
+
+  times = timing.interleave(
+    {
+      name: lambda level=level: draw(level)
+      for name, level in world.LEVELS.items()
+    },
+    rounds,
+  )
+  return {
+    name: timing.summarize_rates(both, number) for name, both in times.items()
   }
 
 

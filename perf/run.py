@@ -9,12 +9,10 @@ runs/perf/NAME.json, so that a smaller run replaces no published number.
 
 import argparse
 import importlib.metadata
-import importlib.util
 import inspect
 import os
 import pathlib
 import sys
-import types
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -37,36 +35,31 @@ _SETTINGS = ('XLA_FLAGS', 'GLIBC_TUNABLES')
 _DOT_FLAGS = ('avx512f', 'avx512_bf16', 'amx_bf16')
 
 
-def run_main(
-  measure: Callable[..., Any], *, quick: dict[str, Any] | None = None
-) -> None:
+def run_main(measure: Callable[..., Any], *, quick: dict[str, Any]) -> None:
   """Measures as the command line says, prints the tables, writes the JSON.
 
   Args:
-    measure: returns a result, or yields results that grow, each of which is
-      written.
+    measure: returns a result.
     quick: its arguments with `--quick`, for rough numbers.
   """
   module = inspect.getmodule(measure)
   name = pathlib.Path(module.__file__).stem
-  parser = make_parser(measure, module.__doc__, with_quick=quick is not None)
+  parser = make_parser(measure, module.__doc__)
   options = vars(parser.parse_args())
   output = options.pop('output')
-  if options.pop('quick', False):
+  if options.pop('quick'):
     options |= quick
   cli.use_compilation_cache()
   try:
-    found = measure(**options)
-    for result in found if inspect.isgenerator(found) else [found]:
-      path = save(name, result, output=output)
+    result = measure(**options)
   except UserError as error:
     sys.exit(f'perf.{name}: {error}')
-  print(tables.make_tables(result))
-  print(path)
+  path = save(name, result, output=output)
+  print(f'{tables.make_tables(result)}\n{path}')
 
 
 def make_parser(
-  measure: Callable[..., Any], about: str, *, with_quick: bool
+  measure: Callable[..., Any], about: str
 ) -> argparse.ArgumentParser:
   """Options by the names, types and defaults of a function's arguments."""
   parser = argparse.ArgumentParser(
@@ -80,21 +73,13 @@ def make_parser(
         flag, action=argparse.BooleanOptionalAction, default=default
       )
       continue
-    how = {} if default is parameter.empty else {'default': default}
-    kind = hints[name]
-    if isinstance(kind, types.UnionType):  # X | None
-      kind = typing.get_args(kind)[0]
+    kind, many = hints[name], None
     if typing.get_origin(kind) is tuple:
-      kind, how['nargs'] = typing.get_args(kind)[0], '+'
+      kind, many = typing.get_args(kind)[0], '+'
     parser.add_argument(
-      flag,
-      type=kind,
-      required=default is parameter.empty,
-      help='' if default in (None, parameter.empty) else f'[{default}]',
-      **how,
+      flag, type=kind, nargs=many, default=default, help=f'[{default}]'
     )
-  if with_quick:
-    parser.add_argument('--quick', action='store_true', help='rough numbers')
+  parser.add_argument('--quick', action='store_true', help='rough numbers')
   parser.add_argument('--output', type=pathlib.Path, help='JSON to write')
   return parser
 
@@ -162,21 +147,3 @@ def describe_machine() -> dict[str, Any]:
   }
   machine['load_average'] = [round(load, 2) for load in os.getloadavg()]
   return machine
-
-
-def has_torch() -> bool:
-  """Whether PyTorch is installed."""
-  return importlib.util.find_spec('torch') is not None
-
-
-def need_torch() -> None:
-  """Ends with what to install where PyTorch is missing.
-
-  Raises:
-    UserError: it is.
-  """
-  if not has_torch():
-    raise UserError(
-      "needs PyTorch: pip install -e '.[perf]' (without a GPU, from the index "
-      'of CPU wheels that pytorch.org names)'
-    )

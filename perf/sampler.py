@@ -1,12 +1,10 @@
-"""Sampling: pictures a second by steps, ours and PyTorch's, and two choices.
+"""Sampling: pictures a second by steps, and what two choices cost.
 
   python -m perf.sampler [--batch 8] [--steps 50] [--rounds 5]
 
 Rivals take turns on the same batch. An instruction is padded to a power of two,
 as `vbanana predict` does; the ratio is to padding it to `model.max_text`.
-Weights are random, since speed does not depend on values. Where PyTorch is
-installed its twin of the network takes turns by steps, in bfloat16 where this
-processor has it; that it computes the same is shown by `perf.train_step`.
+Weights are random, since speed does not depend on values.
 """
 
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from perf import ceiling, run, timing, train_step, workload
+from perf import run, timing, workload
 from vbanana_jax.inference import engine
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import weights
@@ -61,15 +59,14 @@ def measure(
     width, batch_size=batch, image_size=image_size, patch=patch
   )
   model = weights.build_network(config)
-  params = workload.make_random_params(model, config)
-  placed = jax.device_put(params)
+  params = jax.device_put(workload.make_random_params(model, config))
   longest = config['model']['max_text']
   fitted = make_batch(image_size, batch, longest)
 
   def compile_(steps, rows=fitted, **sampler):
     sample = jax.jit(make_sample_fn(model, seed=0, steps=steps, **sampler))
-    compiled = sample.lower(placed, rows).compile()
-    return lambda: compiled(placed, rows)
+    compiled = sample.lower(params, rows).compile()
+    return lambda: compiled(params, rows)
 
   padded = make_batch(image_size, batch, longest, fit=False)
   times = timing.interleave(
@@ -86,9 +83,10 @@ def measure(
     ),
     'guided / not': timing.compare(times, 'guided', 'sampler'),
   }
-  by_steps = {name_steps(n): compile_(n) for n in rate_steps}
-  if run.has_torch():
-    by_steps |= build_twins(model, params, fitted, rate_steps)
+  by_steps = {
+    f'{n} step{"s" * (n > 1)}' if n else 'one pass': compile_(n)
+    for n in rate_steps
+  }
   rates = timing.interleave(by_steps, rounds)
   return {
     'tables': {
@@ -107,35 +105,6 @@ def measure(
     'batch': batch,
     'image_size': image_size,
   }
-
-
-def name_steps(steps: int) -> str:
-  """As in '8 steps'; 0 is the one-pass answer."""
-  return f'{steps} step{"s" * (steps > 1)}' if steps else 'one pass'
-
-
-def build_twins(model, params, batch, rate_steps) -> dict[str, Any]:
-  """The twin's sampling by name, eager, and compiled where it can be."""
-  from perf import torch_training, torch_twin
-
-  device = train_step.find_torch_device()
-  twin = torch_twin.build(model.config, params).to(device)
-  calls = {}
-  for how in (
-    ('eager', 'compiled') if train_step.find_compiler() else ('eager',)
-  ):
-    painter = torch_training.Painter(
-      twin,
-      torch_training.to_torch(batch, device),
-      autocast='bfloat16' in ceiling.find_types(),
-      compiled=how == 'compiled',
-    )
-    for n in rate_steps:
-      calls[f'torch {how}, {name_steps(n)}'] = lambda painter=painter, n=n: (
-        painter.paint(n)
-      )
-  train_step.call_first(calls, set(calls))
-  return calls
 
 
 if __name__ == '__main__':

@@ -1,6 +1,10 @@
-"""From the start of a process to an answer, and to the first step of training.
+"""How long a photograph takes, a new process, and the first step of training.
 
   python -m perf.start_up [--rounds 3]
+
+`one_core`: depth of a 640x480 photograph on a grid of 256x192, decoded and back
+at full size, in a process that may use no other core. The rest are processes
+from their start to their end.
 
 `predict`: depth of a 640x480 photograph by a network of the quickstart's size;
 `cold` has an empty cache of compiled programs, `warm` what that run left there,
@@ -21,10 +25,13 @@ import jax
 import jax.numpy as jnp
 from PIL import Image
 
+import vbanana_jax as vb
 from perf import pictures, run, timing, workload
 from vbanana_jax.runtime import logs
 from vbanana_jax.training import checkpoint, weights
 from vbanana_jax.training.state import TrainState
+
+_SIZE = 256  # long edge of the grid
 
 
 def make_run(folder: pathlib.Path) -> pathlib.Path:
@@ -37,6 +44,25 @@ def make_run(folder: pathlib.Path) -> pathlib.Path:
   with checkpoint.Checkpoints(folder, keep=1) as checkpoints:
     checkpoints.save(jax.block_until_ready(state), weights.make_manifest())
   return folder
+
+
+def time_one_core(workdir: pathlib.Path, rounds: int) -> timing.Times:
+  """Seconds from pixels to meters; the whole process keeps to one core."""
+  model, photo = vb.open(workdir), pictures.make_photo()
+  before = os.sched_getaffinity(0)
+  _keep_to({min(before)})
+  try:
+    return timing.interleave(
+      {'answer': lambda: model.ask('depth', photo, size=_SIZE).value}, rounds
+    )['answer']
+  finally:
+    _keep_to(before)
+
+
+def _keep_to(cores: set[int]) -> None:
+  """Every thread of this process, those of XLA's pool among them."""
+  for thread in pathlib.Path('/proc/self/task').iterdir():
+    os.sched_setaffinity(int(thread.name), cores)
 
 
 def time_command(words: list[str], cache: pathlib.Path) -> tuple[float, float]:
@@ -62,6 +88,7 @@ def measure(
     photo, cache = folder / 'photo.jpg', folder / 'cache'
     Image.fromarray(pictures.make_photo()).save(photo)
     workdir = str(make_run(folder / 'run'))
+    one_core = time_one_core(pathlib.Path(workdir), 3 * rounds)
     out = f'predict {photo} --out {folder / "out"} --overwrite'
     ask = f'{out} --task depth --checkpoint {workdir}'.split()
     serve = f'{out} --exported {folder / "served"}'.split()
@@ -88,13 +115,19 @@ def measure(
         found.setdefault(name, []).append(seconds)
   return {
     'tables': {
+      'one_core': {
+        'depth of one photograph': {
+          'seconds': timing.summarize(one_core['wall']),
+          'cpu_seconds': timing.summarize(one_core['cpu']),
+        }
+      },
       'processes': {
         name: {
           'seconds': timing.summarize([wall for wall, _ in rows]),
           'cpu_seconds': timing.summarize([cpu for _, cpu in rows]),
         }
         for name, rows in found.items()
-      }
+      },
     },
     'train_config': train_config,
   }

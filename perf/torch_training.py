@@ -1,4 +1,4 @@
-"""The twin's loss and gradient, its pictures, and that both are ours.
+"""The twin's loss and gradient, and that both are ours.
 
 The loss is `step.make_example_losses` with the mean over the batch. Timed, the
 twin draws its own times and noise; compared, it is given ours.
@@ -12,9 +12,9 @@ import numpy as np
 import optax
 import torch
 
-from perf import torch_twin
+from perf import torch_twin, workload
 from vbanana_jax import keys, models
-from vbanana_jax.diffusion import paths, samplers
+from vbanana_jax.diffusion import paths
 from vbanana_jax.training import weights
 from vbanana_jax.training.step import draw_noise
 
@@ -22,16 +22,6 @@ from vbanana_jax.training.step import draw_noise
 # what is timed, whose products are of bfloat16.
 EQUAL, NEAR = 1e-3, 2e-2
 _COMPARED = 4  # examples, with and without a source
-# Of what is run once, on a CPU.
-_COMPILE_SOON = {
-  'xla_llvm_disable_expensive_passes': True,
-  'xla_backend_optimization_level': 0,
-}
-
-
-def get_times(config: dict[str, Any]) -> dict[str, float]:
-  """The distribution of times that a config trains with."""
-  return {name: config['loss'][name] for name in ('time_mean', 'time_std')}
 
 
 def make_draws(batch, *, time_mean: float, time_std: float):
@@ -72,7 +62,7 @@ class Trainer:
   Args:
     twin: the network, on its device.
     batch: from `to_torch`.
-    times: from `get_times`.
+    times: from `workload.get_times`.
     autocast: bfloat16 products, by `torch.autocast`.
     compiled: by `torch.compile`, loss and draws included.
   """
@@ -100,58 +90,6 @@ class Trainer:
     return loss.detach()
 
 
-class Painter:
-  """Answers to a batch, without gradients; its text is read once a picture.
-
-  Args:
-    twin: the network, on its device.
-    batch: from `to_torch`.
-    autocast: bfloat16 products, by `torch.autocast`.
-    compiled: by `torch.compile`, text and denoising each.
-  """
-
-  def __init__(self, twin, batch, *, autocast: bool, compiled: bool):
-    self._batch, self._autocast = batch, autocast
-    self._device = batch['source'].device.type
-    self._encode, self._denoise = twin.encode_text, twin.denoise
-    if compiled:
-      self._encode = torch.compile(self._encode, dynamic=False)
-      self._denoise = torch.compile(self._denoise, dynamic=False)
-
-  @torch.no_grad()
-  def paint(self, steps: int, noise: torch.Tensor | None = None):
-    """Pictures `[b h w 3]` in [0, 1], by Euler's steps.
-
-    Args:
-      steps: 0 is the one-pass answer, from an empty image at time 0.
-      noise: to start from, `[b h w 3]`; the twin's own if not given.
-    """
-    batch = self._batch
-    source = 2.0 * batch['source'] - 1.0
-    if noise is None:
-      scale = batch['noise_scale'][:, None, None, None]
-      noise = torch.randn_like(source) * scale
-    with torch.autocast(
-      self._device, dtype=torch.bfloat16, enabled=self._autocast
-    ):
-      memory = self._encode(batch['tokens'])
-
-      def denoise(z, time):
-        return self._denoise(z, time, memory, source, batch['has_source'])
-
-      clock = torch.zeros(len(source), device=source.device)
-      if steps == 0:
-        z = denoise(torch.zeros_like(source), clock)
-      else:
-        z = noise
-        for step in range(steps):
-          time = max(step / steps, samplers.START_TIME)
-          z = z + (denoise(z, clock + time) - z) / (steps - step)
-    if self._device == 'cuda':
-      torch.cuda.synchronize()
-    return ((z + 1.0) / 2.0).clamp(0.0, 1.0)
-
-
 def check(
   twin, config: dict[str, Any], params, batch, make_passes: Callable
 ) -> dict[str, float]:
@@ -171,7 +109,6 @@ def check(
   """
   few = jax.tree.map(lambda rows: rows[:_COMPARED], batch)
   timed = weights.build_network(config)
-  soon = _COMPILE_SOON if jax.default_backend() == 'cpu' else None
 
   def compute(model) -> list[float]:
     passes = make_passes(model, config)
@@ -180,8 +117,7 @@ def check(
       loss, gradients = passes(params, batch)
       return loss, optax.tree.norm(gradients)
 
-    lowered = jax.jit(measure).lower(params, few)
-    return [float(x) for x in lowered.compile(soon)(params, few)]
+    return [float(x) for x in jax.jit(measure)(params, few)]
 
   with jax.default_matmul_precision('highest'):
     ours = compute(timed.clone(precision=models.Precision()))
@@ -201,7 +137,7 @@ def check(
 
 def _compute_theirs(twin, config, batch) -> list[float]:
   """With our draws, in float32 that is not TensorFloat-32."""
-  times = get_times(config)
+  times = workload.get_times(config)
   key = keys.make_key(config['seed'], 'noise')
   device = str(next(twin.parameters()).device)
   draws = to_torch(draw_noise(batch, key=key, **times), device)

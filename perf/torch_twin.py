@@ -162,10 +162,6 @@ class DiT(nn.Module):
     self.head_modulation = linear(c.width, 2 * c.width)
     self.head = linear(c.width, pixels)
 
-  def forward(self, noisy, time, tokens, source, has_source):
-    memory = self.encode_text(tokens)
-    return self.denoise(noisy, time, memory, source, has_source)
-
   def encode_text(self, tokens):
     """Keys and values for every block, `[depth, b, k, l, e]`, and a mask."""
     c = self.config
@@ -179,9 +175,9 @@ class DiT(nn.Module):
     gain = self.text_key_norm[:, None, None, None]
     return normalize(keys) * gain, values, real
 
-  def denoise(self, noisy, time, memory, source, has_source):
+  def forward(self, noisy, time, tokens, source, has_source):
     c = self.config
-    keys, values, real = memory
+    keys, values, real = self.encode_text(tokens)
     grid = (noisy.shape[1] // c.patch, noisy.shape[2] // c.patch)
     seen = self.source_out(self.source_in(patchify(source, c.patch)))
     seen = torch.where(has_source[:, None, None], seen, self.no_source)

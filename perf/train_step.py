@@ -16,7 +16,8 @@ the arithmetic that we are timed in. A CPU without bfloat16 instructions would
 emulate them: what needs them is left out there.
 """
 
-import shutil
+import importlib.util
+import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -71,8 +72,11 @@ def measure(
     UserError: PyTorch is not installed, or a width is unknown.
     ValueError: the networks do not have the same loss.
   """
-  if twins:
-    run.need_torch()
+  if twins and not has_torch():
+    raise UserError(
+      "needs PyTorch: pip install -e '.[perf]' (without a GPU, from the index "
+      'of CPU wheels that pytorch.org names)'
+    )
   if unknown := set(widths) - set(workload.SIZES):
     raise UserError(f'--widths {unknown}: choose of {sorted(workload.SIZES)}')
   passes, ceilings, networks = {}, {}, {}
@@ -100,9 +104,13 @@ def measure(
   return {
     'tables': {'passes': passes, 'ceilings': ceilings},
     'ceiling': ceiling.find_types()[-1],
-    'compiler': find_compiler(),
     'networks': networks,
   }
+
+
+def has_torch() -> bool:
+  """Whether PyTorch is installed."""
+  return importlib.util.find_spec('torch') is not None
 
 
 def measure_one(
@@ -117,12 +125,11 @@ def measure_one(
     most_s: seconds after which no round begins.
   """
   own = ceiling.find_types()[-1]
-  left_out = {}
-  for name in modes:
-    if own != 'bfloat16' and TWINS[name]['autocast']:
-      left_out[name] = ceiling.EMULATED
-    elif TWINS[name]['compiled'] and not find_compiler():
-      left_out[name] = 'no C++ compiler is here'
+  left_out = {
+    name: ceiling.EMULATED
+    for name in modes
+    if own != 'bfloat16' and TWINS[name]['autocast']
+  }
   calls, equality = build_rivals(
     config, [x for x in modes if x not in left_out]
   )
@@ -193,14 +200,8 @@ def call_first(
       left_out[name] = str(error).partition('\n')[0]
     if name in left_out:
       del calls[name]
-      _release_torch_memory()  # the error's frames held it until here
+      sys.modules['torch'].cuda.empty_cache()  # which the error's frames held
   return left_out
-
-
-def _release_torch_memory() -> None:
-  import torch
-
-  torch.cuda.empty_cache()
 
 
 def build_rivals(
@@ -221,14 +222,14 @@ def build_rivals(
 
   torch.set_num_threads(timing.count_cores())
   torch.manual_seed(0)
-  device = find_torch_device()
+  device = 'cpu' if jax.default_backend() == 'cpu' else 'cuda'
   twin = torch_twin.build(model.config, params).to(device)
   equality = torch_training.check(twin, config, params, batch, make_passes)
-  _release_torch_memory()
+  torch.cuda.empty_cache()
   if device == 'cuda':
     torch.set_float32_matmul_precision('high')
   on_torch = torch_training.to_torch(batch, device)
-  times = torch_training.get_times(config)
+  times = workload.get_times(config)
   for name in modes:
     trainer = torch_training.Trainer(twin, on_torch, times, **TWINS[name])
     calls[name] = trainer.step
@@ -238,7 +239,7 @@ def build_rivals(
 def make_passes(model, config: dict[str, Any]) -> Callable:
   """(weights, batch) -> loss and its gradient, as `step` takes them."""
   key = keys.make_key(config['seed'], 'noise')
-  times = {name: config['loss'][name] for name in ('time_mean', 'time_std')}
+  times = workload.get_times(config)
 
   def lose(params, batch):
     return jnp.mean(make_example_losses(model, params, batch, key=key, **times))
@@ -265,21 +266,6 @@ class Step:
     self._state, metrics = self._run(self._state, self._batch)
     return metrics
 
-  def count_temporaries(self) -> int:
-    """Bytes that the compiler sets aside for what lives within a step."""
-    return self._run.memory_analysis().temp_size_in_bytes
-
-
-def find_torch_device() -> str:
-  """Where the twin runs: on the kind of device that we run on."""
-  return 'cpu' if jax.default_backend() == 'cpu' else 'cuda'
-
-
-def find_compiler() -> str:
-  """The C++ compiler that torch.compile needs on a CPU, or ''."""
-  names = ('g++', 'clang++', 'c++')
-  return next((name for name in names if shutil.which(name)), '')
-
 
 if __name__ == '__main__':
   run.run_main(
@@ -289,7 +275,7 @@ if __name__ == '__main__':
       'batch_sizes': (2,),
       'rounds': 1,
       'image_size': 16,
-      'twins': run.has_torch(),
+      'twins': has_torch(),
       'compiled': False,
     },
   )

@@ -10,7 +10,6 @@ import sys
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,13 +17,9 @@ from perf import (
   __main__ as runner,
 )
 from perf import (
-  accelerator,
   ceiling,
   check_docs,
   data_pipeline,
-  levers,
-  plan,
-  published_outputs,
   run,
   sampler,
   tables,
@@ -32,11 +27,9 @@ from perf import (
   train_step,
   workload,
 )
-from vbanana_jax import keys, models
-from vbanana_jax.diffusion import paths
+from vbanana_jax import models
 from vbanana_jax.errors import UserError
 from vbanana_jax.training import weights
-from vbanana_jax.training.step import make_sample_fn
 
 SPREAD = {'median': 1.5, 'min': 1.25, 'max': 1.75}
 
@@ -94,9 +87,9 @@ def test_ratios_are_taken_within_a_round():
 
 
 def measure(
-  folder: pathlib.Path,
+  folder: pathlib.Path = pathlib.Path('.'),
   sizes: tuple[int, ...] = (1, 2),
-  name: str | None = None,
+  name: str = '',
   deep: bool = True,
 ):
   """Stands for a measurement."""
@@ -139,9 +132,6 @@ def test_options_are_the_arguments_of_the_function(
   assert saved['command'].endswith('--folder=a --quick')
   with pytest.raises(SystemExit, match=r'perf\.test_perf: choose another'):
     start(monkeypatch, '--folder=a', '--name=wrong')
-  with pytest.raises(SystemExit):
-    start(monkeypatch)
-  assert '--folder' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -199,17 +189,17 @@ def test_documents_are_checked_and_written(folders, monkeypatch):
   assert len(left) == 3 and not any(line.startswith('+') for line in left)
 
 
-def test_every_measurement_is_found(capsys, monkeypatch):
+def test_every_measurement_is_found_and_takes_what_its_suite_says():
   found = runner.find_measurements()
-  assert {'train_step', 'ceiling', 'scenes', 'codecs'} <= set(found)
-  assert not {'timing', 'workload', 'accelerator', 'run'} & set(found)
-  assert found['published_outputs'][1] == ['data']
-  assert all(about.endswith(('.', '?')) for about, _ in found.values())
-  measured = {words.split()[0] for words in accelerator.SUITE.values()}
-  assert measured <= set(found)
+  assert {'train_step', 'ceiling', 'codecs'} <= set(found)
+  assert not {'timing', 'workload', 'run', '__main__'} & set(found)
+  for words in (*found.values(), *runner.ACCELERATOR.values()):
+    module, *options = words.split()
+    measure = importlib.import_module(f'perf.{module}').measure
+    assert run.make_parser(measure, '').parse_args([*options, '--quick'])
 
 
-@pytest.mark.parametrize('name', ['__main__', 'train_step', 'accelerator'])
+@pytest.mark.parametrize('name', ['__main__', 'train_step'])
 def test_help(name, monkeypatch, capsys):
   monkeypatch.setattr(sys, 'argv', [name, '--help'])
   monkeypatch.delitem(sys.modules, f'perf.{name}', raising=False)
@@ -228,11 +218,11 @@ def test_a_failure_is_a_line_and_the_rest_goes_on(monkeypatch):
 
   monkeypatch.setattr(runner, 'run_apart', run_apart)
   monkeypatch.setattr(runner.signal, 'signal', lambda *_: None)
-  monkeypatch.setattr(sys, 'argv', ['x', 'ceiling', 'scenes', '--quick'])
+  monkeypatch.setattr(sys, 'argv', ['x', 'ceiling', 'codecs', '--quick'])
   with pytest.raises(SystemExit, match='failed: ceiling: exit code 1'):
     runner.main()
   assert ran == [
-    ['-m', f'perf.{name}', '--quick'] for name in ('ceiling', 'scenes')
+    ['-m', f'perf.{name}', '--quick'] for name in ('ceiling', 'codecs')
   ]
 
 
@@ -264,22 +254,19 @@ def is_running(pid):
   return not status.exists() or status.read_text().split()[2] != 'Z'
 
 
-def test_a_suite_for_accelerators_goes_on_until_it_is_done(tmp_path):
+def test_a_folder_goes_on_until_it_is_done(tmp_path):
   (tmp_path / 'ceiling.json').write_text('{}')
-  commands = accelerator.build_commands(
-    ['ceiling', 'start_up'], tmp_path, quick=True
-  )
-  words = ['-m', 'perf.start_up', '--quick', '--output']
-  assert commands == {'start_up': [*words, str(tmp_path / 'start_up.json')]}
-  for name, words in accelerator.SUITE.items():
-    module, *options = words.split()
-    measure = importlib.import_module(f'perf.{module}').measure
-    parser = run.make_parser(measure, '', with_quick=True)
-    assert parser.parse_args(options), name
+  suite = {'ceiling': 'ceiling', 'wide': 'train_step --widths 768'}
+  words = ['-m', 'perf.train_step', '--widths', '768']
+  commands = runner.build_commands(suite, tmp_path, quick=False)
+  output = ['--output', str(tmp_path / 'wide.json')]
+  assert commands == {'wide': [*words, *output]}
+  commands = runner.build_commands(suite, None, quick=True)
+  assert commands['wide'] == ['-m', 'perf.train_step', '--quick']
 
 
 def test_without_pytorch_one_line_says_what_to_install(monkeypatch):
-  monkeypatch.setattr(run.importlib.util, 'find_spec', lambda name: None)
+  monkeypatch.setattr(train_step, 'has_torch', lambda: False)
   with pytest.raises(UserError, match=r'pip install .*\[perf\]'):
     train_step.measure()
 
@@ -418,24 +405,6 @@ def test_the_twin_has_our_loss_and_gradient(twin, quick_compilation):
     torch_training.check(network, config, params, batch, repeat(1.0))
 
 
-@pytest.mark.parametrize('steps', [0, 3])
-def test_the_twin_paints_our_picture(twin, quick_compilation, steps):
-  from perf import torch_training
-
-  _, model, params, batch, network = twin
-  noise_keys = keys.make_example_keys(
-    keys.make_key(0, 'sample'), batch['index']
-  )
-  noise = paths.make_noise(noise_keys, batch['source'].shape[1:], jnp.ones(2))
-  painter = torch_training.Painter(
-    network, torch_training.to_torch(batch), autocast=False, compiled=False
-  )
-  theirs = painter.paint(steps, torch_training.to_torch(noise)).numpy()
-  ours = jax.jit(make_sample_fn(model, seed=0, steps=steps))(params, batch)
-  assert np.ptp(theirs) > 0.5
-  np.testing.assert_allclose(theirs, ours, atol=1e-3)
-
-
 def test_rates_by_workers(monkeypatch):
   make_sources = data_pipeline.make_sources
   monkeypatch.setattr(
@@ -444,6 +413,7 @@ def test_rates_by_workers(monkeypatch):
     lambda folder: {'photographs': make_sources(folder)['photographs']},
   )
   rates = data_pipeline.measure((1, 2), 1, images=16, photographs=4)
+  assert list(rates['tables']['scenes']) == ['quick', 'full']
   rows = rates['tables']['rates']
   assert list(rows) == ['photographs, 1 worker', 'photographs, 2 workers']
   assert all(row['images_per_s']['min'] > 0 for row in rows.values())
@@ -460,59 +430,7 @@ def test_the_sampler_shows_what_it_compared(monkeypatch):
       return lambda params, batch: np.zeros(1)
 
   monkeypatch.setattr(sampler.jax, 'jit', lambda _: Program())
-  monkeypatch.setattr(run, 'has_torch', lambda: False)
   found = sampler.measure(1, steps=2, rounds=1, rate_steps=(0, 1), width=32)
   assert found['text_length'] == 16 < found['longest_text']
   assert list(found['tables']['rates']) == ['one pass', '1 step']
   assert list(found['tables']['ratios'])[1] == 'guided / not'
-
-
-def test_cells_of_a_plan_become_tables():
-  cell = {
-    'topology': 'v5e-16', 'size': 'nano', 'preset': 'fsdp', 'batch_size': 128,
-    'weighed': 2**20, 'largest_batch_by_the_line': 4096, 'needed': 2**30,
-    'flops_by_hand': 16e9, 'flops_a_chip': 1e9, 'largest': 'memory',
-    'sent': {'all-reduce': {'count': 3, 'bytes': 2**20}},
-    'seconds': {'compute': 0.001, 'memory': 0.002},
-  }  # fmt: skip
-  refused = {'topology': 'v5e-32', 'refused': 'its heads cannot be shared'}
-  found = plan.make_result(
-    {
-      ('nano', 'fsdp', 'v5e-16'): cell,
-      ('nano', 'fsdp', 'v5e-32'): refused,
-    }
-  )
-  row = found['tables']['compiled']['v5e-16, nano, fsdp']
-  assert row['examples/s at best'] == 64000 and row['exchanges'] == 3
-  assert row['by hand / in program'] == 1 and row['memory_a_chip'] == '1 GiB'
-  row = found['tables']['v5e']['nano, fsdp']
-  assert row['v5e-16'] == '1 MiB; 4,096' and row['v5e-64'] == ''
-  assert row['v5e-32'] is None and len(found['cells']) == 2
-
-
-def test_levers_change_the_step(monkeypatch, processor):
-  texts = []
-
-  def compile_(lowered):
-    texts.append(lowered.as_text())
-    return lambda state, batch: (state, {})
-
-  monkeypatch.setattr(jax.stages.Lowered, 'compile', compile_)
-  wide = ['float32 products', "Muon's products in float32"]
-  names = (wide[1], "SwiGLU's gradient derived by JAX", 'without donation')
-  plain = {name: levers.PLAIN[name] for name in names}
-  monkeypatch.setattr(levers, 'PLAIN', plain)
-  monkeypatch.setattr(levers, 'REMAT', {})
-  steps = levers.build_steps(levers.make_config('smoke'))
-  left_out = levers.find_left_out()
-  assert list(left_out) == (wide if processor == 'avx2' else [])
-  named = [levers.OURS, wide[0], *names]
-  assert list(steps) == [name for name in named if name not in left_out]
-  assert len(set(texts)) == len(steps)
-  donated = ['tf.aliasing_output' in text for text in texts]
-  assert donated == [True] * (len(texts) - 1) + [False]
-
-
-def test_a_measurement_names_what_it_needs():
-  with pytest.raises(UserError, match='no prompts'):
-    published_outputs.measure(pathlib.Path('no'))
