@@ -5,6 +5,17 @@ Plain data only. Durations are '600 steps', '38_400 examples' or '5 percent'.
 
 from ml_collections import ConfigDict
 
+# Settings that each kind of source has, with their defaults.
+SOURCES = {
+  # Drawn scenes of a level of scenes.world.LEVELS.
+  'scenes': {'level': 'quick'},
+  # A folder made by `vbanana prepare`. Its instructions are worded in `style`,
+  # a key of tasks.legend_text.PROMPT_STYLES.
+  'records': {'path': '', 'style': 'full'},
+  # A prepared TFDS set.
+  'tfds': {'name': '', 'path': '', 'split': 'train', 'style': 'full'},
+}
+
 
 def get_base() -> ConfigDict:
   """A complete config that the files of this folder change."""
@@ -42,19 +53,16 @@ def get_base() -> ConfigDict:
   config.model.remat = 'none'
 
   config.data = ConfigDict()
-  config.data.level = 'quick'  # a level of scenes.world.LEVELS
   config.data.text_length = 60  # tokens that batches are padded to
   config.data.short_text_length = 0  # of short instructions, sorted out; or 0
-  config.data.photos = ''  # folder made by `vbanana prepare image_folder`
-  config.data.photos_weight = 0.0  # joins `generate`
-  config.data.tfds = ''  # name of a prepared TFDS set
-  config.data.tfds_dir = ''
-  config.data.tfds_split = 'train'
-  config.data.tfds_weight = 0.0
-  # Of each of them, before a run fails: '20 records' or '0.1 percent'.
+  # Of each source on disk, before a run fails: '20 records' or '0.1 percent'.
   config.data.bad_records = '0.1 percent'
 
-  config.mixture = ConfigDict()  # task -> weight; 0 leaves it out
+  config.sources = ConfigDict()  # name -> its kind and settings, by any name
+  config.sources.scenes = make_source('scenes')
+
+  # TASK or TASK@SOURCE -> weight; 0 leaves it out. TASK alone is TASK@scenes.
+  config.mixture = ConfigDict()
   config.mixture.generate = 0.0
   config.mixture.edit = 0.0
   config.mixture.depth = 0.0
@@ -94,6 +102,19 @@ def get_base() -> ConfigDict:
   config.eval.protocols = ''
   config.eval.protocol_examples = 64  # of each, from the start; 0 for all
   return config
+
+
+def make_source(kind: str, **settings) -> ConfigDict:
+  """A source for `config.sources`: what is not given has its default."""
+  if kind not in SOURCES:
+    raise ValueError(f'no kind {kind!r}: choose of {", ".join(SOURCES)}')
+  unknown = settings.keys() - SOURCES[kind].keys()
+  if unknown:
+    raise ValueError(
+      f'{min(unknown)!r} is no setting of {kind!r}: choose of '
+      f'{", ".join(SOURCES[kind])}'
+    )
+  return ConfigDict({'kind': kind, **SOURCES[kind], **settings})
 
 
 def parse_arg(arg: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -87,9 +87,9 @@ def make_sources(prepared: pathlib.Path) -> dict[str, dict[str, Any]]:
   """Configs whose data are scenes alone, and photographs alone."""
   tune = load_config('quickstart:tune').to_dict()
   full, photos = copy.deepcopy(tune), copy.deepcopy(tune)
-  full['data']['level'] = 'full'
-  photos['mixture'] = dict.fromkeys(photos['mixture'], 0.0)
-  photos['data'].update(photos=str(prepared), photos_weight=1.0)
+  full['sources']['scenes']['level'] = 'full'
+  photos['sources']['photos'] = {'kind': 'records', 'path': str(prepared)}
+  photos['mixture'] = {'generate@photos': 1.0}
   return {'quick scenes': tune, 'full scenes': full, 'photographs': photos}
 
 
@@ -112,14 +112,11 @@ class Feed:
     steps = -(-images // config['batch_size'])
     batches = stream.build_stream(
       self._mixture,
-      batch_size=config['batch_size'],
-      seed=config['seed'],
-      max_text=config['model']['max_text'],
-      text_length=config['data']['text_length'],
+      stream.make_settings(
+        config, short_text_length=None, threads=self._threads
+      ),
       start_step=self._step,
       end_step=self._step + steps,
-      one_pass_share=config['loss']['one_pass_share'],
-      threads=self._threads,
     )
     self._step += steps
     for batch in batches:

@@ -48,7 +48,10 @@ def measure_task(
   mesh = sharding.build_mesh()
   params = make_params(model, size=config['image_size'], seed=0)
   (host,) = held_out.build_eval_set(
-    config, TASKS[name], config['data']['level'], config['eval']['batch_size']
+    config,
+    TASKS[name],
+    config['sources']['scenes']['level'],
+    config['eval']['batch_size'],
   )
   batch = evaluators.put_eval_batch(host, mesh)
   paint = make_sample_fn(model, seed=0, steps=0)

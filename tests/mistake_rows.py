@@ -88,7 +88,8 @@ TABLE = {
       f'{_TRAIN} --config.init_from=gone', 'gone holds no checkpoint'
     ),
     'empty': fails(
-      f'{_TRAIN} --config.data.photos=nothing --config.data.photos_weight=2',
+      f'{_TRAIN} --config.sources.mine.kind=records '
+      '--config.sources.mine.path=nothing --config.mixture.generate@mine=2',
       'nothing: not a prepared folder',
     ),
     'wrong type': fails(

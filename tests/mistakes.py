@@ -86,6 +86,7 @@ def _write_results(workdir: pathlib.Path) -> None:
     'eval_set': 'eval_v2', 'level': 'quick', 'rows': [], 'by_count': {},
     'phases': {},
     'seconds': 1.0, 'seconds_train_eval': 1.0, 'untrained': [], 'prompts': {},
+    'elsewhere': [],
     'weights': 'of nobody', 'versions': {},
     'config': config_lib.load_config('quickstart:smoke').to_dict(),
   }  # fmt: skip

@@ -105,6 +105,7 @@ def build_source(root, workdir, allowed, **options):
   known = {'seed': 5, 'max_text': MAX_TEXT}
   return bad_records.ReplacingSource(
     array_records.PhotoSource(root, SIZE),
+    name='pets',
     allowed=allowed,
     log=bad_records.BadRecordLog(workdir, options.pop('process_index', 0)),
     **{**known, **options},
@@ -329,12 +330,15 @@ def test_nothing_readable_is_left(pets, tmp_path):
 
 
 def take_batches(
-  root, workdir, allowed='2 records', process_index=0, **options
+  root, workdir, allowed='2 records', process_index=0, start_step=0, **options
 ):
-  known = {'batch_size': 4, 'seed': 5, 'max_text': MAX_TEXT, 'end_step': 9}
+  known = {'batch_size': 4, 'seed': 5, 'max_text': MAX_TEXT}
   source = build_source(root, workdir, allowed, process_index=process_index)
   mixed = mixture.Mixture([mixture.Entry(Generate(), source, 1)])
-  return list(stream.build_stream(mixed, **{**known, **options}))
+  settings = stream.StreamSettings(**{**known, **options})
+  return list(
+    stream.build_stream(mixed, settings, start_step=start_step, end_step=9)
+  )
 
 
 def test_batches_do_not_depend_on_resumes_processes_or_threads(pets, tmp_path):
@@ -395,12 +399,13 @@ def test_what_is_no_budget(text):
 def test_a_config_builds_it(pets, tmp_path):
   flip(pets, 6)
   config = config_lib.load_config('quickstart:pretrain,smoke').to_dict()
-  config['data'].update(photos=str(pets), photos_weight=1.0)
+  config['sources']['mine'] = {'kind': 'records', 'path': str(pets)}
+  config['mixture']['generate@mine'] = 1.0
   workdir = tmp_path / 'run'
   (source,) = (
     entry.source
     for entry in build.build_mixture(config, workdir, process_index=2).entries
-    if entry.source.name == 'pets'
+    if entry.source.name == 'mine'
   )
   with pytest.raises(UserError, match='allows 0 of 12'):  # 0.1 percent
     source[6]
@@ -415,8 +420,8 @@ def test_a_resumed_run_may_allow_more(tmp_path):
   (tmp_path / 'run.json').write_text(json.dumps({'config': config}))
   config['data']['bad_records'] = '9 records'
   resume.check_same(tmp_path, config)
-  config['data']['level'] = 'full'
-  with pytest.raises(UserError, match=r'data\.level was quick, is full'):
+  config['sources']['scenes']['level'] = 'full'
+  with pytest.raises(UserError, match=r'scenes\.level was quick, is full'):
     resume.check_same(tmp_path, config)
 
 

@@ -264,7 +264,7 @@ def test_a_platform_that_is_not_there_is_one_line(error, monkeypatch, capsys):
   def fail(*args):
     raise error
 
-  monkeypatch.setattr('vbanana_jax.cli.train.load_config', fail)
+  monkeypatch.setattr('vbanana_jax.cli.config_flags.load', fail)
   monkeypatch.setattr('jax.devices', fail)
   monkeypatch.setattr('jax.config.update', lambda name, value: None)
   monkeypatch.setenv('JAX_PLATFORMS', 'foo,cpu')

@@ -8,9 +8,11 @@ from vbanana_jax.data import build, scene_cost
 
 def test_scenes_of_an_example():
   pretrain = load_config('quickstart:pretrain').to_dict()
-  assert build.count_renderings(pretrain) == 1.5  # every second one is an edit
+  assert build.count_renderings(pretrain) == {
+    'quick': 1.5
+  }  # every second one is an edit
   photos = load_config('photos').to_dict()
-  assert build.count_renderings(photos) == pytest.approx(1 / 3)
+  assert build.count_renderings(photos) == {'quick': pytest.approx(1 / 3)}
 
 
 def test_richer_scenes_take_longer():

@@ -40,8 +40,8 @@ class FakeSource:
     }
 
 
-def build(pictures=None, bad_row=None, **options):
-  known = {'batch_size': 4, 'seed': 3, 'max_text': 64, 'end_step': 999}
+def build(pictures=None, bad_row=None, start_step=0, end_step=999, **options):
+  known = {'batch_size': 4, 'seed': 3, 'max_text': 64}
   mixed = mixture.Mixture(
     [
       mixture.Entry(
@@ -50,7 +50,10 @@ def build(pictures=None, bad_row=None, **options):
       mixture.Entry(Depth(), FakeSource('scenes', None, bad_row), 3),
     ]
   )
-  return stream.build_stream(mixed, **{**known, **options})
+  settings = stream.StreamSettings(**{**known, **options})
+  return stream.build_stream(
+    mixed, settings, start_step=start_step, end_step=end_step
+  )
 
 
 def take(iterator, n):
@@ -219,7 +222,9 @@ def test_a_batch_that_does_not_come_is_named_again_and_again(monkeypatch):
   monkeypatch.setattr(processes, 'log', listen)
   mixed = mixture.Mixture([mixture.Entry(Generate(), StuckSource('photos'), 1)])
   batches = stream.build_stream(
-    mixed, batch_size=4, seed=0, max_text=64, end_step=3, patience=0.2
+    mixed,
+    stream.StreamSettings(batch_size=4, seed=0, max_text=64, patience=0.2),
+    end_step=3,
   )
   assert len(list(batches)) == 3
   assert len(told) == 2

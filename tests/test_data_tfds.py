@@ -77,10 +77,10 @@ def test_bad_records_and_missing_files(frozen, tmp_path):
   plain = tfds_source.TfdsSource(name, data_dir, 'train', SIZE)
   log = bad_records.BadRecordLog(tmp_path)
   source = bad_records.ReplacingSource(
-    plain, allowed='1 records', seed=5, max_text=160, log=log
+    plain, name='frozen', allowed='1 records', seed=5, max_text=160, log=log
   )
   found = [source[k]['index'] for k in range(5)]
-  (bad,) = log.load(plain.name)
+  (bad,) = log.load('frozen')
   assert [k for k in range(5) if found[k] != k] == [bad]
   with pytest.raises(bad_records.BadRecordError) as caught:
     plain[bad]
@@ -106,7 +106,7 @@ def test_the_command_says_how_to_train_on_what_it_froze(tmp_path, capsys):
   command = f'prepare scenes --out {tmp_path} --number 2 --size {SIZE} --seed 5'
   assert cli.main(command.split()) == 0
   printed = capsys.readouterr().out
-  name = printed.split('--config.data.tfds=')[1].split()[0]
+  name = printed.split('--config.sources.frozen.name=')[1].split()[0]
   assert len(tfds_source.TfdsSource(name, tmp_path, 'train', SIZE)) == 2
 
 

@@ -146,7 +146,7 @@ def load_configs():
 def test_shipped_configs_can_be_asked_every_protocol(title):
   protocol = protocols.load_protocol(title)
   for name, config in load_configs():
-    level, max_text = config.data.level, config.model.max_text
+    level, max_text = config.sources.scenes.level, config.model.max_text
     parts = questions.ask_parts(protocol, ITEM, level=level, max_text=max_text)
     rows = [row for part in parts for row in part.rows[1:]]
     assert rows == [k + 1 for k in range(len(protocol.classes or ()))], name

@@ -19,15 +19,16 @@ def start(workdir, monkeypatch, **config):
 def test_a_run_that_goes_on_keeps_the_record_of_its_start(
   tmp_path, monkeypatch
 ):
-  first = start(tmp_path, monkeypatch, seed=1, save_every=5)
+  config = {'seed': 1, 'sources': {}}
+  first = start(tmp_path, monkeypatch, **config, save_every=5)
   assert 'resumed' not in first
   (tmp_path / 'checkpoints' / '5').mkdir(parents=True)
-  start(tmp_path, monkeypatch, seed=1, save_every=6)
+  start(tmp_path, monkeypatch, **config, save_every=6)
   (tmp_path / 'checkpoints' / '11').mkdir()
-  last = start(tmp_path, monkeypatch, seed=1, save_every=7)
+  last = start(tmp_path, monkeypatch, **config, save_every=7)
   for key in ('command', 'git', 'versions'):
     assert last[key] == first[key]
-  assert last['config'] == {'seed': 1, 'save_every': 7}
+  assert last['config'] == {**config, 'save_every': 7}
   assert [entry['step'] for entry in last['resumed']] == [5, 11]
   assert "'save_every': 6" in last['resumed'][0]['command'][1]
   assert set(last['resumed'][0]) == {

@@ -150,10 +150,7 @@ def test_a_planned_row_is_a_row_of_the_stream():
   config = load_config('quickstart:tune,smoke').to_dict()
   batches = stream.build_stream(
     build.build_mixture(config),
-    batch_size=1,
-    seed=0,
-    max_text=config['model']['max_text'],
-    text_length=config['data']['text_length'],
+    stream.make_settings(config, batch_size=1, short_text_length=None),
     end_step=1,
   )
   real = next(batches)

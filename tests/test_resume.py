@@ -176,8 +176,8 @@ def test_every_difference_is_named(whole_run):
   assert differences.split('; ') == [
     'optim.learning_rate was 0.013, is 7.0',
     'optim.new was None, is key',
-    'run.json data.scenes.edit_seed was 1000000, is 1000001',
-    'run.json data.scenes.seed was 0, is 1',
+    'run.json data.sources.scenes.edit_seed was 1000000, is 1000001',
+    'run.json data.sources.scenes.seed was 0, is 1',
     'seed was 0, is 1',
   ]
 
@@ -194,7 +194,8 @@ def test_run_json_says_how_to_repeat_it(whole_run):
     'processes': 1,
     'mesh': {'replica': 1, 'fsdp': 8, 'tensor': 1},
   }
-  assert run['data']['scenes'] == {
+  assert run['data']['sources']['scenes'] == {
+    'kind': 'scenes',
     'level': 'quick',
     'seed': 0,
     'edit_seed': 1_000_000,

@@ -54,7 +54,7 @@ def test_numbers_out_of_range_are_named(tmp_path):
     'optim.learning_rate=nan', 'optim.learning_rate=-1', 'optim.clip=inf',
     'optim.ema_decay=2', 'loss.one_pass_share=1.5', 'loss.time_mean=nan',
     'eval.limit=-1', 'eval.batch_size=0', 'model.max_text=0',
-    'data.photos_weight=-1', 'profile.start=-1', 'profile.steps=0',
+    'profile.start=-1', 'profile.steps=0',
     f'seed={2**63}',
   ],
 )  # fmt: skip

@@ -11,7 +11,10 @@ from vbanana_jax.training import weights
 
 def save_run(folder, mixture, init_from=''):
   folder.mkdir()
-  config = {'mixture': mixture, 'init_from': str(init_from)}
+  sources = {'scenes': {'kind': 'scenes'}, 'mine': {'kind': 'records'}}
+  config = {
+    'mixture': mixture, 'init_from': str(init_from), 'sources': sources,
+  }  # fmt: skip
   (folder / 'run.json').write_text(json.dumps({'config': config}))
   return config
 
@@ -21,6 +24,14 @@ def test_tasks_of_a_run_and_of_those_it_began_from(tmp_path):
   save_run(tmp_path / 'b', {'generate': 0.0, 'normals': 2.0}, tmp_path / 'a')
   config = save_run(tmp_path / 'c', {'edit': 1.0, 'depth': 0}, tmp_path / 'b')
   assert weights.find_trained_tasks(config) == {'generate', 'normals', 'edit'}
+
+
+def test_tasks_of_scenes_alone(tmp_path):
+  config = save_run(
+    tmp_path / 'a', {'depth@mine': 1.0, 'edit': 1.0, 'edit@mine': 1.0}
+  )
+  assert weights.find_trained_tasks(config) == {'depth', 'edit'}
+  assert weights.find_trained_tasks(config, 'scenes') == {'edit'}
 
 
 @pytest.mark.parametrize('start', ['nowhere', 'itself'])

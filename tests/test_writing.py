@@ -52,9 +52,8 @@ def test_scores_are_not_begun_where_they_cannot_be_written(
 
 
 def test_the_exam_is_not_begun_where_it_cannot_be_written(nowhere, monkeypatch):
-  monkeypatch.setattr(
-    results.logs, 'load_run', lambda run: {'config': {'data': {'level': 'q'}}}
-  )
+  config = {'mixture': {}, 'sources': {}}
+  monkeypatch.setattr(results.logs, 'load_run', lambda run: {'config': config})
   monkeypatch.setattr(evaluate, 'fingerprint', lambda run: 'x')
   monkeypatch.setattr(evaluate, 'evaluate', never)
   with pytest.raises(UserError, match='cannot write into'):

@@ -4,13 +4,17 @@ import difflib
 import importlib
 import importlib.util
 import pathlib
+import re
 import traceback
 from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
 
+from vbanana_jax.configs import base
 from vbanana_jax.errors import UserError
+
+_SOURCES = '--config.sources.'
 
 
 def load_config(text: str):
@@ -47,8 +51,53 @@ def load_config(text: str):
       f'--config {name}: get_config returns a {type(config).__name__} and not '
       'a ConfigDict, as that of configs/quickstart.py'
     )
+  if 'sources' in config:
+    config.sources = complete_sources(config.sources.to_dict())
   config.lock()
   return config
+
+
+def complete_sources(
+  sources: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
+  """`config.sources` with the defaults of each kind filled in.
+
+  Raises:
+    UserError: names the source and what is wrong with its kind or a setting.
+  """
+  found = {}
+  for name, settings in sources.items():
+    at = f'config.sources.{name}'
+    if not re.fullmatch(r'[A-Za-z]\w*', name):
+      raise UserError(f'{at}: names of sources are letters, digits and _')
+    if 'kind' not in settings:
+      raise UserError(f'{at} has no kind: {_describe_kinds()}')
+    kind = settings['kind']
+    if kind not in base.SOURCES:
+      raise UserError(f'{at}.kind is {kind!r}: {_describe_kinds()}')
+    defaults = base.SOURCES[kind]
+    for key, value in settings.items():
+      default = kind if key == 'kind' else defaults.get(key)
+      if default is None:
+        raise UserError(
+          f'{at} has no setting {key!r}, being of the kind {kind!r}'
+          f'{_hint(key, defaults)}'
+        )
+      if type(value) is not type(default):
+        raise UserError(
+          f'{at}.{key} is {value!r}, and has to be like {default!r}'
+        )
+    found[name] = {'kind': kind, **defaults, **settings}
+  return found
+
+
+def _describe_kinds() -> str:
+  return f'choose a kind of {", ".join(base.SOURCES)}'
+
+
+def _hint(name: str, known) -> str:
+  near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+  return f'; did you mean {near[0]!r}?' if near else ''
 
 
 def _find_line(error: Exception, name: str) -> str:
@@ -70,6 +119,38 @@ def list_configs() -> list[str]:
     for path in pathlib.Path(folder).glob('*.py')
   }
   return sorted(names - {'__init__', 'base'})
+
+
+def add_sources(config, overrides: list[str]) -> None:
+  """Adds the sources that `--config.sources.NAME.kind=KIND` names.
+
+  Their other settings get the defaults of the kind; `apply_overrides` changes
+  them afterwards. A source that is there already gets another kind likewise.
+
+  Raises:
+    UserError: no such kind, or a setting of a new source without a kind.
+  """
+  given = [
+    override.removeprefix(_SOURCES).partition('=')
+    for override in overrides
+    if override.startswith(_SOURCES) and '=' in override
+  ]
+  for place, _, kind in given:
+    name, _, key = place.partition('.')
+    if key == 'kind' and kind != config.sources.get(name, {}).get('kind'):
+      section = complete_sources({name: {'kind': kind}})[name]
+      with config.unlocked():
+        config.sources[name] = section
+  for place, _, _ in given:
+    name = place.partition('.')[0]
+    if name not in config.sources:
+      near = difflib.get_close_matches(name, list(config.sources), n=1)
+      hint = f'did you mean {near[0]!r}, or ' if near else ''
+      raise UserError(
+        f'{_SOURCES}{place}: the config has no source {name!r}: {hint}'
+        f'a new one? Give its kind too, as {_SOURCES}{name}.kind=records '
+        f'({_describe_kinds()})'
+      )
 
 
 def apply_overrides(
@@ -118,10 +199,10 @@ def apply_overrides(
 
 def _get(section, name: str, flag: str) -> Any:
   if not hasattr(section, 'keys') or name not in section:
-    known = list(section) if hasattr(section, 'keys') else []
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    hint = f'; did you mean {near[0]!r}?' if near else ''
-    raise UserError(f'{flag}: the config has no key {name!r}{hint}')
+    known = section if hasattr(section, 'keys') else ()
+    raise UserError(
+      f'{flag}: the config has no key {name!r}{_hint(name, known)}'
+    )
   return section[name]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import tqdm
 
 from vbanana_jax import sharding
-from vbanana_jax.data import sources
+from vbanana_jax.data import pairings, sources
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import evaluators, gallery_file, held_out
 from vbanana_jax.evaluation import results as tables
@@ -92,19 +92,21 @@ def evaluate(
   Args:
     run: workdir with checkpoints.
     level: of the held-out set; the one it was trained on if not given.
-    tasks: by name; those that it was trained on if not given.
+    tasks: by name; those that it learned from scenes if not given.
 
   Returns:
     `rows` (task, metric, value, interval, constant, n), `by_count`,
-    `untrained`, the tasks that the run never learned, and `seconds`; the
+    `untrained`, the tasks that the run never learned, `elsewhere`, those that
+    it learned from other pictures than scenes alone, and `seconds`; the
     gallery's arrays are under `gallery`.
 
   Raises:
-    UserError: the run's settings ask nothing of these tasks.
+    UserError: the run's settings ask nothing of these tasks, or it learned
+      none from scenes.
   """
   began = time.perf_counter()
   config, model, params, mesh = weights.load_run(run)
-  level = level or config['data']['level']
+  level = level or pairings.find_level(config)
   # No score depends on how the scenes are cut into batches.
   rows = sharding.round_up_rows(config['eval']['batch_size'], mesh)
   settings = {**config['eval'], 'batch_size': rows}
@@ -114,7 +116,15 @@ def evaluate(
   )
   rows, by_count, gallery = [], {}, {}
   trained = weights.find_trained_tasks(config)
-  asked = trained if tasks is None else tasks
+  drawn = weights.find_trained_tasks(config, pairings.SCENES)
+  asked = drawn if tasks is None else tasks
+  if not asked:
+    raise UserError(
+      f'{run} learned nothing from scenes, which the held-out set is of: '
+      f'score {", ".join(sorted(trained))} with config.eval.protocols while '
+      'training, or with vbanana predict --protocol; --tasks asks about scenes '
+      'all the same'
+    )
   eval_runs = [each for each in make_eval_runs(config) if each.task in asked]
   missing = set(asked) - {eval_run.task for eval_run in eval_runs}
   if missing and (tasks is not None or not eval_runs):
@@ -157,6 +167,9 @@ def evaluate(
     'rows': rows,
     'by_count': by_count,
     'untrained': [name for name in TASKS if name not in trained],
+    'elsewhere': [
+      name for name in TASKS if name in trained and name not in drawn
+    ],
     'seconds': time.perf_counter() - began,
     'gallery': gallery,
   }
@@ -180,7 +193,7 @@ def write_results(
   and scores of another run in `out` are replaced with `overwrite` alone.
   """
   config = logs.load_run(run)['config']
-  own_level = config['data']['level']
+  own_level = pairings.find_level(config)
   level = level or own_level
   named = [] if level == own_level else [level]
   named += [name for name in TASKS if tasks is not None and name in tasks]

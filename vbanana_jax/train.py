@@ -245,15 +245,11 @@ def open_batches(
   """Batches on the devices, of the steps after `start` up to `total`."""
   host_batches = stream.build_stream(
     examples,
-    batch_size=config['batch_size'],
-    seed=config['seed'],
-    max_text=config['model']['max_text'],
-    text_length=config['data']['text_length'],
-    short_text_length=config['data']['short_text_length'],
+    stream.make_settings(
+      config, rows=sharding.local_batch_indices(config['batch_size'], mesh)
+    ),
     start_step=start,
     end_step=total,
-    one_pass_share=config['loss']['one_pass_share'],
-    rows=sharding.local_batch_indices(config['batch_size'], mesh),
   )
   with contextlib.closing(host_batches):
     yield (sharding.put_batch(batch, mesh) for batch in host_batches)

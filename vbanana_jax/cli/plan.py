@@ -1,8 +1,7 @@
 """`vbanana plan`: what a config costs on a slice of TPUs, without a TPU."""
 
-from vbanana_jax.config import apply_overrides, load_config
+from vbanana_jax.cli import config_flags
 from vbanana_jax.errors import UserError
-from vbanana_jax.tasks import TASKS
 
 
 def add_verb(verbs) -> None:
@@ -64,9 +63,7 @@ def run_plan(args, overrides: list[str]) -> int:
     if value is not None and not value > 0:
       raise UserError(f'--{flag} {value}: it has to be more than 0')
   topology = topologies.find_topology(args.topology)
-  config = load_config(args.config)
-  unset = {f'mixture.{name}': 0.0 for name in TASKS}
-  apply_overrides(config, overrides, unset)
+  config = config_flags.load(args.config, overrides)
   jax.config.update('jax_platforms', 'cpu')  # only the host computes here
   bound = 2**30 * args.memory if args.memory else compiler.find_memory_bound()
 
@@ -74,7 +71,7 @@ def run_plan(args, overrides: list[str]) -> int:
     print(line, flush=True)  # for what it is piped into, too
 
   planner.show_plan(
-    config.to_dict(),
+    config,
     topology,
     bounds=compiler.Bounds(bytes=bound, seconds=60 * args.minutes),
     show=show,

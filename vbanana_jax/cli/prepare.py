@@ -106,7 +106,8 @@ def run_freeze(args, rest) -> int:
   )
   print(
     f'{args.out}: {args.number} scenes. To train on their pictures, add\n'
-    f'  --config.data.tfds={name} --config.data.tfds_dir={args.out} '
-    '--config.data.tfds_weight=1'
+    f'  --config.sources.frozen.kind=tfds --config.sources.frozen.name={name} '
+    f'--config.sources.frozen.path={args.out} '
+    '--config.mixture.generate@frozen=1'
   )
   return 0

@@ -1,8 +1,6 @@
 """`vbanana train`."""
 
-from vbanana_jax.cli import distributed, flags
-from vbanana_jax.config import apply_overrides, load_config
-from vbanana_jax.tasks import TASKS
+from vbanana_jax.cli import config_flags, distributed, flags
 
 
 def add_verb(verbs) -> None:
@@ -30,8 +28,5 @@ def run_train(args, overrides: list[str]) -> int:
   distributed.start(args, saves=True)
   from vbanana_jax import train
 
-  config = load_config(args.config)
-  unset = {f'mixture.{name}': 0.0 for name in TASKS}
-  apply_overrides(config, overrides, unset)
-  train.train(config.to_dict(), args.workdir)
+  train.train(config_flags.load(args.config, overrides), args.workdir)
   return 0

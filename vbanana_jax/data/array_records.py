@@ -212,6 +212,7 @@ class PhotoSource:
   """
 
   endless = False
+  labels = frozenset({'rgb', 'caption'})
 
   def __init__(self, folder: str | os.PathLike, size: int | tuple[int, int]):
     manifest = load_manifest(folder)

@@ -109,6 +109,7 @@ class ReplacingSource:
 
   Args:
     source: where records come from.
+    name: what the run calls it; the order and the replacements depend on it.
     allowed: of `config.data.bad_records`; see `to_count`.
     seed: of the run.
     max_text: longest caption in tokens; a record with a longer one is bad.
@@ -126,12 +127,14 @@ class ReplacingSource:
     self,
     source: FiniteSource,
     *,
+    name: str,
     allowed: str,
     seed: int,
     max_text: int,
     log: BadRecordLog,
   ):
-    self.name = source.name
+    self.name = name
+    self.labels = source.labels
     self.locate = source.locate
     self._source = source
     self._allowed = to_count(allowed, len(source))

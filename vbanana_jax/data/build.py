@@ -1,15 +1,17 @@
 """From a config's sections to sources and a mixture."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from vbanana_jax.data import array_records, bad_records, mixture, sources
+from vbanana_jax import keys
+from vbanana_jax.config import complete_sources
+from vbanana_jax.data import bad_records, kinds, mixture, pairings, sources
 from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import paths
-from vbanana_jax.tasks import TASKS, base
+from vbanana_jax.runtime import paths, processes
+from vbanana_jax.tasks import TASKS
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 # Scenes that take more than one rendering are a stream of their own.
@@ -22,11 +24,9 @@ def build_mixture(
   *,
   process_index: int = 0,
 ) -> mixture.Mixture:
-  """The training mixture of a config.
+  """The training mixture of a config: its tasks, sources and weights.
 
-  Scenes serve every task of `config.mixture`; photographs and TFDS sets join
-  as further sources of the task that learns from captions, each at its own
-  weight. Their bad records are replaced.
+  Tasks share the rows of a source. Bad records of sources on disk are replaced.
 
   Args:
     config: see `configs/base.py`.
@@ -34,68 +34,103 @@ def build_mixture(
     process_index: this process's number.
 
   Raises:
-    UserError: for an unknown task, a weight without a source, or a source
-      with more bad records than the config allows.
+    UserError: for an unknown task or source, a source that cannot be opened or
+      lacks what a task needs, or one with more bad records than the config
+      allows.
   """
-  unknown = set(config['mixture']) - set(TASKS)
-  if unknown:
-    raise UserError(
-      f'config.mixture names {sorted(unknown)}; tasks are {sorted(TASKS)}'
-    )
-  data, size, seed = config['data'], config['image_size'], config['seed']
-  found: dict[frozenset[str], sources.SceneSource] = {}
+  described = complete_sources(config['sources'])
+  for key in config['mixture']:
+    pairings.check_key(key, described)
+  opener = _Opener(
+    config, described, bad_records.BadRecordLog(workdir, process_index)
+  )
   entries = []
-  for name, weight in config['mixture'].items():
-    extras = sources.find_extras(TASKS[name].needs)
-    if extras not in found:
-      found[extras] = sources.SceneSource(
-        data['level'], _offset_seed(seed, extras), size, extras=extras
-      )
-    entries.append(mixture.Entry(TASKS[name], found[extras], weight))
-  captions = find_caption_task()
-  log = bad_records.BadRecordLog(workdir, process_index)
-
-  def replace_bad(source: bad_records.FiniteSource) -> sources.Source:
-    return bad_records.ReplacingSource(
-      source,
-      allowed=data['bad_records'],
-      seed=seed,
-      max_text=config['model']['max_text'],
-      log=log,
-    )
-
-  for name in ('photos', 'tfds'):
-    if data[name] and not data[f'{name}_weight'] > 0:
-      raise UserError(
-        f'config.data.{name} is set but config.data.{name}_weight is '
-        f'{data[f"{name}_weight"]}, so that nothing of it would be seen: set a '
-        'weight, as in 2, or leave the data out'
-      )
-  if data['photos_weight'] > 0:
-    if not data['photos']:
-      raise UserError(
-        'config.data.photos_weight is set but config.data.photos names no '
-        "folder: make one with 'vbanana prepare image_folder PATH --out DIR'"
-      )
-    folder = paths.to_path(data['photos'])
-    photos = array_records.PhotoSource(folder, size)
-    entries.append(
-      mixture.Entry(captions, replace_bad(photos), data['photos_weight'])
-    )
-  if data['tfds_weight'] > 0:
-    if not data['tfds']:
-      raise UserError(
-        'config.data.tfds_weight is set but config.data.tfds names no data set'
-      )
-    from vbanana_jax.data import tfds_source  # takes seconds to import
-
-    frozen = tfds_source.TfdsSource(
-      data['tfds'], data['tfds_dir'], data['tfds_split'], size=size
-    )
-    entries.append(
-      mixture.Entry(captions, replace_bad(frozen), data['tfds_weight'])
-    )
+  for pairing in pairings.list_pairings(config):
+    task = TASKS[pairing.task]
+    source = opener.open(pairing.source, task.needs)
+    _check_needs(pairing, source, described)
+    entries.append(mixture.Entry(task, source, pairing.weight))
+  _say_unused(config, described)
   return mixture.Mixture(entries)
+
+
+class _Opener:
+  """Opens each source once, and scenes once for all that need the same."""
+
+  def __init__(
+    self,
+    config: Mapping,
+    described: Mapping[str, Mapping],
+    log: bad_records.BadRecordLog,
+  ):
+    self._config = config
+    self._described = described
+    self._log = log
+    self._opened: dict[tuple, sources.Source] = {}
+
+  def open(self, name: str, needs: Collection[str]) -> sources.Source:
+    """The source of a config's name, for a task that needs this of it."""
+    is_drawn = self._described[name]['kind'] == pairings.SCENES
+    extras = sources.find_extras(needs) if is_drawn else frozenset()
+    if (name, extras) not in self._opened:
+      make = self._draw_scenes if is_drawn else self._open_finite
+      self._opened[name, extras] = make(name, extras)
+    return self._opened[name, extras]
+
+  def _draw_scenes(self, name, extras) -> sources.SceneSource:
+    seed = _find_seed(self._config['seed'], name, extras)
+    level = self._described[name]['level']
+    size = self._config['image_size']
+    return sources.SceneSource(level, seed, size, extras=extras)
+
+  def _open_finite(self, name, extras) -> bad_records.ReplacingSource:
+    del extras  # only scenes have any
+    size = self._config['image_size']
+    return bad_records.ReplacingSource(
+      kinds.open_source(name, self._described[name], size),
+      name=name,
+      allowed=self._config['data']['bad_records'],
+      seed=self._config['seed'],
+      max_text=self._config['model']['max_text'],
+      log=self._log,
+    )
+
+
+def _check_needs(
+  pairing: pairings.Pairing,
+  source: sources.Source,
+  described: Mapping[str, Mapping],
+) -> None:
+  """Raises UserError where a source lacks a label that a task needs."""
+  missing = [
+    key for key in TASKS[pairing.task].needs if key not in source.labels
+  ]
+  if not missing:
+    return
+  fitting = [
+    name for name, task in TASKS.items() if source.labels.issuperset(task.needs)
+  ]
+  drawn = [
+    name for name, settings in described.items()
+    if settings['kind'] == pairings.SCENES
+  ]  # fmt: skip
+  raise UserError(
+    f'config.mixture.{pairing.key}: {pairing.task} needs {", ".join(missing)}, '
+    f'and the source {pairing.source} has {", ".join(sorted(source.labels))}: '
+    f'it could train {", ".join(fitting)}'
+    + (f'; {pairing.task} can learn from {", ".join(drawn)}' if drawn else '')
+  )
+
+
+def _say_unused(config: Mapping, described: Mapping[str, Mapping]) -> None:
+  """One line about each source that no weight draws from, but for scenes."""
+  used = {pairing.source for pairing in pairings.list_pairings(config)}
+  for name, settings in described.items():
+    if name not in used and settings['kind'] != pairings.SCENES:
+      processes.log(
+        f'config.sources.{name} is not used: config.mixture gives it no '
+        f'weight, as --config.mixture.TASK@{name}=1 would'
+      )
 
 
 def check_memory(config: Mapping, *, processes: int = 1) -> None:
@@ -111,71 +146,54 @@ def check_memory(config: Mapping, *, processes: int = 1) -> None:
     )
 
 
-def find_caption_task() -> base.Task:
-  """The task that pictures with nothing but a caption join."""
-  return next(task for task in TASKS.values() if task.learns_from_captions)
-
-
-def find_tasks(config: Mapping[str, Any]) -> list[str]:
-  """Names of the tasks that a config trains."""
-  weights = dict(config['mixture'])
-  extra = config['data']['photos_weight'] + config['data']['tfds_weight']
-  captions = find_caption_task().name
-  weights[captions] = weights.get(captions, 0) + extra
-  return [name for name, weight in weights.items() if weight > 0]
-
-
-def count_renderings(config: Mapping[str, Any]) -> float:
-  """Renderings of scenes for one example of a config's mixture.
+def count_renderings(config: Mapping[str, Any]) -> dict[str, float]:
+  """Renderings of scenes for one example of a config's mixture, by level.
 
   One, and those of the extras, as an edit takes two, before and after;
-  photographs and frozen data none.
+  what comes from disk takes none.
   """
-  mixture, data = config['mixture'], config['data']
-  total = sum(mixture.values()) + data['photos_weight'] + data['tfds_weight']
-  drawn = 0.0
-  for name, weight in mixture.items():
-    extras = sources.find_extras(TASKS[name].needs)
-    drawn += weight * (1 + sum(sources.EXTRAS[extra] for extra in extras))
-  return drawn / total
+  learned = pairings.list_pairings(config)
+  total = sum(pairing.weight for pairing in learned)
+  drawn: dict[str, float] = {}
+  for pairing in learned:
+    settings = config['sources'][pairing.source]
+    if settings['kind'] == pairings.SCENES:
+      extras = sources.find_extras(TASKS[pairing.task].needs)
+      each = 1 + sum(sources.EXTRAS[extra] for extra in extras)
+      level = settings['level']
+      drawn[level] = drawn.get(level, 0.0) + pairing.weight * each / total
+  return drawn
 
 
-def _find_needs(config: Mapping[str, Any]) -> list[tuple[str, ...]]:
-  """What each task needs that a config trains on scenes."""
-  return [
-    TASKS[name].needs
-    for name, weight in config['mixture'].items()
-    if weight > 0
-  ]
+def _find_seed(seed: int, name: str, extras: Iterable[str] = ()) -> int:
+  """The seed of scenes by the name of their source and their extras.
 
-
-def _offset_seed(seed: int, extras: Iterable[str]) -> int:
-  """The seed of scenes with these extras, apart from that of all others."""
-  kinds = sum(1 << list(sources.EXTRAS).index(extra) for extra in extras)
-  return seed + _EXTRA_SEED_OFFSET * kinds
+  No two sources of scenes draw the same ones, nor do those with other extras.
+  """
+  names = sum(1 << list(sources.EXTRAS).index(extra) for extra in extras)
+  if name != pairings.SCENES:
+    seed = int(keys.make_rng(seed, 'scenes', name).integers(2**31))
+  return seed + _EXTRA_SEED_OFFSET * names
 
 
 def describe_data(config: Mapping) -> dict[str, Any]:
   """What a run trains on: equal descriptions give the same examples."""
-  data = config['data']
-  found = {
-    'tokenizer': Tokenizer.load().hash,
-    'scenes': {
-      'level': data['level'],
-      'seed': config['seed'],
+  described = complete_sources(config['sources'])
+  needs: dict[str, list[tuple[str, ...]]] = {}
+  for pairing in pairings.list_pairings(config):
+    needs.setdefault(pairing.source, []).append(TASKS[pairing.task].needs)
+  found = {}
+  for name, needed in needs.items():
+    settings = described[name]
+    if settings['kind'] != pairings.SCENES:
+      found[name] = kinds.describe_source(settings)
+      continue
+    found[name] = {
+      **settings,
+      'seed': _find_seed(config['seed'], name),
       **{
-        f'{extra}_seed': _offset_seed(config['seed'], [extra])
-        for extra in sources.find_extras(*_find_needs(config))
+        f'{extra}_seed': _find_seed(config['seed'], name, [extra])
+        for extra in sorted(sources.find_extras(*needed))
       },
-    },
-  }
-  if data['photos_weight'] > 0:
-    folder = paths.to_path(data['photos'])
-    manifest = array_records.hash_file(folder / array_records.MANIFEST)
-    found['photos'] = {'folder': data['photos'], 'manifest': manifest}
-  if data['tfds_weight'] > 0:
-    from vbanana_jax.data import tfds_source  # takes seconds to import
-
-    manifest = tfds_source.hash_manifest(data['tfds'], data['tfds_dir'])
-    found['tfds'] = {'name': data['tfds'], 'manifest': manifest}
-  return found
+    }
+  return {'tokenizer': Tokenizer.load().hash, 'sources': found}

@@ -13,6 +13,10 @@ from vbanana_jax.scenes import edits as scene_edits
 from vbanana_jax.scenes import referring, render, world
 
 Example = dict[str, Any]
+# What every scene is labeled with.
+_SCENE_LABELS = frozenset(
+  {'rgb', 'depth_m', 'normals', 'semantic', 'instance', 'scene', 'level'}
+)
 # Keys of an example that take a rendering of their own, made when asked for:
 # the edited scene and base colors, in renderings of a whole scene.
 EXTRAS = {'edit': 1.0, 'albedo': 0.2}
@@ -26,14 +30,15 @@ def find_extras(*needs: Collection[str]) -> frozenset[str]:
 class Source(Protocol):
   """Rows of examples on the host.
 
-  An example is a dict: index int, rgb f32[h w 3] in [0, 1], and what the
-  source knows of depth_m, normals, semantic, instance, albedo f32[h w 3] in
-  [0, 1], scene, level, edit and caption. `endless` sources are read in order
-  and never shuffled.
+  Attributes:
+    name: of the source, which its order depends on.
+    endless: whether rows are read in order, and never shuffled.
+    labels: keys of `labels` that its examples have.
   """
 
   name: str
   endless: bool
+  labels: frozenset[str]
 
   def __len__(self) -> int: ...
 
@@ -77,6 +82,7 @@ class SceneSource:
     self.seed = seed
     self.height, self.width = (size, size) if isinstance(size, int) else size
     self.extras = frozenset(extras)
+    self.labels = _SCENE_LABELS | self.extras
     self.even_counts = even_counts
     self._cache = _OnceCache(self._render_micro_batch, keep)
 

@@ -2,8 +2,9 @@
 
 import bisect
 import contextlib
+import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grain
@@ -23,27 +24,71 @@ from vbanana_jax.types import Batch
 _SORTED_STEPS = 8
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StreamSettings:
+  """How a mixture becomes batches.
+
+  Attributes:
+    batch_size: examples a step, of all processes together.
+    seed: seed of wordings, colors and the order of finite sources.
+    max_text: longest instruction in tokens; a longer one is refused.
+    text_length: length of the token arrays; only a batch with a longer
+      instruction is padded to `max_text`. `max_text` if not given.
+    short_text_length: length of the token arrays of short instructions.
+    one_pass_share: share of a vision task's examples that train as one-pass
+      answers; 0 for the other tasks.
+    rows: which rows of every batch this process gets, ascending; all of them
+      if not given.
+    threads: threads that read and pose batches.
+    prefetch: batches read ahead, or groups of eight where they are sorted; at
+      least one a thread.
+    patience: seconds that a batch may take until a line says what it is that
+      takes so long.
+  """
+
+  batch_size: int
+  seed: int
+  max_text: int
+  text_length: int | None = None
+  short_text_length: int | None = None
+  one_pass_share: float = 0.5
+  rows: Sequence[int] | None = None
+  threads: int = 2
+  prefetch: int = 2
+  patience: float = watchdog.PATIENCE
+
+  @property
+  def lengths(self) -> list[int]:
+    """What a batch's tokens may be padded to, ascending."""
+    given = (self.short_text_length, self.text_length, self.max_text)
+    return sorted({min(n, self.max_text) for n in given if n})
+
+
+def make_settings(config: Mapping[str, Any], **changes: Any) -> StreamSettings:
+  """Settings of a config, with some changed."""
+  settings = {
+    'batch_size': config['batch_size'],
+    'seed': config['seed'],
+    'max_text': config['model']['max_text'],
+    'text_length': config['data']['text_length'],
+    'short_text_length': config['data']['short_text_length'],
+    'one_pass_share': config['loss']['one_pass_share'],
+  }
+  return StreamSettings(**{**settings, **changes})
+
+
 def build_stream(
   mixture: mixture_lib.Mixture,
+  settings: StreamSettings,
   *,
-  batch_size: int,
-  seed: int,
-  max_text: int,
-  text_length: int | None = None,
-  short_text_length: int | None = None,
   start_step: int = 0,
   end_step: int,
-  one_pass_share: float = 0.5,
-  rows: Sequence[int] | None = None,
-  threads: int = 2,
-  prefetch: int = 2,
-  patience: float = watchdog.PATIENCE,
 ) -> Iterator[Batch]:
   """Iterator of numpy batches, from `start_step` to `end_step`.
 
   The batch of a step is a function of (mixture, seed, step): there is no
   iterator state to save, and resuming is starting at the step. Step s holds
-  examples [s b, (s + 1) b). With a `short_text_length`, the examples of every
+  examples [s b, (s + 1) b). With a short text length, the examples of every
   eight steps (of fewer at the end) are sorted: those with short instructions
   fill the first batches.
 
@@ -54,47 +99,31 @@ def build_stream(
 
   Args:
     mixture: tasks, sources and weights.
-    batch_size: examples a step, of all processes together.
-    seed: seed of wordings, colors and the order of finite sources.
-    max_text: longest instruction in tokens; a longer one is refused.
-    text_length: length of the token arrays; only a batch with a longer
-      instruction is padded to `max_text`. `max_text` if not given.
-    short_text_length: length of the token arrays of short instructions.
+    settings: sizes, seed and threads.
     start_step: step of the first batch.
     end_step: step after the last batch.
-    one_pass_share: share of a vision task's examples that train as one-pass
-      answers; 0 for the other tasks.
-    rows: which rows of every batch this process gets, ascending; all of them
-      if not given.
-    threads: threads that read and pose batches.
-    prefetch: batches read ahead, or groups of eight where they are sorted; at
-      least one a thread.
-    patience: seconds that a batch may take until a line says what it is that
-      takes so long.
 
   Returns:
     iterator with a `close` method; errors name the source and the row.
   """
-  lengths = sorted(
-    {min(n, max_text) for n in (short_text_length, text_length, max_text) if n}
-  )
-  own = range(batch_size) if rows is None else rows
+  batch_size, lengths = settings.batch_size, settings.lengths
+  own = range(batch_size) if settings.rows is None else settings.rows
   made = own if len(lengths) == 1 else range(batch_size)
   kept = [bisect.bisect_left(made, row) for row in own]
   if len(made) > len(own) and processes.is_first():
     processes.log(
       f'each process makes all {batch_size} examples of a step and not its '
-      f'{len(own)} alone: config.data.text_length={max_text} and '
+      f'{len(own)} alone: config.data.text_length={settings.max_text} '
       'short_text_length=0, from the first step on, would spare that'
     )
   _parse_flags_for_grain()
-  steps = _SORTED_STEPS if short_text_length else 1
-  dog = watchdog.Watchdog(patience)
+  steps = _SORTED_STEPS if settings.short_text_length else 1
+  dog = watchdog.Watchdog(settings.patience)
   encoder = ExampleEncoder(
     mixture,
-    seed=seed,
-    max_text=max_text,
-    one_pass_share=one_pass_share,
+    seed=settings.seed,
+    max_text=settings.max_text,
+    one_pass_share=settings.one_pass_share,
     dog=dog,
   )
 
@@ -110,8 +139,8 @@ def build_stream(
   groups = grain.MapDataset.range(start_step // steps, -(-end_step // steps))
   options = grain.ReadOptions(
     # Grain leaves threads idle beyond what it reads ahead.
-    num_threads=threads,
-    prefetch_buffer_size=max(prefetch, threads),
+    num_threads=settings.threads,
+    prefetch_buffer_size=max(settings.prefetch, settings.threads),
   )
   return _flatten(
     iter(groups.map(read).to_iter_dataset(options)), start_step % steps, dog

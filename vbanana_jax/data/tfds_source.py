@@ -57,6 +57,7 @@ class TfdsSource:
     self._image = image
     self._text = text or _find_text(self._features)
     self._labels = labels
+    self.labels = frozenset({'rgb', 'caption', *labels})
     for key in (image, *labels, *([text] if text else [])):
       if key not in self._features:
         raise UserError(

@@ -12,10 +12,11 @@ import jax
 import numpy as np
 
 from vbanana_jax import durations, sharding
+from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import evaluators, held_out, protocol_eval
 from vbanana_jax.inference.predictor import Predictor
-from vbanana_jax.runtime import logs
+from vbanana_jax.runtime import logs, processes
 from vbanana_jax.tasks import base
 from vbanana_jax.training import weights
 from vbanana_jax.training.state import TrainState
@@ -83,13 +84,17 @@ def build_periodic_eval(
   mesh: jax.sharding.Mesh,
   total_steps: int,
 ) -> PeriodicEval | None:
-  """A watch over a mixture's vision tasks; None without any or `eval.every`.
+  """A watch over vision tasks learned from scenes, and over benchmarks.
+
+  None without any of them, or without `eval.every`.
 
   Raises:
     UserError: for a mistake in the config's `eval` section.
   """
   settings = config['eval']
-  tasks = [task for task in tasks if task.vision]
+  drawn = pairings.find_tasks(config, pairings.SCENES)
+  vision = [task for task in tasks if task.vision]
+  tasks = [task for task in vision if task.name in drawn]
   benchmarks = protocol_eval.parse_protocols(settings['protocols'])
   if settings['every'] in _NEVER or not (tasks or benchmarks):
     return None
@@ -101,6 +106,12 @@ def build_periodic_eval(
   sharding.check_batch_size(
     'config.eval.batch_size', settings['batch_size'], mesh
   )
+  if not benchmarks and len(tasks) < len(vision):
+    names = ', '.join(task.name for task in vision if task not in tasks)
+    processes.log(
+      f'{names}: learned from no scenes, and so not scored while training; '
+      'config.eval.protocols can name a benchmark'
+    )
   every = durations.to_steps(
     settings['every'],
     batch_size=config['batch_size'],
@@ -110,7 +121,7 @@ def build_periodic_eval(
     pathlib.Path('.'), weights.LoadedRun(dict(config), model, None, mesh)
   )
   paint = make_sample_fn(model, seed=config['seed'], steps=0)
-  level = config['data']['level']
+  level = pairings.find_level(config)
   return PeriodicEval(
     [
       (

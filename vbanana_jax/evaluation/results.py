@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from vbanana_jax.data import build, scene_cost
+from vbanana_jax.data import build, pairings, scene_cost
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import gallery_file
 from vbanana_jax.inference import outputs
@@ -13,7 +13,8 @@ from vbanana_jax.tasks import TASKS, base
 
 _NEEDED = {
   'rows', 'by_count', 'phases', 'seconds', 'seconds_train_eval', 'config',
-  'versions', 'prompts', 'eval_set', 'level', 'untrained', 'weights',
+  'versions', 'prompts', 'eval_set', 'level', 'untrained', 'elsewhere',
+  'weights',
 }  # fmt: skip
 PHASES = ('pretrain', 'tune')
 
@@ -36,20 +37,30 @@ def _describe_scores(results: dict[str, Any]) -> str:
   text = (
     'Intervals are over these examples; another training can differ by more.'
   )
-  data = results['config']['data']
-  if data['photos'] or data['tfds']:
+  config = results['config']
+  real = {
+    pairing.source
+    for pairing in pairings.list_pairings(config)
+    if config['sources'][pairing.source]['kind'] != pairings.SCENES
+  }
+  if real:
     text += (
-      ' Generated pictures are compared with drawn scenes, not with the '
-      'photographs or data sets that this run learned from too.'
+      ' All scores are of drawn scenes, and none of the pictures of '
+      f'{", ".join(sorted(real))} that this run learned from too.'
     )
   scored = {_get_task(row['task']).name for row in results['rows']}
-  untrained = results['untrained']
-  for start, names in (
-    ('Not scored, since', [x for x in untrained if x not in scored]),
-    ('Scored though', [x for x in untrained if x in scored]),
-  ):
-    if names:
-      text += f' {start} this run never trained on them: {", ".join(names)}.'
+  never = 'this run never trained on them'
+  other = (
+    'this run learned them from other pictures than scenes (score them with '
+    'config.eval.protocols, or vbanana predict --protocol)'
+  )
+  for key, why in (('untrained', never), ('elsewhere', other)):
+    for start, names in (
+      ('Not scored, since', [x for x in results[key] if x not in scored]),
+      ('Scored though', [x for x in results[key] if x in scored]),
+    ):
+      if names:
+        text += f' {start} {why}: {", ".join(names)}.'
   return text
 
 
@@ -71,10 +82,12 @@ def load_phases(
       run = logs.load_run(folder)
       config, topology = run['config'], run.get('topology', {})
       if (topology.get('device'), topology.get('processes')) == ('cpu', 1):
-        scenes = phase['step'] * config['batch_size']
-        scenes *= build.count_renderings(config)
-        phase['drawing_cpu_seconds'] = scenes * scene_cost.measure_scene(
-          config['data']['level'], config['image_size']
+        phase['drawing_cpu_seconds'] = sum(
+          phase['step']
+          * config['batch_size']
+          * share
+          * scene_cost.measure_scene(level, config['image_size'])
+          for level, share in build.count_renderings(config).items()
         )
       phases[folder.name] = phase
   return phases

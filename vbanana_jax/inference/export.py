@@ -13,6 +13,7 @@ from flax import traverse_util
 from jax import export
 
 from vbanana_jax import models
+from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, exported
 from vbanana_jax.inference.request import (
@@ -66,9 +67,10 @@ def export_run(
   config = logs.load_run(run)['config']
   model = weights_lib.build_network(config)
   model = model.clone(precision=models.build_precision('cpu'))
-  level, max_text = config['data']['level'], model.config.max_text
-  task, question = build_question(request, level)
-  parts = build_question_parts(request, level, max_text)
+  style = pairings.find_style(config, request.task)
+  max_text = model.config.max_text
+  task, question = build_question(request, style)
+  parts = build_question_parts(request, style, max_text)
   if len(parts) > 1:
     raise UserError(
       f'--classes: this network takes {len(question.names)} names in '

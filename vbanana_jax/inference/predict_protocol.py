@@ -11,6 +11,7 @@ import numpy as np
 import tqdm
 
 from vbanana_jax.benchmark import painted_folder, protocols, questions, readers
+from vbanana_jax.data import pairings
 from vbanana_jax.drawing import pictures
 from vbanana_jax.inference import engine, outputs
 from vbanana_jax.inference.predictor import (
@@ -206,7 +207,7 @@ def _ask_parts(predictor, protocol, item, repeat=0):
     protocol,
     item,
     repeat,
-    level=predictor.config['data']['level'],
+    level=pairings.find_style(predictor.config, protocol.task),
     max_text=predictor.model.config.max_text,
   )
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from vbanana_jax import models, sharding
+from vbanana_jax.data import pairings
 from vbanana_jax.inference import engine, outputs
 from vbanana_jax.inference.prepared import PreparedRequest
 from vbanana_jax.inference.request import (
@@ -91,12 +92,11 @@ class Predictor:
       UserError: missing words, an unknown task, or a prompt that is too long.
     """
     rows = self.count_rows(rows)
-    task, question = build_question(request, self.config['data']['level'])
+    style = pairings.find_style(self.config, request.task)
+    task, question = build_question(request, style)
     size = request.size or self.config['image_size']
     patch = self.model.config.patch
-    parts = build_question_parts(
-      request, self.config['data']['level'], self.model.config.max_text
-    )
+    parts = build_question_parts(request, style, self.model.config.max_text)
     palette = question.aux.get('palette')
     if request.task not in weights.find_trained_tasks(self.config):
       processes.log(

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from vbanana_jax import durations, sharding
-from vbanana_jax.data import build
+from vbanana_jax.data import pairings
 from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.plan.costs import Costs, count_costs
 from vbanana_jax.plan.topologies import (
@@ -107,7 +107,7 @@ class Programs:
       self._optimizer,
       self.mesh,
       self.state,
-      num_tasks=max(1, len(build.find_tasks(config))),
+      num_tasks=max(1, len(pairings.find_tasks(config))),
     )
     return step.lower(self.state, self.make_batch(batch_size))
 
@@ -141,9 +141,11 @@ class Programs:
   @property
   def exam_task(self) -> base.Task:
     """The vision task with the largest share of the mixture."""
-    mixture = self.config['mixture']
-    vision = [name for name, task in TASKS.items() if task.vision]
-    return TASKS[max(vision, key=lambda name: mixture.get(name, 0))]
+    weights = {name: 0.0 for name, task in TASKS.items() if task.vision}
+    for pairing in pairings.list_pairings(self.config):
+      if pairing.task in weights:
+        weights[pairing.task] += pairing.weight
+    return TASKS[max(weights, key=weights.__getitem__)]
 
   def _build_painter(self):
     return make_sample_fn(self.model, seed=self.config['seed'], steps=0)
@@ -154,7 +156,8 @@ class Programs:
     config = self.config
     size = config['eval']['batch_size']
     one = {**config, 'eval': {**config['eval'], 'batch_size': 1}}
-    (batch,) = held_out.build_eval_set(one, task, config['data']['level'], 1)
+    level = pairings.find_level(config)
+    (batch,) = held_out.build_eval_set(one, task, level, 1)
     rows = {key: batch[key] for key in evaluators.DEVICE_KEYS}
     rows['tokens'] = np.zeros((1, config['data']['text_length']), np.int32)
     return self._spread(rows, size)

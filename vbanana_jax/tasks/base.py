@@ -106,8 +106,6 @@ class Task(abc.ABC):
     inputs: what a person gives it.
     also_sampled: whether a vision task is scored by sampling as well, in
       config.eval.vision_steps.
-    learns_from_captions: whether pictures with no label but a caption join it:
-      those of config.data.photos and config.data.tfds. True of one task.
     value: what a decoded answer is as numbers; None where the picture itself
       is the answer.
     reader: how pictures of it that anything painted are read; None where they
@@ -125,7 +123,6 @@ class Task(abc.ABC):
   constants: ClassVar[tuple[Any, ...]] = ()
   vision: ClassVar[bool] = True
   also_sampled: ClassVar[bool] = False
-  learns_from_captions: ClassVar[bool] = False
   inputs: ClassVar[Inputs] = Inputs()
   value: ClassVar[Value | None] = None
   reader: ClassVar[PaintedReader | None] = None

@@ -10,6 +10,7 @@ from flax import traverse_util
 from jax.experimental import multihost_utils
 
 from vbanana_jax import models, sharding
+from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import logs, paths, processes
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
@@ -152,12 +153,17 @@ def make_abstract_params(
   )
 
 
-def find_trained_tasks(config: dict[str, Any]) -> set[str]:
-  """Tasks that a run has learned, or those that it began from, by name."""
+def find_trained_tasks(config: dict[str, Any], kind: str = '') -> set[str]:
+  """Tasks that a run has learned, or those that it began from, by name.
+
+  Args:
+    config: of the run.
+    kind: of the sources to learn from; any if not given.
+  """
   tasks: set[str] = set()
   seen: set[str] = set()
   while True:
-    tasks |= {name for name, weight in config['mixture'].items() if weight > 0}
+    tasks |= set(pairings.find_tasks(config, kind))
     start = config.get('init_from')
     if not start or start in seen:
       return tasks

@@ -38,7 +38,6 @@ class Generate(base.Task):
   note: ClassVar[str] = (
     "Painted from noise; held out is the caption's own picture."
   )
-  learns_from_captions: ClassVar[bool] = True
   needs: ClassVar[tuple[str, ...]] = ('rgb',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'fd_random_conv': 'min'}

@@ -1,0 +1,169 @@
+"""Sources and tasks meet in the config: by any names, refused where wrong."""
+
+import json
+
+import pytest
+
+from vbanana_jax import config as config_lib
+from vbanana_jax.cli import config_flags
+from vbanana_jax.configs import base
+from vbanana_jax.data import build, pairings
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import logs, processes
+
+NEW = '--config.sources.mine.kind=records'
+
+
+def load(*overrides):
+  return config_flags.load('quickstart:smoke', list(overrides))
+
+
+def test_a_new_source_and_its_weight_come_from_the_command_line():
+  config = load(
+    '--config.sources.mine.path=data/mine',  # before its kind, too
+    '--config.mixture.semantic@mine=3',
+    NEW,
+    '--config.mixture.albedo=0.5',
+    '--config.sources.scenes.level=full',
+  )
+  defaults = base.SOURCES['records']
+  assert config['sources'] == {
+    'mine': {**defaults, 'kind': 'records', 'path': 'data/mine'},
+    'scenes': {'kind': 'scenes', 'level': 'full'},
+  }
+  assert config['mixture']['semantic@mine'] == 3.0
+  assert config['mixture']['albedo'] == 0.5
+
+
+def test_another_kind_has_other_settings():
+  config = load(
+    '--config.sources.scenes.kind=records', '--config.sources.scenes.path=a'
+  )
+  scenes = config['sources']['scenes']
+  assert scenes['path'] == 'a' and 'level' not in scenes
+
+
+@pytest.mark.parametrize(
+  'overrides, says',
+  [
+    (['--config.sources.mine.path=a'], "no source 'mine': a new one"),
+    (['--config.sources.scene.level=full'], "mean 'scenes', or a new one"),
+    (['--config.sources.mine.kind=record'], 'a kind of scenes, records, tfds'),
+    ([NEW, '--config.sources.mine.pth=a'], "did you mean 'path'"),
+    (['--config.sources.a-b.kind=records'], 'are letters, digits and _'),
+    (['--config.sources=a'], 'is a section'),
+    ([NEW, '--config.sources.mine=a'], 'is a section'),
+    (['--config.mixture.depth@mine=1'], r"config\.sources has no 'mine'"),
+    ([NEW, '--config.mixture.depth@mein=1'], "did you mean 'mine'"),
+    ([NEW, '--config.mixture.dept@mine=1'], "task 'dept', did you mean 'depth"),
+    (['--config.mixture.dept=1'], "did you mean 'depth'"),
+    ([NEW, '--config.mixture.depth@mine=much'], "cannot become 'much'"),
+  ],
+)
+def test_mistakes_on_the_command_line_are_one_line(overrides, says):
+  with pytest.raises(UserError, match=says) as caught:
+    load(*overrides)
+  assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  'source, says',
+  [
+    ({'path': 'a'}, r'sources\.mine has no kind: choose a kind of'),
+    ({'kind': 'photos'}, "kind is 'photos': choose a kind of scenes, records"),
+    ({'kind': 'records', 'paths': 'a'}, "setting 'paths'.*did you mean 'path'"),
+    ({'kind': 'records', 'path': 3}, "path is 3, and has to be like ''"),
+  ],
+)
+def test_mistakes_in_a_config_file_are_one_line(tmp_path, source, says):
+  path = tmp_path / 'mine.py'
+  path.write_text(
+    'from vbanana_jax.configs import base\n'
+    'def get_config(arg):\n'
+    '  config = base.get_base()\n'
+    f'  config.sources.mine = {source!r}\n'
+    '  return config\n'
+  )
+  with pytest.raises(UserError, match=says):
+    config_lib.load_config(str(path))
+
+
+def test_a_config_file_need_not_give_every_setting(tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text(
+    'from vbanana_jax.configs import base\n'
+    'def get_config(arg):\n'
+    '  config = base.get_base()\n'
+    "  config.sources.mine = {'kind': 'records', 'path': 'a'}\n"
+    "  config.mixture['depth@mine'] = 1.0\n"
+    '  return config\n'
+  )
+  config = config_flags.load(str(path), ['--config.sources.mine.style=quick'])
+  assert config['sources']['mine'] == {
+    **base.SOURCES['records'], 'kind': 'records', 'path': 'a', 'style': 'quick',
+  }  # fmt: skip
+  with pytest.raises(ValueError, match="'pth' is no setting of 'records'"):
+    base.make_source('records', pth='a')
+  with pytest.raises(ValueError, match="no kind 'photos'"):
+    base.make_source('photos')
+
+
+def test_a_path_that_is_not_set_is_one_line():
+  config = load(NEW, '--config.mixture.generate@mine=1')
+  with pytest.raises(UserError, match=r'mine\.path is not set.*prepare KIND'):
+    build.build_mixture(config)
+
+
+def test_a_source_without_a_weight_is_said_and_not_opened(monkeypatch):
+  told = []
+  monkeypatch.setattr(processes, 'log', told.append)
+  config = load(NEW, '--config.sources.mine.path=nowhere')
+  build.build_mixture(config)
+  (line,) = told
+  assert 'config.sources.mine is not used' in line and '@mine=1' in line
+
+
+def test_sources_of_scenes_never_draw_the_same():
+  config = load(
+    '--config.sources.other.kind=scenes',
+    '--config.mixture.depth@other=1',
+    '--config.mixture.edit@other=1',
+  )
+  mixed = build.build_mixture(config)
+  seeds = {}
+  for entry in mixed.entries:
+    seeds.setdefault(id(entry.source), entry.source.seed)
+  assert len(set(seeds.values())) == len(seeds) == 4
+  described = build.describe_data(config)['sources']
+  assert set(described) == {'other', 'scenes'}
+  for source in described.values():
+    assert {source['seed'], source['edit_seed']} <= set(seeds.values())
+
+
+def test_where_a_task_is_learned():
+  config = load(
+    NEW,
+    '--config.sources.mine.style=quick',
+    '--config.sources.hard.kind=scenes',
+    '--config.sources.hard.level=full',
+    '--config.mixture.albedo@mine=1',
+    '--config.mixture.depth@mine=9',
+    '--config.mixture.normals@hard=50',
+  )
+  assert 'albedo' in pairings.find_tasks(config)
+  drawn = pairings.find_tasks(config, pairings.SCENES)
+  assert 'albedo' not in drawn and 'depth' in drawn
+  assert pairings.find_level(config) == 'full'
+  assert pairings.find_style(config, 'depth') == 'quick'
+  assert pairings.find_style(config, 'normals') == 'full'
+  config['sources'] = {'mine': config['sources']['mine']}
+  config['mixture'] = {'depth@mine': 1.0}
+  assert pairings.find_level(config) == 'quick'
+
+
+def test_a_run_of_an_earlier_version_is_refused_in_one_line(tmp_path):
+  config = {'data': {'level': 'quick', 'photos': ''}, 'mixture': {'depth': 1.0}}
+  (tmp_path / 'run.json').write_text(json.dumps({'config': config}))
+  with pytest.raises(UserError, match='of an earlier version') as caught:
+    logs.load_run(tmp_path)
+  assert '\n' not in str(caught.value)

@@ -1,0 +1,94 @@
+"""The kinds of sources on disk: how each is opened and described."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from vbanana_jax.data import array_records, bad_records
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
+
+Settings = Mapping[str, Any]
+
+
+class Kind(NamedTuple):
+  """A kind of source on disk.
+
+  Attributes:
+    needs: settings that have to be given.
+    remedy: where what they name comes from.
+    open: makes the source of settings and a picture size.
+    describe: what identifies the data, from settings.
+  """
+
+  needs: tuple[str, ...]
+  remedy: str
+  open: Callable[[Settings, int], bad_records.FiniteSource]
+  describe: Callable[[Settings], dict[str, Any]]
+
+
+def open_source(
+  name: str, settings: Settings, size: int
+) -> bad_records.FiniteSource:
+  """The source that a config calls `name`.
+
+  Args:
+    name: in `config.sources`.
+    settings: of it, with its kind.
+    size: height and width of its pictures.
+
+  Raises:
+    UserError: a setting is missing, or what it names is not there.
+  """
+  kind = KINDS[settings['kind']]
+  for key in kind.needs:
+    if not settings[key]:
+      raise UserError(
+        f'config.sources.{name}.{key} is not set, and config.mixture draws '
+        f'from {name}: {kind.remedy}'
+      )
+  return kind.open(settings, size)
+
+
+def describe_source(settings: Settings) -> dict[str, Any]:
+  """Settings, and what tells the data from any other."""
+  return {**settings, **KINDS[settings['kind']].describe(settings)}
+
+
+def _open_records(settings: Settings, size: int) -> bad_records.FiniteSource:
+  return array_records.PhotoSource(paths.to_path(settings['path']), size)
+
+
+def _describe_records(settings: Settings) -> dict[str, Any]:
+  path = paths.to_path(settings['path']) / array_records.MANIFEST
+  return {'manifest': array_records.hash_file(path)}
+
+
+def _open_tfds(settings: Settings, size: int) -> bad_records.FiniteSource:
+  from vbanana_jax.data import tfds_source  # takes seconds to import
+
+  return tfds_source.TfdsSource(
+    settings['name'], settings['path'], settings['split'], size=size
+  )
+
+
+def _describe_tfds(settings: Settings) -> dict[str, Any]:
+  from vbanana_jax.data import tfds_source  # takes seconds to import
+
+  name, path = settings['name'], settings['path']
+  return {'manifest': tfds_source.hash_manifest(name, path)}
+
+
+KINDS = {
+  'records': Kind(
+    ('path',),
+    "make a folder with 'vbanana prepare KIND PATH --out DIR'",
+    _open_records,
+    _describe_records,
+  ),
+  'tfds': Kind(
+    ('name', 'path'),
+    'name a prepared data set, and the folder that it is in',
+    _open_tfds,
+    _describe_tfds,
+  ),
+}
