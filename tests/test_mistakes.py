@@ -195,7 +195,7 @@ def test_memory_that_is_full_is_one_line(error, says, monkeypatch, capsys):
   def fail(*args):
     raise error
 
-  monkeypatch.setattr('vbanana_jax.cli.train.load_config', fail)
+  monkeypatch.setattr('vbanana_jax.cli.config_flags.load', fail)
   assert run('train --config quickstart --workdir w') == 2
   told = capsys.readouterr().err
   assert says in told and 'ask for less' in told and told.count('\n') == 1
