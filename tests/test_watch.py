@@ -20,7 +20,7 @@ NORMS = ('gradient_norm', 'parameter_norm', 'update_norm')
 
 def make_config(**eval_changes):
   config = config_lib.load_config('quickstart:pretrain,smoke').to_dict()
-  config['mixture']['depth'] = 1.0
+  config['mixture'].update(depth=1.0, normals=1.0)
   config['eval'] |= {'watch': 8, **eval_changes}
   return config
 
