@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from vbanana_jax.benchmark.readers import READERS
+from vbanana_jax.datasets import KINDS
 from vbanana_jax.errors import UserError
 
 
@@ -44,6 +45,28 @@ def assert_reader_refuses(
     reader = READERS[name](root, split)
     if item is not None:
       reader.load_truth(reader.items[item])
+
+  assert_refused(read, *words)
+
+
+def open_kind(name: str, root, **flags):
+  """A data set of a kind; flags that are not given are at their defaults."""
+  kind = KINDS[name]
+  defaults = {
+    flag.name[2:].replace('-', '_'): flag.default for flag in kind.flags
+  }
+  return kind.open(root, **{**defaults, **flags})
+
+
+def assert_kind_refuses(
+  name: str, root, *words: str, item: int | None = None, **flags
+) -> None:
+  """Opening is refused, or loading picture number `item`."""
+
+  def read():
+    dataset = open_kind(name, root, **flags)
+    if item is not None:
+      dataset.load(item)
 
   assert_refused(read, *words)
 

@@ -54,6 +54,26 @@ def test_exif_rotation_is_applied():
   np.testing.assert_array_equal(photos.open_photo(encoded), expected)
 
 
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_labels_are_turned_as_the_picture_is(orientation):
+  exif = Image.Exif()
+  exif[0x0112] = orientation
+  encoded = encode(Image.fromarray(GRADIENT), format='PNG', exif=exif)
+  frame = photos.read_frame(encoded, 'a.png')
+  assert (frame.height, frame.width) == (6, 8)
+  upright = photos.open_photo(encoded)
+  np.testing.assert_array_equal(frame.make_upright(GRADIENT), upright)
+  assert frame.upright == upright.shape[:2]
+  assert (frame.turn is None) == (orientation == 1)
+
+
+def test_a_frame_is_read_from_the_header_alone():
+  encoded = encode(Image.fromarray(GRADIENT), format='PNG')
+  assert photos.read_frame(encoded[:-20], 'a.png')[:2] == (6, 8)
+  with pytest.raises(UserError, match=r'^a\.png: .*empty'):
+    photos.read_frame(b'', 'a.png')
+
+
 def test_transparency_is_laid_over_white():
   rgba = np.zeros((2, 2, 4), np.uint8)
   rgba[0, 0] = (255, 0, 0, 255)

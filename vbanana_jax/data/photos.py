@@ -1,11 +1,12 @@
 """Any photograph as 8-bit RGB, opened with care; and fitted to a size."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image, ImageOps
 
 from vbanana_jax.data import file_kinds, image_formats
@@ -26,6 +27,45 @@ _UPRIGHT = {
   7: Image.Transpose.TRANSVERSE,
   8: Image.Transpose.ROTATE_90,
 }
+
+
+# What a turn does to an array [h w ...].
+_TURNS = {
+  Image.Transpose.FLIP_LEFT_RIGHT: lambda x: x[:, ::-1],
+  Image.Transpose.ROTATE_180: lambda x: x[::-1, ::-1],
+  Image.Transpose.FLIP_TOP_BOTTOM: lambda x: x[::-1],
+  Image.Transpose.TRANSPOSE: lambda x: x.swapaxes(0, 1),
+  Image.Transpose.ROTATE_270: lambda x: x[::-1].swapaxes(0, 1),
+  Image.Transpose.TRANSVERSE: lambda x: x[::-1, ::-1].swapaxes(0, 1),
+  Image.Transpose.ROTATE_90: lambda x: x[:, ::-1].swapaxes(0, 1),
+}
+
+
+class Frame(NamedTuple):
+  """The pixels of a file as they are stored, by its header.
+
+  Attributes:
+    height, width: as stored.
+    turn: what makes the picture upright, by EXIF; None where it is.
+  """
+
+  height: int
+  width: int
+  turn: Image.Transpose | None
+
+  @property
+  def upright(self) -> tuple[int, int]:
+    """Height and width of the upright picture."""
+    stored = np.broadcast_to(False, (self.height, self.width))
+    return self.make_upright(stored).shape
+
+  def make_upright(
+    self, stored: Shaped[np.ndarray, 'h w ...']
+  ) -> Shaped[np.ndarray, 'h2 w2 ...']:
+    """Labels of the stored pixels, turned as the picture is."""
+    if self.turn is None:
+      return stored
+    return np.ascontiguousarray(_TURNS[self.turn](stored))
 
 
 class Painted(NamedTuple):
@@ -79,6 +119,19 @@ def open_painted(
   return _open(photo, ground, MAX_PIXELS, MAX_BYTES, None)
 
 
+def read_frame(encoded: bytes, name: str) -> Frame:
+  """Size and turn of a picture from its header.
+
+  Raises:
+    UserError: names the picture, as `open_photo` does.
+  """
+  with _name_errors(name, encoded, MAX_PIXELS):
+    with image_formats.open_image(encoded) as image:
+      _check_size(image, name, MAX_PIXELS)
+      turn = _UPRIGHT.get(_find_orientation(image))
+      return Frame(image.height, image.width, turn)
+
+
 def _open(photo, ground, max_pixels, max_bytes, name, tell=None) -> Painted:
   if isinstance(photo, bytes):
     name, encoded = name or 'picture', photo
@@ -86,13 +139,9 @@ def _open(photo, ground, max_pixels, max_bytes, name, tell=None) -> Painted:
     name, encoded = name or str(photo), _read(paths.to_path(photo), max_bytes)
   if len(encoded) > max_bytes:
     raise UserError(f'{name}: {len(encoded)} bytes, at most {max_bytes} taken')
-  try:
+  with _name_errors(name, encoded, max_pixels):
     with image_formats.open_image(encoded) as image:
-      if image.width * image.height > max_pixels:
-        raise UserError(
-          f'{name}: {image.width} x {image.height} pixels, at most '
-          f'{max_pixels} in all are taken; make it smaller first'
-        )
+      _check_size(image, name, max_pixels)
       pixels = image_formats.load_pixels(image, encoded)
       picture = Painted(
         *_to_rgb(pixels, ground), image_formats.is_lossy(encoded)
@@ -100,6 +149,21 @@ def _open(photo, ground, max_pixels, max_bytes, name, tell=None) -> Painted:
     if tell and image_formats.has_several(encoded):
       tell(name)
     return picture
+
+
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
+  if image.width * image.height > max_pixels:
+    raise UserError(
+      f'{name}: {image.width} x {image.height} pixels, at most '
+      f'{max_pixels} in all are taken; make it smaller first'
+    )
+
+
+@contextlib.contextmanager
+def _name_errors(name: str, encoded: bytes, max_pixels: int) -> Iterator[None]:
+  """Whatever a reader of pictures raises, as a line that names the picture."""
+  try:
+    yield
   except (UserError, MemoryError):  # want of memory is no fault of the file
     raise
   except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:

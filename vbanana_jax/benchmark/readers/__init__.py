@@ -11,7 +11,11 @@ from vbanana_jax.benchmark.readers.kitti import KittiEigen, KittiOfficial
 from vbanana_jax.benchmark.readers.nuscenes import NuScenes
 from vbanana_jax.benchmark.readers.nyuv2 import NyuV2
 from vbanana_jax.benchmark.readers.reasonseg import ReasonSeg
-from vbanana_jax.benchmark.readers.refcocog import RefCocoG
+from vbanana_jax.benchmark.readers.refcoco import (
+  RefCoco,
+  RefCocoG,
+  RefCocoPlus,
+)
 from vbanana_jax.benchmark.readers.saco import SacoGold
 from vbanana_jax.benchmark.readers.vkitti2 import VirtualKitti2
 
@@ -28,6 +32,8 @@ READERS: dict[str, type[base.FolderReader]] = {
   'vkitti2': VirtualKitti2,
   'dsine': Dsine,
   'cityscapes': Cityscapes,
+  'refcoco': RefCoco,
+  'refcoco_plus': RefCocoPlus,
   'refcocog': RefCocoG,
   'reasonseg': ReasonSeg,
   'saco_gold': SacoGold,

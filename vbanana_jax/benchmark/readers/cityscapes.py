@@ -62,7 +62,7 @@ class Cityscapes(base.FolderReader):
 
   def _list_items(self) -> Iterator[base.Item]:
     images = self.glob(f'leftImg8bit/{self.split}/*/*{_IMAGE}')
-    self.require([_find_truth(image) for image in images])
+    self.require([find_truth(image) for image in images])
     for image in images:
       name = image.rsplit('/', 1)[1].removesuffix(_IMAGE)
       yield base.Item(base.make_id(name), image)
@@ -71,7 +71,7 @@ class Cityscapes(base.FolderReader):
     return files.load_rgb(self.root / item.image)
 
   def load_truth(self, item: base.Item) -> dict[str, np.ndarray]:
-    path = self.root / _find_truth(item.image)
+    path = self.root / find_truth(item.image)
     labels = files.load_labels(path)
     size = files.load_image_size(self.root / item.image)
     base.check_shapes(labels.shape, size, path)
@@ -85,6 +85,7 @@ class Cityscapes(base.FolderReader):
     return {'semantic': train_ids[labels]}
 
 
-def _find_truth(image: str) -> str:
+def find_truth(image: str) -> str:
+  """Path of the label ids of a photograph, both inside the folder."""
   stem = image.removeprefix('leftImg8bit').removesuffix(_IMAGE)
   return f'gtFine{stem}{_TRUTH}'

@@ -42,8 +42,8 @@ class ReasonSeg(base.FolderReader):
     self.require([_find_annotation(image) for image in images])
     for image in images:
       name = image.rsplit('/', 1)[1].removesuffix('.jpg')
-      phrase = self._load_annotation(image)[0]
-      yield base.Item(base.make_id(name), image, phrase)
+      texts, _ = self.load_annotation(image)
+      yield base.Item(base.make_id(name), image, texts[0])
 
   def load_image(self, item: base.Item) -> np.ndarray:
     return photos.open_photo(self.root / item.image)
@@ -57,7 +57,7 @@ class ReasonSeg(base.FolderReader):
           _IGNORED if 'ignore' in label.lower() else _TARGET,
           polygons.draw_opencv(points, height, width),
         )
-        for label, points in self._load_annotation(item.image)[1]
+        for label, points in self.load_annotation(item.image)[1]
         if label.lower() != 'flag'
       ]
     except (TypeError, ValueError) as error:
@@ -68,8 +68,17 @@ class ReasonSeg(base.FolderReader):
       painted[mask] = value
     return {'mask': painted == _TARGET, 'ignore': painted == _IGNORED}
 
-  def _load_annotation(self, image: str) -> tuple[str, list[tuple[str, list]]]:
-    """The first text, and labels with their points."""
+  def load_annotation(
+    self, image: str
+  ) -> tuple[list[str], list[tuple[str, list]]]:
+    """All texts, of which the first is asked, and labels with their points.
+
+    Args:
+      image: path of the photograph in the folder.
+
+    Raises:
+      UserError: the annotation is damaged, or has no text.
+    """
     path = self.root / _find_annotation(image)
     encoded = files.load_bytes(path)
     try:
@@ -80,7 +89,10 @@ class ReasonSeg(base.FolderReader):
       shapes = [
         (str(shape['label']), shape['points']) for shape in annotation['shapes']
       ]
-      return annotation['text'][0].strip(), shapes
+      texts = [text.strip() for text in annotation['text']]
+      if not texts:
+        raise KeyError('text')
+      return texts, shapes
     except (
       ValueError, RecursionError, KeyError, IndexError, TypeError,
       AttributeError,

@@ -9,7 +9,7 @@ import pytest
 from byte_files import make_jpeg, write
 
 from vbanana_jax.benchmark import readers
-from vbanana_jax.benchmark.readers import refcocog, unpickle
+from vbanana_jax.benchmark.readers import refcoco, unpickle
 from vbanana_jax.errors import UserError
 
 REFS, INSTANCES = 'refcocog/refs(umd).p', 'refcocog/instances.json'
@@ -81,11 +81,11 @@ def test_one_item_a_sentence(tmp_path):
   ]
   assert {item.image for item in reader.items} == {PHOTO}
   assert reader.load_image(reader.items[0]).shape == (3, 6, 3)
-  assert len(refcocog.RefCocoG(tmp_path, 'train').items) == 1
+  assert len(refcoco.RefCocoG(tmp_path, 'train').items) == 1
 
 
 def test_masks_are_unions(tmp_path):
-  reader = refcocog.RefCocoG(write_folder(tmp_path), 'val')
+  reader = refcoco.RefCocoG(write_folder(tmp_path), 'val')
   one, same, runs = (reader.load_truth(item) for item in reader.items)
   assert show(one['mask']) == ['####..', '####..', '......']
   np.testing.assert_array_equal(one['mask'], same['mask'])
@@ -103,7 +103,7 @@ def test_every_form_of_an_annotation(tmp_path):
     for i, segment in zip((0, 2), segments)
   ]
   root = write_folder(tmp_path, annotations=[*annotations, ANNOTATIONS[1]])
-  reader = refcocog.RefCocoG(root, 'val')
+  reader = refcoco.RefCocoG(root, 'val')
   masks = [reader.load_truth(item)['mask'] for item in reader.items]
   assert show(masks[0]) == ['#....#'] * 3
   assert not masks[2].any()
@@ -219,7 +219,7 @@ def change(records, **fields):
 def test_inconsistent_tables_are_named(place, folder, tmp_path):
   root = write_folder(tmp_path, **folder)
   with pytest.raises(UserError) as error:
-    refcocog.RefCocoG(root, 'val')
+    refcoco.RefCocoG(root, 'val')
   message = str(error.value)
   assert message.startswith(f'{root / place}') and '\n' not in message
 
@@ -231,7 +231,7 @@ def test_inconsistent_tables_are_named(place, folder, tmp_path):
 )  # fmt: skip
 def test_damaged_annotations_are_named(segmentation, tmp_path):
   annotations = change(ANNOTATIONS, segmentation=segmentation)
-  reader = refcocog.RefCocoG(
+  reader = refcoco.RefCocoG(
     write_folder(tmp_path, annotations=annotations), 'val'
   )
   with pytest.raises(UserError, match=r'instances\.json: annotation 1: not'):
@@ -241,15 +241,15 @@ def test_damaged_annotations_are_named(segmentation, tmp_path):
 def test_a_photograph_of_another_size(tmp_path):
   root = write_folder(tmp_path)
   (root / PHOTO).write_bytes(make_jpeg(np.zeros((6, 3, 3))))
-  reader = refcocog.RefCocoG(root, 'val')
+  reader = refcoco.RefCocoG(root, 'val')
   with pytest.raises(UserError, match='3 x 6 pixels, expected 6 x 3'):
     reader.load_image(reader.items[0])
 
 
 def test_missing_parts_are_named(tmp_path):
   with pytest.raises(UserError, match=r'refs\(umd\)\.p.*lichengunc/refer'):
-    refcocog.RefCocoG(tmp_path, 'val')
+    refcoco.RefCocoG(tmp_path, 'val')
   root = write_folder(tmp_path)
   (root / INSTANCES).write_text('{"images": [')
   with pytest.raises(UserError, match=r'instances\.json: not valid JSON'):
-    refcocog.RefCocoG(root, 'val')
+    refcoco.RefCocoG(root, 'val')
