@@ -93,28 +93,42 @@ def make_block(name: str, *names: str) -> str:
 
 
 def make_headlines(*runs: str) -> str:
-  """A line a headline metric, a column a run, and the best constant."""
+  """A line a headline metric, a column a run, and the best trivial answer.
+
+  The first run's other seeds, if its file has any, are one column more.
+  """
   results = {name: run.load(name) for name in runs}
+  first, *_ = results.values()
   rows = {
     name: {(row['task'], row['metric']): row for row in result['rows']}
     for name, result in results.items()
   }
+  seeds = first.get('other_seeds', [])
   lines = []
   for task, metric, text, form in HEADLINES:
-    cells = [text]
-    for table in rows.values():
-      row = table[task, metric]
-      low, high = (form.format(x) for x in row['interval'])
-      cells.append(f'**{form.format(row["value"])}** ({low} to {high})')
-    constant = rows[runs[0]][task, metric]['constant']
-    lines.append([*cells, '-' if constant is None else form.format(constant)])
+    found = [table[task, metric] for table in rows.values()]
+    cells = [_write_row(row, form) for row in found]
+    if seeds:
+      values = [found[0]['value'], *(s[task][metric] for s in seeds)]
+      ends = (form.format(x) for x in (min(values), max(values)))
+      cells.insert(1, ' to '.join(ends))
+    constant = found[0]['constant']
+    cells.append('-' if constant is None else form.format(constant))
+    lines.append([text, *cells])
   minutes = [
-    f'{result["seconds_train_eval"] / 60:.1f} min'
-    for result in results.values()
+    f'{r["seconds_train_eval"] / 60:.1f} min' for r in results.values()
   ]
-  lines.append(['training and evaluation, without compilation', *minutes, ''])
-  head = ['', *(f'`{name}`' for name in runs), 'best constant']
-  return tables.tabulate(head, lines)
+  head = [f'`{name}`, {r["eval_set"]}' for name, r in results.items()]
+  if seeds:
+    minutes.insert(1, '')
+    head.insert(1, f'its {len(seeds) + 1} seeds')
+  lines.append(['training, without compilation, and evaluation', *minutes, ''])
+  return tables.tabulate(['', *head, 'best trivial answer'], lines)
+
+
+def _write_row(row: dict, form: str) -> str:
+  low, high = (form.format(x) for x in row['interval'])
+  return f'**{form.format(row["value"])}** ({low} to {high})'
 
 
 if __name__ == '__main__':
