@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from perf import paintings, run, timing
+from perf import paintings, run, tables, timing
 from vbanana_jax.codecs import depth, nearest, normals, palettes, rims
 from vbanana_jax.tasks import legend_text
 
@@ -20,7 +20,9 @@ BINS = 15
 SIZE = 96  # pixels a side; with it goes the share of pixels at edges
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]  # inputs, right, confidence
 _MOST_COLORS = 20
-_NOT_ASKED = 0.2  # of a painting's cells, on average
+_NOT_ASKED = 0.2  # of a painting's cells, on average, where there are some
+# What paintings hold that the legend does not ask for, and of how many.
+_OTHERS = {'nothing': 3 / 8, 'some': 1 / 2, 'everything': 1 / 8}
 
 
 def sample_depth(rng: np.random.Generator, size: int) -> Sample:
@@ -45,15 +47,67 @@ def sample_normals(rng: np.random.Generator, size: int) -> Sample:
   return _flatten(inputs, right, _normals['confidence'](rgb))
 
 
-def sample_palettes(rng: np.random.Generator, size: int) -> Sample:
-  """Pixels of one painting of 2 to 20 colors: right is the same label."""
-  rgb, palette, valid, truth = _paint_labels(rng, size)
+def sample_palettes(
+  rng: np.random.Generator,
+  size: int,
+  others: str | None = None,
+  damage: paintings.Damage = paintings.damage,
+) -> Sample:
+  """Pixels of one painting of 2 to 20 colors: right is the same label.
+
+  Args:
+    rng: draws the painting.
+    size: pixels a side.
+    others: what it holds beside the legend's colors, of `_OTHERS`; drawn if not
+      given.
+    damage: what happens to it.
+  """
+  if others is None:
+    others = rng.choice(list(_OTHERS), p=list(_OTHERS.values()))
+  rgb, palette, valid, truth = _paint_labels(rng, size, others, damage)
   args = rgb, palette, valid
   margin, distance = (
     np.asarray(x, np.float64) for x in _palettes['evidence'](*args)
   )
-  right = np.asarray(_palettes['decode_nearest'](*args)[0]) == truth
-  return _flatten([margin, distance], right, _palettes['confidence'](*args))
+  labels, gap = _palettes['decode_nearest'](*args)
+  foreign = _palettes['measure_foreign'](gap)
+  right = np.asarray(labels) == truth
+  inputs = [margin, distance, np.full_like(margin, foreign)]
+  return _flatten(inputs, right, _confidence(*args, foreign))
+
+
+def measure_palettes(seed: int, pictures: int, size: int) -> tables.Table:
+  """Reliability by what is painted beside the legend's colors, and by damage.
+
+  `one_share_for_all` does without `measure_foreign`: every picture is taken to
+  have what all have on average.
+  """
+  kinds: dict[str, tuple[str, paintings.Damage]] = {
+    **{name: ('nothing', spoil) for name, spoil in paintings.DAMAGES.items()},
+    'mixed': ('nothing', paintings.damage),
+    'mixed, with up to two fifths of others': ('some', paintings.damage),
+    'mixed, a photograph': ('everything', paintings.damage),
+  }
+  table = {}
+  for name, (others, spoil) in kinds.items():
+    rng = np.random.default_rng(seed)
+    samples = [
+      sample_palettes(rng, size, others, spoil) for _ in range(pictures)
+    ]
+    inputs, right, said = (np.concatenate(x) for x in zip(*samples))
+    margin, distance, _ = inputs.T
+    alike = nearest.to_probability(
+      margin, distance, _NOT_ASKED * _OTHERS['some'] + _OTHERS['everything'],
+      nearest.CONFIDENCE,
+    )  # fmt: skip
+    errors = {
+      key: calibration(np.asarray(x), right)['expected_calibration_error']
+      for key, x in (('error', said), ('error,_one_share_for_all', alike))
+    }
+    table[name] = {
+      'right': float(right.mean()), 'confidence': float(said.mean()), **errors
+    }  # fmt: skip
+  return table
 
 
 def measure_rims(seed: int, pictures: int, size: int) -> dict[str, float]:
@@ -64,7 +118,7 @@ def measure_rims(seed: int, pictures: int, size: int) -> dict[str, float]:
   rng = np.random.default_rng(seed)
   found, right = 0, 0
   for _ in range(pictures):
-    rgb, palette, valid, truth = _paint_labels(rng, size)
+    rgb, palette, valid, truth = _paint_labels(rng, size, 'some')
     labels, distance = _palettes['decode_nearest'](rgb, palette, valid)
     is_rim = np.asarray(_find_rims(rgb, labels, distance))
     found += is_rim.sum()
@@ -75,19 +129,22 @@ def measure_rims(seed: int, pictures: int, size: int) -> dict[str, float]:
   }
 
 
-def _paint_labels(rng, size):
+def _paint_labels(rng, size, others, damage=paintings.damage):
   """A damaged painting, its palette and valid rows, and the labels meant.
 
-  Up to two fifths of it are painted in what the legend does not ask for, and no
-  label is right there: -1.
+  Where it is painted in what the legend does not ask for no label is right: -1.
   """
   count = int(rng.integers(2, _MOST_COLORS + 1))
   colors = _draw_legend(count, rng)
   valid = np.arange(_MOST_COLORS) < count
   palette = palettes.to_rgb(colors + [(0, 0, 0)] * (_MOST_COLORS - count))
   truth = paintings.make_labels(rng, size, count)
-  rgb, asked = _cover(palette[truth], colors, rng)
-  rgb = paintings.damage(rgb, rng)
+  rgb, asked = palette[truth], np.ones(truth.shape, bool)
+  if others == 'some':
+    rgb, asked = _cover(rgb, colors, rng)
+  elif others == 'everything':
+    rgb, asked = paintings.make_texture(rng, size), np.zeros_like(asked)
+  rgb = damage(rgb, rng)
   return rgb, palette, valid, np.where(asked, truth, -1)
 
 
@@ -143,15 +200,23 @@ SAMPLERS: dict[str, Callable[[np.random.Generator, int], Sample]] = {
   'depth': sample_depth,
   'normals': sample_normals,
   'palettes': sample_palettes,
+  'palettes, nothing else painted': lambda rng, size: sample_palettes(
+    rng, size, 'nothing'
+  ),
 }
 _depth, _normals, _palettes = (
   {name: jax.jit(getattr(module, name)) for name in names}
   for module, names in (
     (depth, ('encode', 'decode', 'evidence', 'confidence')),
     (normals, ('encode', 'decode', 'evidence', 'confidence')),
-    (palettes, ('decode_nearest', 'evidence', 'confidence')),
+    (palettes, ('decode_nearest', 'evidence', 'measure_foreign')),
   )
 )
+
+
+@jax.jit
+def _confidence(rgb, palette, valid, foreign):
+  return palettes.confidence(rgb, palette, valid, foreign=foreign)
 
 
 _find_rims = jax.jit(rims.find_rims)
@@ -177,18 +242,25 @@ def fit(inputs: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def fit_palettes(inputs: np.ndarray, right: np.ndarray) -> np.ndarray:
-  """Weights of `nearest.to_probability`, from today's on (Fisher's scoring)."""
-  predict = jax.jit(lambda weights: nearest.to_probability(*inputs.T, weights))
+  """Weights of `nearest.to_probability`, from today's on (Fisher's scoring).
+
+  In logarithms, as all are positive, and in short steps.
+  """
+  predict = jax.jit(
+    lambda logs: nearest.to_probability(*inputs.T, jax.numpy.exp(logs))
+  )
   turn = jax.jit(jax.jacfwd(predict))
-  weights = np.array(nearest.CONFIDENCE)
-  for _ in range(10):
-    p = np.asarray(predict(weights), np.float64)
-    slopes = np.asarray(turn(weights), np.float64)
-    slopes_by_spread = slopes.T / np.maximum(p * (1 - p), 1e-6)
-    weights = weights + np.linalg.solve(
-      slopes_by_spread @ slopes, slopes_by_spread @ (right - p)
+  logs = np.log(nearest.CONFIDENCE)
+  for _ in range(20):
+    p = np.clip(np.asarray(predict(logs), np.float64), 1e-6, 1 - 1e-6)
+    slopes = np.asarray(turn(logs), np.float64)
+    slopes_by_spread = slopes.T / (p * (1 - p))
+    bend = slopes_by_spread @ slopes
+    step = np.linalg.solve(
+      bend + 1e-3 * np.diag(np.diag(bend)), slopes_by_spread @ (right - p)
     )
-  return weights
+    logs = logs + np.clip(step, -0.2, 0.2)
+  return np.exp(logs)
 
 
 FITS = {'depth': fit, 'normals': fit, 'palettes': fit_palettes}
@@ -220,16 +292,20 @@ def measure(pictures: int = 300) -> dict[str, Any]:
   """Weights fitted on so many pictures, and their calibration on others."""
   weights, table = {}, {}
   for name in SAMPLERS:
-    inputs, right, _ = collect(name, 0, pictures, SIZE)
-    fitted = FITS[name](inputs, right)
-    weights[name] = [float(f'{weight:.4g}') for weight in fitted]
-    timing.say(f'{name}: {weights[name]}')
+    if name in FITS:
+      inputs, right, _ = collect(name, 0, pictures, SIZE)
+      fitted = FITS[name](inputs, right)
+      weights[name] = [float(f'{weight:.4g}') for weight in fitted]
+      timing.say(f'{name}: {weights[name]}')
     _, right, confidence = collect(name, 1, pictures // 2, SIZE)
     error = calibration(confidence, right)['expected_calibration_error']
     table[name] = {'right': float(right.mean()), 'calibration_error': error}
   rim = measure_rims(1, pictures // 2, SIZE)
   return {
-    'tables': {'confidence_share': table},
+    'tables': {
+      'confidence_share': table,
+      'palettes_share': measure_palettes(2, pictures // 2, SIZE),
+    },
     'weights': weights,
     'rims': rim,
   }

@@ -110,8 +110,10 @@ def blur(rgb, pixels: float) -> np.ndarray:
   return round_levels(rgb)
 
 
+Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
 # One damage at a time, by name: the rows of the tables.
-DAMAGES: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+DAMAGES: dict[str, Damage] = {
   '8-bit rounding': lambda rgb, rng: round_levels(rgb),
   'Gaussian, 4 levels': lambda rgb, rng: add_gaussian(rgb, rng, 4),
   'Gaussian, 8 levels': lambda rgb, rng: add_gaussian(rgb, rng, 8),

@@ -22,6 +22,10 @@ def load_config(text: str):
 
   A config file is Python and runs as such: use only those you trust.
   """
+  if '://' in text:
+    raise UserError(
+      f'--config {text}: a config is a Python file on a disk: copy it there'
+    )
   name, _, arg = text.partition(':')
   choices = f'choose of {", ".join(list_configs())}, or name a .py file'
   if not name.endswith('.py') and name not in list_configs():

@@ -5,6 +5,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from vbanana_jax.codecs import palettes
+from vbanana_jax.codecs.nearest import FOREIGN
 
 
 def encode(
@@ -55,13 +56,15 @@ def confidence(
   color: Float[ArrayLike, '3'],
   background: Float[ArrayLike, '3'],
   others: Float[ArrayLike, 'k 3'] | None = None,
+  *,
+  foreign: float | Float[ArrayLike, ''] = FOREIGN,
 ) -> Float[Array, '...']:
   """Probability that `decode` without a radius is right about a pixel.
 
   See `palettes.confidence`.
   """
   palette = _make_palette(color, background, others)
-  return palettes.confidence(rgb, palette)
+  return palettes.confidence(rgb, palette, foreign=foreign)
 
 
 def _make_palette(color, background, others):

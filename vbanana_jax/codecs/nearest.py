@@ -6,11 +6,16 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 # Of `to_probability`: how a margin tells for the nearest color against the
-# second, what tells for a color of the legend at all, and how distance tells
-# against that.
+# second, what tells for a color of the legend at all, how distance tells
+# against that, and how a picture's share of other colors does.
 # Fitted by `python -m perf.confidence`.
-CONFIDENCE = (0.1429, 7.66, 4.158)
+CONFIDENCE = (2.017, 3.996, 3.488, 1.822)
+# Share of a picture in colors that are not the legend's, if nothing is known.
+FOREIGN = 0.25
 
+_BLOCK = 4  # pixels a side; edges are thinner, also smoothed ones
+_FAR = 20 / 255  # RGB [0, 1] units; of 16 pixels noise leaves one within
+_LEAST_SHARE = 1e-3  # no picture is sure to be all of the legend, or nothing
 _UNROLL = 32  # entries compared in one fused pass; more are looped
 _DIAGONAL = 3.0**0.5  # of the cube of colors
 _WHOLE = 2.0**-9  # levels: nearer to a whole 8-bit level counts as on it
@@ -139,49 +144,84 @@ def evidence(
   return margin, jnp.where(found, distance, jnp.inf)
 
 
+def measure_foreign(distance: Float[ArrayLike, 'h w']) -> Float[Array, '']:
+  """Share of a picture that is painted in other colors than a palette's.
+
+  Counted in blocks of 4 x 4 pixels, of which none is within 20 levels of the
+  palette: what noise, JPEG and smoothed edges do to a painting leaves such a
+  pixel nearly everywhere.
+
+  Args:
+    distance: of `decode_nearest`, in RGB [0, 1] units.
+
+  Source: ours.
+  """
+  distance = jnp.asarray(distance, jnp.float32)
+  height, width = distance.shape
+  down, across = (-(-edge // _BLOCK) for edge in distance.shape)
+  room = ((0, down * _BLOCK - height), (0, across * _BLOCK - width))
+  blocks = jnp.pad(distance, room, constant_values=jnp.inf)
+  blocks = blocks.reshape(down, _BLOCK, across, _BLOCK)
+  return jnp.mean(jnp.min(blocks, axis=(1, 3)) > _FAR)
+
+
 def confidence(
   rgb: Float[ArrayLike, '... 3'],
   palette: Float[ArrayLike, 'q 3'],
   palette_valid: Bool[ArrayLike, 'q'] | None = None,
+  *,
+  foreign: float | Float[ArrayLike, ''] = FOREIGN,
 ) -> Float[Array, '...']:
   """Probability that the nearest color is the one that was meant.
 
   Pixels halfway between two colors are doubtful. So are those far from all:
-  they may be of a color that was not asked for. Without a valid entry, and
-  where a channel is NaN, it is 0. With a void candidate, make it an entry.
+  they may be of a color that was not asked for, and the rest of their picture
+  tells how likely that is. Without a valid entry, and where a channel is NaN,
+  it is 0. With a void candidate, make it an entry.
 
   Calibrated on paintings of 2 to 20 colors under mixed Gaussian noise, blur
-  and JPEG (`perf/paintings.py`), a fifth of them painted in other colors
-  or textures, where no entry is right; see `depth.confidence` for what that
-  means.
+  and JPEG (`perf/paintings.py`): some without anything else, some with up to
+  two fifths in other colors or textures, where no entry is right, and some with
+  nothing but those; see `depth.confidence` for what that means.
+
+  Args:
+    rgb: in [0, 1].
+    palette: colors in [0, 1].
+    palette_valid: False for entries that do not count.
+    foreign: of the whole picture, see `measure_foreign`.
 
   Source: ours.
   """
   margin, distance = evidence(rgb, palette, palette_valid)
   found = jnp.isfinite(distance)
   distance = jnp.where(found, distance, 0.0)
-  return jnp.where(found, to_probability(margin, distance, CONFIDENCE), 0.0)
+  sure = to_probability(margin, distance, foreign, CONFIDENCE)
+  return jnp.where(found, sure, 0.0)
 
 
 def to_probability(
   margin: Float[ArrayLike, '...'],
   distance: Float[ArrayLike, '...'],
+  foreign: float | Float[ArrayLike, '...'],
   weights: tuple[float | Float[ArrayLike, ''], ...],
 ) -> Float[Array, '...']:
   """Probability of the nearest color among three: it, the second, any other.
 
-  At margin 0 the second is as probable. Any other color, one that was not asked
-  for, is the more probable the farther the nearest is.
+  At margin 0 the second is as probable, and the farther the nearest is, the
+  less a margin tells. Any other color, one that was not asked for, is the more
+  probable the farther the nearest is, and the more of the picture has such.
 
   Args:
     margin: to the second nearest, 8-bit levels.
     distance: of the nearest, 8-bit levels.
+    foreign: share of the picture in [0, 1].
     weights: as `CONFIDENCE`.
   """
-  of_margin, legend, of_distance = weights
-  second = jnp.exp(-of_margin * margin)
-  other = jnp.exp(of_distance * jnp.log1p(distance / 10) - legend)
-  return 1.0 / (1.0 + second + other)
+  of_margin, legend, of_distance, of_foreign = weights
+  second = jnp.exp(-of_margin * margin / (1.0 + distance))
+  odds = (foreign + _LEAST_SHARE) / (1.0 - foreign + _LEAST_SHARE)
+  other = of_distance * jnp.log1p(distance / 10) + of_foreign * jnp.log(odds)
+  return 1.0 / (1.0 + second + jnp.exp(other - legend))
 
 
 def _root(squared):

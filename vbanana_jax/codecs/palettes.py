@@ -11,7 +11,12 @@ from collections.abc import Iterable
 import numpy as np
 
 from vbanana_jax.codecs import css
-from vbanana_jax.codecs.nearest import confidence, decode_nearest, evidence
+from vbanana_jax.codecs.nearest import (
+  confidence,
+  decode_nearest,
+  evidence,
+  measure_foreign,
+)
 from vbanana_jax.errors import UserError
 
 __all__ = [
@@ -24,6 +29,7 @@ __all__ = [
   'evidence',
   'farthest_point_palette',
   'format_color',
+  'measure_foreign',
   'parse_color',
   'to_rgb',
 ]

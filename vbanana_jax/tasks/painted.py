@@ -217,7 +217,8 @@ def _read_labels(rgb, palette, radius, speck_px):
   labels = jnp.where(near, labels, 0)
   if speck_px > 1:
     labels, _ = components.despeckle(labels, speck_px)
-  confidence = palettes.confidence(rgb, palette)
+  foreign = palettes.measure_foreign(distance)
+  confidence = palettes.confidence(rgb, palette, foreign=foreign)
   most = jnp.where(between, rims.CONFIDENCE, 1.0)
   return labels, distance, jnp.minimum(confidence, most), jnp.mean(between)
 
