@@ -5,15 +5,34 @@ Plain data only. Durations are '600 steps', '38_400 examples' or '5 percent'.
 
 from ml_collections import ConfigDict
 
+# How the pictures of a source on disk are spoken about.
+_WORDS = {
+  'style': 'full',  # a key of tasks.prompt_styles.PROMPT_STYLES
+  'least_classes': 1,  # of one legend
+  'most_classes': 20,  # likewise, as far as there are and model.max_text holds
+}
+# How far readings of a picture vary; these do not. See data.augment.Settings.
+_AUGMENT = {
+  'crop_scale': (1.0, 1.0),  # least and greatest share of the area
+  'crop_ratio': (1.0, 1.0),  # least and greatest stretch
+  'flip': 0.0,  # share that is mirrored, words included
+  'gamma': 0.0,
+  'brightness': 0.0,
+  'contrast': 0.0,
+  'saturation': 0.0,
+  'hue': 0.0,
+  'blur': 0.0,
+  'noise': 0.0,
+  'jpeg': 100,  # lowest quality
+}
 # Settings that each kind of source has, with their defaults.
 SOURCES = {
   # Drawn scenes of a level of scenes.world.LEVELS.
   'scenes': {'level': 'quick'},
-  # A folder made by `vbanana prepare`. Its instructions are worded in `style`,
-  # a key of tasks.legend_text.PROMPT_STYLES.
-  'records': {'path': '', 'style': 'full'},
-  # A prepared TFDS set.
-  'tfds': {'name': '', 'path': '', 'split': 'train', 'style': 'full'},
+  # A folder made by `vbanana prepare`.
+  'records': {'path': '', **_WORDS, 'augment': _AUGMENT},
+  # A prepared TFDS set, in the folder `path`.
+  'tfds': {'name': '', 'path': '', 'split': 'train', **_WORDS},
 }
 
 
@@ -114,7 +133,9 @@ def make_source(kind: str, **settings) -> ConfigDict:
       f'{min(unknown)!r} is no setting of {kind!r}: choose of '
       f'{", ".join(SOURCES[kind])}'
     )
-  return ConfigDict({'kind': kind, **SOURCES[kind], **settings})
+  config = ConfigDict({'kind': kind, **SOURCES[kind]})
+  config.update(settings)
+  return config
 
 
 def parse_arg(arg: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from vbanana_jax import keys
 from vbanana_jax.codecs import palettes
 from vbanana_jax.scenes import edits, language, referring, world
 from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES
 from vbanana_jax.tokenizer import tokenizer
 
 VOCAB_SIZE = 1024
@@ -69,18 +70,26 @@ def make_prompts() -> Iterator[str]:
       for k in rng.permutation(len(phrases))[:3]:
         yield (
           TASKS['referring']
-          .ask(rng, phrases=[phrases[k].text], level=level.name)
+          .ask(rng, phrases=[phrases[k].text], style=PROMPT_STYLES[level.name])
           .prompt
         )
       names = level.semantic_classes
       names = [names[k] for k in rng.permutation(len(names))[:6]]
       for name in ('depth', 'normals'):
-        yield TASKS[name].ask(rng, level=level.name).prompt
+        yield TASKS[name].ask(rng, style=PROMPT_STYLES[level.name]).prompt
       for _ in range(2):
-        yield TASKS['semantic'].ask(rng, classes=names, level=level.name).prompt
+        yield (
+          TASKS['semantic']
+          .ask(rng, classes=names, style=PROMPT_STYLES[level.name])
+          .prompt
+        )
       names = ('object', *level.classes)
       name = names[rng.integers(len(names))]
-      yield TASKS['instance'].ask(rng, category=name, level=level.name).prompt
+      yield (
+        TASKS['instance']
+        .ask(rng, category=name, style=PROMPT_STYLES[level.name])
+        .prompt
+      )
 
 
 def make_corpus() -> Iterator[str]:

@@ -21,14 +21,18 @@ def load(*overrides):
 def test_a_new_source_and_its_weight_come_from_the_command_line():
   config = load(
     '--config.sources.mine.path=data/mine',  # before its kind, too
+    '--config.sources.mine.augment.crop_scale=0.5,1',
+    '--config.sources.mine.augment.flip=0.5',
     '--config.mixture.semantic@mine=3',
     NEW,
     '--config.mixture.albedo=0.5',
     '--config.sources.scenes.level=full',
   )
   defaults = base.SOURCES['records']
+  augment = {**defaults['augment'], 'crop_scale': (0.5, 1.0), 'flip': 0.5}
+  mine = {'kind': 'records', 'path': 'data/mine', 'augment': augment}
   assert config['sources'] == {
-    'mine': {**defaults, 'kind': 'records', 'path': 'data/mine'},
+    'mine': {**defaults, **mine},
     'scenes': {'kind': 'scenes', 'level': 'full'},
   }
   assert config['mixture']['semantic@mine'] == 3.0
@@ -58,6 +62,9 @@ def test_another_kind_has_other_settings():
     ([NEW, '--config.mixture.dept@mine=1'], "task 'dept', did you mean 'depth"),
     (['--config.mixture.dept=1'], "did you mean 'depth'"),
     ([NEW, '--config.mixture.depth@mine=much'], "cannot become 'much'"),
+    ([NEW, '--config.sources.mine.augment=1'], 'is a section'),
+    ([NEW, '--config.sources.mine.augment.flips=1'], "did you mean 'flip'"),
+    ([NEW, '--config.sources.mine.augment.crop_scale=a'], "cannot become 'a'"),
   ],
 )
 def test_mistakes_on_the_command_line_are_one_line(overrides, says):
@@ -73,6 +80,11 @@ def test_mistakes_on_the_command_line_are_one_line(overrides, says):
     ({'kind': 'photos'}, "kind is 'photos': choose a kind of scenes, records"),
     ({'kind': 'records', 'paths': 'a'}, "setting 'paths'.*did you mean 'path'"),
     ({'kind': 'records', 'path': 3}, "path is 3, and has to be like ''"),
+    (
+      {'kind': 'records', 'augment': {'flips': 1}},
+      r"mine\.augment has no setting 'flips'; did you mean 'flip'",
+    ),
+    ({'kind': 'records', 'augment': 1}, 'augment is 1, and has to be like'),
   ],
 )
 def test_mistakes_in_a_config_file_are_one_line(tmp_path, source, says):

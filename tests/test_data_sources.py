@@ -9,6 +9,7 @@ import pytest
 from vbanana_jax.data import sources
 from vbanana_jax.errors import UserError
 from vbanana_jax.scenes import render, world
+from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES
 
 SIZE = 16
 
@@ -33,7 +34,7 @@ def source():
 
 def test_example_fields(source):
   example = source[3]
-  assert example['index'] == 3 and example['level'].name == 'quick'
+  assert example['index'] == 3 and example['style'] is PROMPT_STYLES['quick']
   assert example['rgb'].shape == (SIZE, SIZE, 3)
   assert example['rgb'].dtype == np.float32
   assert 0 <= example['rgb'].min() and example['rgb'].max() <= 1

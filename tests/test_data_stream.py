@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from vbanana_jax.data import mixture, stream
+from vbanana_jax.data import mixture, stream, texts
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import processes
 from vbanana_jax.tasks.depth import Depth
@@ -36,7 +36,7 @@ class FakeSource:
       'index': index,
       'rgb': np.full((SIZE, SIZE, 3), index / 100, np.float32),
       'depth_m': np.full((SIZE, SIZE), 1 + index, np.float32),
-      'caption': f'number {index}',
+      'captions': texts.CaptionList([f'number {index}']),
     }
 
 

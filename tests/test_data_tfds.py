@@ -45,7 +45,7 @@ def test_frozen_scenes_come_back(frozen):
       assert example[key].dtype == fresh[twin][key].dtype
     error = np.abs(example['rgb'] - fresh[twin]['rgb']).max()
     assert error <= 0.5 / 255 + 1e-6
-    assert example['caption']
+    assert all(example['captions'])
   assert keys_found == set(range(5))
 
 

@@ -12,9 +12,10 @@ from vbanana_jax.codecs import palettes
 from vbanana_jax.inference import engine, outputs, request
 from vbanana_jax.inference.predictor import PhotoQuestion, Predictor
 from vbanana_jax.tasks import TASKS, legend_parts, legend_text
+from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES
 
 ITEM = readers.Item('x', 'x.png', 'the old clock on the left of the wall')
-LEVELS = sorted(legend_text.PROMPT_STYLES)
+LEVELS = sorted(PROMPT_STYLES)
 
 
 def name_classes(count):
@@ -43,7 +44,7 @@ def test_groups_shrink_until_they_fit():
 def test_a_legend_takes_any_number_of_names(count, level):
   names = name_classes(count)
   question = TASKS['semantic'].ask(
-    np.random.default_rng(0), classes=names, level=level
+    np.random.default_rng(0), classes=names, style=PROMPT_STYLES[level]
   )
   palette = question.aux['palette'][question.aux['palette_valid']]
   assert len(palette) == count + 1
@@ -58,9 +59,9 @@ def test_a_legend_takes_any_number_of_names(count, level):
 def test_perfect_parts_join_to_the_truth(count, level):
   rng = np.random.default_rng(count)
   asked = request.PredictRequest('semantic', classes=name_classes(count))
-  _, question = request.build_question(asked, level)
-  parts = request.build_question_parts(asked, level, 160)
-  most = legend_text.PROMPT_STYLES[level].entries[1]
+  _, question = request.build_question(asked, PROMPT_STYLES[level])
+  parts = request.build_question_parts(asked, PROMPT_STYLES[level], 160)
+  most = PROMPT_STYLES[level].entries[1]
   assert len(parts) >= -(-count // most)
   label = rng.integers(0, count + 1, (12, 16))
   painted = []
@@ -147,11 +148,13 @@ def test_shipped_configs_can_be_asked_every_protocol(title):
   protocol = protocols.load_protocol(title)
   for name, config in load_configs():
     level, max_text = config.sources.scenes.level, config.model.max_text
-    parts = questions.ask_parts(protocol, ITEM, level=level, max_text=max_text)
+    most = PROMPT_STYLES[level].entries[1]
+    parts = questions.ask_parts(
+      protocol, ITEM, most_names=most, max_text=max_text
+    )
     rows = [row for part in parts for row in part.rows[1:]]
     assert rows == [k + 1 for k in range(len(protocol.classes or ()))], name
     if len(parts) > 1:
-      most = legend_text.PROMPT_STYLES[level].entries[1]
       assert max(len(part.rows) - 1 for part in parts) <= most
       assert len({part.prompt for part in parts}) == len(parts)
 
@@ -159,4 +162,4 @@ def test_shipped_configs_can_be_asked_every_protocol(title):
 def test_a_network_that_cannot_be_asked_says_what_to_change():
   protocol = protocols.load_protocol('cityscapes_semantic')
   with pytest.raises(errors.UserError, match=r'takes 12.*model\.max_text'):
-    questions.ask_parts(protocol, ITEM, level='quick', max_text=12)
+    questions.ask_parts(protocol, ITEM, most_names=4, max_text=12)

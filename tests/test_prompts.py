@@ -8,6 +8,7 @@ from vbanana_jax.errors import UserError
 from vbanana_jax.scenes import referring, world
 from vbanana_jax.tasks import TASKS, prompts
 from vbanana_jax.tasks.depth.painted import COLORMAPS
+from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES
 
 YELLOW, GREEN, CYAN = (255, 255, 0), (0, 128, 0), (0, 255, 255)
 RED, BLUE, WHITE, GRAY = (255, 0, 0), (0, 0, 255), (255,) * 3, (128,) * 3
@@ -247,13 +248,19 @@ def draw_question(task, level, rng):
   if task == 'semantic':
     count = int(rng.integers(1, 9))
     names = [CLASSES[i] for i in rng.permutation(len(CLASSES))[:count]]
-    return TASKS[task].ask(rng, classes=names, level=level), names
+    return TASKS[task].ask(
+      rng, classes=names, style=PROMPT_STYLES[level]
+    ), names
   if task == 'referring':
     count = int(rng.integers(1, 3))
     names = [draw_phrase(rng) for _ in range(count)]
-    return TASKS[task].ask(rng, phrases=names, level=level), names
+    return TASKS[task].ask(
+      rng, phrases=names, style=PROMPT_STYLES[level]
+    ), names
   category = CLASSES[rng.integers(len(CLASSES))]
-  return TASKS[task].ask(rng, category=category, level=level), category
+  return TASKS[task].ask(
+    rng, category=category, style=PROMPT_STYLES[level]
+  ), category
 
 
 def draw_phrase(rng):
@@ -302,7 +309,7 @@ def test_phrases_of_scenes_read_back(level_name):
     found = referring.phrases(scene, visible, rng, referring.get_kinds(level))
     for phrase in found:
       question = TASKS['referring'].ask(
-        rng, phrases=[phrase.text], level=level_name
+        rng, phrases=[phrase.text], style=PROMPT_STYLES[level_name]
       )
       reading = prompts.read_prompt('referring', question.prompt)
       ((name, _),) = reading.entries

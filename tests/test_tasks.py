@@ -1,17 +1,19 @@
 """Tasks: a painted target reads back as its labels; words match colors."""
 
 import functools
-import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vbanana_jax import errors
+from vbanana_jax import errors, labels
+from vbanana_jax.data import texts
+from vbanana_jax.scenes import labels as scene_labels
 from vbanana_jax.scenes import render, world
 from vbanana_jax.tasks import TASKS, base, legend_text
 from vbanana_jax.tasks.instance import task as instance_task
+from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 SIZE = 32
@@ -35,13 +37,16 @@ def make_examples(level_name, count=8):
       'semantic': view.semantic[i],
       'instance': view.instance[i],
       'albedo': albedo[i],
+      'classes': scene_labels.make_classes(level),
+      'instance_class': scene_labels.list_instance_classes(scene),
+      'phrases': scene_labels.ScenePhrases(scene, level, view.instance[i]),
+      'captions': scene_labels.SceneCaptions(scene, view.instance[i]),
+      'style': PROMPT_STYLES[level.name],
       'scene': scene,
-      'level': level,
       'edit': {
         'instruction': 'Remove it.',
         'rgb': view.rgb[(i + 1) % count],
       },
-      'caption': None,
     }
     for i, scene in enumerate(scenes)
   ]
@@ -180,12 +185,11 @@ def test_instance_slivers_are_neither_painted_nor_scored():
   instance = np.zeros((SIZE, SIZE), np.int32)
   instance[4:14, 4:14] = 1
   instance[20, 20] = 2
-  sphere = world.CLASSES.index('sphere')
   example = {
     'rgb': np.zeros((SIZE, SIZE, 3), np.float32),
     'instance': instance,
-    'semantic': np.where(instance > 0, sphere, 0).astype(np.int32),
-    'level': types.SimpleNamespace(name='quick', classes=('sphere',)),
+    'instance_class': [0, 0],
+    'classes': labels.Classes(('sphere',), (0,), (0,)),
   }
   task = TASKS['instance']
   encoded, target, aux = pose_all(task, [example])
@@ -265,7 +269,7 @@ def test_captions_are_sometimes_empty(examples):
     for i in range(200)
   ]
   assert 8 <= prompts.count('') <= 35
-  photo = {'rgb': example['rgb'], 'caption': 'a dog'}
+  photo = {'rgb': example['rgb'], 'captions': texts.CaptionList(['a dog'])}
   prompts = {
     TASKS['generate'].encode(photo, np.random.default_rng(i)).prompt
     for i in range(50)
@@ -310,4 +314,4 @@ def test_tasks_are_hashable_and_named(name):
   task = TASKS[name]
   assert task.name == name and hash(task) == hash(type(task)())
   assert task.noise_scale == (4.0 if task.vision else None)
-  assert base.get_level({}) == 'full'
+  assert base.get_style({}) is PROMPT_STYLES['full']

@@ -9,6 +9,7 @@ from vbanana_jax import errors
 from vbanana_jax.codecs import palettes
 from vbanana_jax.scenes import world
 from vbanana_jax.tasks import TASKS, legend_text
+from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES
 
 
 def colors_in(prompt):
@@ -24,7 +25,9 @@ def test_semantic_prompt_and_palette_agree(level):
   classes = world.CLASSES[:4]
   stated = 0
   for _ in range(100):
-    question = TASKS['semantic'].ask(rng, classes=classes, level=level)
+    question = TASKS['semantic'].ask(
+      rng, classes=classes, style=PROMPT_STYLES[level]
+    )
     palette = np.rint(255 * question.aux['palette']).astype(int)
     np.testing.assert_array_equal(
       question.aux['palette_valid'], np.arange(9) <= len(classes)

@@ -79,19 +79,31 @@ def complete_sources(
     kind = settings['kind']
     if kind not in base.SOURCES:
       raise UserError(f'{at}.kind is {kind!r}: {_describe_kinds()}')
-    defaults = base.SOURCES[kind]
-    for key, value in settings.items():
-      default = kind if key == 'kind' else defaults.get(key)
-      if default is None:
-        raise UserError(
-          f'{at} has no setting {key!r}, being of the kind {kind!r}'
-          f'{_hint(key, defaults)}'
-        )
-      if type(value) is not type(default):
-        raise UserError(
-          f'{at}.{key} is {value!r}, and has to be like {default!r}'
-        )
-    found[name] = {'kind': kind, **defaults, **settings}
+    found[name] = _complete(at, settings, {'kind': kind, **base.SOURCES[kind]})
+  return found
+
+
+def _complete(
+  at: str, settings: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Defaults, changed by settings of the same names and types."""
+  found = dict(defaults)
+  for key, value in settings.items():
+    if key not in defaults:
+      raise UserError(f'{at} has no setting {key!r}{_hint(key, defaults)}')
+    default = defaults[key]
+    if isinstance(default, tuple) and isinstance(value, list):  # out of JSON
+      value = tuple(value)
+    if isinstance(default, float) and type(value) is int:
+      value = float(value)
+    if isinstance(default, Mapping) and isinstance(value, Mapping):
+      found[key] = _complete(f'{at}.{key}', value, default)
+    elif type(value) is type(default):
+      found[key] = value
+    else:
+      raise UserError(
+        f'{at}.{key} is {value!r}, and has to be like {default!r}'
+      )
   return found
 
 
@@ -214,4 +226,10 @@ def _to_bool(text: str) -> bool:
   return {'true': True, 'false': False}[text.lower()]
 
 
-_CASTS = {int: int, float: float, str: str, bool: _to_bool}
+def _to_numbers(text: str) -> tuple[float, ...]:
+  return tuple(float(number) for number in text.split(','))
+
+
+_CASTS = {
+  int: int, float: float, str: str, bool: _to_bool, tuple: _to_numbers,
+}  # fmt: skip

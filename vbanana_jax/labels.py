@@ -17,6 +17,7 @@ An example is a dict of host arrays. Keys that a source may fill:
   edit           dict: instruction str, rgb f32[h w 3], what it makes of the
                  picture
   intrinsics     `Intrinsics`, of this size
+  style          `tasks.prompt_styles.PromptStyle`, how it is spoken about
 """
 
 import dataclasses
@@ -47,6 +48,8 @@ class Classes:
     areas: ids that can be asked for by area, as "road" or "sky".
     things: ids whose objects can be told apart, as "car".
     synonyms: further names by id.
+    any_thing: what every object can be called, as "object"; '' where objects
+      of other classes are not labeled.
   """
 
   names: tuple[str, ...]
@@ -55,6 +58,7 @@ class Classes:
   synonyms: Mapping[int, tuple[str, ...]] = dataclasses.field(
     default_factory=dict
   )
+  any_thing: str = ''
 
 
 class Phrase(NamedTuple):

@@ -100,7 +100,7 @@ def ask_parts(
   item: Item,
   repeat: int = 0,
   *,
-  level: str,
+  most_names: int | None,
   max_text: int,
 ) -> tuple[legend_parts.Part, ...]:
   """The same question for a network, in parts where it takes no longer ones.
@@ -109,7 +109,8 @@ def ask_parts(
     protocol: of the benchmark.
     item: the example.
     repeat: the pass.
-    level: of the scenes that the network was trained on, for how many names.
+    most_names: of one question that the network was trained for; None for any
+      number.
     max_text: tokens that it takes.
 
   Raises:
@@ -123,7 +124,7 @@ def ask_parts(
 
   groups: list[range] | list[None] | None = [None] if fits(None) else None
   if len(names) > 1:
-    most = legend_text.PROMPT_STYLES[level].entries[1]
+    most = most_names or len(names)
     groups = legend_parts.split_names(len(names), most, fits)
   if groups is None:
     least = ask(protocol, item, repeat, names[:1] if len(names) > 1 else None)

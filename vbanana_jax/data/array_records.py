@@ -16,7 +16,7 @@ import grain
 import numpy as np
 from array_record.python import array_record_module
 
-from vbanana_jax.data import open_files, photos, sources
+from vbanana_jax.data import open_files, photos, sources, texts
 from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
@@ -212,7 +212,7 @@ class PhotoSource:
   """
 
   endless = False
-  labels = frozenset({'rgb', 'caption'})
+  labels = frozenset({'rgb', 'captions'})
 
   def __init__(self, folder: str | os.PathLike, size: int | tuple[int, int]):
     manifest = load_manifest(folder)
@@ -251,6 +251,7 @@ class PhotoSource:
       'index': int(index),
       'rgb': fitted.astype(np.float32) / 255,
       'caption': photo.caption,
+      'captions': texts.CaptionList([photo.caption] if photo.caption else []),
     }
 
 

@@ -6,11 +6,14 @@ a function of the seed, of i and of what is on disk alone, so neither a resume
 nor the number of processes or threads changes what is trained on.
 """
 
+import copy
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
+
+import numpy as np
 
 from vbanana_jax import keys
 from vbanana_jax.data import sources
@@ -151,11 +154,25 @@ class ReplacingSource:
     return len(self._source)
 
   def __getitem__(self, index: int) -> sources.Example:
+    return self._find(index, lambda record: self._source[record])
+
+  def draw(self, index: int, rng: np.random.Generator) -> sources.Example:
+    """A varied reading of a row, where the source has any."""
+    draw = getattr(self._source, 'draw', None)
+    if draw is None:
+      return self[index]
+    # A record that turns out to be bad may have drawn from it already.
+    return self._find(index, lambda record: draw(record, copy.deepcopy(rng)))
+
+  def _find(
+    self, index: int, read: Callable[[int], sources.Example]
+  ) -> sources.Example:
+    """The record `index`, or the first good one in its place."""
     for record in self._candidates(int(index)):
       if record in self._known:
         continue
       try:
-        return self._read_patiently(record)
+        return self._read_patiently(record, read)
       except BadRecordError as error:
         self._write_down(record, str(error))
     raise UserError(
@@ -169,26 +186,36 @@ class ReplacingSource:
     for _ in range(_DRAWS):
       yield int(rng.integers(len(self)))
 
-  def _read_patiently(self, record: int) -> sources.Example:
+  def _read_patiently(
+    self, record: int, read: Callable[[int], sources.Example]
+  ) -> sources.Example:
     """Tries again where not the record failed but its storage, as a network."""
     for seconds in _PAUSES:
       try:
-        return self._read(record)
+        return self._check_words(record, read(record))
       except BadRecordError as error:
         if not _is_of_storage(error):
           raise
       time.sleep(seconds)
-    return self._read(record)
+    return self._check_words(record, read(record))
 
-  def _read(self, record: int) -> sources.Example:
-    example = self._source[record]
-    count = self._tokenizer.count(example['caption'] or '')
-    if count > self._max_text:
+  def _check_words(
+    self, record: int, example: sources.Example
+  ) -> sources.Example:
+    """Leaves out captions that are too long; bad is who has no others."""
+    captions = example.get('captions')
+    if not captions:
+      return example
+    counts = [self._tokenizer.count(text) for text in captions]
+    fitting = [
+      text for text, count in zip(captions, counts) if count <= self._max_text
+    ]
+    if not fitting:
       raise BadRecordError(
-        f'{self.locate(record)}: its caption has {count} tokens, '
+        f'{self.locate(record)}: its caption has {min(counts)} tokens, '
         f'config.model.max_text is {self._max_text}'
       )
-    return example
+    return {**example, 'captions': type(captions)(fitting)}
 
   def _write_down(self, record: int, reason: str) -> None:
     with self._lock:

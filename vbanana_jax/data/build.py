@@ -39,6 +39,7 @@ def build_mixture(
       allows.
   """
   described = complete_sources(config['sources'])
+  config = {**config, 'sources': described}
   for key in config['mixture']:
     pairings.check_key(key, described)
   opener = _Opener(
@@ -49,7 +50,8 @@ def build_mixture(
     task = TASKS[pairing.task]
     source = opener.open(pairing.source, task.needs)
     _check_needs(pairing, source, described)
-    entries.append(mixture.Entry(task, source, pairing.weight))
+    style = pairings.make_style(config, pairing.source)
+    entries.append(mixture.Entry(task, source, pairing.weight, style))
   _say_unused(config, described)
   return mixture.Mixture(entries)
 

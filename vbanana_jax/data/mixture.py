@@ -9,17 +9,26 @@ from fractions import Fraction
 from vbanana_jax.data import sources
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import base
+from vbanana_jax.tasks.prompt_styles import FULL, PromptStyle
 
 _LONGEST_CYCLE = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-  """One line of a mixture: a task asked about a source, at a weight."""
+  """One line of a mixture: a task asked about a source, at a weight.
+
+  Attributes:
+    task: what is asked.
+    source: about whose rows.
+    weight: how often, beside the other entries.
+    style: how, where the examples do not say.
+  """
 
   task: base.Task
   source: sources.Source
   weight: float
+  style: PromptStyle = FULL
 
 
 @dataclasses.dataclass(frozen=True)

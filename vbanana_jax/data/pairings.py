@@ -4,12 +4,14 @@ A key of `config.mixture` is TASK@SOURCE, or TASK alone for the source that is
 named `scenes`.
 """
 
+import dataclasses
 import difflib
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES, PromptStyle
 
 SCENES = 'scenes'  # a kind of source, and the name of the base config's own
 
@@ -105,18 +107,48 @@ def find_level(config: Mapping[str, Any]) -> str:
   return levels[max(weights, key=weights.__getitem__)]
 
 
-def find_style(config: Mapping[str, Any], task: str) -> str:
-  """How instructions of a task were worded in training, by the style's name.
+def make_style(config: Mapping[str, Any], source: str) -> PromptStyle:
+  """How the pictures of a config's source are spoken about.
 
-  That of the source that it learned from most, and of scenes where it did not
-  learn.
+  Raises:
+    UserError: names a setting of the source that cannot be.
+  """
+  settings, at = config['sources'][source], f'config.sources.{source}'
+  if settings['kind'] == SCENES:
+    return PROMPT_STYLES[settings['level']]
+  if settings['style'] not in PROMPT_STYLES:
+    raise UserError(
+      f'{at}.style is {settings["style"]!r}: choose of '
+      f'{", ".join(PROMPT_STYLES)}'
+    )
+  least, most = settings['least_classes'], settings['most_classes']
+  if not 1 <= least <= most:
+    raise UserError(
+      f'{at}.least_classes is {least} and most_classes {most}: legends need at '
+      'least one name, and no more at least than at most'
+    )
+  return dataclasses.replace(
+    PROMPT_STYLES[settings['style']],
+    entries=(least, most),
+    least_share=0.0,
+    most_tokens=config['model']['max_text'],
+  )
+
+
+def find_style(config: Mapping[str, Any], task: str) -> PromptStyle:
+  """How instructions of a task were worded in training.
+
+  As for the source that it learned from most, with as many names as it was
+  taught by any; as for scenes where it did not learn.
   """
   learned = [each for each in list_pairings(config) if each.task == task]
   if not learned:
-    return find_level(config)
-  source = max(learned, key=lambda each: each.weight).source
-  settings = config['sources'][source]
-  return settings['level' if settings['kind'] == SCENES else 'style']
+    return PROMPT_STYLES[find_level(config)]
+  styles = [make_style(config, each.source) for each in learned]
+  weights = [each.weight for each in learned]
+  style = styles[weights.index(max(weights))]
+  most = max(style.entries[1] for style in styles)
+  return dataclasses.replace(style, entries=(style.entries[0], most))
 
 
 def _hint(name: str, known: Collection[str]) -> str:

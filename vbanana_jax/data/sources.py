@@ -10,13 +10,18 @@ from typing import Any, Protocol
 from vbanana_jax import keys
 from vbanana_jax.errors import UserError
 from vbanana_jax.scenes import edits as scene_edits
+from vbanana_jax.scenes import labels as scene_labels
 from vbanana_jax.scenes import referring, render, world
+from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES
 
 Example = dict[str, Any]
 # What every scene is labeled with.
 _SCENE_LABELS = frozenset(
-  {'rgb', 'depth_m', 'normals', 'semantic', 'instance', 'scene', 'level'}
-)
+  {
+    'rgb', 'depth_m', 'normals', 'semantic', 'classes', 'instance',
+    'instance_class', 'phrases', 'captions',
+  }
+)  # fmt: skip
 # Keys of an example that take a rendering of their own, made when asked for:
 # the edited scene and base colors, in renderings of a whole scene.
 EXTRAS = {'edit': 1.0, 'albedo': 0.2}
@@ -29,6 +34,9 @@ def find_extras(*needs: Collection[str]) -> frozenset[str]:
 
 class Source(Protocol):
   """Rows of examples on the host.
+
+  A source may also have `draw(index, rng)`, a varied reading of a row for
+  training; `[index]` is the plain one.
 
   Attributes:
     name: of the source, which its order depends on.
@@ -48,6 +56,7 @@ class Source(Protocol):
 class SceneSource:
   """Procedural scenes of a level; row i is a function of (level, seed, i).
 
+  Beside the keys of `labels` an example has its `scene`, a `world.Scene`.
   Scenes are rendered in micro-batches whose borders are fixed by the row
   number, so a row's pixels do not depend on the order of access. The last
   `keep` micro-batches stay in memory; threads may share the source.
@@ -120,10 +129,15 @@ class SceneSource:
         'semantic': view.semantic[row],
         'instance': view.instance[row],
         'albedo': albedos[row],
-        'scene': scenes[row],
-        'level': self.level,
+        'classes': scene_labels.make_classes(self.level),
+        'instance_class': scene_labels.list_instance_classes(scenes[row]),
+        'phrases': scene_labels.ScenePhrases(
+          scenes[row], self.level, view.instance[row]
+        ),
+        'captions': scene_labels.SceneCaptions(scenes[row], view.instance[row]),
         'edit': edits[row],
-        'caption': None,
+        'style': PROMPT_STYLES[self.level.name],
+        'scene': scenes[row],
       }
       for row, index in enumerate(rows)
     ]

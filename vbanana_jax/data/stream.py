@@ -1,7 +1,6 @@
 """Batches from a mixture: examples in order, short instructions together."""
 
 import bisect
-import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,13 +10,10 @@ import grain
 import numpy as np
 from absl import flags
 
-from vbanana_jax import keys
+from vbanana_jax.data import encoder as encoder_lib
 from vbanana_jax.data import mixture as mixture_lib
-from vbanana_jax.data import sources, watchdog
-from vbanana_jax.errors import UserError
+from vbanana_jax.data import watchdog
 from vbanana_jax.runtime import processes
-from vbanana_jax.tasks import base
-from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.types import Batch
 
 # Steps whose examples are sorted into short and long instructions.
@@ -119,7 +115,7 @@ def build_stream(
   _parse_flags_for_grain()
   steps = _SORTED_STEPS if settings.short_text_length else 1
   dog = watchdog.Watchdog(settings.patience)
-  encoder = ExampleEncoder(
+  encoder = encoder_lib.ExampleEncoder(
     mixture,
     seed=settings.seed,
     max_text=settings.max_text,
@@ -188,117 +184,6 @@ def _flatten(
     )
   finally:
     groups.close()
-
-
-class ExampleEncoder:
-  """Global example index -> one encoded, tokenized row of a batch."""
-
-  def __init__(
-    self,
-    mixture: mixture_lib.Mixture,
-    *,
-    seed: int,
-    max_text: int,
-    one_pass_share: float = 0.5,
-    dog: watchdog.Watchdog | None = None,
-  ):
-    self.dog = dog or watchdog.Watchdog()
-    self.mixture = mixture
-    self.seed = seed
-    self.max_text = max_text
-    self.one_pass_share = one_pass_share
-    self.tokenizer = Tokenizer.load()
-    readers = {}  # one order a source, whichever entries share it
-    for entry in mixture.entries:
-      if id(entry.source) not in readers:
-        source = self.dog.track(entry.source)
-        readers[id(entry.source)] = _build_reader(source, seed)
-    self.readers = [readers[id(entry.source)] for entry in mixture.entries]
-
-  def __getitem__(self, index: int) -> Batch:
-    place = self.mixture.locate(index)
-    entry = self.mixture.entries[place.entry]
-    with self.dog.making(index, entry.source.name):
-      example = read_example(
-        self.readers[place.entry], place.row, entry.source.name
-      )
-      rng = keys.make_rng(self.seed, 'pose', index)
-      encoded = encode_example(entry.task, example, rng, entry.source.name)
-    return make_row(
-      entry.task,
-      encoded,
-      tokens=self.tokenizer.encode(encoded.prompt, self.max_text),
-      position=self.mixture.task_of(index),
-      index=index,
-      one_pass_share=self.one_pass_share,
-    )
-
-
-def read_example(
-  reader: Sequence[sources.Example], row: int, name: str
-) -> sources.Example:
-  """Row of a source; an error says which row of which source it was."""
-  with _blamed(f'row {row} of source {name!r}'):
-    return reader[row]
-
-
-def encode_example(
-  task: base.Task,
-  example: sources.Example,
-  rng: np.random.Generator,
-  name: str,
-) -> base.EncodedExample:
-  """Encodes for a task; an error says which example of which source it was."""
-  place = f'task {task.name!r} on row {example["index"]} of source {name!r}'
-  with _blamed(place):
-    return task.encode(example, rng)
-
-
-@contextlib.contextmanager
-def _blamed(place: str) -> Iterator[None]:
-  """Name the place in whatever is raised; nothing is swallowed."""
-  try:
-    yield
-  except UserError as error:
-    raise UserError(f'{place}: {error}') from error
-  except Exception as error:
-    error.add_note(f'raised by {place}')
-    raise
-
-
-def make_row(
-  task: base.Task,
-  encoded: base.EncodedExample,
-  *,
-  tokens: np.ndarray,
-  position: int,
-  index: int,
-  one_pass_share: float,
-) -> Batch:
-  """One unbatched row; float32 colors, the task's noise and one-pass share."""
-  return {
-    'tokens': tokens,
-    'source': np.asarray(encoded.source, np.float32),
-    'has_source': np.bool_(encoded.has_source),
-    'target': np.asarray(encoded.target, np.float32),
-    'weight_px': np.asarray(encoded.weight_px, np.float32),
-    'task': np.int32(position),
-    'noise_scale': np.float32(base.get_noise_scale(task, encoded.target)),
-    'one_pass_share': np.float32(one_pass_share if task.vision else 0),
-    'index': np.int64(index),
-  }
-
-
-def _build_reader(
-  source: sources.Source, seed: int
-) -> Sequence[sources.Example]:
-  """Rows in training order: as they come, or shuffled anew every epoch."""
-  if source.endless:
-    return source
-  if len(source) == 0:
-    raise UserError(f'source {source.name!r} has no examples')
-  order_seed = int(keys.make_rng(seed, 'order', source.name).integers(2**31))
-  return grain.MapDataset.source(source).seed(order_seed).shuffle().repeat()
 
 
 def stack_rows(rows: Sequence[Any]) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vbanana_jax.data import array_records, open_files, photos, sources
+from vbanana_jax.data import array_records, open_files, photos, sources, texts
 from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
@@ -57,7 +57,7 @@ class TfdsSource:
     self._image = image
     self._text = text or _find_text(self._features)
     self._labels = labels
-    self.labels = frozenset({'rgb', 'caption', *labels})
+    self.labels = frozenset({'rgb', 'captions', *labels})
     for key in (image, *labels, *([text] if text else [])):
       if key not in self._features:
         raise UserError(
@@ -108,7 +108,7 @@ class TfdsSource:
     return {
       'index': int(index),
       'rgb': fitted.astype(np.float32) / 255,
-      'caption': caption,
+      'captions': texts.CaptionList(filter(None, [caption])),
       **labels,
     }
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from vbanana_jax.data import sources
 from vbanana_jax.runtime import processes
 
@@ -101,14 +103,25 @@ class _Tracked:
     self.endless = source.endless
     self._source = source
     self._rows = rows
+    if hasattr(source, 'draw'):
+      self.draw = self._draw
 
   def __len__(self) -> int:
     return len(self._source)
 
   def __getitem__(self, index: int) -> sources.Example:
+    with self._reading(index):
+      return self._source[index]
+
+  def _draw(self, index: int, rng: np.random.Generator) -> sources.Example:
+    with self._reading(index):
+      return self._source.draw(index, rng)
+
+  @contextlib.contextmanager
+  def _reading(self, index: int) -> Iterator[None]:
     thread = threading.get_ident()
     self._rows[thread] = self._source, int(index)
     try:
-      return self._source[index]
+      yield
     finally:
       del self._rows[thread]

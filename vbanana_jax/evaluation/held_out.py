@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vbanana_jax import keys
-from vbanana_jax.data import sources, stream
+from vbanana_jax.data import encoder, sources, stream
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, base
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
@@ -141,7 +141,7 @@ def make_eval_batches(
     padding = batch_size - len(chosen)
     lines = [
       {
-        **stream.make_row(
+        **encoder.make_row(
           task,
           answer,
           tokens=tokenizer.encode(answer.prompt, max_text),
@@ -171,9 +171,9 @@ def encode_row(
   task: base.Task, source: sources.Source, row: int, seed: int
 ) -> tuple[sources.Example, base.EncodedExample]:
   """Example and posed task; words depend on (seed, task, row) alone."""
-  example = stream.read_example(source, row, source.name)
+  example = encoder.read_example(source, row)
   rng = keys.make_rng(seed, 'exam', task.name, row)
-  return example, stream.encode_example(task, example, rng, source.name)
+  return example, encoder.encode_example(task, example, rng, source.name)
 
 
 def _object_count(example: sources.Example) -> int:

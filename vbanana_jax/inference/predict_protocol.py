@@ -203,11 +203,12 @@ def make_manifest(
 
 
 def _ask_parts(predictor, protocol, item, repeat=0):
+  style = pairings.find_style(predictor.config, protocol.task)
   return questions.ask_parts(
     protocol,
     item,
     repeat,
-    level=pairings.find_style(predictor.config, protocol.task),
+    most_names=TASKS[protocol.task].count_names(style),
     max_text=predictor.model.config.max_text,
   )
 

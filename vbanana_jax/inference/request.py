@@ -9,6 +9,7 @@ from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, legend_parts
 from vbanana_jax.tasks.base import Inputs, Question, Task
+from vbanana_jax.tasks.prompt_styles import PromptStyle
 from vbanana_jax.tokenizer import tokenizer
 
 _GENERATE_STEPS = 25
@@ -42,9 +43,9 @@ class PredictRequest:
 
 
 def build_question(
-  request: PredictRequest, level: str
+  request: PredictRequest, style: PromptStyle
 ) -> tuple[Task, Question]:
-  """The task and its question.
+  """The task and its question, worded in a style.
 
   Raises:
     UserError: for an unknown task or sampler, missing words, or guidance or a
@@ -73,7 +74,7 @@ def build_question(
     )
   rng = keys.make_rng(request.seed, 'ask', request.task)
   given = task.make_words(request.words, request.classes)
-  return task, task.ask(rng, level=level, **given)
+  return task, task.ask(rng, style=style, **given)
 
 
 def _check_flags(request: PredictRequest, inputs: Inputs) -> None:
@@ -98,29 +99,29 @@ def _check_flags(request: PredictRequest, inputs: Inputs) -> None:
 
 
 def build_question_parts(
-  request: PredictRequest, level: str, max_text: int
+  request: PredictRequest, style: PromptStyle, max_text: int
 ) -> tuple[legend_parts.Part, ...]:
   """The questions that a network can take; together they ask for it all.
 
-  One for most. A semantic legend longer than the `level` trains on, or than
+  One for most. A semantic legend longer than the `style` trains on, or than
   `max_text` tokens, is split; each part has colors and words of its own.
 
   Raises:
     UserError: an instruction of more than `max_text` tokens that cannot be
       split.
   """
-  task, question = build_question(request, level)
+  task, question = build_question(request, style)
   names = question.names
 
   def ask_some(group: range) -> Question:
     some = tuple(names[k] for k in group)
-    return build_question(dataclasses.replace(request, classes=some), level)[1]
+    return build_question(dataclasses.replace(request, classes=some), style)[1]
 
   def fits(group: range) -> bool:
     return tokenizer.Tokenizer.load().count(ask_some(group).prompt) <= max_text
 
   groups = None
-  most = task.count_names(level)
+  most = task.count_names(style)
   if most is not None:
     groups = legend_parts.split_names(len(names), most, fits)
   if groups is None or len(groups) == 1:

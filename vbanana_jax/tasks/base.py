@@ -21,10 +21,11 @@ from vbanana_jax.diffusion import paths
 from vbanana_jax.metrics.sums import sum_pixels
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.painted import PaintedReader
+from vbanana_jax.tasks.prompt_styles import FULL, PromptStyle
 from vbanana_jax.tasks.value import Value
 
 Aux = dict[str, np.ndarray]  # host; stacked to a leading b for the device
-Example = Mapping[str, Any]  # keys: rgb, depth_m, normals, semantic, ...
+Example = Mapping[str, Any]  # keys as in `labels`
 Arrays = dict[str, Num[Array, 'b ...']]  # device
 
 
@@ -95,8 +96,9 @@ class Task(abc.ABC):
     noise_scale: standard deviation of the noise when it diffuses, in network
       units; None takes the rule by resolution.
     name: key in `TASKS`, and name of its package.
-    needs: keys an example must have (and not be None) to be asked about.
-      Scenes are rendered with what they say, see `data.sources.SceneSource`.
+    needs: keys of `labels` an example must have (and not be None) to be asked
+      about. Scenes are rendered with what they say, see
+      `data.sources.SceneSource`.
     metrics: the names `summarize` returns and which end of each is better,
       'min' or 'max'; the headline comes first.
     constants: candidate answers of a predictor that never looks; numbers or
@@ -167,12 +169,12 @@ class Task(abc.ABC):
     del prompt, classes
     return {}
 
-  def count_names(self, level: str) -> int | None:
-    """Most names of one question of a network trained on scenes of `level`.
+  def count_names(self, style: PromptStyle) -> int | None:
+    """Most names of one question of a network trained in a style.
 
     A question of more is asked in parts, and joined; None asks for all at once.
     """
-    del level
+    del style
     return None
 
   def as_examined(self) -> 'Task':
@@ -180,10 +182,9 @@ class Task(abc.ABC):
     return self
 
 
-def get_level(example: Example) -> str:
-  """Name of the example's level; pictures from elsewhere are 'full'."""
-  level = example.get('level')
-  return 'full' if level is None else level.name
+def get_style(example: Example) -> PromptStyle:
+  """How an example is spoken about; the full style where it does not say."""
+  return example.get('style', FULL)
 
 
 def get_noise_scale(task: Task, picture: Float[np.ndarray, 'h w 3']) -> float:

@@ -13,10 +13,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from vbanana_jax import errors
+from vbanana_jax import errors, labels
 from vbanana_jax.codecs import palettes
 from vbanana_jax.tasks import base
 from vbanana_jax.tasks.prompt_parser import READABLE_DISTANCE
+from vbanana_jax.tasks.prompt_styles import PromptStyle
+from vbanana_jax.tokenizer import tokenizer
 
 BACKGROUND_SHARE = 0.5  # of prompts that state the background
 MIN_DISTANCE = 60.0  # 8-bit levels between colors of one legend
@@ -24,56 +26,6 @@ MIN_DISTANCE = 60.0  # 8-bit levels between colors of one legend
 # color outweighs the background. Overlap is best if that happens from about
 # half the overlap one can reach, so colors weigh this much more in the loss.
 FOREGROUND_WEIGHT = 3.0
-
-
-@dataclasses.dataclass(frozen=True)
-class PromptStyle:
-  """How a level of scenes is spoken about.
-
-  Attributes:
-    wordings: 'short' keeps instructions within a small model's text length.
-    colors: names that are drawn from; few are learned sooner.
-    notation_shares: of prompts, in the order of `palettes.NOTATIONS`.
-    most_triplets: colors written as three numbers in one prompt, background
-      included; the others fall back to names.
-    free_color_share: of legends whose colors need not have names.
-    entries: fewest and most lines of a semantic legend.
-    most_phrases: phrases of one referring prompt.
-  """
-
-  wordings: str
-  colors: tuple[str, ...]
-  notation_shares: tuple[float, float, float, float]
-  most_triplets: int
-  free_color_share: float
-  entries: tuple[int, int]
-  most_phrases: int
-
-
-_BASIC = (
-  'black', 'grey', 'white', 'red', 'orange', 'yellow', 'lime', 'cyan', 'blue',
-  'purple', 'magenta', 'pink',
-)  # fmt: skip
-PROMPT_STYLES = {
-  'quick': PromptStyle(
-    wordings='short',
-    colors=_BASIC,
-    notation_shares=(0.8, 0.1, 0.06, 0.04),
-    most_triplets=1,
-    free_color_share=0.0,
-    entries=(1, 4),
-    most_phrases=1,
-  ),
-  'full': PromptStyle(
-    wordings='all',
-    colors=tuple(palettes.NAMED),
-    notation_shares=(0.4, 0.2, 0.2, 0.2),
-    most_triplets=5,
-    free_color_share=0.3,
-    entries=(6, 8),
-    most_phrases=2,
-  ),
-}
 
 
 class Color(NamedTuple):
@@ -203,20 +155,24 @@ def draw_background(
 def encode_legend(
   example: base.Example, question: base.Question, label: np.ndarray
 ) -> base.EncodedExample:
-  """Paints each palette row of `label` int32[h w] in its legend's color."""
+  """Paints each palette row of `label` int32[h w] in its legend's color.
+
+  Where `label` is VOID it is painted as background and weighs nothing.
+  """
   return base.EncodedExample(
     prompt=question.prompt,
     source=example['rgb'],
     has_source=True,
-    target=question.aux['palette'][label],
+    target=question.aux['palette'][np.maximum(label, 0)],
     weight_px=make_weights(label),
     aux={**question.aux, 'label': label},
   )
 
 
 def make_weights(label: np.ndarray) -> Float[np.ndarray, 'h w']:
-  """What pixels count for in the loss: those with a color more."""
-  return np.where(label > 0, np.float32(FOREGROUND_WEIGHT), np.float32(1.0))
+  """What pixels count for in the loss: those with a color more, VOID 0."""
+  weights = np.array((0.0, 1.0, FOREGROUND_WEIGHT), np.float32)
+  return weights[np.sign(label) + 1]
 
 
 def read_legend(rgb: Float[Array, 'b h w 3'], aux: base.Arrays) -> base.Arrays:
@@ -225,6 +181,25 @@ def read_legend(rgb: Float[Array, 'b h w 3'], aux: base.Arrays) -> base.Arrays:
     rgb, aux['palette'], aux['palette_valid']
   )
   return {'row': row, 'distance': distance}
+
+
+def draw_names(
+  rng: np.random.Generator, classes: labels.Classes, ids: Sequence[int]
+) -> list[str]:
+  """A name of each class, one of its synonyms as often as any other."""
+  names: list[str] = []
+  for k in ids:
+    options = (classes.names[k], *classes.synonyms.get(k, ()))
+    options = tuple(name for name in options if name not in names) or options
+    names.append(options[0] if len(options) == 1 else choose(rng, options))
+  return names
+
+
+def fits(prompt: str, style: PromptStyle) -> bool:
+  """Whether an instruction has no more tokens than its style allows."""
+  if not style.most_tokens:
+    return True
+  return tokenizer.Tokenizer.load().count(prompt) <= style.most_tokens
 
 
 def choose(rng: np.random.Generator, options: Sequence):

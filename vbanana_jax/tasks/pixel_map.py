@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vbanana_jax.tasks import base, legend_text
+from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +21,10 @@ class PixelMap(base.Task):
   wordings: ClassVar[tuple[str, ...]]
 
   def ask(
-    self, rng: np.random.Generator, *, level: str = 'quick'
+    self, rng: np.random.Generator, *, style: PromptStyle = QUICK
   ) -> base.Question:
     """One of `wordings`; aux is empty."""
-    del level  # every wording is short
+    del style  # every wording is short
     return base.Question(legend_text.choose(rng, self.wordings), {})
 
   def make_encoded(

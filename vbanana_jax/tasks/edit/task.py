@@ -10,6 +10,7 @@ import numpy as np
 
 from vbanana_jax.metrics import images as metric
 from vbanana_jax.tasks import base
+from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
 
 _CHANGED = 8.0 / 255.0  # a pixel is part of the edit if a channel moves more
 
@@ -47,10 +48,10 @@ class Edit(base.Task):
     rng: np.random.Generator,
     *,
     instruction: str,
-    level: str = 'quick',
+    style: PromptStyle = QUICK,
   ) -> base.Question:
     """The instruction as it is; aux is empty."""
-    del rng, level
+    del rng, style
     return base.Question(instruction, {})
 
   def encode(

@@ -9,21 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from vbanana_jax.metrics import generation as metric
-from vbanana_jax.scenes import language, referring
 from vbanana_jax.tasks import base
+from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
 
 EMPTY_SHARE = 0.1  # of captions; what guidance steers away from
-_DETAILS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Generate(base.Task):
   """Paints a picture of its caption, from noise.
 
-  Captions of scenes are written at a random level of detail; pictures from
-  elsewhere bring their own. Prediction: `rgb` f32[b h w 3] in [0, 1]. Scored
-  by the Frechet distance between painted and real pictures; there is no
-  constant answer.
+  Pictures without a caption are painted from no words. Prediction: `rgb`
+  f32[b h w 3] in [0, 1]. Scored by the Frechet distance between painted and
+  real pictures; there is no constant answer.
 
   Source: classifier-free guidance, arXiv 2207.12598.
   """
@@ -51,16 +49,20 @@ class Generate(base.Task):
     return {'caption': prompt}
 
   def ask(
-    self, rng: np.random.Generator, *, caption: str, level: str = 'quick'
+    self,
+    rng: np.random.Generator,
+    *,
+    caption: str,
+    style: PromptStyle = QUICK,
   ) -> base.Question:
     """The caption as it is; aux is empty."""
-    del rng, level
+    del rng, style
     return base.Question(caption, {})
 
   def encode(
     self, example: base.Example, rng: np.random.Generator
   ) -> base.EncodedExample:
-    """The example's caption, one written from its scene, or none."""
+    """One of the example's captions, or none."""
     base.check_needs(self, example)
     rgb = example['rgb']
     return base.EncodedExample(
@@ -75,16 +77,8 @@ class Generate(base.Task):
   def _draw_caption(self, example, rng) -> str:
     if rng.random() < self.empty_share:
       return ''
-    if example.get('caption') is not None:
-      return example['caption']
-    if example.get('scene') is not None:
-      return language.caption(
-        example['scene'],
-        rng,
-        int(rng.integers(_DETAILS)),
-        referring.visible_slots(example['instance']),
-      )
-    return ''
+    captions = example.get('captions')
+    return '' if captions is None else captions.draw(rng)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
     """The picture itself, clipped to [0, 1]."""

@@ -9,16 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vbanana_jax import labels
 from vbanana_jax.codecs import instances as codec
 from vbanana_jax.codecs import palettes
 from vbanana_jax.metrics import instances as metric
-from vbanana_jax.scenes import world
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.instance.benchmark import InstanceBenchmark
 from vbanana_jax.tasks.instance.painted import InstanceReader
 from vbanana_jax.tasks.instance.value import IDS
 from vbanana_jax.tasks.painted import PaintedReader
+from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
 from vbanana_jax.tasks.value import Value
 
 _MOST = len(codec.CANONICAL)
@@ -26,6 +27,7 @@ _ROWS = 1 + _MOST
 _MIN_SHARE = 6 / 64**2  # of the picture; smaller instances are dropped
 _ABSENT_SHARE = 0.15  # of prompts about a class that is not there
 _ANY_SHARE = 0.25  # of prompts about every object
+_ANYTHING = 'object'
 
 _WORDINGS = (
   'Segment each {category} in its own color.{background}',
@@ -47,7 +49,8 @@ class Instance(base.Task):
 
   The order is by mean column of the visible pixels, which makes the answer a
   function of picture and instruction. Instances of fewer than 6 pixels at
-  64x64 are dropped from answers and ignored in labels. Prediction: `ids`
+  64x64 are dropped from answers and ignored in labels, as VOID is. Where the
+  objects have no classes, each is an object. Prediction: `ids`
   int32[b h w], 0 for background, and `distance` in RGB units.
 
   Source: Vision Banana, figure 3; canonical colors are ours, for one pass.
@@ -65,7 +68,7 @@ class Instance(base.Task):
   )
   benchmark: ClassVar[Benchmark] = InstanceBenchmark()
   reader: ClassVar[PaintedReader] = InstanceReader()
-  needs: ClassVar[tuple[str, ...]] = ('instance', 'semantic')
+  needs: ClassVar[tuple[str, ...]] = ('instance',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'pmf1': 'max', 'pmf1_0.5': 'max', 'pmf1_0.75': 'max'}
   )
@@ -82,12 +85,11 @@ class Instance(base.Task):
     self,
     rng: np.random.Generator,
     *,
-    category: str = 'object',
+    category: str = _ANYTHING,
     background: str | None = None,
-    level: str = 'quick',
+    style: PromptStyle = QUICK,
   ) -> base.Question:
     """Asks for each `category`; aux: palette f32[13 3], background first."""
-    style = legend_text.PROMPT_STYLES[level]
     legend = legend_text.draw_background(
       rng, style, codec.CANONICAL, background
     )
@@ -102,14 +104,14 @@ class Instance(base.Task):
   def encode(
     self, example: base.Example, rng: np.random.Generator
   ) -> base.EncodedExample:
-    """Asks for a class of the scene, an absent one, or every object."""
+    """Asks for a class of the picture, an absent one, or every object."""
     base.check_needs(self, example)
     instance = example['instance']
     category, is_asked = _draw_thing(rng, example)
     asked = np.where(is_asked, instance, 0)
     ids = make_canonical_ids(asked)
-    question = self.ask(rng, category=category, level=base.get_level(example))
-    valid_px = (ids > 0) == (asked > 0)
+    question = self.ask(rng, category=category, style=base.get_style(example))
+    valid_px = ((ids > 0) == (asked > 0)) & (instance != labels.VOID)
     return base.EncodedExample(
       prompt=question.prompt,
       source=example['rgb'],
@@ -181,18 +183,21 @@ def make_canonical_ids(instance: np.ndarray) -> np.ndarray:
 
 def _draw_thing(rng, example) -> tuple[str, np.ndarray]:
   """What to ask for, and the mask of everything it covers."""
-  level = example.get('level')
-  names = world.OBJECTS if level is None else level.classes
-  semantic, instance = example['semantic'], example['instance']
-  area = np.bincount(semantic.ravel(), minlength=len(world.CLASSES))
-  ids = {name: world.CLASSES.index(name) for name in names}
+  instance, classes = example['instance'], example.get('classes')
+  if classes is None or not classes.things:
+    return _ANYTHING, instance > 0
+  # By object number; 0, none, and VOID, at the end, are of no class.
+  class_of = np.array([-1, *example['instance_class'], -1], np.int32)
+  semantic = class_of[instance]
+  area = np.bincount(semantic[semantic >= 0], minlength=len(classes.names))
   enough = _MIN_SHARE * semantic.size
-  present = [name for name in names if area[ids[name]] >= enough]
-  absent = [name for name in names if area[ids[name]] == 0]
-  if present and rng.random() < _ANY_SHARE:
-    return 'object', instance > 0
+  present = [k for k in classes.things if area[k] >= enough]
+  absent = [k for k in classes.things if area[k] == 0]
+  if present and classes.any_thing and rng.random() < _ANY_SHARE:
+    return classes.any_thing, instance > 0
   if absent and (not present or rng.random() < _ABSENT_SHARE):
-    category = legend_text.choose(rng, absent)
+    chosen = legend_text.choose(rng, absent)
   else:
-    category = legend_text.choose(rng, present or names)
-  return category, (semantic == ids[category]) & (instance > 0)
+    chosen = legend_text.choose(rng, present or classes.things)
+  (name,) = legend_text.draw_names(rng, classes, [chosen])
+  return name, semantic == chosen

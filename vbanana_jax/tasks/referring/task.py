@@ -10,16 +10,15 @@ import numpy as np
 
 from vbanana_jax import errors
 from vbanana_jax.metrics import segmentation as metric
-from vbanana_jax.scenes import referring as language
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.painted import LegendReader, PaintedReader
+from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
 from vbanana_jax.tasks.referring.benchmark import ReferringBenchmark
 from vbanana_jax.tasks.value import Labels, Value
 
 _MOST = 2  # phrases of one instruction
 _ROWS = 1 + _MOST
-_ABSENT_SHARE = 0.13  # of phrases that denote nothing
 
 # Each: the opening, one clause per phrase, and what joins the clauses. No verb
 # depends on a phrase, which may be singular or plural.
@@ -69,7 +68,7 @@ class Referring(base.Task):
   )
   benchmark: ClassVar[Benchmark] = ReferringBenchmark()
   reader: ClassVar[PaintedReader] = LegendReader('referring')
-  needs: ClassVar[tuple[str, ...]] = ('instance', 'scene', 'level')
+  needs: ClassVar[tuple[str, ...]] = ('phrases',)
   # Boxes as shares of width and height: left, top, right, bottom.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'ciou': 'max', 'giou': 'max', 'no_target_accuracy': 'max'}
@@ -98,7 +97,7 @@ class Referring(base.Task):
     phrases: Sequence[str],
     colors: Sequence[str] | None = None,
     background: str | None = None,
-    level: str = 'quick',
+    style: PromptStyle = QUICK,
   ) -> base.Question:
     """Asks for one or two phrases, such as 'the red sphere'.
 
@@ -108,7 +107,6 @@ class Referring(base.Task):
       raise errors.UserError(
         f'referring takes 1 to {_MOST} phrases, not {len(phrases)}'
       )
-    style = legend_text.PROMPT_STYLES[level]
     legend = legend_text.draw_legend(rng, phrases, style, background, colors)
     options = _WORDINGS + _WORDINGS_LONG * (style.wordings == 'all')
     opening, clause, joint = legend_text.choose(rng, options)
@@ -127,21 +125,17 @@ class Referring(base.Task):
   def encode(
     self, example: base.Example, rng: np.random.Generator
   ) -> base.EncodedExample:
-    """Asks for a phrase of the scene; some denote nothing."""
+    """Asks for a phrase of the picture, or two; some denote nothing."""
     base.check_needs(self, example)
-    level = base.get_level(example)
-    instance = example['instance']
-    phrases = _draw_phrases(
-      rng, example, legend_text.PROMPT_STYLES[level].most_phrases
-    )
-    question = self.ask(
-      rng, phrases=[phrase.text for phrase in phrases], level=level
-    )
-    row_of_instance = np.zeros(int(instance.max()) + 1, np.int32)
-    for row, phrase in enumerate(phrases, 1):
-      for slot in phrase.slots:
-        row_of_instance[slot + 1] = row
-    label = row_of_instance[instance]
+    style = base.get_style(example)
+    phrases = example['phrases'].draw(rng, style.most_phrases)
+    texts = [phrase.text for phrase in phrases]
+    question = self.ask(rng, phrases=texts, style=style)
+    if len(texts) > 1 and not legend_text.fits(question.prompt, style):
+      question = self.ask(rng, phrases=texts[:1], style=style)
+    label = np.zeros(example['rgb'].shape[:2], np.int32)
+    for row, phrase in enumerate(phrases[: len(question.names)], 1):
+      label[phrase.mask] = row
     return legend_text.encode_legend(example, question, label)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
@@ -180,26 +174,3 @@ class Referring(base.Task):
     inside = (x > left) & (x < right) & (y > top) & (y < bottom)
     row = jnp.broadcast_to(inside.astype(jnp.int32), shape)
     return {'row': row, 'distance': jnp.zeros(shape, jnp.float32)}
-
-
-def _draw_phrases(rng, example, most: int) -> list[language.Phrase]:
-  """One phrase, or up to `most` that denote different objects."""
-  scene, level = example['scene'], example['level']
-  visible = language.visible_slots(example['instance'])
-  kinds = language.get_kinds(level)
-  drawn: list[language.Phrase] = []
-  taken: set[int] = set()
-  for _ in range(int(rng.integers(1, most + 1))):
-    free = []
-    if rng.random() >= _ABSENT_SHARE:
-      for k in rng.permutation(len(kinds)):
-        found = language.phrases(scene, visible, rng, (kinds[k],))
-        free = [p for p in found if taken.isdisjoint(p.slots)]
-        if free:
-          break
-    free = free or language.absent_phrases(scene, visible, level, rng)
-    phrase = legend_text.choose(rng, free)
-    if phrase.text not in [other.text for other in drawn]:
-      drawn.append(phrase)
-      taken.update(phrase.slots)
-  return drawn

@@ -9,19 +9,19 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax import errors
+from vbanana_jax import errors, labels
 from vbanana_jax.metrics import segmentation as metric
-from vbanana_jax.scenes import world
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.painted import LegendReader, PaintedReader
+from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
 from vbanana_jax.tasks.semantic.benchmark import SemanticBenchmark
 from vbanana_jax.tasks.value import Labels, Value
 
-_CLASSES = world.CLASSES
-_BACKGROUND = len(_CLASSES)  # its id in the scores
+_BACKGROUND = 64  # its id in the scores; classes beyond are not told apart
+_GUESSED = 16  # classes that constant answers are tried of
+_SHORTEN = 6  # a legend that is too long loses every so-many-th name
 _AREAS = ('intersection', 'union', 'truth_area')
-_MIN_SHARE = 12 / 64**2  # of the picture; less than this cannot be named
 
 # Short wordings come first in every table of this package.
 _MAPPING = (
@@ -46,9 +46,9 @@ _SENTENCES_LONG = (
 class Semantic(base.Task):
   """Paints each class of a legend; what the legend omits is background.
 
-  Decoding takes the nearest legend color, background included. Prediction:
-  `row` int32[b h w], the palette row (0 background, k the k-th entry), and
-  `distance` in RGB units.
+  VOID pixels neither weigh nor are scored. Decoding takes the nearest legend
+  color, background included. Prediction: `row` int32[b h w], the palette row
+  (0 background, k the k-th entry), and `distance` in RGB units.
 
   Source: Vision Banana, figure 2 (prompts, nearest-color reading).
   """
@@ -67,11 +67,11 @@ class Semantic(base.Task):
   reader: ClassVar[PaintedReader] = LegendReader(
     'semantic', expects_labels=True
   )
-  needs: ClassVar[tuple[str, ...]] = ('semantic',)
+  needs: ClassVar[tuple[str, ...]] = ('semantic', 'classes')
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'miou': 'max', 'background_iou': 'max', 'pixel_accuracy': 'max'}
   )
-  constants: ClassVar[tuple[int, ...]] = (-1, *range(len(_CLASSES)))
+  constants: ClassVar[tuple[int, ...]] = (-1, *range(_GUESSED))
 
   def make_words(
     self, prompt: str | None, classes: tuple[str, ...]
@@ -80,9 +80,9 @@ class Semantic(base.Task):
     del prompt
     return {'classes': classes}
 
-  def count_names(self, level: str) -> int | None:
+  def count_names(self, style: PromptStyle) -> int | None:
     """As many as a legend has in training."""
-    return legend_text.PROMPT_STYLES[level].entries[1]
+    return style.entries[1]
 
   def ask(
     self,
@@ -91,17 +91,15 @@ class Semantic(base.Task):
     classes: Sequence[str],
     colors: Sequence[str] | None = None,
     background: str | None = None,
-    level: str = 'quick',
+    style: PromptStyle = QUICK,
   ) -> base.Question:
     """Asks for `classes`, in the given colors or drawn ones.
 
-    aux: palette f32[q 3], palette_valid bool[q], class_id int32[q] (index
-    into `world.CLASSES`; -1 for the background and for other names), where q
-    is `legend_text.count_rows`: 9 for up to eight classes.
+    aux: palette f32[q 3], palette_valid bool[q], where q is
+    `legend_text.count_rows`: 9 for up to eight classes.
     """
     if not classes:
       raise errors.UserError('semantic needs at least one class to look for')
-    style = legend_text.PROMPT_STYLES[level]
     legend = legend_text.draw_legend(rng, classes, style, background, colors)
     is_long = style.wordings == 'all'
     if rng.random() < 0.5:
@@ -115,35 +113,39 @@ class Semantic(base.Task):
         legend.write_sentences(verb)
       )
     palette, palette_valid = legend.make_palette()
-    class_id = np.full(len(palette), -1, np.int32)
-    for row, name in enumerate(classes, 1):
-      if name in _CLASSES:
-        class_id[row] = _CLASSES.index(name)
     return base.Question(
       prompt,
-      {
-        'palette': palette,
-        'palette_valid': palette_valid,
-        'class_id': class_id,
-      },
+      {'palette': palette, 'palette_valid': palette_valid},
       tuple(classes),
     )
 
   def encode(
     self, example: base.Example, rng: np.random.Generator
   ) -> base.EncodedExample:
-    """Asks for classes of the scene and a few that are absent."""
+    """Asks for classes of the picture and some that are absent.
+
+    aux: also class_id int32[q], -1 for the background, and label int32[h w].
+    """
     base.check_needs(self, example)
-    level = base.get_level(example)
+    classes, style = example['classes'], base.get_style(example)
     semantic = example['semantic']
-    area = np.bincount(semantic.ravel(), minlength=len(_CLASSES))
-    names = _draw_classes(rng, area, example.get('level'), level)
-    question = self.ask(rng, classes=names, level=level)
-    row_of_class = np.zeros(len(_CLASSES), np.int32)
-    for row, name in enumerate(names, 1):
-      row_of_class[_CLASSES.index(name)] = row
-    label = row_of_class[semantic]
-    return legend_text.encode_legend(example, question, label)
+    area = np.bincount(semantic[semantic >= 0], minlength=len(classes.names))
+    ids = _draw_classes(rng, area, classes, style)
+    question = self._ask_classes(rng, ids, classes, style)
+    while len(ids) > 1 and not legend_text.fits(question.prompt, style):
+      ids = ids[: -max(len(ids) // _SHORTEN, 1)]
+      question = self._ask_classes(rng, ids, classes, style)
+    class_id = np.full(len(question.aux['palette']), -1, np.int32)
+    class_id[1 : len(ids) + 1] = ids
+    row_of_class = np.zeros(len(classes.names) + 1, np.int32)
+    row_of_class[ids] = np.arange(1, len(ids) + 1)
+    row_of_class[-1] = labels.VOID
+    question.aux['class_id'] = class_id
+    return legend_text.encode_legend(example, question, row_of_class[semantic])
+
+  def _ask_classes(self, rng, ids, classes, style) -> base.Question:
+    names = legend_text.draw_names(rng, classes, ids)
+    return self.ask(rng, classes=names, style=style)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
     """Nearest color of each example's own palette."""
@@ -154,7 +156,7 @@ class Semantic(base.Task):
   ) -> base.Arrays:
     """Overlaps a class id; the background is the last id."""
     to_class = aux['class_id'].at[:, 0].set(_BACKGROUND)
-    where = jnp.broadcast_to(valid[:, None, None], aux['label'].shape)
+    where = valid[:, None, None] & (aux['label'] != labels.VOID)
     return {
       **metric.semantic_states(
         metric.entries_to_classes(prediction['row'], to_class),
@@ -185,17 +187,21 @@ class Semantic(base.Task):
     return {'row': row, 'distance': jnp.zeros(row.shape, jnp.float32)}
 
 
-def _draw_classes(rng, area, level, style_name) -> list[str]:
-  """Legend names: at least one present, some absent ones, shuffled."""
-  candidates = _CLASSES if level is None else level.semantic_classes
-  ids = [_CLASSES.index(name) for name in candidates]
-  enough = _MIN_SHARE * area.sum()
-  ids = [ids[i] for i in rng.permutation(len(ids))]
+def _draw_classes(
+  rng: np.random.Generator,
+  area: np.ndarray,
+  classes: labels.Classes,
+  style: PromptStyle,
+) -> list[int]:
+  """Ids of a legend: at least one present, some absent ones, shuffled."""
+  enough = max(style.least_share * area.sum(), 1)
+  ids = [classes.areas[i] for i in rng.permutation(len(classes.areas))]
   present = [i for i in ids if area[i] >= enough]
   absent = [i for i in ids if area[i] == 0]
-  fewest, most = legend_text.PROMPT_STYLES[style_name].entries
+  fewest, most = style.entries
   count = int(rng.integers(fewest, most + 1))
   distractors = min(int(rng.integers(0, 3)), count - 1, len(absent))
   chosen = present[: count - distractors]
   chosen += absent[: count - len(chosen)]  # short of classes: more absent ones
-  return [_CLASSES[chosen[i]] for i in rng.permutation(len(chosen))]
+  chosen = chosen or ids[:1]  # all that there is covers too little
+  return [chosen[i] for i in rng.permutation(len(chosen))]
