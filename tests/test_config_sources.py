@@ -10,6 +10,7 @@ from vbanana_jax.configs import base
 from vbanana_jax.data import build, pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import logs, processes
+from vbanana_jax.tasks.prompt_styles import FULL, QUICK
 
 NEW = '--config.sources.mine.kind=records'
 
@@ -166,8 +167,10 @@ def test_where_a_task_is_learned():
   drawn = pairings.find_tasks(config, pairings.SCENES)
   assert 'albedo' not in drawn and 'depth' in drawn
   assert pairings.find_level(config) == 'full'
-  assert pairings.find_style(config, 'depth') == 'quick'
-  assert pairings.find_style(config, 'normals') == 'full'
+  assert pairings.find_style(config, 'depth').colors == QUICK.colors
+  assert pairings.find_style(config, 'depth').entries == (1, 20)
+  assert pairings.find_style(config, 'normals') == FULL
+  assert pairings.find_style(config, 'referring') == QUICK
   config['sources'] = {'mine': config['sources']['mine']}
   config['mixture'] = {'depth@mine': 1.0}
   assert pairings.find_level(config) == 'quick'

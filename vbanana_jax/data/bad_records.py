@@ -16,10 +16,9 @@ from typing import Protocol
 import numpy as np
 
 from vbanana_jax import keys
-from vbanana_jax.data import sources
+from vbanana_jax.data import fitting_words, sources
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes
-from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 # Where nearly every second record is bad, this many draws find a good one.
 _DRAWS = 100
@@ -115,7 +114,8 @@ class ReplacingSource:
     name: what the run calls it; the order and the replacements depend on it.
     allowed: of `config.data.bad_records`; see `to_count`.
     seed: of the run.
-    max_text: longest caption in tokens; a record with a longer one is bad.
+    max_text: longest instruction in tokens; a record without words that fit
+      is bad.
     log: of the run; sources of one name share what it lists.
 
   Raises:
@@ -143,7 +143,6 @@ class ReplacingSource:
     self._allowed = to_count(allowed, len(source))
     self._seed = seed
     self._max_text = max_text
-    self._tokenizer = Tokenizer.load()
     self._log = log
     self._lock = threading.Lock()
     self._known = log.load(self.name)
@@ -202,20 +201,11 @@ class ReplacingSource:
   def _check_words(
     self, record: int, example: sources.Example
   ) -> sources.Example:
-    """Leaves out captions that are too long; bad is who has no others."""
-    captions = example.get('captions')
-    if not captions:
-      return example
-    counts = [self._tokenizer.count(text) for text in captions]
-    fitting = [
-      text for text, count in zip(captions, counts) if count <= self._max_text
-    ]
-    if not fitting:
-      raise BadRecordError(
-        f'{self.locate(record)}: its caption has {min(counts)} tokens, '
-        f'config.model.max_text is {self._max_text}'
-      )
-    return {**example, 'captions': type(captions)(fitting)}
+    """Leaves out words that are too long; bad is who has no others."""
+    try:
+      return fitting_words.keep_fitting(example, self._max_text)
+    except UserError as error:
+      raise BadRecordError(f'{self.locate(record)}: {error}') from error
 
   def _write_down(self, record: int, reason: str) -> None:
     with self._lock:

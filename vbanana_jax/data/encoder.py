@@ -37,7 +37,7 @@ class ExampleEncoder:
     for entry in mixture.entries:
       if id(entry.source) not in readers:
         source = self.dog.track(entry.source)
-        readers[id(entry.source)] = _Reader(source, seed)
+        readers[id(entry.source)] = Reader(source, seed)
     self.readers = [readers[id(entry.source)] for entry in mixture.entries]
 
   def __getitem__(self, index: int) -> Batch:
@@ -113,7 +113,7 @@ def make_row(
   }
 
 
-class _Reader:
+class Reader:
   """Rows in training order: as they come, or shuffled anew every epoch.
 
   A source that has `draw` is asked for another reading of a row every time: a

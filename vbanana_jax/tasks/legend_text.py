@@ -6,6 +6,7 @@ anew for every example: a model tuned on one legend reads only that one.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -231,8 +232,13 @@ def _draw_colors(rng, count, taken, style, is_free, notation) -> list[Color]:
       if len(drawn) < count and _is_apart(rgb, taken):
         drawn.append(rgb)
     if len(drawn) < count:  # names run out; numbers do not
-      drawn = palettes.farthest_point_palette(count, avoid=taken)
+      drawn = list(_make_palette(count, tuple(taken)))
   return [_write(rgb, notation) for rgb in drawn]
+
+
+@functools.lru_cache(maxsize=256)  # it takes milliseconds
+def _make_palette(count, taken) -> tuple[palettes.Color, ...]:
+  return tuple(palettes.farthest_point_palette(count, avoid=taken))
 
 
 def _write(rgb: palettes.Color, notation: str) -> Color:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax import errors
+from vbanana_jax import errors, labels
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
@@ -125,10 +125,17 @@ class Referring(base.Task):
   def encode(
     self, example: base.Example, rng: np.random.Generator
   ) -> base.EncodedExample:
-    """Asks for a phrase of the picture, or two; some denote nothing."""
+    """Asks for a phrase of the picture, or two; some denote nothing.
+
+    A picture that has lost its phrases, as a part of one can, weighs nothing.
+    """
     base.check_needs(self, example)
     style = base.get_style(example)
     phrases = example['phrases'].draw(rng, style.most_phrases)
+    is_known = len(phrases) > 0
+    if not is_known:
+      missing = np.zeros(example['rgb'].shape[:2], bool)
+      phrases = [labels.Phrase('nothing', missing)]
     texts = [phrase.text for phrase in phrases]
     question = self.ask(rng, phrases=texts, style=style)
     if len(texts) > 1 and not legend_text.fits(question.prompt, style):
@@ -136,7 +143,10 @@ class Referring(base.Task):
     label = np.zeros(example['rgb'].shape[:2], np.int32)
     for row, phrase in enumerate(phrases[: len(question.names)], 1):
       label[phrase.mask] = row
-    return legend_text.encode_legend(example, question, label)
+    encoded = legend_text.encode_legend(example, question, label)
+    if is_known:
+      return encoded
+    return encoded._replace(weight_px=np.zeros_like(encoded.weight_px))
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
     """Nearest of background and phrase colors."""
