@@ -127,6 +127,39 @@ def test_a_path_that_is_not_set_is_one_line():
     build.build_mixture(config)
 
 
+@pytest.mark.parametrize(
+  'name', ['captions', 'own_classes', 'own_depth', 'referring', 'pod_public']
+)
+def test_configs_of_labeled_data_say_which_folder_is_missing(name, tmp_path):
+  for arg in ('', ':smoke'):
+    config = config_flags.load(name + arg, [])
+    with pytest.raises(UserError, match=r'sources\.(\w+)\.path is not set'):
+      build.build_mixture(config)
+  real = [
+    name for name, source in config['sources'].items()
+    if source['kind'] != pairings.SCENES
+  ]  # fmt: skip
+  paths = [f'--config.sources.{name}.path={tmp_path}/gone' for name in real]
+  with pytest.raises(UserError, match='gone: not a prepared folder'):
+    build.build_mixture(config_flags.load(name, paths))
+  for pairing in pairings.list_pairings(config):
+    style = pairings.make_style(config, pairing.source)
+    assert style.entries[0] <= style.entries[1]
+
+
+def test_words_of_a_source_that_cannot_be_are_refused():
+  for override, says in (
+    ('style=fulll', "style is 'fulll': choose of quick, full, numbers"),
+    ('least_classes=0', 'least_classes is 0 and most_classes 20'),
+    ('least_classes=21', 'least_classes is 21 and most_classes 20'),
+  ):
+    config = load(
+      NEW, f'--config.sources.mine.{override}', '--config.mixture.depth@mine=1'
+    )
+    with pytest.raises(UserError, match=says):
+      pairings.make_style(config, 'mine')
+
+
 def test_a_source_without_a_weight_is_said_and_not_opened(monkeypatch):
   told = []
   monkeypatch.setattr(processes, 'log', told.append)

@@ -11,7 +11,7 @@ def test_scenes_of_an_example():
   assert build.count_renderings(pretrain) == {
     'quick': 1.5
   }  # every second one is an edit
-  photos = load_config('photos').to_dict()
+  photos = load_config('captions').to_dict()
   assert build.count_renderings(photos) == {'quick': pytest.approx(1 / 3)}
 
 

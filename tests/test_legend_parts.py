@@ -109,8 +109,8 @@ class Box:
 
 def test_every_part_of_every_photo_is_asked_and_joined():
   asked = request.PredictRequest('semantic', classes=name_classes(11))
-  task, question = request.build_question(asked, 'quick')
-  parts = request.build_question_parts(asked, 'quick', 160)
+  task, question = request.build_question(asked, PROMPT_STYLES['quick'])
+  parts = request.build_question_parts(asked, PROMPT_STYLES['quick'], 160)
   label = np.arange(12).repeat(4).reshape(6, 8)
   box = Box(label, parts)
   predictor = object.__new__(Predictor)
@@ -133,14 +133,17 @@ def test_every_part_of_every_photo_is_asked_and_joined():
 
 def test_a_short_legend_is_one_question():
   asked = request.PredictRequest('semantic', classes=('sphere', 'box'))
-  (part,) = request.build_question_parts(asked, 'quick', 160)
-  assert part.prompt == request.build_question(asked, 'quick')[1].prompt
+  (part,) = request.build_question_parts(asked, PROMPT_STYLES['quick'], 160)
+  assert (
+    part.prompt
+    == request.build_question(asked, PROMPT_STYLES['quick'])[1].prompt
+  )
 
 
 def load_configs():
-  for name in ('quickstart', 'cpu_hour', 'photos', 'pod'):
+  for name in ('quickstart', 'cpu_hour', 'captions', 'pod'):
     module = importlib.import_module(f'vbanana_jax.configs.{name}')
-    yield name, module.get_config('tune' if name != 'photos' else '')
+    yield name, module.get_config('tune' if name != 'captions' else '')
 
 
 @pytest.mark.parametrize('title', protocols.list_protocols())

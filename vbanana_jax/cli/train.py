@@ -17,7 +17,8 @@ def add_verb(verbs) -> None:
     '--config',
     required=True,
     metavar='NAME[:ARG]',
-    help='quickstart, cpu_hour, photos or pod of the package, or a .py file',
+    help='one of the package, as quickstart; a wrong one lists them all; or a '
+    '.py file',
   )
   verb.add_argument('--workdir', required=True, type=flags.path)
   distributed.add_flags(verb)

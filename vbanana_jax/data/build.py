@@ -1,5 +1,6 @@
 """From a config's sections to sources and a mixture."""
 
+import contextlib
 import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -49,7 +50,8 @@ def build_mixture(
   for pairing in pairings.list_pairings(config):
     task = TASKS[pairing.task]
     source = opener.open(pairing.source, task.needs)
-    _check_needs(pairing, source, described)
+    if not source.labels.issuperset(task.needs):
+      raise UserError(_describe_mismatch(pairing, source, opener))
     style = pairings.make_style(config, pairing.source)
     entries.append(mixture.Entry(task, source, pairing.weight, style))
   _say_unused(config, described)
@@ -79,6 +81,15 @@ class _Opener:
       self._opened[name, extras] = make(name, extras)
     return self._opened[name, extras]
 
+  def find_sources(self, needs: Collection[str]) -> list[str]:
+    """Names of those that can be opened and have all of this."""
+    found = []
+    for name in self._described:
+      with contextlib.suppress(UserError):
+        if self.open(name, needs).labels.issuperset(needs):
+          found.append(name)
+    return found
+
   def _draw_scenes(self, name, extras) -> sources.SceneSource:
     seed = _find_seed(self._config['seed'], name, extras)
     level = self._described[name]['level']
@@ -98,29 +109,21 @@ class _Opener:
     )
 
 
-def _check_needs(
-  pairing: pairings.Pairing,
-  source: sources.Source,
-  described: Mapping[str, Mapping],
-) -> None:
-  """Raises UserError where a source lacks a label that a task needs."""
-  missing = [
-    key for key in TASKS[pairing.task].needs if key not in source.labels
-  ]
-  if not missing:
-    return
-  fitting = [
+def _describe_mismatch(
+  pairing: pairings.Pairing, source: sources.Source, opener: _Opener
+) -> str:
+  """What a source lacks, what it could train, and what has it."""
+  needs = TASKS[pairing.task].needs
+  missing = [key for key in needs if key not in source.labels]
+  trained = [
     name for name, task in TASKS.items() if source.labels.issuperset(task.needs)
   ]
-  drawn = [
-    name for name, settings in described.items()
-    if settings['kind'] == pairings.SCENES
-  ]  # fmt: skip
-  raise UserError(
+  others = opener.find_sources(needs)
+  return (
     f'config.mixture.{pairing.key}: {pairing.task} needs {", ".join(missing)}, '
     f'and the source {pairing.source} has {", ".join(sorted(source.labels))}: '
-    f'it could train {", ".join(fitting)}'
-    + (f'; {pairing.task} can learn from {", ".join(drawn)}' if drawn else '')
+    f'it could train {", ".join(trained)}'
+    + (f'; {pairing.task} could learn from {", ".join(others)}' * bool(others))
   )
 
 
