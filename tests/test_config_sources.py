@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from labeled_rows import LabeledRows
 
 from vbanana_jax import config as config_lib
 from vbanana_jax.cli import config_flags
 from vbanana_jax.configs import base
-from vbanana_jax.data import build, pairings
+from vbanana_jax.data import build, encoder, kinds, pairings, stream
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import logs, processes
 from vbanana_jax.tasks.prompt_styles import FULL, QUICK
@@ -145,6 +146,93 @@ def test_configs_of_labeled_data_say_which_folder_is_missing(name, tmp_path):
   for pairing in pairings.list_pairings(config):
     style = pairings.make_style(config, pairing.source)
     assert style.entries[0] <= style.entries[1]
+
+
+@pytest.fixture
+def opened(monkeypatch):
+  """Sources on disk are rows in memory, with labels by the source's name."""
+
+  def open_source(name, settings, size):
+    keys = {
+      'all': LabeledRows.ALL,
+      'captioned': {'rgb', 'captions'},
+      'measured': {'rgb', 'depth_m', 'normals'},
+      'ids': {'rgb', 'semantic', 'instance'},
+    }[name]
+    if settings['path'] == 'gone':
+      raise UserError('gone: not a prepared folder')
+    return LabeledRows(size, keys=keys, name='rows')
+
+  monkeypatch.setattr(kinds, 'open_source', open_source)
+
+
+def load_opened(*keys, **paths):
+  """Weights of 1 for some keys of the mixture, and the sources they need."""
+  names = {key.partition('@')[2] for key in keys} | paths.keys()
+  overrides = [f'--config.sources.{name}.kind=records' for name in names]
+  overrides += [
+    f'--config.sources.{name}.path={path}' for name, path in paths.items()
+  ]
+  overrides += [f'--config.mixture.{key}=1' for key in keys]
+  return load(*overrides)
+
+
+@pytest.mark.parametrize(
+  'key, paths, says',
+  [
+    (
+      'depth@captioned',
+      {},
+      'depth needs depth_m, and the source captioned has captions, rgb: it '
+      'could train generate; depth could learn from scenes',
+    ),
+    (
+      'depth@captioned',
+      {'measured': 'a', 'all': 'gone'},
+      'could learn from (measured, scenes|scenes, measured)$',
+    ),
+    ('semantic@ids', {}, 'needs classes, and .* train generate, instance;'),
+    ('edit@measured', {}, 'train generate, depth, normals; edit could learn'),
+    ('referring@ids', {'all': 'a'}, 'needs phrases.* learn from .*all'),
+    ('albedo@all', {}, 'needs albedo, and'),
+  ],
+)
+def test_a_source_that_lacks_what_a_task_needs_is_refused(
+  opened, key, paths, says
+):
+  with pytest.raises(UserError, match=says) as caught:
+    build.build_mixture(load_opened(key, **paths))
+  assert str(caught.value).startswith(f'config.mixture.{key}: ')
+  assert '\n' not in str(caught.value)
+
+
+def test_tasks_of_a_source_share_its_rows_and_each_has_its_style(opened):
+  config = load_opened('semantic@all', 'depth@all', 'generate@captioned')
+  config['sources']['all'].update(style='quick', most_classes=7)
+  mixed = build.build_mixture(config)
+  real = [e for e in mixed.entries if not e.source.endless]
+  assert [(e.task.name, e.source.name) for e in real] == [
+    ('depth', 'all'), ('generate', 'captioned'), ('semantic', 'all'),
+  ]  # fmt: skip
+  assert real[0].source is real[2].source
+  assert real[0].style.entries == (1, 7)
+  assert real[0].style.most_tokens == config['model']['max_text']
+  settings = stream.make_settings(config, batch_size=16)
+  batches = stream.build_stream(mixed, settings, end_step=8)
+  seen = {int(task) for batch in batches for task in batch['task']}
+  assert seen == set(range(len(mixed.tasks)))
+
+
+def test_the_order_and_bad_records_go_by_the_name_in_the_config(opened):
+  first, second = (
+    encoder.Reader(entry.source, 0)
+    for entry in build.build_mixture(
+      load_opened('depth@all', 'depth@measured')
+    ).entries
+    if not entry.source.endless
+  )
+  rows = [[r.read(k, k)['index'] for k in range(10)] for r in (first, second)]
+  assert rows[0] != rows[1] and sorted(rows[0]) == sorted(rows[1])
 
 
 def test_words_of_a_source_that_cannot_be_are_refused():

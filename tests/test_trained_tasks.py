@@ -6,6 +6,7 @@ import pytest
 import untrained
 
 from vbanana_jax import cli, evaluate
+from vbanana_jax.evaluation import results
 from vbanana_jax.training import weights
 
 
@@ -75,6 +76,42 @@ def test_tasks_are_chosen_whether_trained_or_not(
     assert cli.main([*argv, names]) == 2
     error = capsys.readouterr().err
     assert says in error and error.count('\n') == 1
+
+
+def test_a_run_that_learned_nothing_from_scenes_says_where_to_score(
+  tmp_path, capsys
+):
+  untrained.save_run(tmp_path, 'depth')
+  run = json.loads((tmp_path / 'run.json').read_text())
+  run['config']['sources']['mine'] = {'kind': 'records', 'path': 'gone'}
+  run['config']['mixture'] = {'depth@mine': 1.0, 'semantic@mine': 2.0}
+  (tmp_path / 'run.json').write_text(json.dumps(run))
+  assert cli.main(['evaluate', '--workdir', str(tmp_path)]) == 2
+  error = capsys.readouterr().err
+  (line,) = [x for x in error.splitlines() if x.startswith('vbanana: ')]
+  assert 'learned nothing from scenes' in line
+  assert 'score depth, semantic with config.eval.protocols' in line
+
+
+def test_scores_say_what_was_learned_elsewhere():
+  config = {
+    'sources': {'scenes': {'kind': 'scenes'}, 'rooms': {'kind': 'records'}},
+    'mixture': {'edit': 1.0, 'depth@rooms': 1.0},
+  }
+  row = {'task': 'edit', 'metric': 'mae'}
+  found = {
+    'config': config, 'rows': [row], 'untrained': ['normals'],
+    'elsewhere': ['depth'],
+  }  # fmt: skip
+  said = results._describe_scores(found)
+  assert 'none of the pictures of rooms that this run learned from' in said
+  assert 'since this run never trained on them: normals.' in said
+  assert 'Not scored, since this run learned them from other pictures' in said
+  assert said.endswith('predict --protocol): depth.')
+  said = results._describe_scores({**found, 'rows': [{'task': 'depth'}]})
+  assert 'Scored though this run learned them from other pictures' in said
+  del config['mixture']['depth@rooms']
+  assert 'rooms' not in results._describe_scores(found)
 
 
 def test_tasks_that_the_held_out_set_does_not_ask_are_refused(tmp_path, capsys):

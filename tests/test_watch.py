@@ -10,7 +10,7 @@ from vbanana_jax import config as config_lib
 from vbanana_jax import sharding
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import periodic, results
-from vbanana_jax.runtime import logs
+from vbanana_jax.runtime import logs, processes
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import weights
 from vbanana_jax.training.state import TrainState
@@ -49,6 +49,21 @@ def test_vision_tasks_are_watched_and_only_when_asked():
     build(make_config(every='2 steps', batch_size=9))
   with pytest.raises(UserError, match='at least one scene'):
     build(make_config(every='2 steps', watch=0))
+
+
+def test_tasks_of_other_pictures_are_not_watched_and_it_says_so(monkeypatch):
+  told = []
+  monkeypatch.setattr(processes, 'log', told.append)
+  config = make_config(every='2 steps')
+  config['sources']['mine'] = {'kind': 'records', 'path': 'gone'}
+  config['mixture'].update({'normals': 0.0, 'normals@mine': 1.0})
+  periodic_eval = build(config)
+  names = [evaluator.task.name for evaluator, _ in periodic_eval.eval_sets]
+  assert names == ['depth']
+  assert told[0].startswith('normals: learned from no scenes')
+  config['mixture'] = {'normals@mine': 1.0}
+  assert build(config) is None
+  assert told[-1].startswith('depth, normals: learned from no scenes')
 
 
 class Answers:

@@ -111,20 +111,13 @@ def evaluate(
   rows = sharding.round_up_rows(config['eval']['batch_size'], mesh)
   settings = {**config['eval'], 'batch_size': rows}
   config = {**config, 'eval': settings}
+  trained = weights.find_trained_tasks(config)
+  drawn = weights.find_trained_tasks(config, pairings.SCENES)
+  asked = _choose_tasks(run, trained, drawn, tasks)
   eval_set_name = held_out.name_eval_set(
     level, limit=settings['limit'], size=config['image_size']
   )
   rows, by_count, gallery = [], {}, {}
-  trained = weights.find_trained_tasks(config)
-  drawn = weights.find_trained_tasks(config, pairings.SCENES)
-  asked = drawn if tasks is None else tasks
-  if not asked:
-    raise UserError(
-      f'{run} learned nothing from scenes, which the held-out set is of: '
-      f'score {", ".join(sorted(trained))} with config.eval.protocols while '
-      'training, or with vbanana predict --protocol; --tasks asks about scenes '
-      'all the same'
-    )
   eval_runs = [each for each in make_eval_runs(config) if each.task in asked]
   missing = set(asked) - {eval_run.task for eval_run in eval_runs}
   if missing and (tasks is not None or not eval_runs):
@@ -173,6 +166,23 @@ def evaluate(
     'seconds': time.perf_counter() - began,
     'gallery': gallery,
   }
+
+
+def _choose_tasks(
+  run: pathlib.Path,
+  trained: Collection[str],
+  drawn: Collection[str],
+  tasks: Collection[str] | None,
+) -> Collection[str]:
+  """Tasks to ask about scenes: those given, or those learned from them."""
+  if tasks is None and not drawn:
+    raise UserError(
+      f'{run} learned nothing from scenes, which the held-out set is of: '
+      f'score {", ".join(sorted(trained))} with config.eval.protocols while '
+      'training, or with vbanana predict --protocol; --tasks asks about scenes '
+      'all the same'
+    )
+  return drawn if tasks is None else tasks
 
 
 def write_results(

@@ -59,8 +59,13 @@ def _open_records(settings: Settings, size: int) -> bad_records.FiniteSource:
 
 
 def _describe_records(settings: Settings) -> dict[str, Any]:
-  path = paths.to_path(settings['path']) / array_records.MANIFEST
-  return {'manifest': array_records.hash_file(path)}
+  folder = paths.to_path(settings['path'])
+  manifest = array_records.load_manifest(folder)
+  known = ('name', 'count', 'license', 'source', 'exclusions')
+  return {
+    'manifest': array_records.hash_file(folder / array_records.MANIFEST),
+    **{key: manifest[key] for key in known if manifest.get(key)},
+  }
 
 
 def _open_tfds(settings: Settings, size: int) -> bad_records.FiniteSource:

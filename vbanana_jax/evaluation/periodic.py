@@ -96,7 +96,15 @@ def build_periodic_eval(
   vision = [task for task in tasks if task.vision]
   tasks = [task for task in vision if task.name in drawn]
   benchmarks = protocol_eval.parse_protocols(settings['protocols'])
-  if settings['every'] in _NEVER or not (tasks or benchmarks):
+  if settings['every'] in _NEVER:
+    return None
+  if len(tasks) < len(vision) and not benchmarks:
+    names = ', '.join(task.name for task in vision if task not in tasks)
+    processes.log(
+      f'{names}: learned from no scenes, and so not scored while training; '
+      'config.eval.protocols can name a benchmark'
+    )
+  if not (tasks or benchmarks):
     return None
   if settings['watch'] < 1:
     raise UserError(
@@ -106,12 +114,6 @@ def build_periodic_eval(
   sharding.check_batch_size(
     'config.eval.batch_size', settings['batch_size'], mesh
   )
-  if not benchmarks and len(tasks) < len(vision):
-    names = ', '.join(task.name for task in vision if task not in tasks)
-    processes.log(
-      f'{names}: learned from no scenes, and so not scored while training; '
-      'config.eval.protocols can name a benchmark'
-    )
   every = durations.to_steps(
     settings['every'],
     batch_size=config['batch_size'],
