@@ -11,6 +11,7 @@ from PIL import Image
 from untrained import save_run
 
 from vbanana_jax import evaluate, predict, sharding
+from vbanana_jax.evaluation import gallery_file
 from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.request import PredictRequest
 from vbanana_jax.models import numerics
@@ -112,7 +113,7 @@ def evaluate_run(run, task, pictures=None):
   with pytest.MonkeyPatch.context() as patch:
     painted = {}
     patch.setattr(
-      evaluate,
+      gallery_file,
       'make_gallery',
       lambda batch, rgb, n: painted.update(zip(batch['index'].tolist(), rgb)),
     )

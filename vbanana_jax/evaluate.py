@@ -3,13 +3,11 @@
 import dataclasses
 import functools
 import hashlib
-import itertools
 import pathlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any
 
-import numpy as np
 import tqdm
 
 from vbanana_jax import sharding
@@ -151,7 +149,7 @@ def evaluate(
       count: {name: logs.to_number(value) for name, value in metrics.items()}
       for count, metrics in scores.by_count.items()
     }
-    gallery[eval_run.name] = make_gallery(
+    gallery[eval_run.name] = gallery_file.make_gallery(
       batches[0], scores.painted, config['eval']['gallery']
     )
   return {
@@ -323,26 +321,3 @@ def make_rows(
     }
     for name, value in metrics.items()
   ]
-
-
-def make_gallery(
-  batch: dict, painted: np.ndarray, n: int
-) -> list[dict[str, Any]]:
-  """Some of the first scenes as asked and painted, for the report."""
-  return [
-    {
-      'prompt': batch['prompt'][i],
-      'source': batch['source'][i] if batch['has_source'][i] else None,
-      'painted': painted[i],
-      'target': batch['target'][i],
-      'valid_px': batch['weight_px'][i] > 0,
-      'aux': {key: leaf[i] for key, leaf in batch['aux'].items()},
-    }
-    for i in itertools.islice(_varied(batch), n)
-  ]
-
-
-def _varied(batch: dict) -> Iterator[int]:
-  """Rows with objects first: an empty room shows little."""
-  rows = np.flatnonzero(batch['valid'])
-  yield from sorted(rows, key=lambda i: (batch['count'][i] == 0, i))

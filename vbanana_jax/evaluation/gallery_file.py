@@ -1,9 +1,11 @@
 """The pictures of a report, as arrays in one file beside results.json."""
 
 import io
+import itertools
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,29 @@ BAD_GALLERY = (
   OSError, EOFError, ValueError, KeyError, IndexError, TypeError,
   zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+
+
+def make_gallery(
+  batch: dict, painted: np.ndarray, n: int
+) -> list[dict[str, Any]]:
+  """Some of the first scenes as asked and painted, for the report."""
+  return [
+    {
+      'prompt': batch['prompt'][i],
+      'source': batch['source'][i] if batch['has_source'][i] else None,
+      'painted': painted[i],
+      'target': batch['target'][i],
+      'valid_px': batch['weight_px'][i] > 0,
+      'aux': {key: leaf[i] for key, leaf in batch['aux'].items()},
+    }
+    for i in itertools.islice(_varied(batch), n)
+  ]
+
+
+def _varied(batch: dict) -> Iterator[int]:
+  """Rows with objects first: an empty room shows little."""
+  rows = np.flatnonzero(batch['valid'])
+  yield from sorted(rows, key=lambda i: (batch['count'][i] == 0, i))
 
 
 def save_gallery(path: pathlib.Path, gallery: dict[str, list[dict]]) -> None:
