@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from vbanana_jax.data import prepare
+from vbanana_jax.datasets import image_folder
 
 CAPTION = 'a photograph'
 HEIGHT, WIDTH = 480, 640
@@ -46,5 +46,5 @@ def prepare_pictures(
     else:
       Image.fromarray(rgb).save(pictures / f'{k}.png')
   prepared = folder / 'prepared'
-  prepare.prepare_image_folder(pictures, prepared, caption=CAPTION)
+  image_folder.prepare_images(pictures, prepared, caption=CAPTION)
   return prepared

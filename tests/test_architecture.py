@@ -71,9 +71,9 @@ PACKAGES = {
 OURS = {
   'bucket', 'byte_files', 'conftest', 'event_files', 'faults', 'forms',
   'labeled_rows', 'mistake_rows', 'mistakes', 'painted', 'perf',
-  'phrase_reader', 'shells', 'test_readers_reasonseg', 'test_readers_refcoco',
-  'test_resume', 'trainings', 'two_processes', 'untrained', 'vbanana_jax',
-  'virtual_devices',
+  'phrase_reader', 'prepared', 'shells', 'test_readers_reasonseg',
+  'test_readers_refcoco', 'test_resume', 'trainings', 'two_processes',
+  'untrained', 'vbanana_jax', 'virtual_devices',
 }  # fmt: skip
 
 # Strings that are spelled like a task's name and mean something else.
@@ -83,17 +83,12 @@ NOT_TASKS = {
   'models/__init__.py': {'depth'},  # of a network: its blocks
   'training/flops.py': {'depth'},  # likewise
   'data/label_maps.py': {'depth', 'instance', 'normals', 'semantic'},  # folders
+  'datasets/folder.py': {'depth', 'normals'},  # likewise
+  'datasets/folder_fields.py': {'depth', 'normals'},  # likewise
   # Keys of an example.
-  'data/augment.py': {'edit'},
-  'data/windows.py': {'albedo', 'edit', 'instance', 'normals', 'semantic'},
-  'data/sources.py': {'albedo', 'edit', 'instance', 'normals', 'semantic'},
-  'data/records.py': {'edit', 'instance', 'normals', 'semantic'},
-  'data/fitting_words.py': {'edit'},
-  'data/tfds_scenes.py': {'instance', 'normals', 'semantic'},
-  'data/tfds_source.py': {'instance', 'normals', 'semantic'},
   'evaluation/held_out.py': {'instance', 'semantic'},
 }
-# Layouts of data sets name labels in every file.
+# Keys of an example, which sources and layouts of data sets fill.
 LABELS = {'albedo', 'edit', 'instance', 'normals', 'semantic'}
 
 
@@ -252,8 +247,8 @@ def test_no_task_is_known_by_name_or_class_outside_of_the_tasks(path):
   if place.startswith(('tasks/', 'benchmark/readers/')):
     return
   for line, name in find_task_names(path):
-    in_layout = place.startswith('datasets/')
-    allowed = LABELS if in_layout else NOT_TASKS.get(place, ())
+    fills = LABELS if place.startswith(('data/', 'datasets/')) else set()
+    allowed = fills | NOT_TASKS.get(place, set())
     assert name in allowed, f'{name_of(path)}:{line} knows the task {name!r}'
   for name in imported_names(path):
     for task in TASKS:

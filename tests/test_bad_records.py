@@ -8,6 +8,7 @@ import os
 import shutil
 
 import numpy as np
+import prepared
 import pytest
 from PIL import Image
 
@@ -17,12 +18,15 @@ from vbanana_jax.data import (
   array_records,
   bad_records,
   build,
-  captions,
-  folders,
+  labeled,
   mixture,
-  prepare,
+  prepare_pictures,
+  prepare_shards,
+  record_source,
   stream,
 )
+from vbanana_jax.data import records as records_lib
+from vbanana_jax.datasets import image_folder
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks.generate import Generate
 from vbanana_jax.training import resume
@@ -53,9 +57,12 @@ def make_folder(root, records):
       }
     )
   manifest = {
-    'schema_version': array_records.SCHEMA_VERSION,
+    'schema_version': records_lib.SCHEMA_VERSION,
     'name': 'pets',
     'count': ROWS,
+    'labels': {'captions': ROWS},
+    'classes': None,
+    'notes': [],
     'shards': shards,
     'skipped': [],
   }
@@ -66,13 +73,14 @@ def make_folder(root, records):
 def make_records(changed=None):
   """Grey pictures, row k of level k, with some photographs changed."""
   photos = {
-    k: {'encoded': picture(k), 'caption': f'number {k}'} for k in range(ROWS)
+    k: {'encoded': picture(k), 'captions': (f'number {k}',)}
+    for k in range(ROWS)
   }
   for k, fields in (changed or {}).items():
     photos[k].update(fields)
   return [
-    array_records.pack_photo(
-      array_records.Photo(file=f'{k}.png', height=SIZE, width=SIZE, **fields)
+    records_lib.pack_picture(
+      labeled.LabeledPicture(id=str(k), file=f'{k}.png', **fields), (SIZE, SIZE)
     )
     for k, fields in photos.items()
   ]
@@ -104,7 +112,7 @@ def flip(root, *rows):
 def build_source(root, workdir, allowed, **options):
   known = {'seed': 5, 'max_text': MAX_TEXT}
   return bad_records.ReplacingSource(
-    array_records.PhotoSource(root, SIZE),
+    record_source.RecordSource(root, SIZE),
     name='pets',
     allowed=allowed,
     log=bad_records.BadRecordLog(workdir, options.pop('process_index', 0)),
@@ -153,7 +161,7 @@ def test_a_flipped_bit_costs_one_record(pets, tmp_path, capsys):
 
 def test_a_hiccup_of_the_storage_is_no_bad_record(pets, tmp_path, monkeypatch):
   monkeypatch.setattr(bad_records, '_PAUSES', (0, 0))
-  read, failures = array_records._read_bytes, [2]
+  read, failures = array_records.read_bytes, [2]
 
   def fail_at_first(records, index):
     try:
@@ -164,7 +172,7 @@ def test_a_hiccup_of_the_storage_is_no_bad_record(pets, tmp_path, monkeypatch):
     except OSError as error:
       raise UserError('cannot be read') from error
 
-  monkeypatch.setattr(array_records, '_read_bytes', fail_at_first)
+  monkeypatch.setattr(array_records, 'read_bytes', fail_at_first)
   source = build_source(pets, tmp_path, '1 records')
   assert level_of(source[3]) == 3
   assert not list(tmp_path.glob('bad_records*'))
@@ -199,8 +207,8 @@ def test_another_seed_draws_another_stand_in(pets):
   [
     ({'encoded': picture(2, 'JPEG')[:-40]}, '2.png: damaged picture'),
     ({'encoded': b'no picture'}, '2.png: not a JPEG'),
-    ({'caption': '1 ' * 40}, 'its caption has 40 tokens, config.model.max'),
-    ({'caption': None}, 'not the record of a photograph'),
+    ({'captions': ('1 ' * 40,)}, 'its caption has 40 tokens, config.model.max'),
+    ({'captions': (7,)}, 'not a labeled record'),
   ],
   ids=['cut', 'text', 'long caption', 'no caption'],
 )
@@ -217,7 +225,7 @@ def test_bytes_that_are_no_record(tmp_path):
   root = make_folder(tmp_path / 'pets', records)
   check_levels(build_source(root, tmp_path, '3 records'), {0, 5, 9})
   with pytest.raises(IndexError):
-    array_records.PhotoSource(root, SIZE)[ROWS]
+    record_source.RecordSource(root, SIZE)[ROWS]
 
 
 def cut(path):
@@ -441,7 +449,7 @@ def test_a_damaged_manifest_is_one_line(pets):
   for text in ('{"schema_version": 1', '[]', '{}'):
     (pets / 'manifest.json').write_text(text)
     with pytest.raises(UserError, match=r'manifest\.json: damaged'):
-      array_records.PhotoSource(pets, SIZE)
+      record_source.RecordSource(pets, SIZE)
 
 
 def make_input(root):
@@ -454,14 +462,14 @@ def make_input(root):
 
 def test_captions_that_no_model_takes_are_left_out(tmp_path):
   root = make_input(tmp_path / 'in')
-  manifest = prepare.prepare_image_folder(root, tmp_path / 'out')
+  manifest = prepared.prepare_images(root, tmp_path / 'out')
   assert manifest['count'] == 1
   (skipped,) = manifest['skipped']
   assert skipped['file'] == 'b.png'
   assert '200 tokens, at most 160' in skipped['reason']
   command = f'prepare image_folder {root} --out {tmp_path}/all --max-text 200'
   assert cli.main(command.split()) == 0
-  assert len(array_records.PhotoSource(tmp_path / 'all', SIZE)) == 2
+  assert len(record_source.RecordSource(tmp_path / 'all', SIZE)) == 2
 
 
 def test_what_another_preparation_began_is_left_alone(tmp_path):
@@ -470,35 +478,40 @@ def test_what_another_preparation_began_is_left_alone(tmp_path):
   earlier = tmp_path / f'.pets.{digits}.partial'
   for folder in (other, earlier):
     folder.mkdir()
-  prepare.prepare_image_folder(make_input(tmp_path / 'in'), tmp_path / 'pets')
+  prepared.prepare_images(make_input(tmp_path / 'in'), tmp_path / 'pets')
   assert other.exists() and not earlier.exists()
 
 
 def test_the_longest_caption_is_that_of_the_base_config():
   config = config_lib.load_config('quickstart:pretrain').to_dict()
-  assert prepare.MAX_TEXT >= config['model']['max_text']
+  assert prepare_pictures.MAX_TEXT == config['model']['max_text']
 
 
 def test_a_shard_damaged_before_preparation_went_on_is_made_again(tmp_path):
-  root = make_input(tmp_path / 'in')
-  listing = folders.list_members(root)
-  texts = captions.Captions({m.name: m for m in listing.members}, None)
-  pictures = [m for m in listing.members if m.name == 'a.png']
-  limits = {'max_pixels': 100, 'max_bytes': 999, 'max_text': 9}
-  first = prepare._prepare_shard(tmp_path, 0, pictures, texts, limits)
-  cut(tmp_path / first['file'])
-  again = prepare._prepare_shard(tmp_path, 0, pictures, texts, limits)
-  assert again == first
-  found = array_records.hash_file(tmp_path / first['file'])
-  assert found == first['sha256']
+  images = image_folder.ImageFolder(make_input(tmp_path / 'in'))
+  limits = prepare_pictures.Limits(
+    max_text=999, shard_bytes=1, most_bad='100 percent'
+  )
+
+  def write():
+    return list(prepare_shards.write_shards(tmp_path, images, limits))
+
+  whole = write()
+  assert [journal['count'] for journal in whole] == [1, 1]
+  cut(tmp_path / whole[0]['file'])
+  kept = (tmp_path / whole[1]['file']).stat().st_ino
+  assert write() == whole
+  found = array_records.hash_file(tmp_path / whole[0]['file'])
+  assert found == whole[0]['sha256']
+  assert (tmp_path / whole[1]['file']).stat().st_ino == kept
 
 
 def test_a_shard_is_read_again_once_written(tmp_path, monkeypatch):
   with pytest.raises(UserError, match='cannot be written'):
     array_records.write_shard(tmp_path / 'none' / 'x.array_record', [b'a'])
-  read_bytes = array_records._read_bytes
+  read_bytes = array_records.read_bytes
   monkeypatch.setattr(
-    array_records, '_read_bytes', lambda s, k: read_bytes(s, k)[1:]
+    array_records, 'read_bytes', lambda s, k: read_bytes(s, k)[1:]
   )
   with pytest.raises(UserError, match='record 0 is not what was written'):
     array_records.write_shard(tmp_path / 'x.array_record', [b'abc'])

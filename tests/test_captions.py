@@ -5,6 +5,7 @@ import json
 import unicodedata
 import zipfile
 
+import prepared
 import pytest
 from PIL import Image
 
@@ -13,7 +14,6 @@ from vbanana_jax.data import (
   array_records,
   file_names,
   folders,
-  prepare,
   selection,
 )
 from vbanana_jax.errors import UserError
@@ -37,10 +37,10 @@ def make_folder(root, names, tables):
 
 
 def get_captions(source, out, **options):
-  manifest = prepare.prepare_image_folder(source, out, **options)
-  rows = array_records.PhotoSource(out, 8)
-  assert len(rows) == manifest['count']
-  return [rows[k]['caption'] for k in range(len(rows))]
+  manifest = prepared.prepare_images(source, out, **options)
+  found = prepared.captions_of(out)
+  assert len(found) == manifest['count']
+  return found
 
 
 def to_lines(entries, file_key='file_name', text_key='text'):
@@ -118,7 +118,7 @@ def test_tables_of_every_kind(name, content, tmp_path):
 def test_what_is_not_understood_is_named(name, content, says, tmp_path):
   root = make_folder(tmp_path / 'in', ['a.png', 'b.png'], {name: content})
   with pytest.raises(UserError, match=says) as raised:
-    prepare.prepare_image_folder(root, tmp_path / 'out')
+    prepared.prepare_images(root, tmp_path / 'out')
   assert name in str(raised.value)
   assert not (tmp_path / 'out').exists()
 
@@ -165,7 +165,7 @@ def test_what_matches_nothing_is_an_error_or_said(tmp_path, capsys):
   entries |= {'gone.png': 'x', 'lost.png': 'y'}
   table = {'metadata.jsonl': to_lines(entries)}
   root = make_folder(tmp_path / 'few', names, table)
-  manifest = prepare.prepare_image_folder(root, tmp_path / 'out')
+  manifest = prepared.prepare_images(root, tmp_path / 'out')
   first, second, third = manifest['notes']
   assert first.startswith('2 of 40 entries') and 'gone.png' in first
   assert 'metadata.jsonl line 39' in first
@@ -219,15 +219,14 @@ def test_loose_pictures_train_without_words(folder, tmp_path, capsys):
   assert 'no captions: the pictures train without words' in (
     capsys.readouterr().out
   )
-  rows = array_records.PhotoSource(tmp_path / 'out', 8)
-  assert [rows[k]['caption'] for k in range(len(rows))] == [''] * 3
+  assert prepared.captions_of(tmp_path / 'out') == [None] * 3
 
 
 def test_films_are_said_to_be_one_picture(tmp_path):
   root = make_folder(tmp_path / 'in', ['a.png'], {})
   frames = [Image.new('RGB', (8, 6), color) for color in ('red', 'blue')]
   frames[0].save(root / 'b.gif', save_all=True, append_images=frames[1:])
-  manifest = prepare.prepare_image_folder(root, tmp_path / 'out', caption='x')
+  manifest = prepared.prepare_images(root, tmp_path / 'out', caption='x')
   assert manifest['notes'][-1] == (
     '1 files hold several pictures, of which the first is taken: b.gif'
   )
@@ -237,7 +236,7 @@ def test_where_captions_come_from_is_said(tmp_path):
   names = ['cats/a.png', 'cats/b.png', 'dogs/c.png', 'more/d.png']
   root = make_folder(tmp_path / 'in', names, {'cats/b.txt': 'bee'})
   (root / 'more/metadata.csv').write_text('file_name,text\nd.png,dee\n')
-  manifest = prepare.prepare_image_folder(root, tmp_path / 'out')
+  manifest = prepared.prepare_images(root, tmp_path / 'out')
   assert manifest['notes'] == [
     'captions: 2 names of folders, 1 from texts beside them, 1 from tables '
     '(cats, dogs)'
@@ -265,12 +264,12 @@ def test_texts_beside_pictures_however_they_end(text, tmp_path):
 def test_captions_that_nobody_reads_are_asked_about(name, content, tmp_path):
   root = make_folder(tmp_path / 'in', ['a.png', 'b.png'], {name: content})
   with pytest.raises(UserError, match='may hold captions') as raised:
-    prepare.prepare_image_folder(root, tmp_path / 'out')
+    prepared.prepare_images(root, tmp_path / 'out')
   assert name in str(raised.value) and 'metadata.csv' in str(raised.value)
   assert not (tmp_path / 'out').exists()
   (root / 'a.txt').write_text('one')  # words, so that it is no mistake in all
   (root / 'b.txt').write_text('two')
-  manifest = prepare.prepare_image_folder(root, tmp_path / 'out')
+  manifest = prepared.prepare_images(root, tmp_path / 'out')
   assert manifest['notes'][0] == (
     f'1 files may hold captions and are not read: {name}'
   )
@@ -281,11 +280,11 @@ def test_texts_that_name_no_picture_are_asked_about(tmp_path):
   texts = {'a_caption.txt': 'one', 'b_caption.txt': 'two'}
   root = make_folder(tmp_path / 'in', names, texts)
   with pytest.raises(UserError, match=r'2 files.*a_caption\.txt.*--allow'):
-    prepare.prepare_image_folder(root, tmp_path / 'out')
+    prepared.prepare_images(root, tmp_path / 'out')
   out = tmp_path / 'out'
-  assert get_captions(root, out, allow_unmatched=True) == ['', '']
+  assert get_captions(root, out, allow_unmatched=True) == [None, None]
   root = make_folder(tmp_path / 'other', names, {'README.txt': 'of a camera'})
-  assert get_captions(root, tmp_path / 'b') == ['', '']
+  assert get_captions(root, tmp_path / 'b') == [None, None]
 
 
 def test_tables_of_other_things_hold_no_captions(tmp_path):
@@ -294,7 +293,7 @@ def test_tables_of_other_things_hold_no_captions(tmp_path):
     'boxes.csv': 'file_name,x,y\na.png,1,2\n',
   }
   root = make_folder(tmp_path / 'in', ['a.png'], tables)
-  assert get_captions(root, tmp_path / 'out') == ['']
+  assert get_captions(root, tmp_path / 'out') == [None]
 
 
 def test_splits_of_a_table_are_asked_about(tmp_path):
@@ -303,9 +302,9 @@ def test_splits_of_a_table_are_asked_about(tmp_path):
     tmp_path / 'in', ['a.png', 'b.png'], {'metadata.csv': table}
   )
   with pytest.raises(UserError, match=r'train 1, test 1.*--all'):
-    prepare.prepare_image_folder(root, tmp_path / 'out')
+    prepared.prepare_images(root, tmp_path / 'out')
   everything = selection.Selection(take_all=True)
   out = tmp_path / 'out'
-  assert get_captions(root, out, selection=everything) == ['one', 'two']
+  assert get_captions(root, out, chosen=everything) == ['one', 'two']
   (root / 'metadata.csv').write_text(table.replace('test', 'train'))
   assert get_captions(root, tmp_path / 'b') == ['one', 'two']

@@ -7,7 +7,7 @@ import resource
 import pytest
 
 from perf import pictures
-from vbanana_jax.data import array_records, open_files
+from vbanana_jax.data import array_records, open_files, record_source
 from vbanana_jax.errors import UserError
 
 
@@ -61,6 +61,7 @@ def link_shards(prepared, folder, count):
   for link in shards:
     os.symlink(prepared / shard['file'], folder / link['file'])
   manifest |= {'shards': shards, 'count': count * shard['count']}
+  manifest['labels'] = {'captions': manifest['count']}
   (folder / array_records.MANIFEST).write_text(json.dumps(manifest))
   return folder
 
@@ -71,7 +72,7 @@ def test_a_set_of_more_shards_than_the_soft_limit_is_read(tmp_path):
   folder = link_shards(prepared, tmp_path / 'many', 300)
   try:
     resource.setrlimit(resource.RLIMIT_NOFILE, (280, hard))
-    source = array_records.PhotoSource(folder, 8)
+    source = record_source.RecordSource(folder, 8)
     assert len(source) == 600 and not source.lost
     for row in range(0, 600, 2):
       assert source[row]['caption'] == pictures.CAPTION

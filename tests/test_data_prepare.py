@@ -8,10 +8,17 @@ import sys
 import zipfile
 
 import numpy as np
+import prepared
 import pytest
 from PIL import Image
+from prepared import captions_of
 
-from vbanana_jax.data import array_records, folders, prepare
+from vbanana_jax.data import (
+  array_records,
+  folders,
+  prepare_pictures,
+  record_source,
+)
 from vbanana_jax.errors import UserError
 
 
@@ -43,20 +50,15 @@ def pictures(tmp_path):
   return root
 
 
-def captions_of(out):
-  source = array_records.PhotoSource(out, 8)
-  return [source[i]['caption'] for i in range(len(source))]
-
-
 def test_folder_to_rows(pictures, tmp_path):
   out = tmp_path / 'out'
-  manifest = prepare.prepare_image_folder(pictures, out)
+  manifest = prepared.prepare_images(pictures, out)
   assert manifest['count'] == 5 and manifest['name'] == 'pets'
   assert manifest == array_records.check_shards(out)
   assert captions_of(out) == [
     'dog', 'a dog on grass', 'five', 'tabby cat', 'tabby cat',
   ]  # fmt: skip
-  row = array_records.PhotoSource(out, 8)[1]
+  row = record_source.RecordSource(out, 8)[1]
   assert row['rgb'].shape == (8, 8, 3) and row['rgb'].dtype == np.float32
   np.testing.assert_allclose(row['rgb'][0, 0] * 255, (4, 8, 7), atol=1e-4)
   skipped = {entry['file']: entry['reason'] for entry in manifest['skipped']}
@@ -73,13 +75,13 @@ def test_zip_and_folder_agree(pictures, tmp_path):
   with zipfile.ZipFile(archive, 'w') as file:
     for path in sorted(pictures.rglob('*.*')):
       file.write(path, path.relative_to(pictures))
-  prepare.prepare_image_folder(pictures, tmp_path / 'a', caption='a thing')
-  prepare.prepare_image_folder(archive, tmp_path / 'b', caption='a thing')
-  one = array_records.PhotoSource(tmp_path / 'a', 4)
-  other = array_records.PhotoSource(tmp_path / 'b', 4)
+  prepared.prepare_images(pictures, tmp_path / 'a', caption='a thing')
+  prepared.prepare_images(archive, tmp_path / 'b', caption='a thing')
+  one = record_source.RecordSource(tmp_path / 'a', 4)
+  other = record_source.RecordSource(tmp_path / 'b', 4)
   assert len(one) == len(other) == 6
+  assert captions_of(tmp_path / 'a') == captions_of(tmp_path / 'b')
   for row in range(6):
-    assert one[row]['caption'] == other[row]['caption']
     np.testing.assert_array_equal(one[row]['rgb'], other[row]['rgb'])
 
 
@@ -95,7 +97,7 @@ def test_dangerous_members_are_refused(tmp_path):
     file.writestr(link, '/etc/passwd')
     file.writestr('cat/bytes.png', b'\0' * 100_000)
     file.writestr('cat/pixels.png', picture(1, size=(300, 300)))
-  manifest = prepare.prepare_image_folder(
+  manifest = prepared.prepare_images(
     archive, tmp_path / 'out', max_bytes=50_000, max_pixels=10_000
   )
   assert manifest['count'] == 1
@@ -115,7 +117,7 @@ def test_a_damaged_member_is_left_out(tmp_path):
     file.writestr('cat/b.png', picture(10))
   content = archive.read_bytes()
   archive.write_bytes(content.replace(picture(9), picture(9)[:-1] + b'?'))
-  manifest = prepare.prepare_image_folder(archive, tmp_path / 'out')
+  manifest = prepared.prepare_images(archive, tmp_path / 'out')
   assert manifest['count'] == 1
   assert 'CRC' in manifest['skipped'][0]['reason']
 
@@ -145,7 +147,7 @@ def test_a_member_that_cannot_be_opened_is_left_out(change, tmp_path):
     archive, {'cat/a.png': picture(9), 'cat/b.png': picture(10)}
   )
   archive.write_bytes(change_header(content, b'cat/a.png', *change))
-  manifest = prepare.prepare_image_folder(archive, tmp_path / 'out')
+  manifest = prepared.prepare_images(archive, tmp_path / 'out')
   assert manifest['count'] == 1
   (skipped,) = manifest['skipped']
   assert skipped['file'] == 'cat/a.png'
@@ -162,7 +164,7 @@ def test_a_member_that_cannot_be_opened_is_left_out(change, tmp_path):
 def assert_refused(tmp_path, archive, *says):
   """One line that says it all, and nothing beside the archive."""
   with pytest.raises(UserError) as caught:
-    prepare.prepare_image_folder(archive, tmp_path / 'new')
+    prepared.prepare_images(archive, tmp_path / 'new')
   message = str(caught.value)
   assert '\n' not in message
   for words in (archive.name, *says):
@@ -220,7 +222,7 @@ def test_names_with_a_dot_are_the_same_in_zips_and_metadata(tmp_path):
     'cat/metadata.jsonl': '\n'.join(lines),
   }
   make_zip(archive, files)
-  prepare.prepare_image_folder(archive, tmp_path / 'out', caption='other')
+  prepared.prepare_images(archive, tmp_path / 'out', caption='other')
   assert captions_of(tmp_path / 'out') == [
     'other', 'half an emoji ?', 'first second',
   ]  # fmt: skip
@@ -240,7 +242,7 @@ def test_any_name_of_a_file_can_be_written_down(tmp_path):
   path = os.fsencode(tmp_path) + b'/cat/caf\xe9.png'
   with open(path, 'wb') as file:
     file.write(picture(1))
-  manifest = prepare.prepare_image_folder(
+  manifest = prepared.prepare_images(
     tmp_path / 'cat', tmp_path / 'out', caption='a cat'
   )
   assert manifest['count'] == 1
@@ -260,42 +262,41 @@ def test_links_in_folders_are_not_followed(pictures, tmp_path):
 
 def test_stopped_and_started_again(pictures, tmp_path, monkeypatch):
   out = tmp_path / 'out'
-  whole = prepare.prepare_image_folder(pictures, out, shard_bytes=1)
+  whole = prepared.prepare_images(pictures, out, shard_bytes=1)
   assert len(whole['shards']) == 5  # one picture each
-  assert prepare.prepare_image_folder(pictures, out, shard_bytes=1) == whole
+  assert prepared.prepare_images(pictures, out, shard_bytes=1) == whole
   with pytest.raises(UserError, match='something else already'):
-    prepare.prepare_image_folder(pictures, out, shard_bytes=2)
+    prepared.prepare_images(pictures, out, shard_bytes=2)
 
   again = tmp_path / 'again'
-  make_record = prepare._make_record
+  make_record = prepare_pictures.make_record
   made = []
 
-  def interrupted(member, *args, **kwargs):
-    if len(made) == 3:
+  def interrupted(dataset, index, limits):
+    if index == 4:
       raise KeyboardInterrupt
-    made.append(member.name)
-    return make_record(member, *args, **kwargs)
+    return make_record(dataset, index, limits)
 
-  monkeypatch.setattr(prepare, '_make_record', interrupted)
+  monkeypatch.setattr(prepare_pictures, 'make_record', interrupted)
   with pytest.raises(KeyboardInterrupt):
-    prepare.prepare_image_folder(pictures, again, shard_bytes=1)
+    prepared.prepare_images(pictures, again, shard_bytes=1)
   assert not again.exists()
-  first = list(made)
 
-  def counted(member, *args, **kwargs):
-    made.append(member.name)
-    return make_record(member, *args, **kwargs)
+  def counted(dataset, index, limits):
+    made.append(index)
+    return make_record(dataset, index, limits)
 
-  monkeypatch.setattr(prepare, '_make_record', counted)
-  resumed = prepare.prepare_image_folder(pictures, again, shard_bytes=1)
-  assert len(made) == len(set(made)) == 7 and made[:3] == first
+  monkeypatch.setattr(prepare_pictures, 'make_record', counted)
+  resumed = prepared.prepare_images(pictures, again, shard_bytes=1)
+  # Three shards of one picture each were whole; the fourth one was begun.
+  assert sorted(made) == [3, 4, 5, 6]
   assert resumed['count'] == whole['count']
   assert captions_of(again) == captions_of(out)
 
 
 def test_damage_is_found(pictures, tmp_path):
   out = tmp_path / 'out'
-  prepare.prepare_image_folder(pictures, out)
+  prepared.prepare_images(pictures, out)
   shard = out / 'shard-00000.array_record'
   content = bytearray(shard.read_bytes())
   content[-1] ^= 1
@@ -309,17 +310,17 @@ def test_damage_is_found(pictures, tmp_path):
 
 def test_clear_errors(tmp_path):
   with pytest.raises(UserError, match='no such folder'):
-    prepare.prepare_image_folder(tmp_path / 'none', tmp_path / 'out')
+    prepared.prepare_images(tmp_path / 'none', tmp_path / 'out')
   (tmp_path / 'file.txt').write_text('hello')
   with pytest.raises(UserError, match='neither a folder nor a whole zip'):
-    prepare.prepare_image_folder(tmp_path / 'file.txt', tmp_path / 'out')
+    prepared.prepare_images(tmp_path / 'file.txt', tmp_path / 'out')
   (tmp_path / 'empty').mkdir()
   with pytest.raises(UserError, match='no picture to prepare'):
-    prepare.prepare_image_folder(tmp_path / 'empty', tmp_path / 'out')
-  with pytest.raises(UserError, match='vbanana prepare image_folder'):
-    array_records.PhotoSource(tmp_path / 'empty', 8)
+    prepared.prepare_images(tmp_path / 'empty', tmp_path / 'out')
+  with pytest.raises(UserError, match='vbanana prepare KIND'):
+    record_source.RecordSource(tmp_path / 'empty', 8)
   (tmp_path / 'empty' / 'manifest.json').write_text(
     json.dumps({'schema_version': 99})
   )
   with pytest.raises(UserError, match='schema 99'):
-    array_records.PhotoSource(tmp_path / 'empty', 8)
+    record_source.RecordSource(tmp_path / 'empty', 8)

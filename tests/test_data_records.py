@@ -69,6 +69,11 @@ def read_header(record):
   return json.loads(record[4 : 4 + length]), record[4 + length :]
 
 
+def find_part(record, key):
+  header, _ = read_header(record)
+  return next(part for part in header['parts'] if part['key'] == key)
+
+
 def test_everything_comes_back():
   picture = make_picture()
   found = repack()
@@ -81,7 +86,7 @@ def test_a_photograph_alone_has_no_labels():
   picture = labeled.LabeledPicture('b', 'b.png', b'photo')
   record = records.pack_picture(picture, (2, 3))
   assert_equal(picture, records.unpack_picture(record))
-  assert records.labels_in(records.read_header(record)) == set()
+  assert picture.known == set()
   # The photograph's own bytes stand in the record as they came.
   assert record.endswith(b'photo')
 
@@ -94,11 +99,7 @@ def test_depth_of_integers_is_kept_as_integers(steps):
   depth_m[1] = np.nan
   depth_m[2] = np.inf
   record = records.pack_picture(make_picture(depth_m=depth_m), (H, W))
-  part = next(
-    part
-    for part in records.read_header(record)['parts']
-    if part['key'] == 'depth_m'
-  )
+  part = find_part(record, 'depth_m')
   assert part['dtype'] == '<u2' and part['steps_per_meter'] == steps
   np.testing.assert_array_equal(records.unpack_picture(record).depth_m, depth_m)
 
@@ -120,11 +121,7 @@ def test_ids_take_as_many_bytes_as_they_need(most, dtype):
   semantic = np.arange(H * W, dtype=np.int64).reshape(H, W)
   semantic[0, :2] = labels.VOID, most
   record = records.pack_picture(make_picture(semantic=semantic), (H, W))
-  part = next(
-    part
-    for part in records.read_header(record)['parts']
-    if part['key'] == 'semantic'
-  )
+  part = find_part(record, 'semantic')
   assert part['dtype'] == dtype
   np.testing.assert_array_equal(
     records.unpack_picture(record).semantic, semantic
@@ -141,11 +138,7 @@ def test_phrases_of_one_mask_share_it():
 
 def test_labels_that_are_not_asked_for_are_not_read():
   record = records.pack_picture(make_picture(), (H, W))
-  header, _ = read_header(record)
-  assert records.labels_in(header) == {
-    'depth_m', 'normals', 'semantic', 'instance', 'phrases', 'captions',
-    'intrinsics', 'edit',
-  }  # fmt: skip
+  assert make_picture().known == set(labeled.LABELS)
   found = records.unpack_picture(record, {'semantic'})
   assert found.semantic is not None and found.captions
   assert found.depth_m is found.normals is found.instance is found.edit is None

@@ -27,6 +27,7 @@ def make_set(files=FILES, ids=None):
     source='',
     classes=None,
     notes=['as it was'],
+    skipped=[('other.txt', 'no picture')],
     files=files,
     ids=ids or [f'id{k}' for k in range(len(files))],
     load=lambda k: files[k],

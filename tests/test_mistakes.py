@@ -12,12 +12,13 @@ import shutil
 
 import mistakes
 import numpy as np
+import prepared
 import pytest
 from mistake_rows import KINDS, TABLE, Row
 from PIL import Image
 
 from vbanana_jax import cli, predict
-from vbanana_jax.data import prepare, tfds_scenes
+from vbanana_jax.data import tfds_scenes
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference.prepared import PreparedRequest
 from vbanana_jax.runtime import workdir_lock
@@ -177,7 +178,7 @@ def test_two_do_not_prepare_one_folder(kind, tmp_path):
       if kind == 'scenes':
         tfds_scenes.freeze_scenes(out, level='quick', seed=0, n=1, size=8)
       else:
-        prepare.prepare_image_folder(pets, out)
+        prepared.prepare_images(pets, out)
   assert sorted(path.name for path in tmp_path.iterdir()) == ['pets']
 
 

@@ -3,11 +3,12 @@
 import io
 
 import numpy as np
+import prepared
 import pytest
 from PIL import Image
 
 from vbanana_jax.cli import main
-from vbanana_jax.data import array_records, label_maps, prepare, selection
+from vbanana_jax.data import array_records, label_maps, selection
 from vbanana_jax.errors import UserError
 
 SIZE = (24, 32)
@@ -150,16 +151,14 @@ def test_layouts_of_data_sets(layout, tmp_path):
     files |= {name.format(k=k): make for name, make in labels.items()}
   root = make(tmp_path / 'set', files)
   with pytest.raises(UserError) as raised:
-    prepare.prepare_image_folder(root, tmp_path / 'out')
+    prepared.prepare_images(root, tmp_path / 'out')
   message = str(raised.value)
   assert flags in message
   assert f'{12 * len(labels)} label maps' in message
   # What it proposes leaves the photographs, all of them.
   patterns = flags.strip(',').replace("'", '').split('--exclude ')[1:]
   chosen = selection.Selection(exclude=tuple(p.strip() for p in patterns))
-  manifest = prepare.prepare_image_folder(
-    root, tmp_path / 'out', selection=chosen
-  )
+  manifest = prepared.prepare_images(root, tmp_path / 'out', chosen=chosen)
   assert manifest['count'] == 12
 
 
@@ -171,14 +170,14 @@ def test_what_only_sounds_like_labels_is_taken(tmp_path):
   files |= {f'flag/f{k}.png': color_labels for k in range(3)}
   files |= {f'old/o{k}.png': gray for k in range(3)}
   root = make(tmp_path / 'things', files)
-  manifest = prepare.prepare_image_folder(root, tmp_path / 'out')
+  manifest = prepared.prepare_images(root, tmp_path / 'out')
   assert manifest['count'] == 12
 
 
 def test_a_folder_of_labels_alone(tmp_path):
   root = make(tmp_path / 'in', {f'{k}.png': gray_labels for k in range(3)})
   with pytest.raises(UserError, match=r'all of 3 pictures.*--all'):
-    prepare.prepare_image_folder(root, tmp_path / 'out')
+    prepared.prepare_images(root, tmp_path / 'out')
 
 
 @pytest.mark.parametrize(
@@ -220,10 +219,10 @@ def test_patterns(name, pattern, is_match):
 def test_a_pattern_that_matches_nothing_is_named(tmp_path):
   root = make(tmp_path / 'in', {'a.jpg': photograph})
   with pytest.raises(UserError, match='--exclude tset: matches no picture'):
-    prepare.prepare_image_folder(
+    prepared.prepare_images(
       root,
       tmp_path / 'out',
-      selection=selection.Selection(exclude=('tset',)),
+      chosen=selection.Selection(exclude=('tset',)),
     )
 
 

@@ -1,6 +1,11 @@
-"""`vbanana prepare`."""
+"""`vbanana prepare`: one kind for each layout on disk."""
+
+import argparse
+import contextlib
 
 from vbanana_jax.cli import flags
+from vbanana_jax.data import labeled
+from vbanana_jax.datasets import KINDS, exclusions, kinds
 from vbanana_jax.errors import UserError
 
 _NAMED = 5  # of the files left out
@@ -8,94 +13,198 @@ _NAMED = 5  # of the files left out
 
 def add_verb(verbs) -> None:
   """Adds `prepare` and its kinds."""
-  verb = verbs.add_parser('prepare', help='turn pictures into records')
-  kinds = verb.add_subparsers(dest='kind', required=True, metavar='KIND')
-  kind = kinds.add_parser(
-    'image_folder',
-    help='a folder or zip: class folders, name.txt, metadata.csv or .jsonl',
+  verb = verbs.add_parser(
+    'prepare',
+    help='turn pictures and their labels into records',
+    epilog='vbanana prepare KIND --help says what a kind reads.',
   )
-  kind.add_argument('path', type=flags.path, nargs='?')
-  kind.add_argument('--out', required=True, type=flags.path)
-  kind.add_argument(
-    '--caption', help='of pictures that neither folder nor file describes'
+  subparsers = verb.add_subparsers(dest='kind', required=True, metavar='KIND')
+  for name, kind in KINDS.items():
+    _add_kind(subparsers, name, kind)
+  _add_scenes(subparsers)
+
+
+def _add_kind(subparsers, name: str, kind: kinds.Kind) -> None:
+  verb = subparsers.add_parser(
+    name,
+    help=kind.about,
+    description=f'{kind.about[0].upper()}{kind.about[1:]}.',
+    epilog=f'example:\n  {kind.example}',
+    formatter_class=argparse.RawDescriptionHelpFormatter,
   )
-  kind.add_argument(
-    '--include',
-    action='append',
-    default=[],
-    metavar='PATTERN',
-    help='take only these, as in --include train; may be given again',
+  verb.add_argument('path', type=flags.path, nargs='?', help=kind.path)
+  for flag in kind.flags:
+    _add_flag(verb, flag)
+  verb.add_argument('--out', type=flags.path, help='folder to make')
+  verb.add_argument(
+    '--dry-run',
+    type=flags.path,
+    metavar='PNG',
+    help='write nothing but a picture of the first examples with their labels',
   )
-  kind.add_argument(
-    '--exclude',
-    action='append',
-    default=[],
-    metavar='PATTERN',
-    help="leave these out, as in --exclude '*_mask.png'; may be given again",
-  )
-  kind.add_argument(
-    '--all',
-    action='store_true',
-    help='take what looks like label maps, and splits side by side, too',
-  )
-  kind.add_argument(
-    '--allow-unmatched',
-    action='store_true',
-    help='go on where many captions name no picture or pictures have none',
-  )
-  kind.add_argument(
-    '--max-text',
-    type=flags.at_least(1),
-    help='longest caption in tokens: what config.model.max_text will be (160)',
-  )
-  kind.add_argument(
+  verb.add_argument(
     '--verify', action='store_true', help='check what is in --out already'
   )
-  kind.set_defaults(run=run_prepare)
-  kind = kinds.add_parser(
+  verb.add_argument(
+    '--require',
+    action='append',
+    default=[],
+    choices=labeled.LABELS,
+    metavar='LABEL',
+    help='leave out pictures that lack it, as depth_m; may be given again',
+  )
+  verb.add_argument(
+    '--exclude-list',
+    action='append',
+    default=[],
+    type=flags.path,
+    metavar='FILE',
+    help='leave out these ids or names of files; may be given again',
+  )
+  verb.add_argument(
+    '--exclude-benchmark',
+    action='append',
+    default=[],
+    metavar='NAME=FOLDER',
+    help='leave out what a benchmark asks about; may be given again',
+  )
+  verb.add_argument(
+    '--most-bad',
+    default=kind.most_bad,
+    metavar='SHARE',
+    help='bad pictures that are left out before all are refused',
+  )
+  verb.add_argument(
+    '--max-text',
+    type=flags.at_least(1),
+    default=160,
+    help='longest caption in tokens: what config.model.max_text will be',
+  )
+  verb.set_defaults(run=run_prepare)
+
+
+def _add_flag(verb, flag: kinds.Flag) -> None:
+  if flag.is_switch:
+    verb.add_argument(flag.name, action='store_true', help=flag.about)
+    return
+  options = {'choices': flag.choices} if flag.choices else {}
+  if flag.repeats:
+    options.update(action='append', default=[])
+  else:
+    options['default'] = flag.default
+  metavar = None if flag.choices else flag.name.strip('-').upper()
+  verb.add_argument(
+    flag.name, type=flag.parse, help=flag.about, metavar=metavar, **options
+  )
+
+
+def _add_scenes(subparsers) -> None:
+  verb = subparsers.add_parser(
     'scenes', help='freeze scenes and their labels as a TFDS data set'
   )
-  kind.add_argument('--out', required=True, type=flags.path)
-  kind.add_argument('--level', choices=('quick', 'full'), default='quick')
-  kind.add_argument('--seed', type=flags.at_least(0), default=0)
-  kind.add_argument('--number', type=flags.at_least(1), default=1024)
-  kind.add_argument(
+  verb.add_argument('--out', required=True, type=flags.path)
+  verb.add_argument('--level', choices=('quick', 'full'), default='quick')
+  verb.add_argument('--seed', type=flags.at_least(0), default=0)
+  verb.add_argument('--number', type=flags.at_least(1), default=1024)
+  verb.add_argument(
     '--size', type=flags.at_least(8, 4096), default=64, help='pixels a side'
   )
-  kind.set_defaults(run=run_freeze)
+  verb.set_defaults(run=run_freeze)
 
 
 def run_prepare(args, rest) -> int:
-  from vbanana_jax.data import array_records, prepare, selection
+  from vbanana_jax.data import array_records, prepare_pictures
 
   if args.verify:
-    manifest = array_records.check_shards(args.out)
-  elif args.path is None:
-    raise UserError('prepare image_folder needs the folder or zip to read')
-  else:
-    manifest = prepare.prepare_image_folder(
-      args.path,
-      args.out,
-      caption=args.caption,
-      allow_unmatched=args.allow_unmatched,
-      selection=selection.Selection(
-        tuple(args.include), tuple(args.exclude), args.all
-      ),
-      max_text=args.max_text or prepare.MAX_TEXT,
+    _need_out(args)
+    _print_manifest(args.out, array_records.check_shards(args.out))
+    return 0
+  if args.path is None:
+    raise UserError(
+      f'prepare {args.kind} needs {KINDS[args.kind].path} to read'
     )
-  for note in manifest.get('notes', ()):
-    print(f'{args.out}: {note}')
+  if args.dry_run is None:
+    _need_out(args)
+  limits = prepare_pictures.Limits(
+    max_text=args.max_text,
+    require=tuple(args.require),
+    most_bad=args.most_bad,
+  )
+  left_out = [
+    *map(exclusions.load_list, args.exclude_list),
+    *map(exclusions.list_benchmark, args.exclude_benchmark),
+  ]
+  options = _read_options(args)
+  opened = KINDS[args.kind].open(args.path, **options)
+  with contextlib.closing(opened):
+    dataset = exclusions.exclude(opened, left_out)
+    if args.dry_run is not None:
+      _show(args.dry_run, dataset, limits)
+    else:
+      _write(args, dataset, options, limits)
+  return 0
+
+
+def _write(args, dataset, options, limits) -> None:
+  from vbanana_jax.data import prepare
+
+  manifest = prepare.prepare_dataset(
+    dataset,
+    args.out,
+    inputs=[args.path],
+    options={'kind': args.kind, **options},
+    limits=limits,
+  )
+  _print_manifest(args.out, manifest)
+
+
+def _need_out(args) -> None:
+  if args.out is None:
+    raise UserError(
+      f'prepare {args.kind} needs --out, the folder to make, or --dry-run'
+    )
+
+
+def _read_options(args) -> dict:
+  """Values of the kind's own flags, by name."""
+  found = {}
+  for flag in KINDS[args.kind].flags:
+    name = flag.name.strip('-').replace('-', '_')
+    value = getattr(args, name)
+    found[name] = tuple(value) if flag.repeats else value
+  return found
+
+
+def _show(place, dataset, limits) -> None:
+  from vbanana_jax.data import prepare_sheet
+  from vbanana_jax.runtime import files
+
+  sheet = prepare_sheet.make_sheet(dataset, limits)
+  files.write_atomic(place, files.to_png(sheet.picture_u8))
+  for line in sheet.lines:
+    print(f'{dataset.name}: {line}')
+  print(f'{place}: the first pictures with their labels; nothing else written')
+
+
+def _print_manifest(out, manifest) -> None:
+  from vbanana_jax.data import array_records
+
+  for note in manifest['notes']:
+    print(f'{out}: {note}')
   skipped = manifest['skipped']
   for entry in skipped[:_NAMED]:
     reason = entry['reason'].removeprefix(f'{entry["file"]}: ')
-    print(f'{args.out}: left out: {entry["file"]}: {reason}')
+    print(f'{out}: left out: {entry["file"]}: {reason}')
   if skipped[_NAMED:]:
-    print(f'{args.out}: left out: ... (all in {array_records.MANIFEST})')
+    print(f'{out}: left out: ... (all in {array_records.MANIFEST})')
+  labels = manifest['labels']
+  if labels:
+    counts = ', '.join(f'{key} {count}' for key, count in labels.items())
+    print(f'{out}: labels: {counts}')
   print(
-    f'{args.out}: {manifest["count"]} pictures in '
+    f'{out}: {manifest["count"]} pictures in '
     f'{len(manifest["shards"])} shards, {len(skipped)} left out'
   )
-  return 0
 
 
 def run_freeze(args, rest) -> int:

@@ -257,7 +257,9 @@ def _is_of_storage(error: BaseException | None) -> bool:
   return False
 
 
-def to_count(allowed: str, size: int) -> int:
+def to_count(
+  allowed: str, size: int, what: str = 'config.data.bad_records'
+) -> int:
   """Number of records that '20 records' or '0.1 percent' of `size` are.
 
   A share is rounded down; '0 records' or '0' allows none.
@@ -275,6 +277,5 @@ def to_count(allowed: str, size: int) -> int:
   if unit in ('records', '') and 0 <= value < float('inf') and value % 1 == 0:
     return int(value)
   raise UserError(
-    f"config.data.bad_records is {allowed!r}, not like '20 records' or "
-    "'0.1 percent'"
+    f"{what} is {allowed!r}, not like '20 records' or '0.1 percent'"
   )

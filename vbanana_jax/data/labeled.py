@@ -5,13 +5,17 @@ A layout on disk is read by a `DataSet`; `prepare` writes what it loads.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float32, Int
 
 from vbanana_jax import labels
+
+LABELS = (
+  'depth_m', 'normals', 'semantic', 'instance', 'phrases', 'captions',
+  'intrinsics', 'edit',
+)  # fmt: skip
 
 
 class EditedPicture(NamedTuple):
@@ -59,6 +63,16 @@ class LabeledPicture:
   intrinsics: labels.Intrinsics | None = None
   edit: EditedPicture | None = None
 
+  @property
+  def known(self) -> frozenset[str]:
+    """Names of the labels that it has."""
+    return frozenset(
+      key
+      for key in LABELS
+      if (value := getattr(self, key)) is not None
+      and not (isinstance(value, tuple) and not value)
+    )
+
 
 class DataSet(Protocol):
   """One folder or archive in one layout; subclasses inherit the defaults.
@@ -72,7 +86,8 @@ class DataSet(Protocol):
     notes: what a person should know, as how many an exclusion list left out.
     skipped: files that are not among the pictures although they might be, and
       why.
-    exclusions: of each exclusion list its name, and how many it left out.
+    exclusions: of each exclusion list what it is and how many pictures it left
+      out, as JSON.
   """
 
   name: str
@@ -82,7 +97,7 @@ class DataSet(Protocol):
   ids: Sequence[str]
   notes: Sequence[str] = ()
   skipped: Sequence[tuple[str, str]] = ()
-  exclusions: Mapping[str, int] = MappingProxyType({})
+  exclusions: Sequence[Mapping[str, Any]] = ()
 
   def load(self, index: int) -> LabeledPicture:
     """The picture `ids[index]`; threads may call this at once.
@@ -91,3 +106,7 @@ class DataSet(Protocol):
       UserError: names the file, the field and the remedy.
     """
     ...
+
+  def close(self) -> None:
+    """Lets go of files that are open; nothing can be loaded any more."""
+    return None

@@ -92,7 +92,7 @@ def unpack_picture(
   try:
     header, parts = _split(record)
     shape = _read_shape(header)
-    wanted = labels_in(header) if keys is None else frozenset(keys)
+    wanted = labeled.LABELS if keys is None else keys
     return _unpack(header, parts, shape, wanted)
   except UserError as error:
     raise UserError(f'not a labeled record ({error})') from error
@@ -101,28 +101,6 @@ def unpack_picture(
   ) as error:  # fmt: skip
     reason = ' '.join(f'{type(error).__name__}: {error}'.split())
     raise UserError(f'not a labeled record ({reason})') from error
-
-
-def read_header(record: bytes) -> dict[str, Any]:
-  """The JSON of a record alone.
-
-  Raises:
-    UserError: there is none.
-  """
-  try:
-    header, _ = _split(record)
-    return header
-  except (struct.error, ValueError, TypeError, KeyError) as error:
-    raise UserError(f'not a labeled record ({error})') from error
-
-
-def labels_in(header: dict[str, Any]) -> frozenset[str]:
-  """Labels that a record has, as `LabeledPicture` calls them."""
-  found = {part['key'] for part in header['parts']} - {'rgb', 'masks'}
-  for key in ('phrases', 'captions', 'intrinsics'):
-    if header.get(key):
-      found.add(key)
-  return frozenset(found)
 
 
 def _unpack(header, parts, shape, wanted) -> labeled.LabeledPicture:
@@ -156,7 +134,7 @@ def _unpack(header, parts, shape, wanted) -> labeled.LabeledPicture:
   )
 
 
-def _split(record: bytes):
+def _split(record: bytes) -> tuple[dict[str, Any], dict]:
   """The header, and (fields, bytes) of each part by its key."""
   (length,) = struct.unpack_from('<I', record)
   header = json.loads(record[4 : 4 + length])

@@ -5,6 +5,8 @@ from vbanana_jax.datasets import (
   benchmarks,
   cityscapes,
   coco,
+  folder,
+  image_folder,
   kinds,
   label_folders,
   reasonseg,
@@ -13,6 +15,8 @@ from vbanana_jax.datasets import (
 
 # Name on the command line -> what it is; one file of this folder each.
 KINDS: dict[str, kinds.Kind] = {
+  'folder': folder.KIND,
+  'image_folder': image_folder.KIND,
   'label_folders': label_folders.KIND,
   'coco': coco.KIND,
   'ade20k': ade20k.KIND,

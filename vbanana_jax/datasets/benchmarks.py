@@ -11,14 +11,14 @@ from PIL import Image
 from vbanana_jax import labels
 from vbanana_jax.benchmark import protocols, readers
 from vbanana_jax.benchmark.readers import base
-from vbanana_jax.data.labeled import LabeledPicture
+from vbanana_jax.data.labeled import DataSet, LabeledPicture
 from vbanana_jax.datasets import instance_maps, kinds, photo_files
 from vbanana_jax.errors import UserError
 
 _IGNORED = 255  # of classes
 
 
-class BenchmarkSet:
+class BenchmarkSet(DataSet):
   """A benchmark's reader as a `DataSet`.
 
   Sentences about one photograph become phrases of one picture. Depth that was

@@ -41,7 +41,7 @@ class ExclusionList(NamedTuple):
     return hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()
 
 
-class RemainingSet:
+class RemainingSet(DataSet):
   """A `DataSet` without the pictures of exclusion lists.
 
   Attributes:
@@ -61,6 +61,7 @@ class RemainingSet:
     self.license: str = dataset.license
     self.source: str = dataset.source
     self.classes: labels.Classes | None = dataset.classes
+    self.skipped = dataset.skipped
     self.ids = [dataset.ids[k] for k in self._kept]
     names = get_files(dataset)
     self.files = [names[k] for k in self._kept]
@@ -75,6 +76,9 @@ class RemainingSet:
 
   def load(self, index: int) -> LabeledPicture:
     return self._dataset.load(self._kept[index])
+
+  def close(self) -> None:
+    self._dataset.close()
 
 
 def exclude(dataset: DataSet, lists: Iterable[ExclusionList]) -> DataSet:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from vbanana_jax import labels
 from vbanana_jax.benchmark.readers import base
-from vbanana_jax.data.labeled import LabeledPicture
+from vbanana_jax.data.labeled import DataSet, LabeledPicture
 from vbanana_jax.datasets import photo_files
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
   found: Any = None
 
 
-class PhotoSet(abc.ABC):
+class PhotoSet(DataSet):
   """A `DataSet` of photographs that are files of one folder.
 
   A kind fills the class variables, calls `_set_entries` and writes

@@ -1,0 +1,172 @@
+"""Prepared pictures as a source of examples, plain or varied."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import grain
+import numpy as np
+
+from vbanana_jax.data import (
+  array_records,
+  augment,
+  manifest_classes,
+  open_files,
+  photos,
+  records,
+  sources,
+  texts,
+  windows,
+)
+from vbanana_jax.data.bad_records import BadRecordError
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
+
+_PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)  # of a window, from the upper left
+
+_OPTIONAL = {'captions', 'intrinsics'}  # of use where some pictures have them
+_WITH = {'instance': ('instance_class',)}
+
+
+class RecordSource:
+  """Rows of a folder that `vbanana prepare` wrote.
+
+  Args:
+    folder: with the manifest.
+    size: height and width of examples.
+    settings: how `draw` varies them; by default not at all.
+
+  Attributes:
+    labels: keys that all of its examples have.
+    classes: of class ids, where there are any.
+    lost: of each shard that is missing or has another length than it was
+      prepared with, what is wrong and how many records it holds.
+
+  Raises:
+    UserError: there is no such folder, or more shards than a process may open;
+      from reading a row, BadRecordError.
+  """
+
+  endless = False
+
+  def __init__(
+    self,
+    folder: str | os.PathLike,
+    size: int | tuple[int, int],
+    settings: augment.Settings | None = None,
+  ):
+    manifest = array_records.load_manifest(folder)
+    self.name = manifest['name']
+    self.height, self.width = (size, size) if isinstance(size, int) else size
+    table = manifest['classes']
+    self.classes = table and manifest_classes.from_fields(table)
+    self.labels = _find_keys(manifest)
+    self._settings = settings
+    shards = manifest['shards']
+    self._shards = [
+      array_records.ShardFile(
+        str(paths.to_path(folder) / shard['file']), shard['count']
+      )
+      for shard in shards
+    ]
+    self.lost = tuple(
+      (reason, file.take)
+      for file, shard in zip(self._shards, shards)
+      if (reason := array_records.find_loss(file.filename, shard['bytes']))
+    )
+    open_files.allow_open_files(len(self._shards), self.name)
+    self._rows = grain.sources.ArrayRecordDataSource(self._shards)
+
+  def __len__(self) -> int:
+    return len(self._rows)
+
+  def locate(self, index: int) -> str:
+    """Shard and record of a row."""
+    return array_records.locate_record(self._shards, index)
+
+  def __getitem__(self, index: int) -> sources.Example:
+    """The largest window of a picture, in its middle.
+
+    It is moved where it would show nothing that a phrase denotes.
+    """
+    example = self._load(index)
+    size = self.height, self.width
+    return _finish(windows.see(example, _find_window(example, size), size))
+
+  def draw(self, index: int, rng: np.random.Generator) -> sources.Example:
+    """A reading of a picture that is a function of row, settings and `rng`."""
+    if self._settings is None:
+      return self[index]
+    example = self._load(index)
+    size = self.height, self.width
+    return _finish(augment.vary(example, self._settings, rng, size))
+
+  def _load(self, index: int) -> dict[str, Any]:
+    """All that is known of a picture, at its own size; rgb is uint8."""
+    if not 0 <= index < len(self):
+      raise IndexError(f'row {index} of {len(self)}')
+    try:
+      record = array_records.read_bytes(self._rows, index)
+      picture = records.unpack_picture(record)
+      rgb_u8 = photos.open_photo(picture.encoded, name=picture.file)
+      return self._to_example(int(index), picture, rgb_u8)
+    except UserError as error:
+      raise BadRecordError(f'{self.locate(index)}: {error}') from error
+
+  def _to_example(self, index, picture, rgb_u8) -> dict[str, Any]:
+    shape = rgb_u8.shape[:2]
+    example = {'index': index, 'rgb': rgb_u8}
+    for key in picture.known & (self.labels | _OPTIONAL):
+      example[key] = getattr(picture, key)
+    for key in ('depth_m', 'normals', 'semantic', 'instance'):
+      if key in example and example[key].shape[:2] != shape:
+        raise UserError(f'{key} and the photograph differ in size')
+    if 'instance' in example:
+      example['instance_class'] = np.array(picture.instance_class, np.int32)
+    if self.classes is not None:
+      example['classes'] = self.classes
+    if 'edit' in example:
+      after = photos.open_photo(picture.edit.encoded, name=picture.file)
+      example['edit'] = {'instruction': picture.edit.instruction, 'rgb': after}
+    return example
+
+
+def _find_keys(manifest: Mapping[str, Any]) -> frozenset[str]:
+  keys = {'rgb'}
+  for key, count in manifest['labels'].items():
+    if count == manifest['count']:
+      keys |= {key, *_WITH.get(key, ())}
+  if manifest['classes'] is not None:
+    keys.add('classes')
+  return frozenset(keys)
+
+
+def _find_window(
+  example: Mapping[str, Any], size: tuple[int, int]
+) -> windows.Window:
+  shape = example['rgb'].shape[:2]
+  center = windows.center(shape, size)
+  phrases = [
+    phrase for phrase in example.get('phrases', ()) if phrase.mask.any()
+  ]
+  if not phrases:
+    return center
+  for share in _PLACES:
+    window = center._replace(
+      left=share * (shape[1] - center.width),
+      top=share * (shape[0] - center.height),
+    )
+    if windows.keeps_a_phrase(phrases, window, size):
+      return window
+  return center
+
+
+def _finish(example: dict[str, Any]) -> sources.Example:
+  """Sequences of words as what draws of them."""
+  for key, kind in (
+    ('captions', texts.CaptionList), ('phrases', texts.PhraseList)
+  ):  # fmt: skip
+    if key in example:
+      example[key] = kind(example[key])
+  example['caption'] = next(iter(example.get('captions', ())), '')
+  return example
