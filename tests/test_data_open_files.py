@@ -75,6 +75,6 @@ def test_a_set_of_more_shards_than_the_soft_limit_is_read(tmp_path):
     source = record_source.RecordSource(folder, 8)
     assert len(source) == 600 and not source.lost
     for row in range(0, 600, 2):
-      assert source[row]['caption'] == pictures.CAPTION
+      assert source[row]['captions'] == (pictures.CAPTION,)
   finally:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -3,7 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from vbanana_jax.data import array_records, bad_records, record_source
+from vbanana_jax.data import (
+  array_records,
+  augment,
+  bad_records,
+  record_source,
+)
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 
@@ -55,7 +60,9 @@ def describe_source(settings: Settings) -> dict[str, Any]:
 
 
 def _open_records(settings: Settings, size: int) -> bad_records.FiniteSource:
-  return record_source.RecordSource(paths.to_path(settings['path']), size)
+  varied = augment.parse_settings(settings['augment'])
+  path = paths.to_path(settings['path'])
+  return record_source.RecordSource(path, size, varied)
 
 
 def _describe_records(settings: Settings) -> dict[str, Any]:

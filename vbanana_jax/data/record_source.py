@@ -168,5 +168,4 @@ def _finish(example: dict[str, Any]) -> sources.Example:
   ):  # fmt: skip
     if key in example:
       example[key] = kind(example[key])
-  example['caption'] = next(iter(example.get('captions', ())), '')
   return example
