@@ -85,6 +85,10 @@ NOT_TASKS = {
   'data/label_maps.py': {'depth', 'instance', 'normals', 'semantic'},  # folders
   'datasets/folder.py': {'depth', 'normals'},  # likewise
   'datasets/folder_fields.py': {'depth', 'normals'},  # likewise
+  'datasets/kitti.py': {'depth'},  # likewise
+  'datasets/nyuv2.py': {'depth'},  # likewise
+  'datasets/rgbd.py': {'depth'},  # likewise
+  'datasets/scannet.py': {'depth'},  # likewise
   # Keys of an example.
   'evaluation/held_out.py': {'instance', 'semantic'},
 }
