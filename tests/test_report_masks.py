@@ -169,12 +169,15 @@ def test_one_phrase_has_the_color_of_its_prompt():
 def test_nothing_found_is_said():
   nothing, something = np.zeros((4, 4), int), np.eye(4, dtype=int)
   assert (
-    answers.tell(TASKS['referring'], nothing, ['a cat'])
-    == 'nothing found: a cat'
+    TASKS['referring'].value.tell(nothing, ['a cat']) == 'nothing found: a cat'
   )
-  assert answers.tell(TASKS['instance'], nothing, []) == 'nothing found'
+  assert TASKS['instance'].value.tell(nothing, []) == 'nothing found'
   for task, value in (('instance', something), ('depth', nothing)):
-    assert answers.tell(TASKS[task], value, []) is None
+    assert TASKS[task].value.tell(value, []) is None
+  up = np.broadcast_to(np.float32((0, 1, 0)), (10, 10, 3)).copy()
+  assert TASKS['normals'].value.tell(up, []) is None
+  up[:3] = 0
+  assert '30.0% of it is painted in' in TASKS['normals'].value.tell(up, [])
 
 
 def test_numbers_need_no_more_than_a_picture():

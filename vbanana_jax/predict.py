@@ -14,7 +14,6 @@ from vbanana_jax.data import photo_folder, photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import outputs
 from vbanana_jax.inference.prepared import LoadedPhoto, PreparedRequest
-from vbanana_jax.report import answers
 from vbanana_jax.runtime import files, paths, prefetch, processes
 from vbanana_jax.tasks import base
 
@@ -68,9 +67,7 @@ def predict_all(
 
   def write(answer):
     asked, painted, value = answer
-    if value is not None and (
-      told := answers.tell(task, value, question.names)
-    ):
+    if value is not None and (told := task.value.tell(value, question.names)):
       processes.log(f'{asked.image}: {told}')
     check(asked.image)  # another program may have answered meanwhile
     return outputs.write(

@@ -9,7 +9,6 @@ from vbanana_jax.data import photos
 from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.other_colors import find_other_color
 from vbanana_jax.decode.values import Decoded
-from vbanana_jax.report import answers
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.tasks.prompts import PromptSpec
 
@@ -71,7 +70,7 @@ def find_oddities(
   names = [name for name, _ in spec.entries]
   lines = {
     'doubt': find_doubt(spec, painted.pixels_u8),
-    'nothing_found': answers.tell(TASKS[spec.task], found.value, names)
+    'nothing_found': TASKS[spec.task].value.is_empty(found.value)
     and (', '.join(names) or 'of the thing that was asked for'),
     'other_color': find_other_color(spec, painted.pixels_u8),
     'near_colors': find_near_colors(spec),

@@ -52,22 +52,6 @@ def draw(
   return task.value.finish(picture, value, palette_u8, names, scale)
 
 
-def tell(
-  task: base.Task, value: np.ndarray, names: Sequence[str]
-) -> str | None:
-  """One line where an answer holds nothing of what was asked for, or None.
-
-  Args:
-    task: one whose answers have a value.
-    value: decoded.
-    names: of its labels 1, 2, ...; may be empty.
-  """
-  if not task.value.is_empty(value):
-    return None
-  sought = ', '.join(names)
-  return f'nothing found{": " * bool(sought)}{sought}'
-
-
 def make_example(
   task: base.Task,
   prompt: str,

@@ -106,6 +106,15 @@ class Value(abc.ABC):
     del value
     return False
 
+  def tell(self, value: Array, names: Sequence[str]) -> str | None:
+    """One line about an answer that a person should not take as it is.
+
+    Args:
+      value: decoded.
+      names: of its labels 1, 2, ...; may be empty.
+    """
+    del value, names
+
   def vote(self, values: Sequence[Array]) -> Array:
     """Combines the passes' values into one of the same shape and dtype.
 
@@ -149,6 +158,11 @@ class Labels(Value):
 
   def is_empty(self, value):
     return not np.any(value)
+
+  def tell(self, value, names):
+    if not self.is_empty(value):
+      return None
+    return f'nothing found{": " * bool(names)}{", ".join(names)}'
 
   def combine(self, passes):
     """The majority of each pixel, the earliest pass among ties."""

@@ -7,6 +7,7 @@ from vbanana_jax.drawing import pictures
 from vbanana_jax.tasks.value import Value
 
 _SAME_DEG = 11.25  # normals within this angle agree
+_MOST_BARE = 0.01  # of a picture; edges and noise take less
 
 
 class NormalMap(Value):
@@ -15,6 +16,13 @@ class NormalMap(Value):
   def describe(self, value):
     bare = ~np.any(value, axis=-1)
     return {'no_surface_share': float(bare.mean())}
+
+  def tell(self, value, names):
+    del names
+    bare = self.describe(value)['no_surface_share']
+    if bare <= _MOST_BARE:
+      return None
+    return f'{bare:.1%} of it is painted in colors of no direction: no surface'
 
   def resize(self, value, shape):
     return resizing.resize_normals(value, shape)
