@@ -130,7 +130,7 @@ def _draw_window(example, settings, rng, size) -> windows.Window:
     window = _draw_any_window(shape, settings, rng, size)
     if not phrases or windows.keeps_a_phrase(phrases, window, size):
       return window
-  return windows.center(shape, size)
+  return windows.find_plain(example, size)
 
 
 def _draw_any_window(shape, settings, rng, size) -> windows.Window:

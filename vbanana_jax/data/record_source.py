@@ -22,8 +22,6 @@ from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 
-_PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)  # of a window, from the upper left
-
 _OPTIONAL = {'captions', 'intrinsics'}  # of use where some pictures have them
 _WITH = {'instance': ('instance_class',)}
 
@@ -91,7 +89,9 @@ class RecordSource:
     """
     example = self._load(index)
     size = self.height, self.width
-    return _finish(windows.see(example, _find_window(example, size), size))
+    return _finish(
+      windows.see(example, windows.find_plain(example, size), size)
+    )
 
   def draw(self, index: int, rng: np.random.Generator) -> sources.Example:
     """A reading of a picture that is a function of row, settings and `rng`."""
@@ -139,26 +139,6 @@ def _find_keys(manifest: Mapping[str, Any]) -> frozenset[str]:
   if manifest['classes'] is not None:
     keys.add('classes')
   return frozenset(keys)
-
-
-def _find_window(
-  example: Mapping[str, Any], size: tuple[int, int]
-) -> windows.Window:
-  shape = example['rgb'].shape[:2]
-  center = windows.center(shape, size)
-  phrases = [
-    phrase for phrase in example.get('phrases', ()) if phrase.mask.any()
-  ]
-  if not phrases:
-    return center
-  for share in _PLACES:
-    window = center._replace(
-      left=share * (shape[1] - center.width),
-      top=share * (shape[0] - center.height),
-    )
-    if windows.keeps_a_phrase(phrases, window, size):
-      return window
-  return center
 
 
 def _finish(example: dict[str, Any]) -> sources.Example:

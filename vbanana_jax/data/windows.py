@@ -20,6 +20,7 @@ from vbanana_jax.data import mirrored_words
 _MAPS = ('depth_m', 'normals', 'albedo', 'semantic', 'instance')
 # Of a phrase's pixels, what must be in the window: of less it may not be true.
 KEPT_SHARE = 0.25
+_PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)  # of plain windows, from the upper left
 
 
 class Window(NamedTuple):
@@ -51,6 +52,28 @@ def center(shape: tuple[int, int], size: tuple[int, int]) -> Window:
   """The largest window with the aspect of the output, in the middle."""
   width, height = find_largest(shape, size)
   return Window((shape[1] - width) / 2, (shape[0] - height) / 2, width, height)
+
+
+def find_plain(example: Mapping[str, Any], size: tuple[int, int]) -> Window:
+  """The window of a plain reading: the largest one, in the middle.
+
+  It is moved where it would show nothing that a phrase denotes.
+
+  Args:
+    example: as for `see`.
+    size: height and width of the output.
+  """
+  shape = example['rgb'].shape[:2]
+  middle = center(shape, size)
+  phrases = [p for p in example.get('phrases') or () if p.mask.any()]
+  for share in _PLACES if phrases else ():
+    window = middle._replace(
+      left=share * (shape[1] - middle.width),
+      top=share * (shape[0] - middle.height),
+    )
+    if keeps_a_phrase(phrases, window, size):
+      return window
+  return middle
 
 
 def see(

@@ -45,8 +45,8 @@ class RemainingSet(DataSet):
   """A `DataSet` without the pictures of exclusion lists.
 
   Attributes:
-    exclusions: of each list its `name`, `sha256`, the number of its `pictures`,
-      and how many it `left_out`; ready for JSON.
+    exclusions: the set's own, then of each list its `name`, `sha256`, the
+      number of its `pictures`, and how many it `left_out`; ready for JSON.
   """
 
   def __init__(
@@ -56,7 +56,7 @@ class RemainingSet(DataSet):
     exclusions: Sequence[Mapping[str, Any]],
   ):
     self._dataset, self._kept = dataset, tuple(kept)
-    self.exclusions = tuple(exclusions)
+    self.exclusions = (*dataset.exclusions, *exclusions)
     self.name: str = dataset.name
     self.license: str = dataset.license
     self.source: str = dataset.source

@@ -49,7 +49,11 @@ class Kitti(depth_set.DepthSet):
       )
     tested = self._find_tested_drives()
     kept = [path for path in found if path.parts[-5] not in tested]
-    self.exclusions = {_EIGEN: len(found) - len(kept)} if tested else {}
+    if tested:
+      left_out = len(found) - len(kept)
+      self.exclusions = (
+        {'name': _EIGEN, 'drives': len(tested), 'left_out': left_out},
+      )
     entries = [self._make_entry(path) for path in kept[::step]]
     self._require(entry.image for entry in entries)
     self._require({_name_calibration(entry.image) for entry in entries})

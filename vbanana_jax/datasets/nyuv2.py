@@ -36,6 +36,7 @@ class NyuV2(depth_set.DepthSet):
   name: ClassVar[str] = 'NYUv2'
   license: ClassVar[str] = reader.NyuV2.license
   source: ClassVar[str] = reader.NyuV2.source
+  radius: ClassVar[int] = 6  # its depth has steps of centimeters
   median_m: ClassVar[tuple[float, float]] = (0.4, 10.0)
 
   def __init__(self, root, *, split='train', step=1, derive_normals=False):
