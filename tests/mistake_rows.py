@@ -481,6 +481,43 @@ TABLE = {
       'test_mistakes.py::test_two_do_not_prepare_one_folder',
     ),
   },
+  'prepare folder': {
+    'missing': fails('prepare folder gone --out o', f'gone: {_NO_FOLDER}'),
+    'empty': fails(
+      'prepare folder nothing --out o', 'nothing/images: no photograph there'
+    ),
+    'wrong type': fails(
+      'prepare folder notes.txt --out o', f'notes.txt: {_NO_FOLDER}'
+    ),
+    'wrong size': fails(
+      'prepare folder half_size --out o', 'one of them was resized'
+    ),
+    'wrong unit': fails(
+      'prepare folder inches --out o', "depth.unit is 'inch': one of m, cm, mm"
+    ),
+    'too large': fails('prepare folder vast --out o', 'pixels'),
+    'duplicate': fails(
+      'prepare folder two_names --out o',
+      'images/a.jpg and images/a.png have one name',
+    ),
+    'not writable': fails(
+      'prepare folder own --out file/o', 'cannot write into file'
+    ),
+    'interrupted': elsewhere(
+      130,
+      'no --out; the same command goes on',
+      'test_data_prepare.py::test_stopped_and_started_again',
+    ),
+    'run twice': fails(
+      'prepare folder own --out o && prepare folder own --out o --max-text 9',
+      'o: holds something else already; choose another folder',
+    ),
+    'two at once': elsewhere(
+      2,
+      'is being made by another process',
+      'test_mistakes.py::test_two_do_not_prepare_one_folder',
+    ),
+  },
   'prepare scenes': {
     'missing': nothing('it reads nothing'),
     'empty': fails('prepare scenes --out o --number 0', '0 is less than 1'),

@@ -43,6 +43,7 @@ def make_place(root: pathlib.Path) -> None:
     ('notes.txt', b'no zip'),
   ):
     (root / name).write_bytes(content)
+  _write_labeled(root)
   _write_answers(root)
   _write_results(root / 'scored')
   _write_results(root / 'stuck')
@@ -53,6 +54,28 @@ def make_place(root: pathlib.Path) -> None:
   (root / 'blank' / 'results.json').write_text('')
   (root / 'run').mkdir()
   untrained.save_run(root / 'run', 'normals')
+
+
+def _write_labeled(root: pathlib.Path) -> None:
+  """Folders of two photographs with depth, and what may be wrong with them."""
+  for name, unit, times in (
+    ('own', 'mm', 1),
+    ('inches', 'inch', 1),
+    ('half_size', 'mm', 2),
+    ('two_names', 'mm', 1),
+    ('vast', 'mm', 1),
+  ):
+    shape = (H // times, W // times)
+    depth_mm = np.linspace(1000, 3000, shape[0] * shape[1]).reshape(shape)
+    for stem in 'ab':
+      save(root / name / 'images' / f'{stem}.png', np.full((H, W, 3), 0.5))
+      (root / name / 'depth').mkdir(exist_ok=True)
+      stored = Image.fromarray(depth_mm.astype(np.uint16))
+      stored.save(root / name / 'depth' / f'{stem}.png')
+    fields = json.dumps({'depth': {'unit': unit}})
+    (root / name / 'dataset.json').write_text(fields)
+  save(root / 'two_names' / 'images' / 'a.jpg', np.zeros((H, W, 3)))
+  (root / 'vast' / 'images' / 'a.png').write_bytes(_make_huge_png())
 
 
 def _write_answers(root: pathlib.Path) -> None:

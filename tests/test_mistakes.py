@@ -40,7 +40,8 @@ command, its exit code, and words of the one line that it ends with. What was on
 the disk before is still there, byte for byte, and nothing is half-written. Exit
 code 0 means that the verb goes on, since that is right. Each row is tried by
 `tests/test_mistakes.py`, in the folder that `tests/mistakes.py` makes, or by
-the test that is named; the page is written from the same table.
+the test that is named; the page is written from the same table. The
+kinds of `prepare` for published data sets write as `prepare folder` does.
 """
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
