@@ -40,7 +40,7 @@ def _add_kind(subparsers, name: str, kind: kinds.Kind) -> None:
     '--dry-run',
     type=flags.path,
     metavar='PNG',
-    help='write nothing but a picture of the first examples with their labels',
+    help='write nothing but one picture of some examples with their labels',
   )
   verb.add_argument(
     '--verify', action='store_true', help='check what is in --out already'
@@ -183,7 +183,7 @@ def _show(place, dataset, limits) -> None:
   files.write_atomic(place, files.to_png(sheet.picture_u8))
   for line in sheet.lines:
     print(f'{dataset.name}: {line}')
-  print(f'{place}: the first pictures with their labels; nothing else written')
+  print(f'{place}: some pictures with their labels; nothing else is written')
 
 
 def _print_manifest(out, manifest) -> None:

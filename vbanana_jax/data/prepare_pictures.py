@@ -104,7 +104,6 @@ def make_record(dataset: labeled.DataSet, index: int, limits: Limits) -> Made:
     raise
   several: list[str] = []
   try:
-    picture, dropped = _drop_long_captions(picture, limits.max_text)
     rgb_u8 = photos.open_photo(
       picture.encoded,
       limits.max_pixels,
@@ -114,6 +113,7 @@ def make_record(dataset: labeled.DataSet, index: int, limits: Limits) -> Made:
     )
     shape = rgb_u8.shape[:2]
     label_checks.check_picture(picture, shape, dataset.classes)
+    picture, dropped = _drop_long_captions(picture, limits.max_text)
   except UserError as error:
     return _leave_out(index, picture.file, str(error))
   missing = [key for key in limits.require if key not in picture.known]

@@ -1,4 +1,4 @@
-"""The first pictures of a data set with their labels, as one picture."""
+"""Some pictures of a data set with their labels, as one picture."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,7 @@ from vbanana_jax.drawing import masks, pictures, strips
 from vbanana_jax.errors import UserError
 
 Picture = UInt8[np.ndarray, 'h w 3']
-EXAMPLES = 6
-_TRIED = 64  # pictures, until so many good ones are found
+EXAMPLES = 8
 _WIDTH = 320  # of a cell
 _GAP = 8
 _LINE = 15  # height of a line of words
@@ -27,8 +26,8 @@ class Sheet(NamedTuple):
   """What a person looks at before hours of preparing.
 
   Attributes:
-    picture_u8: a row for each of the first pictures: the photograph, then each
-      label, drawn over it where it has regions.
+    picture_u8: a row for each of some pictures from all over the set: the
+      photograph, then each label, drawn over it where it has regions.
     lines: what was found in them.
   """
 
@@ -37,13 +36,15 @@ class Sheet(NamedTuple):
 
 
 def make_sheet(dataset: labeled.DataSet, limits: Limits) -> Sheet:
-  """The first pictures that are not bad, as they would be written.
+  """Pictures from all over the set, as they would be written.
 
   Raises:
-    UserError: none of the first ones is good; says why.
+    UserError: none of them is good; says why.
   """
   rows, known, bad = [], [], []
-  for index in range(min(_TRIED, len(dataset.ids))):
+  total = len(dataset.ids)
+  places = np.linspace(0, total - 1, min(EXAMPLES, total))
+  for index in map(int, np.unique(places.round())):
     made = prepare_pictures.make_record(dataset, index, limits)
     if made.record is None:
       bad.append(f'{made.file}: {made.reason}')
@@ -51,8 +52,6 @@ def make_sheet(dataset: labeled.DataSet, limits: Limits) -> Sheet:
     picture = dataset.load(index)
     known.append(picture)
     rows.append(_draw_row(picture, dataset.classes))
-    if len(rows) == EXAMPLES:
-      break
   if not rows:
     reasons = '; '.join(bad[:_SHOWN]) or 'empty'
     raise UserError(f'{dataset.name}: no picture to prepare ({reasons})')
@@ -80,7 +79,7 @@ def _describe(
     values = [getattr(each, key) for each in seen if key in each.known]
     if values:
       found = _describe_label(key, values)
-      yield f'{key}: {len(values)} of the first {len(seen)}{found}'
+      yield f'{key}: {len(values)} of {len(seen)} looked at{found}'
 
 
 def _describe_label(key: str, values) -> str:
