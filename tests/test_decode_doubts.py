@@ -233,7 +233,7 @@ def test_a_color_in_place_of_another_is_named(asked, taken, size):
 
 def test_a_color_in_place_of_another_is_said_by_the_command(tmp_path, capsys):
   painted = np.zeros((48, 64, 3), np.uint8)
-  painted[10:20] = (255, 165, 0)
+  painted[12:24] = (255, 165, 0)
   Image.fromarray(painted).save(tmp_path / 'a.png')
   assert decode_files(tmp_path, 'a.png') == 0
   capsys.readouterr()
@@ -243,6 +243,6 @@ def test_a_color_in_place_of_another_is_said_by_the_command(tmp_path, capsys):
   assert cli.main(argv) == 0
   (line,) = capsys.readouterr().err.splitlines()
   assert 'cat was to be gold (255, 215, 0)' in line
-  assert '20.8% of it is orange (255, 165, 0)' in line
+  assert '25.0% of it is orange (255, 165, 0)' in line
   record = json.loads((tmp_path / 'o' / 'a_semantic.json').read_text())
   assert line.endswith(record['other_color'])

@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Float, UInt8
 
+from vbanana_jax import resizing
 from vbanana_jax.codecs import css, palettes
 from vbanana_jax.tasks import prompts
 from vbanana_jax.tasks.prompts import PromptSpec
@@ -16,7 +17,8 @@ _MOST_AROUND = 0.5  # of what is near; a photograph has more
 _MOST_PAINTED = 1e-3  # of the picture, in a color that is hardly painted
 _LEAST_PAINTED = 0.01  # of the picture, in one that was not asked for
 _TAKEN = 130.0  # levels between a color and what people paint for it
-_SAMPLE = 256  # rows and columns that are looked at, about
+_SAMPLE = (256, 256)  # rows and columns that are looked at
+_ROOM = 64  # colors; palettes are padded to multiples of it, as a program each
 
 
 def find_other_color(
@@ -42,10 +44,9 @@ def find_other_color(
     for name, color in css.COLORS.items()
     if np.linalg.norm(colors - color, axis=-1).min() >= _APART
   }
-  step = [max(1, edge // _SAMPLE) for edge in painted_u8.shape[:2]]
-  some_u8 = painted_u8[:: step[0], :: step[1]]
   palette = palettes.to_rgb([*(color for _, color in asked), *others])
-  near, around = np.asarray(_measure_shares(some_u8, palette))
+  some_u8 = resizing.resize_nearest(painted_u8, _SAMPLE)
+  near, around = _measure_shares(some_u8, palette)
   missing = np.flatnonzero(near[: len(asked)] < _MOST_PAINTED)
   shares = near[len(asked) :]
   is_painted = (shares >= _LEAST_PAINTED) & (
@@ -71,20 +72,23 @@ def _name(color: palettes.Color) -> str:
   return f'{names[color]} {color}' if color in names else str(color)
 
 
-@jax.jit
 def _measure_shares(
-  some_u8: UInt8[Array, 'h w 3'], palette: Float[Array, 'q 3']
-) -> Float[Array, '2 q']:
+  some_u8: UInt8[np.ndarray, 'h w 3'], palette: Float[np.ndarray, 'q 3']
+) -> Float[np.ndarray, '2 q']:
   """Of pixels whose nearest color this is: those near to it, and around it."""
-  rgb = some_u8.astype(jnp.float32) / 255.0
-  index, distance = palettes.decode_nearest(rgb, palette)
-  index, distance = index.ravel(), distance.ravel()
-  bands = (
-    distance <= _NEAR,
-    (distance > _NEAR) & (distance <= _AROUND),
+  room = -len(palette) % _ROOM
+  padded = np.pad(palette, ((0, room), (0, 0)))
+  exists = np.arange(len(padded)) < len(palette)
+  index, distance = (
+    np.asarray(x).ravel() for x in _decode(some_u8, padded, exists)
   )
-  count = [
-    jnp.zeros(len(palette)).at[index].add(band.astype(jnp.float32))
-    for band in bands
-  ]
-  return jnp.stack(count) / index.size
+  is_near = distance <= _NEAR
+  bands = (is_near, (distance <= _AROUND) & ~is_near)
+  counts = [np.bincount(index[band], minlength=len(palette)) for band in bands]
+  return np.stack(counts) / index.size
+
+
+@jax.jit
+def _decode(some_u8, palette, exists):
+  rgb = some_u8.astype(jnp.float32) / 255.0
+  return palettes.decode_nearest(rgb, palette, exists)
