@@ -533,7 +533,7 @@ TABLE = {
       'prepare scenes --out o --out p', '--out is given twice'
     ),
     'not writable': fails(
-      'prepare scenes --out file/o', 'cannot write into file/o'
+      'prepare scenes --out file/o', 'cannot write into file'
     ),
     'interrupted': Row(
       130,
@@ -545,7 +545,7 @@ TABLE = {
     'run twice': goes_on(
       'prepare scenes --out o --number 1 --size 16 && '
       'prepare scenes --out o --number 1 --size 16',
-      'what is there stays; other settings have a name of their own',
+      'what is there stays; of other settings it is refused',
     ),
     'two at once': elsewhere(
       2,

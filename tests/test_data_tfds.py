@@ -1,14 +1,14 @@
-"""Frozen scenes as a TFDS data set: exact labels, and no TensorFlow."""
+"""A prepared TFDS data set as a source: exact labels, and no TensorFlow."""
 
 import shutil
 import subprocess
 import sys
 
+import frozen_tfds
 import numpy as np
 import pytest
 
-from vbanana_jax import cli
-from vbanana_jax.data import bad_records, sources, tfds_scenes, tfds_source
+from vbanana_jax.data import bad_records, sources, tfds_source
 from vbanana_jax.errors import UserError
 
 SIZE = 16
@@ -17,7 +17,7 @@ SIZE = 16
 @pytest.fixture(scope='module')
 def frozen(tmp_path_factory):
   data_dir = tmp_path_factory.mktemp('tfds')
-  name = tfds_scenes.freeze_scenes(
+  name = frozen_tfds.freeze_scenes(
     data_dir, level='quick', seed=3, n=5, size=SIZE
   )
   return name, data_dir
@@ -49,12 +49,17 @@ def test_frozen_scenes_come_back(frozen):
   assert keys_found == set(range(5))
 
 
-def test_pictures_are_resized_but_labels_never(frozen):
+def test_pictures_are_resized_and_labels_picked(frozen):
   name, data_dir = frozen
-  small = tfds_source.TfdsSource(name, data_dir, 'train', 8)
-  assert small[0]['rgb'].shape == (8, 8, 3)
-  with pytest.raises(UserError, match='labels are not resampled'):
-    tfds_source.TfdsSource(name, data_dir, 'train', 8, labels=('depth_m',))
+  whole = tfds_source.TfdsSource(name, data_dir, 'train', SIZE)
+  small = tfds_source.TfdsSource(
+    name, data_dir, 'train', (SIZE // 4, SIZE // 2)
+  )
+  assert small.labels == {'rgb', 'captions', 'depth_m', 'normals'}
+  assert small[0]['rgb'].shape == (4, 8, 3)
+  # Of every second row and column in the middle half.
+  picked = whole[0]['depth_m'][SIZE // 4 + 1 : -SIZE // 4 : 2, 1::2]
+  np.testing.assert_array_equal(small[0]['depth_m'], picked)
 
 
 def test_clear_errors(frozen):
@@ -100,27 +105,3 @@ def test_no_tensorflow_is_imported(frozen):
     's[0]; assert "tensorflow" not in sys.modules'
   )
   subprocess.run([sys.executable, '-c', code], check=True)
-
-
-def test_the_command_says_how_to_train_on_what_it_froze(tmp_path, capsys):
-  command = f'prepare scenes --out {tmp_path} --number 2 --size {SIZE} --seed 5'
-  assert cli.main(command.split()) == 0
-  printed = capsys.readouterr().out
-  name = printed.split('--config.sources.frozen.name=')[1].split()[0]
-  assert len(tfds_source.TfdsSource(name, tmp_path, 'train', SIZE)) == 2
-
-
-def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
-  says = 'Failed to finalize writing: write() failed: No space left on device'
-
-  def fail(self):
-    raise RuntimeError(says)  # of the writer of shards, in C++
-
-  monkeypatch.setattr(tfds_scenes.FrozenScenes, 'download_and_prepare', fail)
-  argv = ['prepare', 'scenes', '--out', str(tmp_path), '--number', '1']
-  assert cli.main(argv) == 4
-  error = capsys.readouterr().err.splitlines()
-  assert error == [
-    f'vbanana: {tmp_path}: no room for 1 scenes: make room and run the same '
-    'command again'
-  ]

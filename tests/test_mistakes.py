@@ -18,7 +18,8 @@ from mistake_rows import KINDS, TABLE, Row
 from PIL import Image
 
 from vbanana_jax import cli, predict
-from vbanana_jax.data import tfds_scenes
+from vbanana_jax.data import prepare
+from vbanana_jax.datasets.frozen_scenes import FrozenScenes
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference.prepared import PreparedRequest
 from vbanana_jax.runtime import workdir_lock
@@ -177,7 +178,7 @@ def test_two_do_not_prepare_one_folder(kind, tmp_path):
   with workdir_lock.hold_out(out):
     with pytest.raises(UserError, match='is being made by another process'):
       if kind == 'scenes':
-        tfds_scenes.freeze_scenes(out, level='quick', seed=0, n=1, size=8)
+        prepare.prepare_dataset(FrozenScenes(number=1, size=8), out)
       else:
         prepared.prepare_images(pets, out)
   assert sorted(path.name for path in tmp_path.iterdir()) == ['pets']

@@ -18,6 +18,7 @@ plain functions of a config and paths.
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 
 from vbanana_jax import __version__
 from vbanana_jax.cli import (
@@ -61,7 +62,7 @@ _CACHE = '~/.cache/vbanana_jax/xla'
 def main(argv: list[str] | None = None) -> int:
   """Runs one verb; a user's mistake is one line and an exit code."""
   _print_any_name()
-  parser = build_parser()
+  parser = build_parser(sys.argv[1:] if argv is None else argv)
   args, rest = parser.parse_known_args(argv)
   if args.verb is None and not rest:
     parser.print_help()
@@ -134,8 +135,15 @@ class _Parser(argparse.ArgumentParser):
     return super().add_argument(*names, **options)
 
 
-def build_parser() -> argparse.ArgumentParser:
-  """All verbs with their flags."""
+def build_parser(
+  argv: Sequence[str] | None = None,
+) -> argparse.ArgumentParser:
+  """All verbs with their flags.
+
+  Args:
+    argv: the command; what only other verbs need is not imported. All of it by
+      default.
+  """
   parser = _Parser(
     prog='vbanana',
     description='An image generator, lightly tuned, as a vision generalist.',
@@ -146,7 +154,10 @@ def build_parser() -> argparse.ArgumentParser:
   )
   verbs = parser.add_subparsers(dest='verb', metavar='VERB')
   for verb in _VERBS:
-    verb.add_verb(verbs)
+    if verb is prepare:
+      prepare.add_verb(verbs, with_kinds=argv is None or 'prepare' in argv)
+    else:
+      verb.add_verb(verbs)
   return parser
 
 

@@ -4,27 +4,30 @@ import argparse
 import contextlib
 
 from vbanana_jax.cli import flags
-from vbanana_jax.data import labeled
-from vbanana_jax.datasets import KINDS, exclusions, kinds
 from vbanana_jax.errors import UserError
 
 _NAMED = 5  # of the files left out
 
 
-def add_verb(verbs) -> None:
-  """Adds `prepare` and its kinds."""
+def add_verb(verbs, *, with_kinds: bool = True) -> None:
+  """Adds `prepare` and its kinds, whose imports take half a second."""
   verb = verbs.add_parser(
     'prepare',
     help='turn pictures and their labels into records',
     epilog='vbanana prepare KIND --help says what a kind reads.',
   )
+  if not with_kinds:
+    return
+  from vbanana_jax.datasets import KINDS
+
   subparsers = verb.add_subparsers(dest='kind', required=True, metavar='KIND')
   for name, kind in KINDS.items():
     _add_kind(subparsers, name, kind)
-  _add_scenes(subparsers)
 
 
-def _add_kind(subparsers, name: str, kind: kinds.Kind) -> None:
+def _add_kind(subparsers, name: str, kind) -> None:
+  from vbanana_jax.data import labeled
+
   verb = subparsers.add_parser(
     name,
     help=kind.about,
@@ -32,7 +35,8 @@ def _add_kind(subparsers, name: str, kind: kinds.Kind) -> None:
     epilog=f'example:\n  {kind.example}',
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
-  verb.add_argument('path', type=flags.path, nargs='?', help=kind.path)
+  if kind.path:
+    verb.add_argument('path', type=flags.path, nargs='?', help=kind.path)
   for flag in kind.flags:
     _add_flag(verb, flag)
   verb.add_argument('--out', type=flags.path, help='folder to make')
@@ -80,49 +84,36 @@ def _add_kind(subparsers, name: str, kind: kinds.Kind) -> None:
     default=160,
     help='longest caption in tokens: what config.model.max_text will be',
   )
-  verb.set_defaults(run=run_prepare)
+  verb.set_defaults(run=run_prepare, layout=kind)
 
 
-def _add_flag(verb, flag: kinds.Flag) -> None:
+def _add_flag(verb, flag) -> None:
   if flag.is_switch:
     verb.add_argument(flag.name, action='store_true', help=flag.about)
     return
   options = {'choices': flag.choices} if flag.choices else {}
+  parse = flags.at_least(*flag.range) if flag.range else flag.parse
   if flag.repeats:
     options.update(action='append', default=[])
   else:
     options['default'] = flag.default
   metavar = None if flag.choices else flag.name.strip('-').upper()
   verb.add_argument(
-    flag.name, type=flag.parse, help=flag.about, metavar=metavar, **options
+    flag.name, type=parse, help=flag.about, metavar=metavar, **options
   )
-
-
-def _add_scenes(subparsers) -> None:
-  verb = subparsers.add_parser(
-    'scenes', help='freeze scenes and their labels as a TFDS data set'
-  )
-  verb.add_argument('--out', required=True, type=flags.path)
-  verb.add_argument('--level', choices=('quick', 'full'), default='quick')
-  verb.add_argument('--seed', type=flags.at_least(0), default=0)
-  verb.add_argument('--number', type=flags.at_least(1), default=1024)
-  verb.add_argument(
-    '--size', type=flags.at_least(8, 4096), default=64, help='pixels a side'
-  )
-  verb.set_defaults(run=run_freeze)
 
 
 def run_prepare(args, rest) -> int:
-  from vbanana_jax.data import array_records, prepare_pictures
+  from vbanana_jax.data import array_records, prepare, prepare_pictures
+  from vbanana_jax.datasets import exclusions
 
   if args.verify:
     _need_out(args)
     _print_manifest(args.out, array_records.check_shards(args.out))
     return 0
-  if args.path is None:
-    raise UserError(
-      f'prepare {args.kind} needs {KINDS[args.kind].path} to read'
-    )
+  kind = args.layout
+  if kind.path and args.path is None:
+    raise UserError(f'prepare {args.kind} needs {kind.path} to read')
   if args.dry_run is None:
     _need_out(args)
   limits = prepare_pictures.Limits(
@@ -134,28 +125,23 @@ def run_prepare(args, rest) -> int:
     *map(exclusions.load_list, args.exclude_list),
     *map(exclusions.list_benchmark, args.exclude_benchmark),
   ]
-  options = _read_options(args)
-  opened = KINDS[args.kind].open(args.path, **options)
+  options = _read_options(args, kind.flags)
+  inputs = [args.path] if kind.path else []
+  opened = kind.open(*inputs, **options)
   with contextlib.closing(opened):
     dataset = exclusions.exclude(opened, left_out)
     if args.dry_run is not None:
       _show(args.dry_run, dataset, limits)
     else:
-      _write(args, dataset, options, limits)
+      manifest = prepare.prepare_dataset(
+        dataset,
+        args.out,
+        inputs=inputs,
+        options={'kind': args.kind, **options},
+        limits=limits,
+      )
+      _print_manifest(args.out, manifest)
   return 0
-
-
-def _write(args, dataset, options, limits) -> None:
-  from vbanana_jax.data import prepare
-
-  manifest = prepare.prepare_dataset(
-    dataset,
-    args.out,
-    inputs=[args.path],
-    options={'kind': args.kind, **options},
-    limits=limits,
-  )
-  _print_manifest(args.out, manifest)
 
 
 def _need_out(args) -> None:
@@ -165,10 +151,10 @@ def _need_out(args) -> None:
     )
 
 
-def _read_options(args) -> dict:
-  """Values of the kind's own flags, by name."""
+def _read_options(args, own_flags) -> dict:
+  """Values of a kind's own flags, by name."""
   found = {}
-  for flag in KINDS[args.kind].flags:
+  for flag in own_flags:
     name = flag.name.strip('-').replace('-', '_')
     value = getattr(args, name)
     found[name] = tuple(value) if flag.repeats else value
@@ -205,18 +191,3 @@ def _print_manifest(out, manifest) -> None:
     f'{out}: {manifest["count"]} pictures in '
     f'{len(manifest["shards"])} shards, {len(skipped)} left out'
   )
-
-
-def run_freeze(args, rest) -> int:
-  from vbanana_jax.data import tfds_scenes
-
-  name = tfds_scenes.freeze_scenes(
-    args.out, level=args.level, seed=args.seed, n=args.number, size=args.size
-  )
-  print(
-    f'{args.out}: {args.number} scenes. To train on their pictures, add\n'
-    f'  --config.sources.frozen.kind=tfds --config.sources.frozen.name={name} '
-    f'--config.sources.frozen.path={args.out} '
-    '--config.mixture.generate@frozen=1'
-  )
-  return 0

@@ -14,6 +14,7 @@ def to_fields(classes: labels.Classes) -> dict[str, Any]:
     'areas': list(classes.areas),
     'things': list(classes.things),
     'synonyms': {str(k): list(names) for k, names in classes.synonyms.items()},
+    'any_thing': classes.any_thing,
   }
 
 
@@ -28,6 +29,7 @@ def from_fields(fields: Mapping[str, Any]) -> labels.Classes:
     areas=tuple(map(int, fields['areas'])),
     things=tuple(map(int, fields['things'])),
     synonyms={int(k): tuple(v) for k, v in fields['synonyms'].items()},
+    any_thing=str(fields.get('any_thing', '')),
   )
 
 

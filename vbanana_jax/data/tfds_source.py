@@ -6,12 +6,20 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vbanana_jax.data import array_records, open_files, photos, sources, texts
+from vbanana_jax.data import (
+  array_records,
+  open_files,
+  photos,
+  sources,
+  texts,
+  windows,
+)
 from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 
 LABELS = ('depth_m', 'normals', 'semantic', 'instance')
+_KNOWN = ('depth_m', 'normals')  # of ids, only a set's own table knows
 
 
 class TfdsSource:
@@ -25,8 +33,9 @@ class TfdsSource:
     image: feature that holds the picture.
     text: feature that becomes the caption, a text or a class label; by
       default 'caption' or 'label' where there is one.
-    labels: dense labels to read, out of `LABELS`; their pixels must already
-      have the wanted size, because labels are never resampled.
+    labels: dense labels to read, out of `LABELS`, which must have the size of
+      their pictures; by default those that mean the same in every set, if they
+      are there. They are seen through the window of the picture.
 
   Attributes:
     lost: of each file of the split that is missing, that and how many records
@@ -48,7 +57,7 @@ class TfdsSource:
     *,
     image: str = 'image',
     text: str | None = None,
-    labels: tuple[str, ...] = (),
+    labels: tuple[str, ...] | None = None,
   ):
     self.name = f'{name}:{split}'
     self.height, self.width = (size, size) if isinstance(size, int) else size
@@ -56,6 +65,8 @@ class TfdsSource:
     self._features = builder.info.features
     self._image = image
     self._text = text or _find_text(self._features)
+    if labels is None:
+      labels = tuple(key for key in _KNOWN if key in self._features)
     self._labels = labels
     self.labels = frozenset({'rgb', 'captions', *labels})
     for key in (image, *labels, *([text] if text else [])):
@@ -63,13 +74,6 @@ class TfdsSource:
         raise UserError(
           f'TFDS {name!r} has no feature {key!r}; it has '
           f'{sorted(self._features)}'
-        )
-    for key in labels:
-      found = self._features[key].shape[:2]
-      if found != (self.height, self.width):
-        raise UserError(
-          f'TFDS {name!r}: {key} has {found} pixels and labels are not '
-          f'resampled; set the size to it, not {(self.height, self.width)}'
         )
     # TFDS would decode with OpenCV or Pillow unchecked; open_photo is safe.
     decoders = {image: tfds.decode.SkipDecoding()}
@@ -99,17 +103,18 @@ class TfdsSource:
       row = self._rows[index]
       rgb_u8 = photos.open_photo(row[self._image], name=self._image)
       caption = self._caption(row)
-      labels = {key: np.asarray(row[key]) for key in self._labels}
+      example = {'index': int(index), 'rgb': rgb_u8}
+      for key in self._labels:
+        example[key] = _read_label(row[key], key, rgb_u8.shape)
     except MemoryError:
       raise
     except Exception as error:  # every format and feature raises its own kinds
       raise BadRecordError(f'{self.locate(index)}: {error}') from error
-    fitted = photos.fit_photo(rgb_u8, self.height, self.width)
+    size = self.height, self.width
+    window = windows.center(rgb_u8.shape[:2], size)
     return {
-      'index': int(index),
-      'rgb': fitted.astype(np.float32) / 255,
+      **windows.see(example, window, size),
       'captions': texts.CaptionList(filter(None, [caption])),
-      **labels,
     }
 
   def _caption(self, row: dict[str, Any]) -> str | None:
@@ -120,6 +125,15 @@ class TfdsSource:
       return feature.int2str(int(row[self._text])).replace('_', ' ')
     value = row[self._text]
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _read_label(value: Any, key: str, shape: tuple[int, ...]) -> np.ndarray:
+  label = np.asarray(value)
+  if key == 'depth_m':
+    label = label.reshape(label.shape[:2])  # many sets have one channel
+  if label.shape[:2] != shape[:2]:
+    raise UserError(f'{key} has {label.shape[:2]} pixels, not {shape[:2]}')
+  return label
 
 
 def hash_manifest(name: str, data_dir: str | os.PathLike) -> str:

@@ -7,6 +7,7 @@ from vbanana_jax.datasets import (
   coco,
   diode,
   folder,
+  frozen_scenes,
   hypersim,
   image_folder,
   kinds,
@@ -26,6 +27,7 @@ from vbanana_jax.datasets import (
 KINDS: dict[str, kinds.Kind] = {
   'folder': folder.KIND,
   'image_folder': image_folder.KIND,
+  'scenes': frozen_scenes.KIND,
   'label_folders': label_folders.KIND,
   'coco': coco.KIND,
   'ade20k': ade20k.KIND,

@@ -20,6 +20,7 @@ class Flag(NamedTuple):
       cannot.
     is_switch: whether it takes no value.
     repeats: whether it may be given again; its values are a tuple.
+    range: least and greatest whole number that it is; None for other values.
   """
 
   name: str
@@ -29,6 +30,7 @@ class Flag(NamedTuple):
   parse: Callable[[str], Any] = str
   is_switch: bool = False
   repeats: bool = False
+  range: tuple[int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +40,11 @@ class Kind:
   Attributes:
     about: one line, for the list of kinds.
     example: a command that prepares one.
-    open: from the path, and the flags' values by name (`--max-text` is
-      `max_text`), to the data set; UserError names what is missing there.
+    open: from the path if there is one, and the flags' values by name
+      (`--max-text` is `max_text`), to the data set; UserError names what is
+      missing there.
     flags: those that it takes besides those of every kind.
-    path: what its path is, as 'a folder or zip'.
+    path: what its path is, as 'a folder or zip'; '' where it reads none.
     most_bad: pictures that may be left out as bad before all are refused.
   """
 

@@ -1,8 +1,7 @@
-"""A small TFDS builder: a set of scenes frozen to disk, with all labels."""
+"""A TFDS data set as others prepare them: scenes with their labels."""
 
 import dataclasses
 import io
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +11,6 @@ from PIL import Image
 
 from vbanana_jax import keys
 from vbanana_jax.data import sources
-from vbanana_jax.errors import DiskFullError, is_disk_full
-from vbanana_jax.runtime import files, paths, workdir_lock
 from vbanana_jax.scenes import language
 
 
@@ -80,11 +77,8 @@ class FrozenScenes(tfds.core.GeneratorBasedBuilder):
       )
 
 
-def freeze_scenes(
-  data_dir: str | os.PathLike, *, level: str, seed: int, n: int, size: int
-) -> str:
-  """Build the data set under `data_dir`; returns its TFDS name."""
-  paths.refuse_bucket(data_dir, 'shards cannot be written')
+def freeze_scenes(data_dir, *, level: str, seed: int, n: int, size: int) -> str:
+  """Builds the data set under `data_dir`; returns its TFDS name."""
   config = FrozenScenesConfig(
     name=f'{level}_{size}px_{n}_seed{seed}',
     level=level,
@@ -92,20 +86,10 @@ def freeze_scenes(
     n=n,
     size=size,
   )
-  files.check_folder(data_dir)
-  with workdir_lock.hold_out(paths.to_path(data_dir)):
-    builder = FrozenScenes(
-      data_dir=str(data_dir), config=config, file_format='array_record'
-    )
-    try:
-      builder.download_and_prepare()
-    except RuntimeError as error:
-      if not is_disk_full(error):
-        raise
-      raise DiskFullError(
-        f'{data_dir}: no room for {n} scenes: make room and run the same '
-        'command again'
-      ) from error
+  builder = FrozenScenes(
+    data_dir=str(data_dir), config=config, file_format='array_record'
+  )
+  builder.download_and_prepare()
   return f'{builder.name}/{config.name}'
 
 
