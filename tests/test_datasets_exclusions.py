@@ -6,8 +6,10 @@ import types
 
 import numpy as np
 import pytest
-from byte_files import assert_refused, make_jpeg, write
+from byte_files import assert_refused, make_jpeg, make_png, write
 
+from vbanana_jax import cli
+from vbanana_jax.data import kinds
 from vbanana_jax.datasets import exclusions
 
 FILES = [
@@ -205,3 +207,35 @@ def test_a_benchmark_is_kept_out_of_coco(name, label, gone, tmp_path):
 )
 def test_wrong_benchmarks_are_named(text, words):
   assert_refused(lambda: exclusions.list_benchmark(text), *words)
+
+
+def write_folders(root):
+  names = [
+    'COCO_train2014_000000000007', 'COCO_train2014_000000000042', '000000000009'
+  ]  # fmt: skip
+  for name in names:
+    photo = make_jpeg(np.full((8, 8, 3), 90))
+    write(root, {f'images/{name}.jpg': photo})
+    write(root, {f'labels/{name}.png': make_png(np.zeros((8, 8)))})
+  write(root, {'classes.txt': 'road\nsky\n'})
+
+
+def test_what_was_left_out_is_in_the_manifest_and_in_run_json(tmp_path, capsys):
+  write_folders(tmp_path / 'set')
+  write_refcocog(tmp_path / 'refer')
+  write(tmp_path, {'val.json': '[9, 10]'})
+  out = tmp_path / 'out'
+  command = ['prepare', 'label_folders', str(tmp_path / 'set'), '--out',
+             str(out), '--exclude-ids', str(tmp_path / 'val.json')]  # fmt: skip
+  benchmark = f'refcocog_umd_val_referring={tmp_path / "refer"}'
+  assert cli.main([*command, '--exclude-benchmark', benchmark]) == 0
+  said = capsys.readouterr().out
+  assert 'val.json: 1 pictures left out by its 2 names' in said
+  manifest = json.loads((out / 'manifest.json').read_text())
+  assert manifest['count'] == 1
+  assert [each['left_out'] for each in manifest['exclusions']] == [1, 1]
+  settings = {'kind': 'records', 'path': str(out)}
+  assert kinds.describe_source(settings)['exclusions'] == manifest['exclusions']
+  # By other lists it is another set, which is not written over this one.
+  assert cli.main(command) == 2
+  assert str(out) in capsys.readouterr().err

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from vbanana_jax.benchmark import protocols, questions, readers
+from vbanana_jax.benchmark import protocol_file, protocols, questions, readers
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.tasks.benchmark import Benchmark, Finding
@@ -23,13 +23,15 @@ def find_protocols(
   """The protocol of that name, or all that read the benchmark `name`.
 
   Args:
-    name: of a protocol or a benchmark.
+    name: of a protocol, its file, or a benchmark.
     split: of the benchmark. Of a benchmark's protocols, those are taken whose
       own split it is, or else the first one.
 
   Raises:
     UserError: a name that is neither, and for an unknown split.
   """
+  if protocol_file.is_named(name):
+    return [protocols.load_protocol(name, split)]
   every = [
     protocols.load_protocol(title) for title in protocols.list_protocols()
   ]

@@ -12,8 +12,9 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-from vbanana_jax.benchmark import readers
+from vbanana_jax.benchmark import protocol_file, readers
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'protocols'
 
@@ -138,8 +139,17 @@ class Protocol:
     return self.ids_sha256 in (hash_ids(items), hash_ids(by_id))
 
   def open(self, root: str | pathlib.Path) -> readers.Reader:
-    """The benchmark's folder; UserError where it is not one."""
-    return readers.READERS[self.reader](root, self.split)
+    """The benchmark's folder; UserError where it is not one, or of others."""
+    reader = readers.READERS[self.reader](root, self.split)
+    found = getattr(reader, 'class_names', ())
+    wanted = tuple(name for name, _ in self.classes or ())
+    if found and found != wanted:
+      raise UserError(
+        f'{root}: has other classes than {self.title}: {", ".join(found[:6])} '
+        f'in place of {", ".join(wanted[:6])}: make a protocol for it with '
+        'vbanana protocol new'
+      )
+    return reader
 
 
 @functools.cache
@@ -153,15 +163,18 @@ def list_protocols() -> tuple[str, ...]:
 
 
 def load_protocol(name: str, split: str | None = None) -> Protocol:
-  """A protocol by its title, or the newest version of its name.
+  """A protocol by its title, the newest version of its name, or its file.
 
   Args:
-    name: the title or the name.
+    name: the title, the name, or a path that ends with .json.
     split: of the benchmark; the protocol's own if not given.
 
   Raises:
-    UserError: an unknown name or split, with all the known ones.
+    UserError: an unknown name or split, with all the known ones, or a file that
+      is not one of `vbanana protocol new`.
   """
+  if protocol_file.is_named(name):
+    return protocol_file.load(paths.to_path(name), Protocol).choose_split(split)
   versions = [
     title
     for title in list_protocols()

@@ -10,6 +10,7 @@
   vbanana prompts   --protocol nyuv2_depth --data data/nyuv2 --out questions
   vbanana doctor    nyuv2 data/nyuv2
   vbanana prepare   image_folder photos.zip --out data/photos
+  vbanana protocol  new --data data/val --task semantic
 
 Only this folder knows flags, exit codes and folders' names; what it calls are
 plain functions of a config and paths.
@@ -32,6 +33,7 @@ from vbanana_jax.cli import (
   predict,
   prepare,
   prompts,
+  protocol,
   report,
   train,
 )
@@ -54,6 +56,7 @@ _VERBS = (
   prompts,
   doctor,
   prepare,
+  protocol,
 )
 _TAKE_CONFIG_KEYS = ('train', 'plan')
 _CACHE = '~/.cache/vbanana_jax/xla'

@@ -40,7 +40,8 @@ def add_protocol(verb: argparse.ArgumentParser, *, required=True) -> None:
     '--protocol',
     required=required,
     metavar='NAME',
-    help='of a benchmark, as in nyuv2_depth; a wrong one lists them all',
+    help='of a benchmark, as in nyuv2_depth, or the file of your own; a wrong '
+    'one lists them all',
   )
   verb.add_argument(
     '--data',

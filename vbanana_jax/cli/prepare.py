@@ -58,7 +58,7 @@ def _add_kind(subparsers, name: str, kind) -> None:
     help='leave out pictures that lack it, as depth_m; may be given again',
   )
   verb.add_argument(
-    '--exclude-list',
+    '--exclude-ids',
     action='append',
     default=[],
     type=flags.path,
@@ -122,7 +122,7 @@ def run_prepare(args, rest) -> int:
     most_bad=args.most_bad,
   )
   left_out = [
-    *map(exclusions.load_list, args.exclude_list),
+    *map(exclusions.load_list, args.exclude_ids),
     *map(exclusions.list_benchmark, args.exclude_benchmark),
   ]
   options = _read_options(args, kind.flags)

@@ -8,6 +8,13 @@ from vbanana_jax.benchmark.readers.dsine import Dsine
 from vbanana_jax.benchmark.readers.eth3d import Eth3d
 from vbanana_jax.benchmark.readers.ibims1 import Ibims1
 from vbanana_jax.benchmark.readers.kitti import KittiEigen, KittiOfficial
+from vbanana_jax.benchmark.readers.labeled_records import (
+  DepthRecords,
+  InstanceRecords,
+  NormalsRecords,
+  ReferringRecords,
+  SemanticRecords,
+)
 from vbanana_jax.benchmark.readers.nuscenes import NuScenes
 from vbanana_jax.benchmark.readers.nyuv2 import NyuV2
 from vbanana_jax.benchmark.readers.reasonseg import ReasonSeg
@@ -37,6 +44,11 @@ READERS: dict[str, type[base.FolderReader]] = {
   'refcocog': RefCocoG,
   'reasonseg': ReasonSeg,
   'saco_gold': SacoGold,
+  'records_depth': DepthRecords,
+  'records_normals': NormalsRecords,
+  'records_semantic': SemanticRecords,
+  'records_referring': ReferringRecords,
+  'records_instance': InstanceRecords,
 }
 
 __all__ = ['READERS', 'Item', 'Reader']
