@@ -50,7 +50,7 @@ def get_config(arg: str = ''):
   config.mixture['semantic@mine'] = 10.0
   # A name and a color in numbers take sixteen tokens. Legends that are longer
   # than this lose names.
-  config.model.max_text = 320
+  config.model.max_text = 360
   config.data.text_length = 160
   config.data.short_text_length = 40
   config.length = '38_400 examples'

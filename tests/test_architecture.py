@@ -70,7 +70,8 @@ PACKAGES = {
 # The library, and what only the tests import.
 OURS = {
   'bucket', 'byte_files', 'conftest', 'event_files', 'faults', 'forms',
-  'frozen_tfds', 'labeled_rows', 'mistake_rows', 'mistakes', 'painted', 'perf',
+  'frozen_tfds', 'labeled_rows', 'labeled_sets', 'mistake_rows', 'mistakes',
+  'painted', 'perf',
   'phrase_reader', 'prepared', 'shells', 'test_readers_reasonseg',
   'test_readers_refcoco', 'test_resume', 'trainings', 'two_processes',
   'untrained', 'vbanana_jax', 'virtual_devices',

@@ -203,6 +203,13 @@ def fits(prompt: str, style: PromptStyle) -> bool:
   return tokenizer.Tokenizer.load().count(prompt) <= style.most_tokens
 
 
+def count_fitting(question: base.Question, style: PromptStyle) -> int:
+  """Names that a shorter legend can have, at least one less than there are."""
+  tokens = tokenizer.Tokenizer.load().count(question.prompt)
+  count = len(question.names)
+  return max(min(count * style.most_tokens // tokens, count - 1), 1)
+
+
 def choose(rng: np.random.Generator, options: Sequence):
   """One of `options`, evenly."""
   return options[int(rng.integers(len(options)))]

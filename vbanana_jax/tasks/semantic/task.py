@@ -20,7 +20,6 @@ from vbanana_jax.tasks.value import Labels, Value
 
 _BACKGROUND = 64  # its id in the scores; classes beyond are not told apart
 _GUESSED = 16  # classes that constant answers are tried of
-_SHORTEN = 6  # a legend that is too long loses every so-many-th name
 _AREAS = ('intersection', 'union', 'truth_area')
 
 # Short wordings come first in every table of this package.
@@ -133,7 +132,7 @@ class Semantic(base.Task):
     ids = _draw_classes(rng, area, classes, style)
     question = self._ask_classes(rng, ids, classes, style)
     while len(ids) > 1 and not legend_text.fits(question.prompt, style):
-      ids = ids[: -max(len(ids) // _SHORTEN, 1)]
+      ids = ids[: legend_text.count_fitting(question, style)]
       question = self._ask_classes(rng, ids, classes, style)
     class_id = np.full(len(question.aux['palette']), -1, np.int32)
     class_id[1 : len(ids) + 1] = ids
