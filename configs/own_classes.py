@@ -51,7 +51,7 @@ def get_config(arg: str = ''):
   # A name and a color in numbers take sixteen tokens. Legends that are longer
   # than this lose names.
   config.model.max_text = 360
-  config.data.text_length = 160
+  config.data.text_length = 240
   config.data.short_text_length = 40
   config.length = '38_400 examples'
   return base.make_smoke(config) if 'smoke' in words else config

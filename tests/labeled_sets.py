@@ -14,11 +14,11 @@ SETS = {
   'camera': ('depth_m', 'normals'),
   'told': ('phrases', 'captions', 'edit'),
 }
-# All tasks that they can train, as keys of a mixture.
+# All tasks that they can train, and scenes, as keys of a mixture.
 MIXTURE = {
   'semantic@squares': 2, 'instance@squares': 1, 'depth@camera': 1,
   'normals@camera': 1, 'referring@told': 1, 'generate@told': 1,
-  'edit@told': 1, 'depth': 1, 'generate': 1,
+  'edit@told': 1, 'generate': 1,
 }  # fmt: skip
 
 
@@ -75,6 +75,9 @@ def prepare_sets(folder):
     overrides += [
       f'--config.sources.{name}.kind=records',
       f'--config.sources.{name}.path={folder / name}',
+      # Short instructions: the step is compiled for one length.
+      f'--config.sources.{name}.style=quick',
+      f'--config.sources.{name}.most_classes=4',
       f'--config.sources.{name}.augment.crop_scale=0.5,1',
       f'--config.sources.{name}.augment.brightness=0.2',
     ]

@@ -64,15 +64,14 @@ def test_run_json_says_what_was_learned_from(overrides):
 
 def test_killed_and_resumed_on_other_devices(overrides, trainings, tmp_path):
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-  args = [*overrides, '--config.data.text_length=160']
-  code, error = trainings.run(whole, *args)
+  code, error = trainings.run(whole, *overrides)
   assert code == 0, error
   fault = f'die_in_step 6 {killed}/checkpoints/4'
-  code, error = trainings.run(killed, *args, fault=fault)
+  code, error = trainings.run(killed, *overrides, fault=fault)
   assert code == -signal.SIGKILL, error
   elsewhere = shutil.copytree(killed, tmp_path / 'elsewhere')
   for workdir, devices in ((killed, 8), (elsewhere, 4)):
-    code, error = trainings.run(workdir, *args, devices=devices)
+    code, error = trainings.run(workdir, *overrides, devices=devices)
     assert code == 0, error
     assert load_ids(workdir) == load_ids(whole)
   assert load_losses(killed) == load_losses(whole)
