@@ -3,7 +3,7 @@
 Purpose: teaches a tuned network the distances of the places that your camera
   has seen. Pixels without a depth count for nothing. Depth of scenes stays in
   the mixture: it is exact, and ends nowhere.
-Command: vbanana prepare rgbd rooms --out data/rooms
+Command: vbanana prepare rgbd rooms --derive-normals --out data/rooms
   vbanana train --config own_depth --workdir runs/rooms
     --config.init_from=runs/hour/tune --config.sources.camera.path=data/rooms
   vbanana predict photo.jpg --task depth --checkpoint runs/rooms
@@ -41,6 +41,7 @@ def get_config(arg: str = ''):
   )
   config.mixture.update(SCENES)
   config.mixture['depth@camera'] = 8.0
+  config.mixture['normals@camera'] = 2.0  # 0 without --derive-normals
   config.data.short_text_length = 16
   config.length = '38_400 examples'
   return base.make_smoke(config) if 'smoke' in words else config

@@ -12,11 +12,12 @@ Purpose: the mixture that we would begin with. Every source is a folder that
   cityscapes cityscapes 3 thousand     12 GB     research only, registration
   hypersim   hypersim   75 thousand    1.9 TB    CC BY-SA 3.0
   vkitti2    vkitti2    43 thousand    15 GB     CC BY-NC-SA 3.0
-  nyuv2      benchmark  795            3 GB      not stated
+  nyuv2      nyuv2      795            3 GB      not stated
 
   The sizes are those of the downloads, as their makers state them. How long
-  preparation takes is not known. Networks trained on research sets may not be
-  free to use for other ends: read the terms.
+  preparation takes is not known. Leave the pictures of a benchmark out of what
+  you train on (--exclude-benchmark). Networks trained on research sets may not
+  be free to use for other ends: read the terms.
 Command: vbanana train --config pod_public --workdir runs/public
     --config.init_from=runs/pod/pretrain
     --config.sources.coco.path=data/coco ... one for each

@@ -5,15 +5,16 @@ Purpose: referring expressions of RefCOCO's kind, with objects of the same
 Command: vbanana prepare refcoco refer/data --annotations refcocog
     --out data/refcocog
   vbanana prepare coco coco --split train2017 --out data/coco
-    --exclude-ids refcocog_val_test.txt
+    --exclude-benchmark refcocog_umd_val_referring=refer/data
+    --exclude-benchmark refcocog_umd_val_referring:test=refer/data
   vbanana train --config referring --workdir runs/referring
     --config.init_from=runs/hour/tune
     --config.sources.refcocog.path=data/refcocog
     --config.sources.coco.path=data/coco
   Without COCO: --config.mixture.instance@coco=0
 Hardware: 2 CPU cores and 4 GB for a try; docs/pods.md for a result.
-Expect: not run yet. Val and test pictures of RefCOCOg are in train2017 of COCO:
-  leave them out, as above, before you report a score.
+Expect: not run yet. Pictures that RefCOCOg asks about in val and test are in
+  COCO's train2017: leave them out, as above, before you report a score.
 """
 
 from vbanana_jax.configs import base
