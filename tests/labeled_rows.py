@@ -5,7 +5,7 @@ import numpy as np
 from vbanana_jax import labels
 from vbanana_jax.data import texts
 
-NAMES = tuple(f'kind {chr(97 + k // 26)}{chr(97 + k % 26)}' for k in range(40))
+NAMES = tuple(f'kind {chr(97 + k // 26)}{chr(97 + k % 26)}' for k in range(60))
 
 
 class LabeledRows:

@@ -98,12 +98,8 @@ def build_periodic_eval(
   benchmarks = protocol_eval.parse_protocols(settings['protocols'])
   if settings['every'] in _NEVER:
     return None
-  if len(tasks) < len(vision) and not benchmarks:
-    names = ', '.join(task.name for task in vision if task not in tasks)
-    processes.log(
-      f'{names}: learned from no scenes, and so not scored while training; '
-      'config.eval.protocols can name a benchmark'
-    )
+  if not benchmarks:
+    _say_unwatched([task.name for task in vision if task not in tasks])
   if not (tasks or benchmarks):
     return None
   if settings['watch'] < 1:
@@ -140,6 +136,14 @@ def build_periodic_eval(
       for protocol, folder in benchmarks
     ],
   )
+
+
+def _say_unwatched(names: Sequence[str]) -> None:
+  if names:
+    processes.log(
+      f'{", ".join(names)}: learned from no scenes, and so not scored while '
+      'training; config.eval.protocols can name a benchmark'
+    )
 
 
 def make_picture(batch: Mapping[str, Any], painted: np.ndarray) -> np.ndarray:
