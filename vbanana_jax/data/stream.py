@@ -109,7 +109,7 @@ def build_stream(
   if len(made) > len(own) and processes.is_first():
     processes.log(
       f'each process makes all {batch_size} examples of a step and not its '
-      f'{len(own)} alone: config.data.text_length={settings.max_text} '
+      f'{len(own)} alone: config.data.text_length={settings.max_text} and '
       'short_text_length=0, from the first step on, would spare that'
     )
   _parse_flags_for_grain()
