@@ -1,17 +1,11 @@
 """All tasks from scenes and three labeled sets: killed, resumed, the same."""
 
-import shutil
-import signal
-
 import numpy as np
 import pytest
-from labeled_sets import MIXTURE, SETS, prepare_sets
-from test_resume import load_losses
-from trainings import STEPS, load_ids
+from labeled_sets import SETS, prepare_sets
 
 from vbanana_jax.cli import config_flags
 from vbanana_jax.data import build, pairings, stream
-from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import TASKS
 
 
@@ -60,26 +54,3 @@ def test_run_json_says_what_was_learned_from(overrides):
     assert data[name]['license'] == 'of a test'
     assert len(data[name]['manifest']) == 64
     assert data[name]['count'] == 12
-
-
-def test_killed_and_resumed_on_other_devices(overrides, trainings, tmp_path):
-  whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-  code, error = trainings.run(whole, *overrides)
-  assert code == 0, error
-  fault = f'die_in_step 6 {killed}/checkpoints/4'
-  code, error = trainings.run(killed, *overrides, fault=fault)
-  assert code == -signal.SIGKILL, error
-  elsewhere = shutil.copytree(killed, tmp_path / 'elsewhere')
-  for workdir, devices in ((killed, 8), (elsewhere, 4)):
-    code, error = trainings.run(workdir, *overrides, devices=devices)
-    assert code == 0, error
-    assert load_ids(workdir) == load_ids(whole)
-  assert load_losses(killed) == load_losses(whole)
-  losses = load_losses(elsewhere)
-  assert list(losses) == list(range(1, STEPS + 1))
-  for step, row in load_losses(whole).items():
-    for key, value in row.items():
-      assert losses[step][key] == pytest.approx(value, rel=1e-2), (step, key)
-  run = logs.load_run(whole)
-  learned = {pairing.key for pairing in pairings.list_pairings(run['config'])}
-  assert learned >= set(MIXTURE)
