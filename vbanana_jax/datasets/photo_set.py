@@ -37,7 +37,7 @@ class PhotoSet(DataSet):
     name, license, source: as of `DataSet`.
     root: the folder.
     classes: as of `DataSet`.
-    notes: likewise.
+    notes, ids: likewise.
     files: of each id, the path of its photograph in the folder.
   """
 
@@ -52,14 +52,8 @@ class PhotoSet(DataSet):
     self.classes: labels.Classes | None = None
     self.notes: list[str] = []
     self.entries: tuple[Entry, ...] = ()
-
-  @property
-  def ids(self) -> Sequence[str]:
-    return [entry.id for entry in self.entries]
-
-  @property
-  def files(self) -> Sequence[str]:
-    return [entry.image for entry in self.entries]
+    self.ids: list[str] = []
+    self.files: list[str] = []
 
   def load(self, index: int) -> LabeledPicture:
     entry = self.entries[index]
@@ -80,11 +74,13 @@ class PhotoSet(DataSet):
   def _set_entries(self, entries: Iterable[Entry], place: object) -> None:
     """Takes the set's photographs; none, or an id twice, is refused."""
     self.entries = tuple(entries)
+    self.ids = [entry.id for entry in self.entries]
+    self.files = [entry.image for entry in self.entries]
     seen = set()
-    for entry in self.entries:
-      if entry.id in seen:
-        raise UserError(f'{place}: two pictures are called {entry.id}')
-      seen.add(entry.id)
+    for each in self.ids:
+      if each in seen:
+        raise UserError(f'{place}: two pictures are called {each}')
+      seen.add(each)
     if not self.entries:
       raise UserError(f'{place}: lists no picture: is the folder complete?')
 
