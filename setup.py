@@ -52,6 +52,8 @@ setuptools.setup(
     'heic': ['pillow-heif>=1'],
     # Container files of some benchmarks (MATLAB's).
     'benchmarks': ['h5py', 'scipy'],
+    # Tables of pictures for `vbanana prepare tables`.
+    'parquet': ['pyarrow'],
     # Peers to be timed against; without a GPU, install PyTorch first from its
     # index of CPU wheels.
     'perf': ['torch'],
@@ -64,6 +66,7 @@ setuptools.setup(
       'nbclient',
       'nbformat',
       'pillow-heif>=1',
+      'pyarrow',
       'pycocotools',
       'pytest',
       'pyyaml',

@@ -235,7 +235,10 @@ def test_imports_are_declared_public_and_pure(path):
   # [prepare] may be imported only where OWNERS says so.
   extra = sorted(
     undeclared(
-      path, declared('prepare', 'benchmarks', 'heic', 'tensorboard', 'wandb')
+      path,
+      declared(
+        'prepare', 'benchmarks', 'heic', 'parquet', 'tensorboard', 'wandb'
+      ),
     )
   )
   assert not extra, f'not in install_requires of setup.py: {extra}'

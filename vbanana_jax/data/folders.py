@@ -38,6 +38,27 @@ class Member:
   read: Callable[[int], bytes] = dataclasses.field(repr=False, compare=False)
   aliases: tuple[str, ...] = ()
 
+  # What readers of files ask of a path.
+
+  def __str__(self) -> str:
+    return self.place
+
+  def __fspath__(self) -> str:
+    return self.place
+
+  @property
+  def suffix(self) -> str:
+    return pathlib.PurePosixPath(self.name).suffix
+
+  def is_file(self) -> bool:
+    return True
+
+  def stat(self) -> os.stat_result:
+    return os.stat_result([0] * 6 + [self.size] + [0] * 3)
+
+  def read_bytes(self) -> bytes:
+    return self.read(self.size)
+
 
 @dataclasses.dataclass(frozen=True)
 class Listing:

@@ -18,9 +18,11 @@ from vbanana_jax.datasets import (
   reasonseg,
   rgbd,
   scannet,
+  tables,
   tartanair,
   vkitti2,
   voc,
+  webdataset,
 )
 
 # Name on the command line -> what it is; one file of this folder each.
@@ -28,6 +30,8 @@ KINDS: dict[str, kinds.Kind] = {
   'folder': folder.KIND,
   'image_folder': image_folder.KIND,
   'scenes': frozen_scenes.KIND,
+  'webdataset': webdataset.KIND,
+  'tables': tables.KIND,
   'label_folders': label_folders.KIND,
   'coco': coco.KIND,
   'ade20k': ade20k.KIND,

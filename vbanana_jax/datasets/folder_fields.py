@@ -114,14 +114,19 @@ class Fields:
   splits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def load(root: pathlib.Path) -> Fields:
+def load(root: pathlib.Path, path: pathlib.Path | None = None) -> Fields:
   """What the folder's `dataset.json` says; defaults where there is none.
+
+  Args:
+    root: the folder.
+    path: of a file that says it in its place.
 
   Raises:
     UserError: names the field and what it may be.
   """
-  path = root / NAME
-  found = files.load_json(path, dict) if path.exists() else {}
+  is_there = path is not None or (root / NAME).exists()
+  path = path or root / NAME
+  found = files.load_json(path, dict) if is_there else {}
   json_fields.check_keys(found, _TOP, path, '')
   sections = {}
   for key in ('images', *SECTIONS):

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 
-from vbanana_jax.data import file_kinds, photos
+from vbanana_jax.data import file_kinds, folders, photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 
@@ -185,7 +185,8 @@ def load_npy(
 
 
 def _open_npy(path: paths.Path) -> np.ndarray:
-  if paths.is_bucket(path):  # nothing there can be mapped into memory
+  # Nothing in a bucket or an archive can be mapped into memory.
+  if paths.is_bucket(path) or isinstance(path, folders.Member):
     whole = io.BytesIO(path.read_bytes())
     return np.lib.format.read_array(whole, allow_pickle=False)
   return np.lib.format.open_memmap(path, mode='r')
