@@ -86,6 +86,9 @@ NOT_TASKS = {
   'data/label_maps.py': {'depth', 'instance', 'normals', 'semantic'},  # folders
   'datasets/folder.py': {'depth', 'normals'},  # likewise
   'datasets/folder_fields.py': {'depth', 'normals'},  # likewise
+  'datasets/folder_labels.py': {'depth', 'normals'},  # likewise
+  'datasets/tables.py': {'depth', 'normals'},  # likewise
+  'datasets/webdataset.py': {'depth', 'normals'},  # likewise
   'datasets/kitti.py': {'depth'},  # likewise
   'datasets/nyuv2.py': {'depth'},  # likewise
   'datasets/rgbd.py': {'depth'},  # likewise

@@ -1,12 +1,11 @@
 """Parquet, and what `datasets` of Hugging Face saves: rows of pictures."""
 
-import contextlib
 import functools
 import json
 import pathlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from vbanana_jax.data import labeled, photos
 from vbanana_jax.data.folders import Member
@@ -16,10 +15,10 @@ from vbanana_jax.datasets import (
   folder_lines,
   kinds,
   photo_files,
+  table_files,
 )
 from vbanana_jax.errors import UserError
 
-_SUFFIXES = ('.parquet', '.arrow')
 _KEPT = 4  # groups of rows in memory
 # Columns that are looked for where no flag names them.
 _IMAGES = ('image', 'img', 'jpg', 'photo', 'pixel_values', 'rgb')
@@ -68,7 +67,10 @@ class Tables(labeled.DataSet):
     self.license, self.source = fields.license, fields.source
     self.classes = fields.table and fields.table.classes
     self._fields = fields
-    self._files = [_open(file) for file in _find_files(path, split)]
+    self._files = [
+      table_files.open_table(file)
+      for file in table_files.find_tables(path, split)
+    ]
     self._lock = threading.Lock()
     self._read = functools.lru_cache(_KEPT)(self._read_group)
     known = self._files[0].schema
@@ -137,7 +139,7 @@ class Tables(labeled.DataSet):
 
   def _read_group(self, number: int, group: int) -> Mapping[str, Any]:
     file = self._files[number]
-    with _blamed(file.path):
+    with table_files.blamed(file.path):
       table = file.read(group, self._columns)
       return {name: table.column(name) for name in self._columns}
 
@@ -154,83 +156,6 @@ class Tables(labeled.DataSet):
         raise UserError(f'{place}: {self._text} is no text')
       if text.strip():
         yield ' '.join(text.split())
-
-
-class _File(NamedTuple):
-  """One file: its schema, rows of each group, and how a group is read."""
-
-  path: pathlib.Path
-  schema: Any
-  counts: tuple[int, ...]
-  read: Any
-  close: Any
-
-
-def _open(path: pathlib.Path) -> _File:
-  with _blamed(path):
-    if path.suffix == '.parquet':
-      from pyarrow import parquet
-
-      file = parquet.ParquetFile(path)
-      count = file.metadata.num_row_groups
-      rows = (file.metadata.row_group(k).num_rows for k in range(count))
-      return _File(
-        path, file.schema_arrow, tuple(rows), file.read_row_group, file.close
-      )
-    import pyarrow
-
-    source = pyarrow.memory_map(str(path))
-    reader = pyarrow.ipc.open_stream(source)
-    batches = list(reader)
-    return _File(
-      path,
-      reader.schema,
-      tuple(batch.num_rows for batch in batches),
-      lambda group, columns: batches[group].select(columns),
-      source.close,
-    )
-
-
-@contextlib.contextmanager
-def _blamed(path: pathlib.Path) -> Iterator[None]:
-  try:
-    yield
-  except ImportError as error:
-    raise UserError(
-      f"{path}: needs pyarrow: pip install 'vbanana-jax[parquet]'"
-    ) from error
-  except (UserError, MemoryError):
-    raise
-  except Exception as error:  # pyarrow raises nearly every kind
-    reason = ' '.join(str(error).split())
-    raise UserError(f'{path}: damaged table ({reason})') from error
-
-
-def _find_files(path: pathlib.Path, split: str) -> list[pathlib.Path]:
-  if path.is_file():
-    return [path]
-  found = [
-    file
-    for file in sorted(path.rglob('*'))
-    if file.suffix in _SUFFIXES and file.is_file()
-    and not file.name.startswith(('.', 'cache-'))
-  ]  # fmt: skip
-  if not found:
-    what = 'no *.parquet or *.arrow in it' if path.is_dir() else 'no such file'
-    raise UserError(f'{path}: {what}')
-  splits = {_get_split(file, path) for file in found}
-  if split:
-    found = [file for file in found if _get_split(file, path) == split]
-  if (split or len(splits) > 1) and (not split or not found):
-    raise UserError(f'{path}: --split: choose of {", ".join(sorted(splits))}')
-  return found
-
-
-def _get_split(file: pathlib.Path, root: pathlib.Path) -> str:
-  """`train` of train-00000-of-00002.parquet and of train/data-00000.arrow."""
-  parts = file.relative_to(root).parts
-  name = file.stem.partition('-')[0]
-  return parts[-2] if len(parts) > 1 and name in ('data', '0000') else name
 
 
 def _choose(schema, given, names, flag, path, *, needed=True) -> str:
