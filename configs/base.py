@@ -27,8 +27,9 @@ _AUGMENT = {
 }
 # Settings that each kind of source has, with their defaults.
 SOURCES = {
-  # Drawn scenes of a level of scenes.world.LEVELS.
-  'scenes': {'level': 'quick'},
+  # Drawn scenes of a level of scenes.world.LEVELS; `textures` names a source
+  # of photographs, whose detail is on all surfaces.
+  'scenes': {'level': 'quick', 'textures': ''},
   # A folder made by `vbanana prepare`.
   'records': {'path': '', **_WORDS, 'augment': _AUGMENT},
   # A prepared TFDS set, in the folder `path`.

@@ -35,7 +35,7 @@ def test_a_new_source_and_its_weight_come_from_the_command_line():
   mine = {'kind': 'records', 'path': 'data/mine', 'augment': augment}
   assert config['sources'] == {
     'mine': {**defaults, **mine},
-    'scenes': {'kind': 'scenes', 'level': 'full'},
+    'scenes': {'kind': 'scenes', 'level': 'full', 'textures': ''},
   }
   assert config['mixture']['semantic@mine'] == 3.0
   assert config['mixture']['albedo'] == 0.5

@@ -9,7 +9,14 @@ import numpy as np
 
 from vbanana_jax import keys
 from vbanana_jax.config import complete_sources
-from vbanana_jax.data import bad_records, kinds, mixture, pairings, sources
+from vbanana_jax.data import (
+  bad_records,
+  kinds,
+  mixture,
+  pairings,
+  scene_photos,
+  sources,
+)
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes
 from vbanana_jax.tasks import TASKS
@@ -94,7 +101,11 @@ class _Opener:
     seed = _find_seed(self._config['seed'], name, extras)
     level = self._described[name]['level']
     size = self._config['image_size']
-    return sources.SceneSource(level, seed, size, extras=extras)
+    textures = pairings.find_textures(self._described, name)
+    photos = None
+    if textures:
+      photos = scene_photos.ScenePhotos(self.open(textures, ()), seed)
+    return sources.SceneSource(level, seed, size, extras=extras, photos=photos)
 
   def _open_finite(self, name, extras) -> bad_records.ReplacingSource:
     del extras  # only scenes have any
@@ -130,6 +141,7 @@ def _describe_mismatch(
 def _say_unused(config: Mapping, described: Mapping[str, Mapping]) -> None:
   """One line about each source that no weight draws from, but for scenes."""
   used = {pairing.source for pairing in pairings.list_pairings(config)}
+  used |= {pairings.find_textures(described, name) for name in used}
   for name, settings in described.items():
     if name not in used and settings['kind'] != pairings.SCENES:
       processes.log(
@@ -193,8 +205,11 @@ def describe_data(config: Mapping) -> dict[str, Any]:
     if settings['kind'] != pairings.SCENES:
       found[name] = kinds.describe_source(settings)
       continue
+    textures = pairings.find_textures(described, name)
+    if textures:
+      found[textures] = kinds.describe_source(described[textures])
     found[name] = {
-      **settings,
+      **{key: value for key, value in settings.items() if value},
       'seed': _find_seed(config['seed'], name),
       **{
         f'{extra}_seed': _find_seed(config['seed'], name, [extra])

@@ -87,6 +87,27 @@ def find_tasks(config: Mapping[str, Any], kind: str = '') -> list[str]:
   return list(dict.fromkeys(names))
 
 
+def find_textures(sources: Mapping[str, Mapping[str, Any]], name: str) -> str:
+  """The source whose photographs lie on the surfaces of scenes, or ''.
+
+  Args:
+    sources: as `config.complete_sources` makes them.
+    name: of the source in question.
+
+  Raises:
+    UserError: it names no source, or scenes.
+  """
+  textures = sources[name].get('textures', '')
+  pictures = [key for key in sources if sources[key]['kind'] != SCENES]
+  if textures and textures not in pictures:
+    raise UserError(
+      f'config.sources.{name}.textures is {textures!r}, which is no source of '
+      f'photographs; there are {", ".join(pictures) or "none"}, and one begins '
+      f'with --config.sources.{textures}.kind=records'
+    )
+  return textures
+
+
 def find_level(config: Mapping[str, Any]) -> str:
   """The level of scenes that a config is about, and is scored on.
 

@@ -8,6 +8,7 @@ from concurrent import futures
 from typing import Any, Protocol
 
 from vbanana_jax import keys
+from vbanana_jax.data import scene_photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.scenes import edits as scene_edits
 from vbanana_jax.scenes import labels as scene_labels
@@ -66,6 +67,7 @@ class SceneSource:
     seed: seed of the scenes.
     size: height and width in pixels.
     extras: of `EXTRAS`, what is rendered beside each scene.
+    photos: whose detail is on surfaces; None for plain ones.
     even_counts: whether object counts run 0, 1, ..., max, 0, ... by row.
     keep: rendered micro-batches kept.
   """
@@ -79,6 +81,7 @@ class SceneSource:
     size: int | tuple[int, int],
     *,
     extras: Collection[str] = (),
+    photos: scene_photos.ScenePhotos | None = None,
     even_counts: bool = False,
     keep: int = 8,
   ):
@@ -92,6 +95,7 @@ class SceneSource:
     self.height, self.width = (size, size) if isinstance(size, int) else size
     self.extras = frozenset(extras)
     self.labels = _SCENE_LABELS | self.extras
+    self.photos = photos
     self.even_counts = even_counts
     self._cache = _OnceCache(self._render_micro_batch, keep)
 
@@ -113,13 +117,14 @@ class SceneSource:
     first = batch * render.MICRO_BATCH
     rows = range(first, first + render.MICRO_BATCH)
     scenes = [self.scene(index) for index in rows]
-    view = render.render_scenes(scenes, self.height, self.width)
+    details = self.photos and self.photos.draw(batch, len(rows))
+    view = render.render_scenes(scenes, self.height, self.width, details)
     edits = [None] * len(rows)
     if 'edit' in self.extras:
-      edits = self._edit(rows, scenes, view)
+      edits = self._edit(rows, scenes, view, details)
     albedos = [None] * len(rows)
     if 'albedo' in self.extras:
-      albedos = render.render_albedos(scenes, self.height, self.width)
+      albedos = render.render_albedos(scenes, self.height, self.width, details)
     return [
       {
         'index': index,
@@ -142,7 +147,7 @@ class SceneSource:
       for row, index in enumerate(rows)
     ]
 
-  def _edit(self, rows, scenes, view) -> list[dict[str, Any]]:
+  def _edit(self, rows, scenes, view, details) -> list[dict[str, Any]]:
     edits = [
       scene_edits.sample_edit(
         scene,
@@ -153,7 +158,7 @@ class SceneSource:
       for row, (index, scene) in enumerate(zip(rows, scenes))
     ]
     after = render.render_scenes(
-      [edit.scene for edit in edits], self.height, self.width
+      [edit.scene for edit in edits], self.height, self.width, details
     )
     return [
       {'instruction': edit.text, 'kind': edit.kind, 'rgb': after.rgb[row]}

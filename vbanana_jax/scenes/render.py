@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from vbanana_jax.scenes import geometry, shading
 from vbanana_jax.scenes.camera import make_axes
+from vbanana_jax.scenes.details import Details
 from vbanana_jax.scenes.primitives import Vector
 from vbanana_jax.scenes.world import SURFACES, Scene, stack_scenes
 
@@ -37,14 +38,22 @@ class View(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnames=('height', 'width'))
-def render(scenes: Scene, *, height: int, width: int) -> View:
+def render(
+  scenes: Scene,
+  details: Details | None = None,
+  *,
+  height: int,
+  width: int,
+) -> View:
   """Renders a batch of scenes (leaves with a leading axis b).
+
+  With `details` photographs are on the surfaces.
 
   On CPU scenes follow one another, so that their rays stay in the cache and
   branches that a scene does not need are skipped; elsewhere they run abreast.
   """
   one = functools.partial(_render_one, height=height, width=width)
-  view = _map_scenes(one, scenes)
+  view = _map_scenes(one, scenes, details)
   # For all scenes at once: inside the loop XLA would compute every sample
   # anew for each of the pixels that it belongs to.
   rgb = [_blend(samples, height, width) for samples in view.rgb]
@@ -53,18 +62,26 @@ def render(scenes: Scene, *, height: int, width: int) -> View:
   )
 
 
-def render_scenes(scenes: list[Scene], height: int, width: int) -> View:
+def render_scenes(
+  scenes: list[Scene],
+  height: int,
+  width: int,
+  details: Details | None = None,
+) -> View:
   """Renders any number of scenes to numpy, MICRO_BATCH at a time.
 
   The last batch is padded: the pixels of a scene do not depend on the company
   in which it is rendered.
   """
   view = functools.partial(render, height=height, width=width)
-  return View(*_in_batches(view, scenes))
+  return View(*_in_batches(view, scenes, details))
 
 
 def render_albedos(
-  scenes: list[Scene], height: int, width: int
+  scenes: list[Scene],
+  height: int,
+  width: int,
+  details: Details | None = None,
 ) -> Float[np.ndarray, 'n h w 3']:
   """Base colors of any number of scenes, in [0, 1]; 0 for the sky.
 
@@ -73,50 +90,64 @@ def render_albedos(
   centers of pixels, and are never blended.
   """
 
-  def albedos(batch):
-    return (_render_albedos(batch, height=height, width=width),)
+  def albedos(batch, details):
+    return (_render_albedos(batch, details, height=height, width=width),)
 
-  (found,) = _in_batches(albedos, scenes)
+  (found,) = _in_batches(albedos, scenes, details)
   return found
 
 
 def _in_batches(
-  render_batch: Callable[[Scene], tuple[Array, ...]], scenes: list[Scene]
+  render_batch: Callable[..., tuple[Array, ...]], scenes: list[Scene], details
 ) -> list[np.ndarray]:
   """What `render_batch` makes of all scenes, MICRO_BATCH of them at a time."""
   parts = []
   for start in range(0, len(scenes), MICRO_BATCH):
     batch = scenes[start : start + MICRO_BATCH]
-    padding = [batch[-1]] * (MICRO_BATCH - len(batch))
-    found = render_batch(stack_scenes(batch + padding))
+    missing = MICRO_BATCH - len(batch)
+    padded = details
+    if details is not None:
+      chosen = details.chosen[start : start + MICRO_BATCH]
+      chosen = np.concatenate([chosen, chosen[-1:].repeat(missing, 0)])
+      padded = details._replace(chosen=chosen)
+    found = render_batch(stack_scenes(batch + [batch[-1]] * missing), padded)
     parts.append([np.asarray(leaf)[: len(batch)] for leaf in found])
   return [np.concatenate(leaves) for leaves in zip(*parts)]
 
 
-def _map_scenes(one: Callable, scenes: Scene):
+def _map_scenes(one: Callable, scenes: Scene, details: Details | None):
   """`one` of every scene: one after the other on a CPU, abreast elsewhere."""
+
+  def find(scene_and_chosen):
+    scene, chosen = scene_and_chosen
+    return one(scene, details and details._replace(chosen=chosen))
+
+  pairs = scenes, details and details.chosen
   if jax.default_backend() == 'cpu':
-    return lax.map(one, scenes)
-  return jax.vmap(one)(scenes)
+    return lax.map(find, pairs)
+  return jax.vmap(find)(pairs)
 
 
 @functools.partial(jax.jit, static_argnames=('height', 'width'))
 def _render_albedos(
-  scenes: Scene, *, height: int, width: int
+  scenes: Scene, details, *, height: int, width: int
 ) -> Float[Array, 'b h w 3']:
-  def one(scene):
+  def one(scene, details):
     _, pixel, rays = _aim(scene, height, width)
-    look = functools.partial(_look_at_albedo, scene, pixel)
+    look = functools.partial(_look_at_albedo, scene, details, pixel)
     albedo = _map_rays(look, tuple(x[: height * width] for x in rays))
     return tuple(channel.reshape(height, width) for channel in albedo)
 
-  return jnp.stack(_map_scenes(one, scenes), -1)
+  return jnp.stack(_map_scenes(one, scenes, details), -1)
 
 
-def _render_one(scene: Scene, *, height: int, width: int) -> View:
+def _render_one(
+  scene: Scene, details: Details | None, *, height: int, width: int
+) -> View:
   """Leaves as in `View` of one scene, but channels apart and rgb per ray."""
   axes, pixel, rays = _aim(scene, height, width)
-  seen = _map_rays(functools.partial(_look, scene, axes, pixel), rays)
+  look = functools.partial(_look, scene, details, axes, pixel)
+  seen = _map_rays(look, rays)
   labels = jax.tree.map(
     lambda x: x[: height * width].reshape(height, width),
     seen._replace(rgb=()),
@@ -142,20 +173,20 @@ def _map_rays(look: Callable, rays: Vector):
   return jax.tree.map(lambda x: x.reshape(-1)[:count], seen)
 
 
-def _look_at_albedo(scene: Scene, pixel, rays: Vector) -> Vector:
+def _look_at_albedo(scene: Scene, details, pixel, rays: Vector) -> Vector:
   """The base color of what each ray meets."""
   eye = (0.0, scene.camera[0], 0.0)
   hits = geometry.trace_objects(scene, eye, rays)
   backdrop = geometry.trace_backdrop(scene, rays)
-  return shading.find_albedo(scene, rays, pixel, hits, backdrop)
+  return shading.find_albedo(scene, rays, pixel, hits, backdrop, details)
 
 
-def _look(scene: Scene, axes, pixel, rays: Vector) -> View:
+def _look(scene: Scene, details, axes, pixel, rays: Vector) -> View:
   """What each ray meets, in the order of the rays."""
   eye = (0.0, scene.camera[0], 0.0)
   hits = geometry.trace_objects(scene, eye, rays)
   backdrop = geometry.trace_backdrop(scene, rays)
-  rgb, normal = shading.shade(scene, rays, pixel, hits, backdrop)
+  rgb, normal = shading.shade(scene, rays, pixel, hits, backdrop, details)
   is_object = hits.t < backdrop.t
   slot = jnp.where(is_object, hits.slot, -1)
   kind = jnp.take(scene.class_id, slot, mode='clip')

@@ -8,7 +8,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from vbanana_jax.scenes import details as photo_details
 from vbanana_jax.scenes import geometry, textures
+from vbanana_jax.scenes.details import Details
 from vbanana_jax.scenes.geometry import Backdrop, Hits
 from vbanana_jax.scenes.primitives import Vector
 from vbanana_jax.scenes.world import COLORS, MATERIALS, Scene
@@ -28,6 +30,7 @@ def shade(
   pixel: Float[Array, ''],
   hits: Hits,
   backdrop: Backdrop,
+  details: Details | None = None,
 ) -> tuple[Vector, Vector]:
   """RGB in [0, 1] along rays, and unit normals (world; 0 for the sky).
 
@@ -37,9 +40,10 @@ def shade(
     pixel: size of a pixel at 1 m (m).
     hits: of the rays with objects.
     backdrop: behind the objects.
+    details: of photographs on the surfaces; None for plain ones.
   """
   points, normal, view, albedo, finish = _find_surface(
-    scene, rays, pixel, hits, backdrop
+    scene, rays, pixel, hits, backdrop, details
   )
   t, is_sky = _find_depth(hits, backdrop)
   color = _illuminate(scene, points, normal, view, albedo, finish)
@@ -59,6 +63,7 @@ def find_albedo(
   pixel: Float[Array, ''],
   hits: Hits,
   backdrop: Backdrop,
+  details: Details | None = None,
 ) -> Vector:
   """Base color in [0, 1] along rays: as painted, without light; 0 for the sky.
 
@@ -68,8 +73,11 @@ def find_albedo(
     pixel: likewise.
     hits: likewise.
     backdrop: likewise.
+    details: likewise.
   """
-  _, _, _, albedo, _ = _find_surface(scene, rays, pixel, hits, backdrop)
+  _, _, _, albedo, _ = _find_surface(
+    scene, rays, pixel, hits, backdrop, details
+  )
   _, is_sky = _find_depth(hits, backdrop)
   return tuple(jnp.where(is_sky, 0.0, jnp.clip(a, 0.0, 1.0)) for a in albedo)
 
@@ -81,7 +89,7 @@ def _find_depth(hits: Hits, backdrop: Backdrop) -> tuple[Array, Array]:
   return jnp.where(is_sky, 0.0, t), is_sky
 
 
-def _find_surface(scene, rays, pixel, hits, backdrop):
+def _find_surface(scene, rays, pixel, hits, backdrop, details):
   """Points, normals, directions to the eye, base colors, gloss and metal."""
   is_object = hits.t < backdrop.t
   t, _ = _find_depth(hits, backdrop)
@@ -108,6 +116,9 @@ def _find_surface(scene, rays, pixel, hits, backdrop):
     jnp.where(is_object, o, b)
     for o, b in zip(own_albedo, _backdrop_albedo(scene, backdrop, width))
   )
+  if details is not None:
+    factors = _find_details(details, is_object, slots, local, backdrop, width)
+    albedo = tuple(jnp.minimum(a * f, 1.0) for a, f in zip(albedo, factors))
   finish = tuple(jnp.where(is_object, f, 0.0) for f in own[4:])
   return points, normal, view, albedo, finish
 
@@ -158,6 +169,26 @@ def _object_share(
 
   any_pattern = jnp.any(scene.texture != 0)
   return lax.cond(any_pattern, patterned, lambda: jnp.zeros_like(width))
+
+
+def _find_details(
+  details: Details,
+  is_object: Array,
+  slots: Array,
+  local: Vector,
+  backdrop: Backdrop,
+  width: Array,
+) -> Vector:
+  """Factors of base colors; objects lie on different parts of one photo."""
+  own_u = _PATTERN_SCALE * (local[0] + 0.37 * local[2]) + 0.7 * slots
+  own_v = _PATTERN_SCALE * (local[1] + 0.21 * local[2]) + 0.3 * slots
+  return photo_details.look_up(
+    details,
+    jnp.where(is_object, photo_details.KINDS - 1, backdrop.part),
+    jnp.where(is_object, own_u, backdrop.u),
+    jnp.where(is_object, own_v, backdrop.v),
+    jnp.where(is_object, _PATTERN_SCALE * width, width),
+  )
 
 
 def _illuminate(
