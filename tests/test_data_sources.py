@@ -61,9 +61,9 @@ def test_threads_render_a_micro_batch_once(monkeypatch):
   calls = []
   render_scenes = render.render_scenes
 
-  def counted(scenes, height, width):
+  def counted(scenes, *shape_and_details):
     calls.append(len(scenes))
-    return render_scenes(scenes, height, width)
+    return render_scenes(scenes, *shape_and_details)
 
   monkeypatch.setattr(render, 'render_scenes', counted)
   source = build()
