@@ -1,9 +1,10 @@
 """Label maps as bytes and back, without loss.
 
-Numbers are little endian. Each row is replaced by its differences from left to
-right (of the bits, so that floats come back exactly), then the low bytes of all
-numbers come first, then the next ones, and that is deflated. Neighbors are
-alike in a label map, so most bytes become zeros.
+Numbers are little endian. Each row of measures is replaced by its differences
+from left to right (of the bits, so that floats come back exactly); ids stay, as
+these would not shrink. Then the low bytes of all numbers come first, then the
+next ones, and that is deflated. Neighbors are alike in a label map, so most
+bytes repeat.
 """
 
 import zlib
@@ -16,17 +17,21 @@ from vbanana_jax.errors import UserError
 _LEVEL = 1  # of zlib; higher ones take several times as long for a tenth
 
 
-def pack_array(array: Shaped[np.ndarray, 'h w *c']) -> bytes:
+def pack_array(
+  array: Shaped[np.ndarray, 'h w *c'], *, differences: bool = True
+) -> bytes:
   """Bytes of an array of u8, u16, i32 or f32."""
   bits = _to_bits(array)
-  steps = bits.copy()
-  steps[:, 1:] -= bits[:, :-1]
+  steps = bits
+  if differences:
+    steps = bits.copy()
+    steps[:, 1:] -= bits[:, :-1]
   planes = steps.reshape(-1, 1).view(np.uint8).T
   return zlib.compress(planes.tobytes(), _LEVEL)
 
 
 def unpack_array(
-  packed: bytes, dtype: str, shape: tuple[int, ...]
+  packed: bytes, dtype: str, shape: tuple[int, ...], *, differences: bool = True
 ) -> Shaped[np.ndarray, 'h w *c']:
   """The array that was packed, whose dtype is '<u1', '<u2', '<i4' or '<f4'.
 
@@ -39,6 +44,8 @@ def unpack_array(
   planes = np.frombuffer(raw, np.uint8).reshape(kind.itemsize, number)
   bits = np.ascontiguousarray(planes.T).view(f'<u{kind.itemsize}')
   steps = bits.reshape(shape)
+  if not differences:
+    return steps.view(kind)
   return np.cumsum(steps, axis=1, dtype=steps.dtype).view(kind)
 
 

@@ -142,7 +142,10 @@ def _find_keys(manifest: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _finish(example: dict[str, Any]) -> sources.Example:
-  """Sequences of words as what draws of them."""
+  """Ids as `labels` has them, and sequences of words as what draws of them."""
+  for key in ('semantic', 'instance'):
+    if key in example:
+      example[key] = example[key].astype(np.int32, copy=False)
   for key, kind in (
     ('captions', texts.CaptionList), ('phrases', texts.PhraseList)
   ):  # fmt: skip

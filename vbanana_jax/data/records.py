@@ -161,7 +161,9 @@ def _read_shape(header) -> tuple[int, int]:
 def _unpack_map(fields, part, shape, dtypes):
   if fields['dtype'] not in dtypes:
     raise UserError(f'{fields["key"]} of the kind {fields["dtype"]!r}')
-  return record_arrays.unpack_array(part, fields['dtype'], shape)
+  return record_arrays.unpack_array(
+    part, fields['dtype'], shape, differences=fields.get('differences', True)
+  )
 
 
 def _pack_depth(depth_m):
@@ -200,15 +202,16 @@ def _pack_ids(key, ids):
     void = np.iinfo(dtype).max
     if most < void:
       packed = np.where(ids == labels.VOID, void, ids).astype(dtype)
-      fields = {'key': key, 'dtype': dtype, 'void': int(void)}
-      return fields, record_arrays.pack_array(packed)
-  fields = {'key': key, 'dtype': '<i4', 'void': labels.VOID}
-  return fields, record_arrays.pack_array(ids.astype(np.int32))
+      break
+  else:
+    dtype, void, packed = '<i4', labels.VOID, ids.astype(np.int32)
+  fields = {'key': key, 'dtype': dtype, 'void': int(void), 'differences': False}
+  return fields, record_arrays.pack_array(packed, differences=False)
 
 
 def _unpack_ids(fields, part, shape):
   values = _unpack_map(fields, part, shape, ('<u1', '<u2', '<i4'))
-  ids = values.astype(np.int32)
+  ids = values.astype(np.int16 if values.itemsize == 1 else np.int32)
   ids[values == fields['void']] = labels.VOID
   return ids
 
