@@ -72,6 +72,7 @@ _PREDICT = 'predict --task normals --checkpoint run'
 _PAINT = 'predict --protocol ibims1_depth --checkpoint run --data'
 _EXPORT = 'export --task normals --platforms cpu --size 8x8 --out o --workdir'
 _DECODE = 'decode --task depth'
+_NEW = 'protocol new --task depth --data'
 _PROMPTS = 'prompts --protocol ibims1_depth --data'
 _NO_RUN = 'has no checkpoint: make one'
 _NO_FOLDER = 'no such folder'
@@ -404,6 +405,35 @@ TABLE = {
       'another protocol or split, or fewer passes: refused without '
       '--overwrite; more passes: more questions, which is said',
       'test_writing.py::test_no_listed_question_is_lost_by_other_passes',
+    ),
+    'two at once': _WHOLE,
+  },
+  'protocol new': {
+    'missing': fails(f'{_NEW} gone', 'gone: not a whole prepared pictures'),
+    'empty': fails(f'{_NEW} nothing', 'there is no manifest.json'),
+    'wrong type': fails(f'{_NEW} photo.png', 'there is no manifest.json'),
+    'wrong size': nothing('photographs may have any'),
+    'wrong unit': fails(
+      'protocol new --task semantic --data prepared',
+      'no picture has semantic, which semantic is scored by; it has depth_m',
+    ),
+    'too large': elsewhere(
+      2,
+      'more classes than are scored: refused',
+      'test_own_protocol.py::test_more_classes_than_are_scored',
+    ),
+    'duplicate': fails(
+      f'{_NEW} prepared --data prepared', '--data is given twice'
+    ),
+    'not writable': fails(
+      f'{_NEW} prepared --out file/o.json', 'cannot write into file'
+    ),
+    'interrupted': stopped(
+      f'{_NEW} prepared', 'vbanana_jax.benchmark.own_protocol:make_protocol'
+    ),
+    'run twice': fails(
+      f'{_NEW} prepared --out o.json && {_NEW} prepared --out o.json',
+      'a protocol never changes',
     ),
     'two at once': _WHOLE,
   },

@@ -5,6 +5,7 @@ import pathlib
 import struct
 import zlib
 
+import byte_files
 import numpy as np
 import painted
 import untrained
@@ -12,6 +13,7 @@ from PIL import Image
 
 from vbanana_jax import config as config_lib
 from vbanana_jax.codecs import depth
+from vbanana_jax.data import prepare
 from vbanana_jax.evaluation import gallery_file
 
 H, W = 24, 32
@@ -44,6 +46,8 @@ def make_place(root: pathlib.Path) -> None:
   ):
     (root / name).write_bytes(content)
   _write_labeled(root)
+  own = byte_files.open_kind('folder', root / 'own')
+  prepare.prepare_dataset(own, root / 'prepared')
   _write_answers(root)
   _write_results(root / 'scored')
   _write_results(root / 'stuck')

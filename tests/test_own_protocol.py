@@ -211,3 +211,16 @@ def test_a_label_that_no_picture_has(tmp_path):
     'no picture has semantic',
     'it has depth_m',
   )
+
+
+def test_more_classes_than_are_scored(tmp_path):
+  class Many(HeldOut):
+    names = tuple(f'class {k}' for k in range(255))
+    classes = labels.Classes(names, tuple(range(255)))
+
+  prepare.prepare_dataset(Many(), tmp_path / 'val')
+  assert_refused(
+    lambda: own_protocol.make_protocol(tmp_path / 'val', 'semantic'),
+    '255 classes',
+    '254',
+  )

@@ -11,7 +11,7 @@ import tqdm
 from vbanana_jax.benchmark import protocols, readers
 from vbanana_jax.codecs import palettes
 from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import paths
+from vbanana_jax.runtime import files, paths
 from vbanana_jax.tasks import TASKS
 
 _MOST_CLASSES = 254  # the 255th number is that of ignored pixels
@@ -69,7 +69,8 @@ def save_protocol(protocol: protocols.Protocol, path: paths.Path) -> None:
   """Writes the file that names the protocol on the command line.
 
   Raises:
-    UserError: there is a file already; a protocol never changes.
+    UserError: there is a file already, as a protocol never changes, or its
+      folder cannot be written into.
   """
   if path.suffix != '.json':
     raise UserError(f'--out {path}: the name of a protocol ends with .json')
@@ -78,6 +79,7 @@ def save_protocol(protocol: protocols.Protocol, path: paths.Path) -> None:
       f'{path}: is there already, and a protocol never changes: choose another '
       '--out, or remove it'
     )
+  files.check_folder(path.parent)
   fields = dataclasses.asdict(protocol)
   del fields['standard_split']
   lines = [
