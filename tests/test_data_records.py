@@ -145,6 +145,23 @@ def test_labels_that_are_not_asked_for_are_not_read():
   assert not found.phrases and not found.instance_class
 
 
+def test_floats_that_do_not_shrink_are_kept_as_they_are():
+  smooth = np.zeros((64, 64, 3), np.float32)
+  smooth[..., 2] = 1
+  noise = np.random.default_rng(3).normal(size=smooth.shape)
+  sizes = []
+  for normals in (smooth, noise.astype(np.float32)):
+    picture = labeled.LabeledPicture('a', 'a', b'', normals=normals)
+    record = records.pack_picture(picture, (64, 64))
+    sizes.append(len(record))
+    found = records.unpack_picture(record).normals
+    np.testing.assert_array_equal(found, normals)
+    assert find_part(record, 'normals').get('deflated', True) == (
+      normals is smooth
+    )
+  assert sizes[0] < 1000 and sizes[1] < smooth.nbytes + 200
+
+
 @pytest.mark.parametrize('dtype', ['<u1', '<u2', '<i4', '<f4'])
 def test_arrays_come_back_bit_by_bit(dtype):
   rng = np.random.default_rng(2)
@@ -198,6 +215,8 @@ def set_part(key, **fields):
     set_part('depth_m', dtype='object'),
     set_part('semantic', dtype='<f4'),
     set_part('normals', dtype='<u2'),
+    set_part('normals', bytes=4),
+    set_part('normals', deflated=False, bytes=5),
     set_part('masks', count=0),
     set_part('masks', count=10**9),
     set_part('masks', count=3),

@@ -10,10 +10,12 @@ bytes repeat.
 import zlib
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Float32, Shaped
 
 from vbanana_jax.errors import UserError
 
+_WORTH = 0.7  # of the bytes, at most, for packing floats
+_ROWS = 16
 _LEVEL = 1  # of zlib; higher ones take several times as long for a tenth
 
 
@@ -47,6 +49,36 @@ def unpack_array(
   if not differences:
     return steps.view(kind)
   return np.cumsum(steps, axis=1, dtype=steps.dtype).view(kind)
+
+
+def shrinks(array: Float32[np.ndarray, 'h w *c']) -> bool:
+  """Whether a map of floats is worth packing: noise is not, drawings are.
+
+  Asked of some rows. What does not shrink takes longer to inflate
+  than to read.
+  """
+  some = array[:: max(1, len(array) // _ROWS)]
+  return len(pack_array(some)) < _WORTH * some.nbytes
+
+
+def to_raw(array: Shaped[np.ndarray, 'h w *c']) -> bytes:
+  """Bytes of an array as it is."""
+  return _to_bits(array).tobytes()
+
+
+def from_raw(
+  raw: bytes, dtype: str, shape: tuple[int, ...]
+) -> Shaped[np.ndarray, 'h w *c']:
+  """The array of `to_raw`; it cannot be written to.
+
+  Raises:
+    UserError: there are more bytes or fewer.
+  """
+  kind = np.dtype(dtype)
+  size = int(np.prod(shape)) * kind.itemsize
+  if len(raw) != size:
+    raise UserError(f'a label has {len(raw)} bytes, not {size}')
+  return np.frombuffer(raw, kind).reshape(shape)
 
 
 def pack_masks(masks: Bool[np.ndarray, 'n h w']) -> bytes:

@@ -47,9 +47,7 @@ def pack_picture(
   if picture.depth_m is not None:
     parts.append(_pack_depth(picture.depth_m))
   if picture.normals is not None:
-    normals = picture.normals.astype(np.float32, copy=False)
-    fields = {'key': 'normals', 'dtype': '<f4'}
-    parts.append((fields, record_arrays.pack_array(normals)))
+    parts.append(_pack_floats('normals', picture.normals))
   for key in _MAPS:
     if (ids := getattr(picture, key)) is not None:
       parts.append(_pack_ids(key, ids))
@@ -161,6 +159,8 @@ def _read_shape(header) -> tuple[int, int]:
 def _unpack_map(fields, part, shape, dtypes):
   if fields['dtype'] not in dtypes:
     raise UserError(f'{fields["key"]} of the kind {fields["dtype"]!r}')
+  if not fields.get('deflated', True):
+    return record_arrays.from_raw(part, fields['dtype'], shape)
   return record_arrays.unpack_array(
     part, fields['dtype'], shape, differences=fields.get('differences', True)
   )
@@ -181,8 +181,15 @@ def _pack_depth(depth_m):
     counts_u16 = np.where(sky, _U16_SKY, counts).astype(np.uint16)
     fields = {'key': 'depth_m', 'dtype': '<u2', 'steps_per_meter': steps}
     return fields, record_arrays.pack_array(counts_u16)
-  fields = {'key': 'depth_m', 'dtype': '<f4'}
-  return fields, record_arrays.pack_array(depth_m)
+  return _pack_floats('depth_m', depth_m)
+
+
+def _pack_floats(key, values):
+  values = values.astype(np.float32, copy=False)
+  fields = {'key': key, 'dtype': '<f4'}
+  if record_arrays.shrinks(values):
+    return fields, record_arrays.pack_array(values)
+  return {**fields, 'deflated': False}, record_arrays.to_raw(values)
 
 
 def _unpack_depth(fields, part, shape):
