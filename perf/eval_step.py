@@ -16,10 +16,10 @@ from perf import run, timing
 from vbanana_jax import sharding
 from vbanana_jax.config import load_config
 from vbanana_jax.evaluation import evaluators, held_out
+from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import weights
 from vbanana_jax.training.state import make_params
-from vbanana_jax.training.step import make_sample_fn
 
 _IN_A_ROW = 4  # a single call is over before other work on the machine is
 

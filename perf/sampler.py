@@ -14,9 +14,9 @@ import numpy as np
 
 from perf import run, timing, workload
 from vbanana_jax.inference import engine
+from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import weights
-from vbanana_jax.training.step import make_sample_fn
 
 _PROMPT = 'two red spheres and a blue box in a room with a grey floor'
 _GUIDANCE = 3.0

@@ -10,11 +10,10 @@ import pytest
 
 from vbanana_jax import models, sharding
 from vbanana_jax.diffusion import samplers
-from vbanana_jax.inference import engine, outputs
+from vbanana_jax.inference import engine, outputs, sampling
 from vbanana_jax.models import from_network, to_network
 from vbanana_jax.runtime import prefetch
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
-from vbanana_jax.training import step
 
 SIZE = (16, 24)
 
@@ -64,7 +63,7 @@ def one_device():
 
 def paint(network, batch, **way):
   model, params = network
-  painter = step.make_sample_fn(model, seed=0, **way)
+  painter = sampling.make_sample_fn(model, seed=0, **way)
   return np.asarray(jax.jit(painter)(params, batch))
 
 
@@ -85,7 +84,7 @@ def paint_wastefully(network, batch, *, steps, method='euler', guidance=1.0):
 
   noise = jax.vmap(
     lambda i: jax.random.normal(
-      jax.random.fold_in(step.keys.make_key(0, 'sample'), i), (*SIZE, 3)
+      jax.random.fold_in(sampling.keys.make_key(0, 'sample'), i), (*SIZE, 3)
     )
   )(batch['index'])
   x = jax.jit(
@@ -116,7 +115,7 @@ def test_a_text_memory_replaces_tokens(network):
   batch = make_batch()
   batch['tokens'][:] = batch['tokens'][0]
   expected = paint(network, batch, steps=0)
-  memory = step.make_text_encoder(model)(params, batch.pop('tokens')[:1])
+  memory = sampling.make_text_encoder(model)(params, batch.pop('tokens')[:1])
   found = paint(network, {**batch, 'text_kv': memory}, steps=0)
   np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
 
@@ -139,7 +138,7 @@ def count(jaxpr, name):
 def test_text_is_not_encoded_inside_the_loop(network):
   model, params = network
   batch = make_batch()
-  whole = jax.make_jaxpr(step.make_sample_fn(model, seed=0, steps=4))(
+  whole = jax.make_jaxpr(sampling.make_sample_fn(model, seed=0, steps=4))(
     params, batch
   ).jaxpr
   loops = [
@@ -149,7 +148,7 @@ def test_text_is_not_encoded_inside_the_loop(network):
   ]
   assert len(loops) == 1
   memory = jax.eval_shape(
-    step.make_text_encoder(model), params, batch['tokens']
+    sampling.make_text_encoder(model), params, batch['tokens']
   )
   alone = jax.make_jaxpr(
     lambda p, memory, z: model.apply(

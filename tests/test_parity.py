@@ -14,11 +14,12 @@ from vbanana_jax import config as config_lib
 from vbanana_jax import models, sharding
 from vbanana_jax.data import sources
 from vbanana_jax.evaluation import evaluators, held_out
+from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.models import dit
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import optim, setup
 from vbanana_jax.training.state import make_params, make_state
-from vbanana_jax.training.step import make_sample_fn, split_batch
+from vbanana_jax.training.step import split_batch
 
 STEPS, BATCH, SIZE, WORDS = 3, 16, 16, 1024
 # Of losses and norms; of arrays, as a share of their largest entry.

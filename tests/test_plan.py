@@ -29,7 +29,7 @@ from vbanana_jax.plan import (
 from vbanana_jax.plan import memory as memories
 from vbanana_jax.training import flops, optim, weights
 from vbanana_jax.training.state import make_params, make_state
-from vbanana_jax.training.step import make_train_step
+from vbanana_jax.training.step import make_gradient_fn, make_train_step
 
 needs_libtpu = pytest.mark.skipif(
   not topologies.has_libtpu(),
@@ -67,9 +67,11 @@ def lower_step(config, iterations=None):
     lambda: make_state(model, optimizer, size=size, seed=0)
   )
   step = make_train_step(
-    model, optimizer, seed=0, num_tasks=7, time_mean=0.0, time_std=1.0,
+    make_gradient_fn(model, seed=0, time_mean=0.0, time_std=1.0),
+    optimizer,
+    num_tasks=7,
     ema_decay=0.9,
-  )  # fmt: skip
+  )
   row = programs.make_row(size, config['data']['text_length'])
   batch = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(

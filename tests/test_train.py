@@ -10,7 +10,7 @@ from vbanana_jax import train
 from vbanana_jax.errors import NonFiniteLossError, UserError
 from vbanana_jax.runtime import logs
 from vbanana_jax.training import checkpoint, config_numbers, weights
-from vbanana_jax.training.step import make_train_step
+from vbanana_jax.training.step import make_gradient_fn, make_train_step
 
 
 def test_a_finished_run_says_so_and_changes_nothing(whole_run, capsys):
@@ -103,12 +103,9 @@ def make_tiny_step():
     jnp.zeros((), jnp.int32), params, params, optimizer.init(params)
   )
   step = make_train_step(
-    Constant(),
+    make_gradient_fn(Constant(), seed=0, time_mean=-0.8, time_std=0.8),
     optimizer,
-    seed=0,
     num_tasks=2,
-    time_mean=-0.8,
-    time_std=0.8,
     ema_decay=0.9,
   )
   batch = {

@@ -15,11 +15,11 @@ from vbanana_jax.data import pairings, sources
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import evaluators, gallery_file, held_out
 from vbanana_jax.evaluation import results as tables
+from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.metrics import generation
 from vbanana_jax.runtime import files, logs, processes
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import checkpoint, provenance, weights
-from vbanana_jax.training.step import make_sample_fn
 
 _TRAIN_POSE_SEED = 1
 

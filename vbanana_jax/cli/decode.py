@@ -42,6 +42,17 @@ def add_verb(verbs) -> None:
     help='folder of the files (default: decoded)',
   )
   verb.add_argument(
+    '--overwrite',
+    action='store_true',
+    help='replace what was decoded in another way and has the same names',
+  )
+  _add_settings(verb)
+  verb.set_defaults(run=run_decode)
+
+
+def _add_settings(verb) -> None:
+  """How a picture is read; see `decode.Settings`."""
+  verb.add_argument(
     '--near-m', type=float, help='nearest depth of an alternate color map'
   )
   verb.add_argument('--far-m', type=float, help='farthest depth of it')
@@ -67,12 +78,6 @@ def add_verb(verbs) -> None:
     default=64,
     help='more than these are refused (default: 64)',
   )
-  verb.add_argument(
-    '--overwrite',
-    action='store_true',
-    help='replace what was decoded in another way and has the same names',
-  )
-  verb.set_defaults(run=run_decode)
 
 
 # Facts that are said besides, in the words of a line.

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from vbanana_jax.cli import flags
 from vbanana_jax.errors import UserError
@@ -66,27 +67,9 @@ def start(args: argparse.Namespace, *, saves: bool) -> None:
   Raises:
     UserError: flags are missing or wrong, or nobody answers.
   """
-  place = {
-    'coordinator_address': args.coordinator,
-    'num_processes': args.processes,
-    'process_id': args.process_id,
-  }
-  given = [value is not None for value in place.values()]
-  if not any(given) and not args.distributed:
+  place = _find_place(args)
+  if place is None:
     return
-  if any(given) and (args.distributed or not all(given)):
-    raise UserError(
-      'several processes need either --distributed, or all of --coordinator, '
-      '--processes and --process-id'
-    )
-  if args.processes is not None and args.process_id >= args.processes:
-    raise UserError(
-      f'--process-id is {args.process_id}: of {args.processes} processes the '
-      f'last one is {args.processes - 1}'
-    )
-
-  if args.coordinator:
-    host, port = _split(args.coordinator)
 
   import jax
 
@@ -96,8 +79,8 @@ def start(args: argparse.Namespace, *, saves: bool) -> None:
   processes.print_stamped(
     f'starting distributed: waits up to {_WAIT} s for all processes{where}'
   )
-  if all(given):
-    place['cluster_detection_method'] = 'deactivate'
+  if args.coordinator:
+    host, port = _split(args.coordinator)
     _look_for_first(host, port, is_here=args.process_id == 0)
   jax.config.update('jax_enable_preemption_service', saves)
   try:
@@ -117,6 +100,34 @@ def start(args: argparse.Namespace, *, saves: bool) -> None:
     f'{jax.process_count()} processes with {jax.device_count()} devices, '
     f'{jax.local_device_count()} of them here'
   )
+
+
+def _find_place(args: argparse.Namespace) -> dict[str, Any] | None:
+  """Arguments of `jax.distributed.initialize`; None for a single process.
+
+  Raises:
+    UserError: flags are missing or wrong.
+  """
+  place = {
+    'coordinator_address': args.coordinator,
+    'num_processes': args.processes,
+    'process_id': args.process_id,
+  }
+  given = [value is not None for value in place.values()]
+  if not any(given):
+    return place if args.distributed else None
+  if args.distributed or not all(given):
+    raise UserError(
+      'several processes need either --distributed, or all of --coordinator, '
+      '--processes and --process-id'
+    )
+  if args.process_id >= args.processes:
+    raise UserError(
+      f'--process-id is {args.process_id}: of {args.processes} processes the '
+      f'last one is {args.processes - 1}'
+    )
+  _split(args.coordinator)
+  return {**place, 'cluster_detection_method': 'deactivate'}
 
 
 def _split(coordinator: str) -> tuple[str, int]:

@@ -97,7 +97,7 @@ class TaskEvaluator:
 
   Args:
     task: what to ask.
-    paint: from `step.make_sample_fn`.
+    paint: from `inference.sampling.make_sample_fn`.
     mesh: devices to spread the batches over.
 
   Attributes:

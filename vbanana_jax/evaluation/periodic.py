@@ -16,11 +16,11 @@ from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import evaluators, held_out, protocol_eval
 from vbanana_jax.inference.predictor import Predictor
+from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.runtime import logs, processes
 from vbanana_jax.tasks import base
 from vbanana_jax.training import weights
 from vbanana_jax.training.state import TrainState
-from vbanana_jax.training.step import make_sample_fn
 
 _NEVER = ('', '0')
 _SHOWN = 4  # scenes a picture

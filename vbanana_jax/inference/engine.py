@@ -20,16 +20,16 @@ import numpy as np
 from vbanana_jax import sharding
 from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import UserError
+from vbanana_jax.inference import sampling
 from vbanana_jax.runtime import processes
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
-from vbanana_jax.training import step
 
 _SHORTEST_TEXT = 16  # tokens
 _MOST_KNOWN = 32  # instructions whose keys and values are kept
 
 
 class SamplerConfig(NamedTuple):
-  """How to paint: see `step.make_sample_fn`."""
+  """How to paint: see `sampling.make_sample_fn`."""
 
   seed: int
   steps: int
@@ -71,7 +71,7 @@ class InferenceEngine:
     self._whole = sharding.replicated_sharding(mesh)
     self._painters: dict[SamplerConfig, Any] = {}
     self._encode = jax.jit(
-      step.make_text_encoder(model), out_shardings=self._whole
+      sampling.make_text_encoder(model), out_shardings=self._whole
     )
     self._known: dict[str, Any] = {}  # text memories by prompt
     self._leads = False
@@ -141,7 +141,7 @@ class InferenceEngine:
       )
     if sampler not in self._painters:
       self._painters[sampler] = jax.jit(
-        step.make_sample_fn(self._model, **sampler._asdict()),
+        sampling.make_sample_fn(self._model, **sampler._asdict()),
         out_shardings=self._whole,
       )
     batch = {

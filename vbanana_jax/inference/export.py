@@ -23,13 +23,13 @@ from vbanana_jax.inference.request import (
   check_size,
   count_steps,
 )
+from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.report import answers
 from vbanana_jax.runtime import files, logs
 from vbanana_jax.tasks import base
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import checkpoint, provenance
 from vbanana_jax.training import weights as weights_lib
-from vbanana_jax.training.step import make_sample_fn
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 

@@ -11,6 +11,7 @@ import numpy as np
 from vbanana_jax import durations, sharding
 from vbanana_jax.data import pairings
 from vbanana_jax.evaluation import evaluators, held_out
+from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.plan.costs import Costs, count_costs
 from vbanana_jax.plan.topologies import (
   Topology,
@@ -25,7 +26,6 @@ from vbanana_jax.training.setup import (
   make_abstract_state,
 )
 from vbanana_jax.training.state import TrainState
-from vbanana_jax.training.step import make_sample_fn
 
 
 @dataclasses.dataclass(frozen=True)

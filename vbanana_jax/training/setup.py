@@ -13,7 +13,7 @@ from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes, writers
 from vbanana_jax.training import checkpoint, config_numbers, optim, weights
 from vbanana_jax.training.state import TrainState, make_logical_axes, make_state
-from vbanana_jax.training.step import make_train_step
+from vbanana_jax.training.step import make_gradient_fn, make_train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,16 +119,19 @@ def jit_train_step(
   shardings = jax.tree.map(lambda x: x.sharding, state)
   stacks = optim.find_stacks(config['optim'], state.params)
   optimizer = sharding.reshard_for_muon(optimizer, stacks, shardings.params)
+  take_gradient = make_gradient_fn(
+    model,
+    seed=config['seed'],
+    time_mean=config['loss']['time_mean'],
+    time_std=config['loss']['time_std'],
+    accumulate=config['accumulate'],
+  )
   return jax.jit(
     make_train_step(
-      model,
+      take_gradient,
       optimizer,
-      seed=config['seed'],
       num_tasks=num_tasks,
-      time_mean=config['loss']['time_mean'],
-      time_std=config['loss']['time_std'],
       ema_decay=config['optim']['ema_decay'],
-      accumulate=config['accumulate'],
     ),
     donate_argnums=0,
     in_shardings=(shardings, sharding.batch_sharding(mesh)),

@@ -1,4 +1,4 @@
-"""The compiled heart: one training step, and painting an answer.
+"""The compiled heart: one training step.
 
 Everything random in a step is drawn per example from (seed, example index),
 so neither batch size nor topology changes what an example sees.
@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import optax
 
 from vbanana_jax import keys
-from vbanana_jax.diffusion import losses, paths, samplers
-from vbanana_jax.models import TextKV, from_network, to_network
+from vbanana_jax.diffusion import losses, paths
+from vbanana_jax.models import to_network
 from vbanana_jax.training import optim
 from vbanana_jax.training.state import TrainState
 
@@ -81,35 +81,17 @@ def make_example_losses(model, params, batch, *, key, time_mean, time_std):
   return losses.velocity_loss(prediction, x, z, time, weight_px)
 
 
-def make_train_step(
-  model,
-  optimizer: optax.GradientTransformation,
-  *,
-  seed: int,
-  num_tasks: int,
-  time_mean: float,
-  time_std: float,
-  ema_decay: float,
-  accumulate: int = 1,
-) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
-  """The function `(state, batch) -> (state, metrics)` to be jitted.
+def make_gradient_fn(
+  model, *, seed: int, time_mean: float, time_std: float, accumulate: int = 1
+) -> Callable[[dict, dict], tuple[jax.Array, jax.Array, dict]]:
+  """The function `(params, batch) -> (loss, example losses [b], gradients)`.
 
-  A step whose loss or gradient is not finite returns the state unchanged;
-  the caller sees it in `metrics['loss']` and stops. With `accumulate`, the
-  gradient of a batch is summed over so many parts of it, one after the other;
-  the memory for activations is that of one part, and the update is the same
-  to rounding.
-
-  Metrics:
-    loss: mean over the batch.
-    gradient_norm: of all gradients together, before clipping.
-    parameter_norm: of all weights together, before the update.
-    update_norm: of what the update adds to them; 0 if it is not applied.
-    task_loss: `[num_tasks]`, sum of the examples' losses.
-    task_count: `[num_tasks]`, number of examples.
+  The loss is the mean over the batch. With `accumulate`, the gradient is
+  summed over so many parts of the batch, one after the other; the memory for
+  activations is that of one part, and the gradient is the same to rounding.
   """
 
-  def take_gradient(params, batch):
+  def take(params, batch):
     def mean_loss(params):
       per_example = make_example_losses(
         model,
@@ -121,11 +103,14 @@ def make_train_step(
       )
       return jnp.mean(per_example), per_example
 
-    return jax.value_and_grad(mean_loss, has_aux=True)(params)
+    (loss, per_example), gradients = jax.value_and_grad(
+      mean_loss, has_aux=True
+    )(params)
+    return loss, per_example, gradients
 
-  def take_gradient_in_parts(params, batch):
+  def take_in_parts(params, batch):
     def add(total, part):
-      (_, per_example), gradients = take_gradient(params, part)
+      _, per_example, gradients = take(params, part)
       return jax.tree.map(jnp.add, total, gradients), per_example
 
     zeros = jax.tree.map(jnp.zeros_like, params)
@@ -134,11 +119,40 @@ def make_train_step(
     )
     gradients = jax.tree.map(lambda x: x / accumulate, total)
     per_example = per_example.T.reshape(-1)  # back in the batch's order
-    return (jnp.mean(per_example), per_example), gradients
+    return jnp.mean(per_example), per_example, gradients
+
+  return take if accumulate == 1 else take_in_parts
+
+
+def make_train_step(
+  take_gradient: Callable[[dict, dict], tuple[jax.Array, jax.Array, dict]],
+  optimizer: optax.GradientTransformation,
+  *,
+  num_tasks: int,
+  ema_decay: float,
+) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
+  """The function `(state, batch) -> (state, metrics)` to be jitted.
+
+  A step whose loss or gradient is not finite returns the state unchanged;
+  the caller sees it in `metrics['loss']` and stops.
+
+  Metrics:
+    loss: mean over the batch.
+    gradient_norm: of all gradients together, before clipping.
+    parameter_norm: of all weights together, before the update.
+    update_norm: of what the update adds to them; 0 if it is not applied.
+    task_loss: `[num_tasks]`, sum of the examples' losses.
+    task_count: `[num_tasks]`, number of examples.
+
+  Args:
+    take_gradient: from `make_gradient_fn`.
+    optimizer: from `optim.build_optimizer`.
+    num_tasks: of the mixture.
+    ema_decay: of the averaged weights, in the end; see `optim.make_ema_decay`.
+  """
 
   def train_step(state, batch):
-    take = take_gradient if accumulate == 1 else take_gradient_in_parts
-    (loss, per_example), gradients = take(state.params, batch)
+    loss, per_example, gradients = take_gradient(state.params, batch)
     norm = optax.tree.norm(gradients)
 
     def update(state):
@@ -178,110 +192,3 @@ def split_batch(batch: dict, parts: int) -> dict:
   return jax.tree.map(
     lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch
   )
-
-
-def make_text_encoder(model) -> Callable[[dict, jax.Array], TextKV]:
-  """The function `(params, tokens [b l]) -> text_kv`, once a prompt."""
-
-  def encode(params, tokens):
-    return model.apply({'params': params}, tokens, method='encode_text')
-
-  return encode
-
-
-def make_sample_fn(
-  model,
-  *,
-  seed: int,
-  steps: int,
-  method: str = samplers.DEFAULT,
-  guidance: float = 1.0,
-) -> Callable[[dict, dict], jax.Array]:
-  """The function `(params, batch) -> rgb [b h w 3]` in [0, 1].
-
-  Instead of `tokens` a batch may bring `text_kv`, what `make_text_encoder` made
-  of them: a row for each picture, or one row for all.
-
-  Args:
-    model: from `models.build_model`.
-    seed: of the noise, folded with each example's index.
-    steps: 0 for the one-pass answer; otherwise sampler steps.
-    method: a key of `samplers.STEPS`; one pass has none.
-    guidance: 1 is off. The unconditional branch reads an empty instruction
-      and keeps the source.
-  """
-  encode = make_text_encoder(model)
-
-  def sample(params, batch):
-    source = to_network(batch['source'])
-    has_source = batch['has_source']
-    b = source.shape[0]
-    if 'text_kv' in batch:
-      text_kv = _repeat_text(batch['text_kv'], b)
-    else:
-      text_kv = encode(params, batch['tokens'])
-
-    def build_denoiser(text_kv, source, has_source):
-      def denoise(z, time):
-        return model.apply(
-          {'params': params},
-          z,
-          time,
-          text_kv,
-          source,
-          has_source,
-          method='denoise',
-        )
-
-      return denoise
-
-    denoise = build_denoiser(text_kv, source, has_source)
-    if steps == 0:
-      return from_network(samplers.predict_in_one_pass(denoise, source.shape))
-    if guidance != 1.0:
-      nothing = jnp.zeros((1, text_kv.mask.shape[1] - 1), jnp.int32)
-      without = _repeat_text(encode(params, nothing), b)
-      denoise_pairs = build_denoiser(
-        jax.tree.map(_pair, text_kv, without, _TEXT_ROWS),
-        _pair(source, source),
-        _pair(has_source, has_source),
-      )
-
-      def denoise_both(z, time):
-        x = denoise_pairs(_pair(z, z), _pair(time, time))
-        x = x.reshape(b, 2, *z.shape[1:])
-        return x[:, 0], x[:, 1]
-
-      denoise = samplers.guide(denoise, denoise_both, scale=guidance)
-    example_keys = keys.make_example_keys(
-      keys.make_key(seed, 'sample'), batch['index']
-    )
-    noise = paths.make_noise(
-      example_keys, source.shape[1:], batch['noise_scale']
-    )
-    painted = samplers.sample(denoise, noise, steps=steps, method=method)
-    return from_network(painted)
-
-  def clipped(params, batch):
-    return jnp.clip(sample(params, batch), 0.0, 1.0)
-
-  return clipped
-
-
-# The axis of a text memory's leaves that counts instructions.
-_TEXT_ROWS = TextKV(keys=1, values=1, mask=0)
-
-
-def _repeat_text(text_kv: TextKV, b: int) -> TextKV:
-  """One row for each of `b` pictures, where all share one."""
-
-  def repeat(x, axis):
-    return jnp.broadcast_to(x, (*x.shape[:axis], b, *x.shape[axis + 1 :]))
-
-  return jax.tree.map(repeat, text_kv, _TEXT_ROWS)
-
-
-def _pair(x: jax.Array, y: jax.Array, axis: int = 0) -> jax.Array:
-  """Rows of `x` and `y` in turn: a pair stays on one device."""
-  both = jnp.stack([x, y], axis + 1)
-  return both.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
