@@ -204,13 +204,16 @@ def test_alignments_equal_the_oracle():
   np.testing.assert_allclose(fits['lstsq'][1], want['lstsq_shift'], 1e-5)
   golden = want['relative_l2_scale']
   np.testing.assert_allclose(fits['relative'][0], golden, 1e-5)
-  # The stored scores do not clamp again.
-  states = aligned_of(pred, truth, cap_m=10.0, aligned_clamp_m=(1e-9, np.inf))
+  states = summed(aligned_of(pred, truth, cap_m=10.0))
   for name, golden in (('median', 'median_scaled'), ('lstsq', 'lstsq')):
-    got = alignment.summarize_aligned_depth(summed(states), alignment=name)
-    prefix = f'aligned_{name}_'
-    assert_scores(got, want[golden], counted.sum(), NAMES, prefix)
-    assert all(key.startswith(prefix) for key in got)
+    scale, shift = fits[name]
+    aligned = scale[:, None, None] * p + shift[:, None, None]
+    # The stored scores do not clamp again.
+    free = states_of(aligned, truth, cap_m=10.0, clamp_m=(1e-9, np.inf))
+    got = depth.summarize_depth(summed(free))
+    assert_scores(got, want[golden], counted.sum(), NAMES)
+    got = alignment.summarize_aligned_depth(states, alignment=name)
+    assert all(key.startswith(f'aligned_{name}_') for key in got)
 
 
 @pytest.mark.parametrize('seed', [4, 5])

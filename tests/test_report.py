@@ -251,15 +251,13 @@ def test_example_compares_like_with_like():
   source = np.full((8, 8, 3), 0.5, np.float32)
   truth = {'depth_m': np.full((8, 8), 2.0, np.float32)}
   prediction = {'depth_m': np.full((8, 8), 4.0, np.float32)}
-  example = answers.make_example(
-    TASKS['depth'],
-    'how far?',
-    source=source,
-    painted=source,
-    target=source,
-    prediction=prediction,
-    truth=truth,
-  )
+  asked = {
+    'prompt': 'which?',
+    **dict.fromkeys(('source', 'painted', 'target'), source),
+    'valid_px': np.ones((8, 8), bool),
+    'aux': {'palette': np.array([[0, 0, 0], [0, 1, 0]], np.float32)},
+  }
+  example = answers.make_example(TASKS['depth'], asked, prediction, truth)
   captions = list(example.pictures)
   assert captions[0] == 'input' and 'm' in captions[2]
   np.testing.assert_array_equal(
@@ -267,16 +265,8 @@ def test_example_compares_like_with_like():
   )
   for task_name, key in (('semantic', 'row'), ('instance', 'ids')):
     labels = {key: np.ones((8, 8), np.int32)}
-    example = answers.make_example(
-      TASKS[task_name],
-      'which?',
-      source=source,
-      painted=source,
-      target=source,
-      prediction=labels,
-      truth={key: np.zeros((8, 8), np.int32)},
-      aux={'palette': np.array([[0, 0, 0], [0, 1, 0]], np.float32)},
-    )
+    truth = {key: np.zeros((8, 8), np.int32)}
+    example = answers.make_example(TASKS[task_name], asked, labels, truth)
     # The prompt's color; of instances, which have none, one of our own.
     color = {'row': (0, 255, 0), 'ids': masks.make_instance_colors(1)[0]}
     drawn = example.pictures['decoded'][50, 50].astype(int)
@@ -287,9 +277,10 @@ def test_example_compares_like_with_like():
 
 def test_generation_shows_what_was_painted_and_held_out():
   picture = np.zeros((8, 8, 3), np.float32)
-  example = answers.make_example(
-    TASKS['generate'], 'a box', source=None, painted=picture, target=picture
-  )
+  asked = {
+    'prompt': 'a box', 'source': None, 'painted': picture, 'target': picture,
+  }  # fmt: skip
+  example = answers.make_example(TASKS['generate'], asked)
   assert list(example.pictures) == ['painted', 'held out']
 
 

@@ -47,62 +47,90 @@ def predict_all(
     UserError: no photo or one too many, no words, or answers cannot be
       written, or lie where others are.
   """
-  task, question = prepared.task, prepared.question
+  answers_of = _Answers(prepared, images, out_dir, overwrite)
+  for image in images:
+    outputs.check(prepared.task, image is not None, prepared.question)
+    answers_of.check_free(image)
+  files.check_folder(out_dir)
   pace = prefetch.make_pace(rows)
   unread: list[tuple[pathlib.Path | None, UserError]] = []
 
-  def read(image):
-    if image is None:
-      return None
-    image_u8 = photos.open_photo(image, tell=_say_first)
-    grid = prepared.find_grid(*image_u8.shape[:2])
-    return outputs.preprocess_photo(image_u8, grid)
-
   def read_all():
-    for image, reading in prefetch.prefetch_map(read, images, **pace):
+    for image, reading in prefetch.prefetch_map(
+      answers_of.read, images, **pace
+    ):
       try:
         yield LoadedPhoto(image, reading.result())
       except UserError as error:
         unread.append((image, error))
 
-  def write(answer):
+  painted = prepared.paint_all(read_all())
+  for answer, writing in prefetch.prefetch_map(
+    answers_of.write, painted, **pace, eager_yield=True
+  ):
+    yield answer[0].image, writing.result()
+    while unread:
+      yield unread.pop(0)
+  yield from unread
+
+
+class _Answers:
+  """Photos of one request, and the files of their answers; for threads.
+
+  Args:
+    prepared, images, out_dir, overwrite: see `predict_all`.
+  """
+
+  def __init__(
+    self,
+    prepared: PreparedRequest,
+    images: Sequence[pathlib.Path | None],
+    out_dir: pathlib.Path,
+    overwrite: bool,
+  ):
+    self._prepared, self._out_dir = prepared, out_dir
+    self._overwrite = overwrite
+    self._names = name_answers(images, prepared.question, prepared.about)
+
+  def read(self, image: pathlib.Path | None) -> outputs.Photo | None:
+    """The photo on the network's grid."""
+    if image is None:
+      return None
+    image_u8 = photos.open_photo(image, tell=_say_first)
+    grid = self._prepared.find_grid(*image_u8.shape[:2])
+    return outputs.preprocess_photo(image_u8, grid)
+
+  def write(self, answer) -> dict[str, pathlib.Path]:
+    """Files of what `PreparedRequest.paint_all` yields; see `outputs.write`."""
     asked, painted, value = answer
+    task, question = self._prepared.task, self._prepared.question
     if value is not None and (told := task.value.tell(value, question.names)):
       processes.log(f'{asked.image}: {told}')
-    check(asked.image)  # another program may have answered meanwhile
+    self.check_free(asked.image)  # another program may have answered meanwhile
     return outputs.write(
       task,
       asked.photo,
       question,
       painted,
       value,
-      out_dir=out_dir,
-      name=names_of[asked.image],
-      about=describe(asked.image),
+      out_dir=self._out_dir,
+      name=self._names[asked.image],
+      about=self._describe(asked.image),
     )
 
-  def describe(image):
-    return {'photo': None if image is None else str(image), **prepared.about}
+  def check_free(self, image: pathlib.Path | None) -> None:
+    """Raises UserError where something else is answered."""
+    if not self._overwrite:
+      name = f'{self._names[image]}_{self._prepared.task.name}'
+      wanted = {
+        'prompt': self._prepared.question.prompt,
+        **_settle(self._describe(image)),
+      }
+      outputs.check_free(paths.to_path(self._out_dir) / name, wanted)
 
-  def check(image):
-    if not overwrite:
-      stem = paths.to_path(out_dir) / f'{names_of[image]}_{task.name}'
-      wanted = {'prompt': question.prompt, **_settle(describe(image))}
-      outputs.check_free(stem, wanted)
-
-  names_of = name_answers(images, question, prepared.about)
-  for image in images:
-    outputs.check(task, image is not None, question)
-    check(image)
-  files.check_folder(out_dir)
-  painted = prepared.paint_all(read_all())
-  for answer, writing in prefetch.prefetch_map(
-    write, painted, **pace, eager_yield=True
-  ):
-    yield answer[0].image, writing.result()
-    while unread:
-      yield unread.pop(0)
-  yield from unread
+  def _describe(self, image: pathlib.Path | None) -> dict[str, Any]:
+    photo = None if image is None else str(image)
+    return {'photo': photo, **self._prepared.about}
 
 
 def _say_first(name: str) -> None:

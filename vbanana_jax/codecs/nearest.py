@@ -69,7 +69,31 @@ def decode_nearest(
     palette = jnp.concatenate([palette, jnp.asarray(void, jnp.float32)[None]])
     palette_valid = jnp.append(palette_valid, True)
     numbers = jnp.append(numbers, -1)
-  channels = jnp.moveaxis(_to_levels(rgb), -1, 0)
+  index, nearest = _find_nearest(
+    _to_levels(rgb),
+    (numbers, _to_levels(palette), palette_valid),
+    nobody=0 if void is None else -1,
+  )
+  # A gradient goes to the color that was chosen, not through the search.
+  found = jnp.isfinite(nearest)
+  inexact = found & (nearest > 0.0)
+  gap = jnp.where(inexact[..., None], rgb - palette[index], 0.0)
+  distance = _root(jnp.sum(jnp.square(gap), axis=-1))
+  distance = jnp.where(found, distance, jnp.inf)
+  if radius is not None:
+    index = jnp.where(distance <= radius, index, -1)
+  return index, distance
+
+
+def _find_nearest(levels, candidates, *, nobody):
+  """Number of each pixel's nearest candidate, and squared distance in levels.
+
+  Args:
+    levels: [... 3].
+    candidates: number, levels and whether it is valid, of every entry.
+    nobody: number where none is valid.
+  """
+  channels = jnp.moveaxis(levels, -1, 0)
 
   def visit(best, candidate):
     index, nearest = best
@@ -82,24 +106,13 @@ def decode_nearest(
     ), None
 
   start = (
-    jnp.full(rgb.shape[:-1], 0 if void is None else -1, jnp.int32),
-    jnp.full(rgb.shape[:-1], jnp.inf),
+    jnp.full(levels.shape[:-1], nobody, jnp.int32),
+    jnp.full(levels.shape[:-1], jnp.inf),
   )
-  (index, nearest), _ = jax.lax.scan(
-    visit,
-    start,
-    (numbers, _to_levels(palette), palette_valid),
-    unroll=min(_UNROLL, len(palette)),
+  best, _ = jax.lax.scan(
+    visit, start, candidates, unroll=min(_UNROLL, len(candidates[0]))
   )
-  # A gradient goes to the color that was chosen, not through the search.
-  found = jnp.isfinite(nearest)
-  inexact = found & (nearest > 0.0)
-  gap = jnp.where(inexact[..., None], rgb - palette[index], 0.0)
-  distance = _root(jnp.sum(jnp.square(gap), axis=-1))
-  distance = jnp.where(found, distance, jnp.inf)
-  if radius is not None:
-    index = jnp.where(distance <= radius, index, -1)
-  return index, distance
+  return best
 
 
 def evidence(

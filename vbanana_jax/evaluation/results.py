@@ -305,9 +305,7 @@ def _make_example(task: base.Task, example: dict[str, Any]) -> page.Example:
   if task.value is not None:
     prediction = outputs.decode(task, example['painted'], aux)
     truth = outputs.decode(task, example['target'], aux)
-  return answers.make_example(
-    task, **example, prediction=prediction, truth=truth
-  )
+  return answers.make_example(task, example, prediction, truth)
 
 
 def _get_task(trial: str) -> base.Task:

@@ -67,26 +67,11 @@ def export_run(
   config = logs.load_run(run)['config']
   model = weights_lib.build_network(config)
   model = model.clone(precision=models.build_precision('cpu'))
-  style = pairings.find_style(config, request.task)
-  max_text = model.config.max_text
-  task, question = build_question(request, style)
-  parts = build_question_parts(request, style, max_text)
-  if len(parts) > 1:
-    raise UserError(
-      f'--classes: this network takes {len(question.names)} names in '
-      f'{len(parts)} questions, and an export is the program of one: '
-      'give fewer, or export them in turn'
-    )
+  task, question = _build_question(config, request, model.config.max_text)
   size = size or (config['image_size'],) * 2
   files.check_folder(out)
-  patch = model.config.patch
-  check_size(max(size), config['image_size'])
-  if any(edge < patch or edge % patch for edge in size):
-    raise UserError(
-      f'--size {size[0]}x{size[1]} does not divide into patches of {patch} '
-      'pixels'
-    )
-  tokens = _make_tokens(task, question.prompt, max_text)
+  _check_size(size, config, model.config.patch)
+  tokens = _make_tokens(task, question.prompt, model.config.max_text)
   about = {
     **_describe_question(task, question, tokens, size),
     'sampler': {
@@ -108,12 +93,54 @@ def export_run(
 
   check()
   params = weights_lib.load_run(run).params
-  weights = {
-    name: np.asarray(leaf)
-    for name, leaf in traverse_util.flatten_dict(params, sep='/').items()
-  }
   answer = make_answer(model, task, question, request, size)
-  program = export_program(answer, weights, len(tokens), size, platforms)
+  program = export_program(answer, params, len(tokens), size, platforms)
+  content = _pack(program, params, about, model.precision)
+  check()  # another program may have exported meanwhile
+  return files.write_together(
+    {out / name: data for name, data in content.items()}
+  )
+
+
+def _build_question(
+  config: dict[str, Any], request: PredictRequest, max_text: int
+) -> tuple[base.Task, base.Question]:
+  """See `request.build_question`; UserError for more than one program can."""
+  style = pairings.find_style(config, request.task)
+  task, question = build_question(request, style)
+  parts = build_question_parts(request, style, max_text)
+  if len(parts) > 1:
+    raise UserError(
+      f'--classes: this network takes {len(question.names)} names in '
+      f'{len(parts)} questions, and an export is the program of one: '
+      'give fewer, or export them in turn'
+    )
+  return task, question
+
+
+def _check_size(
+  size: tuple[int, int], config: dict[str, Any], patch: int
+) -> None:
+  check_size(max(size), config['image_size'])
+  if any(edge < patch or edge % patch for edge in size):
+    raise UserError(
+      f'--size {size[0]}x{size[1]} does not divide into patches of {patch} '
+      'pixels'
+    )
+
+
+def _flatten(params: Any) -> dict[str, Any]:
+  return traverse_util.flatten_dict(params, sep='/')
+
+
+def _pack(
+  program: export.Exported,
+  params: Any,
+  about: dict[str, Any],
+  precision: models.Precision,
+) -> dict[str, bytes]:
+  """Contents of the files by name, the manifest last."""
+  weights = {name: np.asarray(x) for name, x in _flatten(params).items()}
   content = {
     exported.PROGRAM: bytes(program.serialize()),
     exported.WEIGHTS: safetensors.numpy.save(weights),
@@ -121,8 +148,8 @@ def export_run(
   manifest = {
     **about,
     'arithmetic': {
-      'products': model.precision.matmul_dtype,
-      'between products': model.precision.activation_dtype,
+      'matmul_dtype': precision.matmul_dtype,
+      'activation_dtype': precision.activation_dtype,
     },
     'parameters': models.count_parameters(params),
     'versions': provenance.get_versions(),
@@ -131,11 +158,8 @@ def export_run(
       name: exported.hash_bytes(data) for name, data in content.items()
     },
   }
-  check()  # another program may have exported meanwhile
-  content[exported.MANIFEST] = (json.dumps(manifest, indent=2) + '\n').encode()
-  return files.write_together(
-    {out / name: data for name, data in content.items()}
-  )
+  text = json.dumps(manifest, indent=2) + '\n'
+  return {**content, exported.MANIFEST: text.encode()}
 
 
 def _describe_question(
@@ -223,7 +247,7 @@ def make_answer(
 
 def export_program(
   answer: Callable[..., dict[str, jax.Array]],
-  weights: dict[str, np.ndarray],
+  params: Any,
   length: int,
   size: tuple[int, int],
   platforms: tuple[str, ...],
@@ -232,7 +256,7 @@ def export_program(
   (b,) = export.symbolic_shape('b')
   shape = jax.ShapeDtypeStruct
   return export.export(jax.jit(answer), platforms=platforms)(
-    {name: shape(leaf.shape, leaf.dtype) for name, leaf in weights.items()},
+    {name: shape(x.shape, x.dtype) for name, x in _flatten(params).items()},
     shape((b, length), np.int32),
     shape((b, *size, 3), np.float32),
     shape((b,), np.int32),

@@ -90,14 +90,13 @@ def aligned_depth_states(
   near_m: ArrayLike = depth.NEAREST_M,
   cap_m: ArrayLike = 80.0,
   clamp_m: tuple[ArrayLike, ArrayLike] | None = None,
-  aligned_clamp_m: tuple[ArrayLike, ArrayLike] | None = None,
   where: Bool[ArrayLike, '... h w'] | bool = True,
   valid: Bool[ArrayLike, 'b'] | bool = True,
 ) -> dict[str, Array]:
   """`depth.depth_states` after an `alignment`: 'median', 'lstsq', 'relative'.
 
   The prediction is clamped to `clamp_m`, fitted to the truth on the pixels
-  that count, and clamped again to `aligned_clamp_m` (`clamp_m` where None).
+  that count, and clamped again.
   Keys are those of `depth_states`, behind `aligned_{alignment}_`.
   """
   if clamp_m is None:
@@ -110,7 +109,7 @@ def aligned_depth_states(
   states = depth.depth_states(
     scale[:, None, None] * p + shift[:, None, None],
     truth_m,
-    clamp_m=clamp_m if aligned_clamp_m is None else aligned_clamp_m,
+    clamp_m=clamp_m,
     **options,
   )
   return {f'aligned_{alignment}_{key}': x for key, x in states.items()}

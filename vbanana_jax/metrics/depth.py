@@ -29,7 +29,10 @@ def is_measured(
   where: Bool[ArrayLike, '... h w'] | bool = True,
   valid: Bool[ArrayLike, 'b'] | bool = True,
 ) -> Bool[Array, 'b h w']:
-  """Pixels that count: near_m < truth < cap_m, `where`, in `valid` rows."""
+  """Pixels that count: near_m < truth < cap_m, `where`, in `valid` rows.
+
+  So not 0, +inf or NaN; `where` may be a crop of `crops`.
+  """
   truth_m = jnp.asarray(truth_m, jnp.float32)
   counted = (truth_m > near_m) & (truth_m < cap_m) & where
   return counted & jnp.asarray(valid)[..., None, None]
@@ -58,23 +61,19 @@ def depth_states(
 ) -> dict[str, Array]:
   """Sums and counts an example; add them over examples, then summarize.
 
-  Pixels count where near_m < truth < cap_m (so not 0, +inf or NaN) and
-  `where`, such as a crop of `crops`, in rows that are `valid`. Predictions are
-  clamped to `clamp_m` first, as black decodes to 0 and white to infinity; its
-  ends are above 0, and 1 mm and cap_m where it is None. A NaN prediction is
-  read as the nearer end.
+  Pixels count as of `is_measured`. Predictions are clamped to `clamp_m` first,
+  as black decodes to 0 and white to infinity; its ends are above 0, and 1 mm
+  and cap_m where it is None. A NaN prediction is read as the nearer end.
 
   Source: Eigen et al. 2014. Logarithms are natural but for log10; SILog is 100
   times the standard deviation (of the population) of the log ratio.
   """
-  if clamp_m is None:
-    clamp_m = (NEAREST_M, cap_m)
-  truth_m = jnp.asarray(truth_m, jnp.float32)
   counted = is_measured(
     truth_m, near_m=near_m, cap_m=cap_m, where=where, valid=valid
   )
-  p = jnp.where(counted, clamp(prediction_m, clamp_m), 1.0)
-  g = jnp.where(counted, truth_m, 1.0)
+  ends_m = (NEAREST_M, cap_m) if clamp_m is None else clamp_m
+  p = jnp.where(counted, clamp(prediction_m, ends_m), 1.0)
+  g = jnp.where(counted, jnp.asarray(truth_m, jnp.float32), 1.0)
 
   def total(x):
     return sum_pixels(jnp.where(counted, x, 0.0))

@@ -117,26 +117,21 @@ def referring_states(
 ) -> dict[str, Array]:
   """Overlap of one mask a phrase; both empty is an IoU of 1.
 
-  Leading axes may be more than one (phrases of an example): sum over them.
-  Pixels to ignore are left out of overlaps by `where`; a phrase all of whose
-  pixels are ignored is not counted. Where neither mask has a pixel left, there
-  is nothing to get wrong: an IoU of 1, and a right answer in the accuracies.
+  Leading axes may be several: sum over them. A phrase all of whose pixels are
+  ignored is not counted. Where neither mask has a pixel left, the IoU is 1.
 
   Args:
-    prediction: masks of the phrases.
-    truth: true masks.
+    prediction, truth: masks of the phrases.
     no_target: phrases that denote nothing. Where None, those whose true mask
       has no pixel left by `where`.
     min_pixels: a prediction of fewer pixels, ignored ones among them, says
       that there is no target. It gets an IoU of 1 and adds nothing to the
       union where that is right, else an IoU of 0 and its full union.
-    where: pixels that count.
-    valid: phrases that count.
+    where, valid: pixels and phrases that count.
 
   Source: cIoU and gIoU of LISA; no-target rules of gRefCOCO (ReLA).
   """
-  prediction = jnp.asarray(prediction, bool)
-  truth = jnp.asarray(truth, bool)
+  prediction, truth = (jnp.asarray(x, bool) for x in (prediction, truth))
   counted = jnp.broadcast_to(jnp.asarray(where), truth.shape)
 
   def area(mask):
@@ -152,7 +147,6 @@ def referring_states(
   right_silence = (silent | untouched) & no_target
   intersection = jnp.where(valid & ~no_target & ~silent, intersection, 0)
   union = jnp.where(valid & ~right_silence, union, 0)
-  agreed = valid & (union == 0)
   target = valid & ~jnp.asarray(no_target)
   states = {
     'phrases': valid,
@@ -167,8 +161,9 @@ def referring_states(
     hit = (10 * intersection >= tenths * union) & valid
     states[f'iou_0.{tenths}'] = hit
     states[f'target_iou_0.{tenths}'] = hit & target
+  overlap = intersection / jnp.maximum(union, 1)
   return {
-    'iou': jnp.where(agreed, 1.0, intersection / jnp.maximum(union, 1)),
+    'iou': jnp.where(valid & (union == 0), 1.0, overlap),
     **{name: state.astype(jnp.int32) for name, state in states.items()},
   }
 

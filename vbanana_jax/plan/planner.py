@@ -40,9 +40,7 @@ def show_plan(
   search: bool = True,
   say: Callable[[str], None] = lambda line: None,
 ) -> None:
-  """Weighs and compiles a config's programs and shows what they cost.
-
-  What cannot be found out costs its own line.
+  """Shows what a config's programs cost, and what could not be found out.
 
   Args:
     config: see `configs/base.py`.

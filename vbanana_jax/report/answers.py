@@ -1,6 +1,6 @@
 """What a decoded answer looks like, by itself and in the report's gallery."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,46 +54,38 @@ def draw(
 
 def make_example(
   task: base.Task,
-  prompt: str,
-  *,
-  source: np.ndarray | None,
-  painted: np.ndarray,
-  target: np.ndarray,
+  example: Mapping[str, Any],
   prediction: dict[str, Any] | None = None,
   truth: dict[str, Any] | None = None,
-  valid_px: np.ndarray | None = None,
-  aux: dict[str, np.ndarray] | None = None,
 ) -> page.Example:
-  """One row of a gallery; colors are [h w 3] in [0, 1], nothing batched.
+  """One row of a gallery; nothing is batched.
 
   Args:
     task: whose answer it is.
-    prompt: the instruction.
-    source: the photo, None where there is none.
-    painted: the network's answer.
-    target: the exact painted answer.
-    prediction: `Task.decode(painted)`; None for pictures.
-    truth: `Task.decode(target)`, so that both are read the same way.
-    valid_px: pixels with a right answer.
-    aux: the example's, which holds the palette of the tasks with labels.
+    example: `prompt`; `painted` and `target`, the exact answer, and `source`,
+      the photo or None, are [h w 3] in [0, 1]; `valid_px` bool[h w], pixels
+      with a right answer; `aux`, with the palette of tasks with labels.
+    prediction: `Task.decode` of what was painted; None for pictures.
+    truth: `Task.decode` of the target, so that both are read the same way.
   """
+  source = example['source']
   shown = {} if source is None else {'input': pictures.to_u8(source)}
-  shown['painted'] = pictures.to_u8(painted)
+  shown['painted'] = pictures.to_u8(example['painted'])
   if task.value is None:
-    return page.Example(prompt, {**shown, 'held out': pictures.to_u8(target)})
+    shown['held out'] = pictures.to_u8(example['target'])
+    return page.Example(example['prompt'], shown)
   value = np.asarray(prediction[task.value.key])
   true = np.asarray(truth[task.value.key])
-  if valid_px is None:
-    valid_px = np.ones(value.shape[:2], bool)
+  valid_px = example['valid_px']
   photo_u8 = _enlarge(pictures.to_u8(source))
-  palette_u8 = get_palette(aux or {})
+  palette_u8 = get_palette(example['aux'])
   # One scale for both, of pixels with a truth alone.
   scale = task.value.find_scale(true[valid_px])
   caption = task.value.describe_scale(scale)
   for title, shape in ((caption, value), ('truth', true)):
     shown[title] = task.value.draw(_enlarge(shape), photo_u8, palette_u8, scale)
   shown['error'] = task.value.draw_error(value, true, valid_px)
-  return page.Example(prompt, shown)
+  return page.Example(example['prompt'], shown)
 
 
 def _enlarge(value):

@@ -16,7 +16,7 @@ Series = list[tuple[float, float]]  # (step, value), by rising step
 COLORS = (
   '#2f7ed8', '#e0652b', '#2a9d5c', '#b85bd0', '#c9990a', '#d2436b', '#139fa8',
 )  # fmt: skip
-_WIDTH, _PLOT_HEIGHT, _LEFT, _RIGHT, _TOP = 360, 160, 46, 10, 30
+_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 46, 10, 30, 190
 _MAX_POINTS = 300
 
 
@@ -60,11 +60,10 @@ def draw_chart(chart: Chart) -> str:
     if _drawable(value, chart.log_y)
   }
   legend, legend_height = _draw_legend([*series, *levels])
-  bottom = _TOP + _PLOT_HEIGHT
-  height = bottom + 34 + legend_height
   parts = [
     f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" '
-    f'viewBox="0 0 {_WIDTH} {height}" font-family="system-ui, sans-serif" '
+    f'viewBox="0 0 {_WIDTH} {_BOTTOM + 34 + legend_height}" '
+    f'font-family="system-ui, sans-serif" '
     f'font-size="11" fill="currentColor">',
     f'<title>{html.escape(chart.title)}</title>',
     f'<text x="4" y="16" font-size="13" font-weight="600">'
@@ -76,26 +75,14 @@ def draw_chart(chart: Chart) -> str:
     )
   x_ticks, x_place = _axis([x for x, _ in points], _LEFT, _WIDTH - _RIGHT)
   y_ticks, y_place = _axis(
-    [y for _, y in points] + list(levels.values()),
-    bottom,
+    [*(y for _, y in points), *levels.values()],
+    _BOTTOM,
     _TOP,
     log=chart.log_y,
   )
-  for tick in y_ticks:
-    y = y_place(tick)
-    parts.append(
-      f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" '
-      f'stroke-opacity=".15"/><text x="{_LEFT - 5}" y="{y + 4:.1f}" '
-      f'text-anchor="end">{_number(tick)}</text>'
-    )
-  for tick in x_ticks:
-    parts.append(
-      f'<text x="{x_place(tick):.1f}" y="{bottom + 15}" '
-      f'text-anchor="middle">{_number(tick)}</text>'
-    )
-  parts.append(
-    f'<text x="{_WIDTH - _RIGHT}" y="{bottom + 29}" text-anchor="end" '
-    f'opacity=".7">steps</text>'
+  parts += _draw_axes(
+    {x_place(tick): _number(tick) for tick in x_ticks},
+    {y_place(tick): _number(tick) for tick in y_ticks},
   )
   colors = _cycle(len(series) + len(levels))
   for value, color in zip(levels.values(), colors[len(series) :]):
@@ -104,20 +91,43 @@ def draw_chart(chart: Chart) -> str:
       f'stroke="{color}" stroke-width="1.8" stroke-dasharray="6 4"/>'
     )
   for line, color in zip(series.values(), colors):
-    places = [(x_place(x), y_place(y)) for x, y in line]
-    if len(places) > 1:
-      path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in places)
-      parts.append(
-        f'<polyline points="{path}" fill="none" stroke="{color}" '
-        f'stroke-width="1.8" stroke-linejoin="round"/>'
-      )
-    if places:
-      x, y = places[-1]
-      parts.append(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{color}"/>'
-      )
-  parts.append(f'<g transform="translate(0 {bottom + 42})">{legend}</g></svg>')
+    parts += _draw_line([(x_place(x), y_place(y)) for x, y in line], color)
+  parts.append(f'<g transform="translate(0 {_BOTTOM + 42})">{legend}</g></svg>')
   return ''.join(parts)
+
+
+def _draw_axes(xs: dict[float, str], ys: dict[float, str]) -> list[str]:
+  """Grid lines and numbers; ticks are texts by their place."""
+  parts = [
+    f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" '
+    f'stroke-opacity=".15"/><text x="{_LEFT - 5}" y="{y + 4:.1f}" '
+    f'text-anchor="end">{text}</text>'
+    for y, text in ys.items()
+  ]
+  parts += [
+    f'<text x="{x:.1f}" y="{_BOTTOM + 15}" text-anchor="middle">{text}</text>'
+    for x, text in xs.items()
+  ]
+  return [
+    *parts,
+    f'<text x="{_WIDTH - _RIGHT}" y="{_BOTTOM + 29}" text-anchor="end" '
+    f'opacity=".7">steps</text>',
+  ]
+
+
+def _draw_line(places: list[tuple[float, float]], color: str) -> list[str]:
+  """A curve, and a dot at its end."""
+  parts = []
+  if len(places) > 1:
+    path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in places)
+    parts.append(
+      f'<polyline points="{path}" fill="none" stroke="{color}" '
+      f'stroke-width="1.8" stroke-linejoin="round"/>'
+    )
+  if places:
+    x, y = places[-1]
+    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{color}"/>')
+  return parts
 
 
 def _draw_legend(names: list[str]) -> tuple[str, int]:

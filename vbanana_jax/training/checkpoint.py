@@ -29,13 +29,11 @@ from vbanana_jax.training.checkpoint_errors import (
   named_damage,
   named_failures,
 )
+from vbanana_jax.training.checkpoint_files import list_steps, newest_step
 from vbanana_jax.training.state import TrainState
 
 # A save needs room for itself beside the one it replaces, and some to spare.
 _SPARE = 1.5
-
-# What makes a checkpoint in a bucket count.
-_COMMITTED = 'commit_success.txt'
 
 # Orbax raises what fails here, and logs it too, with the traces of its threads.
 logging.getLogger('absl').addFilter(
@@ -256,20 +254,9 @@ class Checkpoints:
 
   def _make_way(self) -> None:
     """Renames damaged checkpoints that are newer than the newest whole one."""
-
-    def clear() -> str:
-      damaged = {}
-      for step in sorted(list_steps(self.path), reverse=True):
-        folder = self.path / str(step)
-        damage = checkpoint_files.verify(folder)
-        if not damage:
-          _move_aside(damaged, step)
-          return ''
-        damaged[folder] = damage
-      # There is no whole one.
-      return next((describe(*found) for found in damaged.items()), '')
-
-    failure = processes.broadcast_from_first(clear)
+    failure = processes.broadcast_from_first(
+      lambda: checkpoint_files.set_damaged_aside(self.path)
+    )
     if failure:
       raise DamagedError(failure)
     newest = newest_step(self.path.parent)
@@ -303,32 +290,3 @@ def _ask_for(tree: Any, *, partial: bool = False) -> ocp.args.PyTreeRestore:
   """Arrays with the types and shardings that the leaves of `tree` have."""
   types = ocp.checkpoint_utils.construct_restore_args(tree)
   return ocp.args.PyTreeRestore(tree, types, partial_restore=partial)
-
-
-def list_steps(folder: paths.Path) -> list[int]:
-  """Steps of the committed checkpoints of a folder `checkpoints`."""
-  if not folder.is_dir():
-    return []
-  # Orbax renames a checkpoint to its bare step when it is whole, and in a
-  # bucket puts an object into it.
-  whole = _COMMITTED if paths.is_bucket(folder) else ''
-  return [
-    int(entry.name)
-    for entry in folder.iterdir()
-    if entry.name.isdecimal() and entry.is_dir() and (entry / whole).exists()
-  ]
-
-
-def newest_step(workdir: str | paths.Path) -> int | None:
-  """Step of a workdir's newest committed checkpoint, without opening it."""
-  return max(list_steps(paths.to_path(workdir) / 'checkpoints'), default=None)
-
-
-def _move_aside(damaged: dict[paths.Path, str], step: int) -> None:
-  for folder, damage in damaged.items():
-    aside = checkpoint_files.quarantine(folder)
-    print(
-      f'vbanana: {folder} is damaged ({damage}): it is now {aside.name}, and '
-      f'training goes on from step {step}',
-      file=sys.stderr,
-    )

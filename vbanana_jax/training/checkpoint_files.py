@@ -1,4 +1,4 @@
-"""Which files a checkpoint is made of, to notice a missing or a damaged one.
+"""Which checkpoints are there, and of which files, to notice damaged ones.
 
 Readers of arrays find out late, in many words, or never. The list of names,
 sizes and checksums is written before a checkpoint is committed, and so is part
@@ -6,16 +6,39 @@ of it.
 """
 
 import json
+import sys
 import zlib
 from collections.abc import Collection
 
 from vbanana_jax.runtime import paths
+from vbanana_jax.training.checkpoint_errors import describe
 
 LIST = 'files.json'
 _PIECE = 4 * 2**20  # bytes read at once
 
+# What makes a checkpoint in a bucket count.
+_COMMITTED = 'commit_success.txt'
 # What checkpoints had before they had a list.
 _ITEMS = ('manifest', 'params')
+
+
+def list_steps(folder: paths.Path) -> list[int]:
+  """Steps of the committed checkpoints of a folder `checkpoints`."""
+  if not folder.is_dir():
+    return []
+  # Orbax renames a checkpoint to its bare step when it is whole, and in a
+  # bucket puts an object into it.
+  whole = _COMMITTED if paths.is_bucket(folder) else ''
+  return [
+    int(entry.name)
+    for entry in folder.iterdir()
+    if entry.name.isdecimal() and entry.is_dir() and (entry / whole).exists()
+  ]
+
+
+def newest_step(workdir: str | paths.Path) -> int | None:
+  """Step of a workdir's newest committed checkpoint, without opening it."""
+  return max(list_steps(paths.to_path(workdir) / 'checkpoints'), default=None)
 
 
 def save_list(folder: paths.Path) -> None:
@@ -106,3 +129,29 @@ def quarantine(folder: paths.Path) -> paths.Path:
   while (target := folder.with_name(f'{folder.name}.damaged{number}')).exists():
     number += 1
   return folder.rename(target)
+
+
+def set_damaged_aside(folder: paths.Path) -> str:
+  """Renames damaged checkpoints that are newer than the newest whole one.
+
+  Args:
+    folder: `checkpoints` of a workdir.
+
+  Returns:
+    what is wrong with the newest one where none is whole, and nothing is
+    renamed; else ''.
+  """
+  damaged: dict[paths.Path, str] = {}
+  for step in sorted(list_steps(folder), reverse=True):
+    damage = verify(folder / str(step))
+    if damage:
+      damaged[folder / str(step)] = damage
+      continue
+    for other, damage in damaged.items():
+      print(
+        f'vbanana: {other} is damaged ({damage}): it is now '
+        f'{quarantine(other).name}, and training goes on from step {step}',
+        file=sys.stderr,
+      )
+    return ''
+  return next((describe(*found) for found in damaged.items()), '')
