@@ -25,8 +25,11 @@ MOST = 64
 BACKGROUND = np.zeros(3, np.float32)
 CLEAN = 'clean'
 DECODERS = {
-  "the paper's": flood.decode_flood,
-  'ours': instances.decode_regions,
+  "the paper's": (flood.decode_flood, flood.FloodOptions(max_instances=MOST)),
+  'ours': (
+    instances.decode_regions,
+    instances.RegionOptions(max_instances=MOST),
+  ),
 }
 
 
@@ -152,9 +155,11 @@ def measure(
   """
   decoders = {
     name: jax.jit(
-      lambda rgb, decode=decode: decode(rgb, BACKGROUND, max_instances=MOST)
+      lambda rgb, decode=decode, options=options: decode(
+        rgb, BACKGROUND, options
+      )
     )
-    for name, decode in DECODERS.items()
+    for name, (decode, options) in DECODERS.items()
   }
   rgb, ids = paint(0, size=side, number=20)
   times = timing.interleave(

@@ -12,7 +12,9 @@ BLACK = np.zeros(3, np.float32)
 # Small pictures need a large share; 20 pixels of 672.
 OPTIONS = {'min_share': 0.03, 'max_instances': 6, 'max_parts': 8}
 
-decode = jax.jit(lambda rgb: flood.decode_flood(rgb, BLACK, **OPTIONS))
+decode = jax.jit(
+  lambda rgb: flood.decode_flood(rgb, BLACK, flood.FloodOptions(**OPTIONS))
+)
 
 
 def flood_plainly(levels, background, tau, offsets):
@@ -172,7 +174,9 @@ def test_vmap_is_the_same():
 
 def compile_decoder(**options):
   return jax.jit(
-    lambda rgb: flood.decode_flood(rgb, BLACK, **{**OPTIONS, **options})
+    lambda rgb: flood.decode_flood(
+      rgb, BLACK, flood.FloodOptions(**{**OPTIONS, **options})
+    )
   )
 
 

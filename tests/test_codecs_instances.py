@@ -14,13 +14,15 @@ COLORS = np.asarray(
 )
 
 
-def compile_decoder(decode):
-  return jax.jit(lambda rgb, ground: decode(rgb, ground, max_instances=4))
+def compile_decoder(decode, options):
+  return jax.jit(
+    lambda rgb, ground: decode(rgb, ground, options(max_instances=4))
+  )
 
 
 DECODERS = {
-  'paper': compile_decoder(flood.decode_flood),
-  'ours': compile_decoder(instances.decode_regions),
+  'paper': compile_decoder(flood.decode_flood, flood.FloodOptions),
+  'ours': compile_decoder(instances.decode_regions, instances.RegionOptions),
 }
 both = pytest.mark.parametrize('decode', DECODERS.values(), ids=DECODERS)
 ours = DECODERS['ours']

@@ -96,8 +96,8 @@ def test_hash_of_ids_sees_order_and_names():
 @pytest.mark.parametrize('title', protocols.list_protocols())
 def test_decoders_take_the_constants_of_their_protocol(title):
   constants = dict(protocols.load_protocol(title).decoder or {'name': 'paper'})
-  decoder = DECODERS[constants.pop('name')]
-  assert constants.keys() <= inspect.signature(decoder).parameters.keys()
+  _, options = DECODERS[constants.pop('name')]
+  assert constants.keys() <= inspect.signature(options).parameters.keys()
 
 
 @pytest.mark.parametrize('title', protocols.list_protocols())

@@ -9,7 +9,7 @@ import pytest
 from vbanana_jax import config as config_lib
 from vbanana_jax import sharding
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import periodic, results
+from vbanana_jax.evaluation import periodic, run_report
 from vbanana_jax.runtime import logs, processes
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import weights
@@ -156,16 +156,16 @@ def test_the_report_draws_the_headline_beside_its_constant(tmp_path):
     (folder / name).write_text(text)
 
   write('metrics.jsonl', [])  # killed before its first line
-  assert not results.make_curves(tmp_path, rows)
+  assert not run_report.make_curves(tmp_path, rows)
   write('metrics.jsonl', metrics)
-  assert len(results.make_curves(tmp_path, rows)) == 2
+  assert len(run_report.make_curves(tmp_path, rows)) == 2
   metrics[0] |= {'learning_rate': 0.1, 'gradient_norm': 2, 'update_norm': 3}
   write('metrics.jsonl', metrics)
-  _, rates, norms, _ = results.make_curves(tmp_path, rows)
+  _, rates, norms, _ = run_report.make_curves(tmp_path, rows)
   assert rates.series == {"Muon's matrices": [(1, 0.1)]}
   assert list(norms.series.values()) == [[(1, 2)], [(1, 3)]]
   write('scores.jsonl', scores)
-  _, depth, normals, *_ = results.make_curves(tmp_path, rows)
+  _, depth, normals, *_ = run_report.make_curves(tmp_path, rows)
   assert depth.title == 'tune: depth delta1 ↑'
   assert list(depth.series.values()) == [[(1, 0.1), (2, 0.2)]]
   assert list(depth.levels.values()) == [0.4]

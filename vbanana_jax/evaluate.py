@@ -1,27 +1,28 @@
 """`vbanana evaluate`: every task on the held-out set, with EMA weights."""
 
 import dataclasses
-import functools
 import hashlib
 import pathlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import tqdm
 
 from vbanana_jax import sharding
-from vbanana_jax.data import pairings, sources
+from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import evaluators, gallery_file, held_out
+from vbanana_jax.evaluation import (
+  constants,
+  evaluators,
+  gallery_file,
+  held_out,
+)
 from vbanana_jax.evaluation import results as tables
 from vbanana_jax.inference.sampling import make_sample_fn
-from vbanana_jax.metrics import generation
 from vbanana_jax.runtime import files, logs, processes
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import checkpoint, provenance, weights
-
-_TRAIN_POSE_SEED = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,23 +110,38 @@ def evaluate(
   rows = sharding.round_up_rows(config['eval']['batch_size'], mesh)
   settings = {**config['eval'], 'batch_size': rows}
   config = {**config, 'eval': settings}
-  trained = weights.find_trained_tasks(config)
-  drawn = weights.find_trained_tasks(config, pairings.SCENES)
-  asked = _choose_tasks(run, trained, drawn, tasks)
-  eval_set_name = held_out.name_eval_set(
-    level, limit=settings['limit'], size=config['image_size']
-  )
-  rows, by_count, gallery = [], {}, {}
-  eval_runs = [each for each in make_eval_runs(config) if each.task in asked]
-  missing = set(asked) - {eval_run.task for eval_run in eval_runs}
-  if missing and (tasks is not None or not eval_runs):
-    raise UserError(
-      f'{run} was trained with config.eval.limit {settings["limit"]} and '
-      f'sampled_limit {settings["sampled_limit"]}, which ask nothing of '
-      f'{", ".join(sorted(missing))}: choose other --tasks'
-    )
+  eval_runs = choose_eval_runs(run, config, tasks)
   scored = {eval_run.task for eval_run in eval_runs}
-  constants = make_constants(config, mesh, level, scored)
+  score_constants = constants.make_constants(config, mesh, level, scored)
+  rows, by_count, gallery = [], {}, {}
+  for eval_run in _show_progress(eval_runs):
+    name, task = eval_run.name, TASKS[eval_run.task]
+    batches = held_out.build_eval_set(config, task, level, eval_run.limit)
+    sampler = {'steps': eval_run.steps, 'method': settings['sampler']}
+    paint = make_sample_fn(model, seed=config['seed'], **sampler)
+    scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
+    rows += tables.make_rows(name, scores, score_constants(task, batches))
+    by_count[name] = {
+      count: {key: logs.to_number(value) for key, value in metrics.items()}
+      for count, metrics in scores.by_count.items()
+    }
+    gallery[name] = gallery_file.make_gallery(
+      batches[0], scores.painted, settings['gallery']
+    )
+  return {
+    'level': level,
+    'eval_set': held_out.name_eval_set(
+      level, limit=settings['limit'], size=config['image_size']
+    ),
+    'rows': rows,
+    'by_count': by_count,
+    **_name_unlearned(config),
+    'seconds': time.perf_counter() - began,
+    'gallery': gallery,
+  }
+
+
+def _show_progress(eval_runs: list[EvalRun]) -> Iterator[EvalRun]:
   bar = tqdm.tqdm(
     eval_runs,
     desc='evaluate',
@@ -135,52 +151,49 @@ def evaluate(
   )
   for eval_run in bar:
     bar.set_postfix_str(eval_run.name)
-    task = TASKS[eval_run.task]
-    batches = held_out.build_eval_set(config, task, level, eval_run.limit)
-    paint = make_sample_fn(
-      model,
-      seed=config['seed'],
-      steps=eval_run.steps,
-      method=settings['sampler'],
-    )
-    scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
-    rows += make_rows(eval_run, scores, constants(task, batches))
-    by_count[eval_run.name] = {
-      count: {name: logs.to_number(value) for name, value in metrics.items()}
-      for count, metrics in scores.by_count.items()
-    }
-    gallery[eval_run.name] = gallery_file.make_gallery(
-      batches[0], scores.painted, config['eval']['gallery']
-    )
-  return {
-    'level': level,
-    'eval_set': eval_set_name,
-    'rows': rows,
-    'by_count': by_count,
-    'untrained': [name for name in TASKS if name not in trained],
-    'elsewhere': [
-      name for name in TASKS if name in trained and name not in drawn
-    ],
-    'seconds': time.perf_counter() - began,
-    'gallery': gallery,
-  }
+    yield eval_run
 
 
-def _choose_tasks(
-  run: pathlib.Path,
-  trained: Collection[str],
-  drawn: Collection[str],
-  tasks: Collection[str] | None,
-) -> Collection[str]:
-  """Tasks to ask about scenes: those given, or those learned from them."""
-  if tasks is None and not drawn:
+def choose_eval_runs(
+  run: pathlib.Path, config: dict[str, Any], tasks: Collection[str] | None
+) -> list[EvalRun]:
+  """Those of `make_eval_runs` that are about `tasks`; see `evaluate`.
+
+  Raises:
+    UserError: the config asks nothing of one of them, or none is left.
+  """
+  learned = weights.find_trained_tasks(config, pairings.SCENES)
+  asked = learned if tasks is None else tasks
+  if tasks is None and not learned:
+    trained = weights.find_trained_tasks(config)
     raise UserError(
       f'{run} learned nothing from scenes, which the held-out set is of: '
       f'score {", ".join(sorted(trained))} with config.eval.protocols while '
       'training, or with vbanana predict --protocol; --tasks asks about scenes '
       'all the same'
     )
-  return drawn if tasks is None else tasks
+  eval_runs = [each for each in make_eval_runs(config) if each.task in asked]
+  missing = set(asked) - {eval_run.task for eval_run in eval_runs}
+  if missing and (tasks is not None or not eval_runs):
+    settings = config['eval']
+    raise UserError(
+      f'{run} was trained with config.eval.limit {settings["limit"]} and '
+      f'sampled_limit {settings["sampled_limit"]}, which ask nothing of '
+      f'{", ".join(sorted(missing))}: choose other --tasks'
+    )
+  return eval_runs
+
+
+def _name_unlearned(config: dict[str, Any]) -> dict[str, list[str]]:
+  """`untrained` and `elsewhere` of `evaluate`."""
+  trained = weights.find_trained_tasks(config)
+  drawn = weights.find_trained_tasks(config, pairings.SCENES)
+  return {
+    'untrained': [name for name in TASKS if name not in trained],
+    'elsewhere': [
+      name for name in TASKS if name in trained and name not in drawn
+    ],
+  }
 
 
 def write_results(
@@ -192,20 +205,15 @@ def write_results(
   out: pathlib.Path | None = None,
   overwrite: bool = False,
 ) -> dict[str, Any]:
-  """Scores `run`, prints the table, writes results.json.
-
-  The folder is `out`, or `workdir` if that is not given.
+  """Scores `run`, prints the table, writes results.json (`out` or `workdir`).
 
   Scores on another level than the run's own, or of chosen `tasks`, go into a
   file named after these. Weights that are scored already are not scored again,
   and scores of another run in `out` are replaced with `overwrite` alone.
   """
   config = logs.load_run(run)['config']
-  own_level = pairings.find_level(config)
-  level = level or own_level
-  named = [] if level == own_level else [level]
-  named += [name for name in TASKS if tasks is not None and name in tasks]
-  suffix = ''.join(f'_{name}' for name in named)
+  level = level or pairings.find_level(config)
+  suffix = _name_choice(config, level, tasks)
   out = out or workdir
   path = out / f'results{suffix}.json'
   weights = fingerprint(run)
@@ -221,10 +229,8 @@ def write_results(
     }
   )
   if results.get('weights') == weights:
-    processes.print_from_first(tables.make_table(results))
-    processes.print_from_first(
-      f'\n{path}: scored already; remove it to score again'
-    )
+    told = f'{path}: scored already; remove it to score again'
+    processes.print_from_first(f'{tables.make_table(results)}\n\n{told}')
     return results
   if processes.is_first():
     files.check_folder(out)
@@ -233,20 +239,16 @@ def write_results(
   found = evaluate(run, level, tasks)
   gallery = found.pop('gallery')
   phases = tables.load_phases(workdir, run)
-  seconds = sum(phase['seconds'] for phase in phases.values())
   results = {
     **found,
     'run': str(run),
     'weights': weights,
     'phases': phases,
-    'seconds_train_eval': seconds + found['seconds'],
+    'seconds_train_eval': sum(x['seconds'] for x in (found, *phases.values())),
     'config': config,
     'versions': provenance.get_versions(),
     'git': provenance.get_git_state(),
-    'prompts': {
-      eval_run: [example['prompt'] for example in examples]
-      for eval_run, examples in gallery.items()
-    },
+    'prompts': gallery_file.list_prompts(gallery),
   }
   # Whatever goes wrong from here on.
   processes.print_from_first(tables.make_table(results))
@@ -256,68 +258,10 @@ def write_results(
   return results
 
 
-def make_constants(
-  config, mesh, level: str, names: Collection[str]
-) -> Callable[[Any, list[dict]], dict[str, float]]:
-  """A function (task, held-out set batches) -> scores of the best constants.
-
-  They are fitted on scenes of the training stream, once a task of `names`.
-  """
-  settings = config['eval']
-  # One for all tasks, so that its scenes are rendered once.
-  source = sources.SceneSource(
-    level,
-    config['seed'],
-    config['image_size'],
-    extras=sources.find_extras(*(TASKS[name].needs for name in names)),
-  )
-
-  @functools.cache
-  def fit(task):
-    evaluator = evaluators.ConstantBaseline(task, mesh)
-    batches = held_out.make_eval_batches(
-      task,
-      source,
-      range(settings['constant_scenes']),
-      batch_size=settings['batch_size'],
-      seed=_TRAIN_POSE_SEED,
-      max_text=config['model']['max_text'],
-    )
-    return evaluator, evaluator.fit(batches)
-
-  def score(task, batches):
-    evaluator, constants = fit(task)
-    return evaluator.run(constants, batches)
-
-  return score
-
-
-def make_rows(
-  eval_run: EvalRun, scores: evaluators.Scores, constants: dict[str, float]
-) -> list[dict[str, Any]]:
-  """One row a metric, as results.json keeps them; NaN becomes null.
-
-  Metrics of sets of pictures need every picture's features, and have no
-  interval: drawing one picture twice would spoil its neighbors.
-  """
-  task = TASKS[eval_run.task]
-  metrics, none = dict(scores.metrics), (None, None)
-  if 'painted_features' in scores.states:
-    of_sets = generation.compare_features(
-      scores.states['real_features'],
-      scores.states['painted_features'],
-      space='random_conv',
-    )
-    metrics = {**of_sets, **metrics}
-  return [
-    {
-      'task': eval_run.name,
-      'metric': name,
-      'value': logs.to_number(value),
-      'interval': [logs.to_number(x) for x in scores.intervals.get(name, none)],
-      'constant': logs.to_number(constants.get(name)),
-      'better': task.metrics.get(name),
-      'n': scores.n,
-    }
-    for name, value in metrics.items()
-  ]
+def _name_choice(
+  config: dict[str, Any], level: str, tasks: Collection[str] | None
+) -> str:
+  """What names of files end in where not all is scored as it was learned."""
+  named = [] if level == pairings.find_level(config) else [level]
+  named += [name for name in TASKS if tasks is not None and name in tasks]
+  return ''.join(f'_{name}' for name in named)

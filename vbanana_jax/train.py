@@ -49,13 +49,12 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
 
   Args:
     config: see `configs/base.py`, as plain nested dicts.
-    workdir: gets what docs/training.md lists. If it holds a run already, that
-      run goes on; if it is complete, it is returned.
+    workdir: gets what docs/training.md lists. A run that it holds already goes
+      on; if it is complete, it is returned.
 
   Raises:
-    UserError: for a mistake in the config, processes that were given
-      different ones, a workdir of another config or in which another process
-      trains, or a writer without its package.
+    UserError: for a mistake in the config, processes or a workdir that have
+      another one, a training under way there, or a writer without its package.
     NonFiniteLossError: the loss was not finite; the update was not applied.
     Interrupted: by Ctrl-C, after saving; by SIGTERM, Preempted.
   """
@@ -76,41 +75,30 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
   with contextlib.ExitStack() as stack:
     check_lock = stack.enter_context(workdir_lock.lock_workdir(workdir))
     resume.check_same(workdir, config)
-    checkpoints = stack.enter_context(
-      checkpoint.Checkpoints(
-        workdir, keep=config['keep_checkpoints'], keep_every=every.keep
-      )
-    )
+    keep = {'keep': config['keep_checkpoints'], 'keep_every': every.keep}
+    checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, **keep))
     processes.log('making or restoring weights')
     state = setup.start_state(config, model, optimizer, mesh, checkpoints)
     start = int(state.step)
     if start >= every.total:
       resume.say_complete(workdir, start, every.total)
       return state
-    shown = stack.enter_context(writers.open_writers(workdir, config, start))
+    metrics, scores = stack.enter_context(open_logs(config, workdir, start))
     provenance.save_run(workdir, config, mesh, start_step=start)
     overview.save_overview(workdir / 'parameters.txt', state.params)
-
     tasks, total = examples.tasks, every.total
-    metrics, scores = (
-      logs.StepLog(workdir / name, start_step=start, writers=shown)
-      for name in ('metrics.jsonl', 'scores.jsonl')
-    )
+    batches = open_batches(config, examples, mesh, start, total)
     run = Run(
-      config=config,
-      workdir=workdir,
-      every=every,
-      train_step=setup.jit_train_step(
-        config, model, optimizer, mesh, state, len(tasks)
-      ),
-      batches=stack.enter_context(
-        open_batches(config, examples, mesh, start, total)
-      ),
-      evals=periodic.build_periodic_eval(config, tasks, model, mesh, total),
-      meter=build_meter(config, metrics, tasks, mesh, total),
-      scores=scores,
-      checkpoints=checkpoints,
-      check_lock=check_lock,
+      config,
+      workdir,
+      every,
+      setup.jit_train_step(config, model, optimizer, mesh, state, len(tasks)),
+      stack.enter_context(batches),
+      periodic.build_periodic_eval(config, tasks, model, mesh, total),
+      build_meter(config, metrics, tasks, mesh, total),
+      scores,
+      checkpoints,
+      check_lock,
     )
     return run_steps(run, state)
 
@@ -232,6 +220,18 @@ def build_meter(
     learning_rates=optim.build_learning_rates(config['optim'], total),
     peak=flops.find_peak(mesh),
   )
+
+
+@contextlib.contextmanager
+def open_logs(
+  config: dict[str, Any], workdir: paths.Path, start: int
+) -> Iterator[list[logs.StepLog]]:
+  """metrics.jsonl and scores.jsonl after step `start`, shown by the writers."""
+  with writers.open_writers(workdir, config, start) as shown:
+    yield [
+      logs.StepLog(workdir / name, start_step=start, writers=shown)
+      for name in ('metrics.jsonl', 'scores.jsonl')
+    ]
 
 
 @contextlib.contextmanager

@@ -33,9 +33,9 @@ def run_report(args, rest) -> int:
   if (args.workdir is None) == (args.protocols is None):
     raise UserError('report needs either --workdir or --protocols')
   if args.workdir:
-    from vbanana_jax.evaluation import results
+    from vbanana_jax.evaluation import run_report
 
-    print(results.write_report(args.workdir))
+    print(run_report.write_report(args.workdir))
     return 0
   from vbanana_jax.benchmark import scores
   from vbanana_jax.report import published

@@ -1,5 +1,6 @@
 """The paper's instance decoder: seeded flood fill by color."""
 
+import dataclasses
 import functools
 import math
 from typing import NamedTuple
@@ -88,64 +89,71 @@ class _Queue(NamedTuple):
   floods: Int[Array, '']
 
 
-def _flood_padded(levels, unread, *, tau, offsets, max_floods):
-  """`flood` with the picture as one line, so that neighbors are far apart.
+def _write(q):
+  """`label`, `owner`, `pixels` and `tail` with what the last step found."""
+  entry = jnp.arange(len(q.found) - 1, dtype=jnp.int32)
+  label = q.label.at[q.found].set(q.seed, mode='drop')
+  found = q.found[1:]
+  owner = q.owner.at[found].set(entry, mode='drop')
+  first = owner.at[found].get(mode='fill', fill_value=-1) == entry
+  at = q.tail + jnp.cumsum(first, dtype=jnp.int32) - 1
+  at = jnp.where(first, at, len(label))
+  pixels = q.pixels.at[at].set(found, mode='drop')
+  return label, owner, pixels, q.tail + jnp.sum(first, dtype=jnp.int32)
 
-  In each step every array is first written and then read: the compiler then
-  works in place, where one read of an old value would copy whole pictures.
+
+def _step(q, *, colors, steps, limit, max_floods):
+  """Looks at the neighbors of a block of pixels, or for the next seed.
+
+  Every array is first written and then read: the compiler then works in place,
+  where one read of an old value would copy whole pictures.
   """
+  size, nowhere = len(colors), len(q.label)
+  label, owner, pixels, tail = _write(q)
+
+  window = jax.lax.dynamic_slice(label, (q.searched,), (_WINDOW,)) == _UNREAD
+  ahead = jnp.argmax(window).astype(jnp.int32)
+  seeded = window[ahead] & (q.floods < max_floods)
+  searched = q.searched + jnp.where(seeded, ahead + 1, _WINDOW)
+  idle = q.head == tail
+  start = idle & seeded
+  seed = jnp.where(start, q.searched + ahead, q.seed)
+  color = jnp.where(start, colors[seed], q.color)
+
+  place = jnp.arange(_BLOCK, dtype=jnp.int32)
+  block = jax.lax.dynamic_slice(pixels, (q.head,), (_BLOCK,))
+  block = jnp.where(start, seed, block)
+  used = jnp.where(start, place == 0, place < tail - q.head)
+  near = jnp.where(used[:, None], block[:, None] + steps, 0).ravel()
+  joins = label[near] == _UNREAD
+  joins &= jnp.sum(jnp.square(colors[near] - color), -1) <= limit
+  joining = jnp.where(joins, near, nowhere)
+  return _Queue(
+    label=label,
+    owner=owner,
+    pixels=pixels,
+    head=jnp.minimum(q.head + _BLOCK, tail),
+    tail=tail,
+    found=jnp.concatenate([jnp.where(start, seed, nowhere)[None], joining]),
+    seed=seed,
+    color=color,
+    searched=jnp.where(idle, jnp.minimum(searched, size), q.searched),
+    floods=q.floods + start,
+  )
+
+
+def _flood_padded(levels, unread, *, tau, offsets, max_floods):
+  """`flood` with the picture as one line, so that neighbors are far apart."""
   h, w = unread.shape
   border = max(abs(step) for offset in offsets for step in offset)
   width = w + 2 * border
   size = (h + 2 * border) * width
-  steps = jnp.asarray([row * width + column for row, column in offsets])
   colors = jnp.pad(levels, ((border, border), (border, border), (0, 0)))
   colors = colors.reshape(size, 3)
   label = jnp.where(unread, _UNREAD, _NEVER).astype(jnp.int32)
   label = jnp.pad(label, border, constant_values=_NEVER).ravel()
   label = jnp.pad(label, (0, _WINDOW), constant_values=_NEVER)
-  nowhere = size + _WINDOW
-  limit = math.floor(tau**2)
-  entry = jnp.arange(_BLOCK * len(offsets), dtype=jnp.int32)
-  place = jnp.arange(_BLOCK, dtype=jnp.int32)
-
-  def step(q):
-    label = q.label.at[q.found].set(q.seed, mode='drop')
-    found = q.found[1:]
-    owner = q.owner.at[found].set(entry, mode='drop')
-    first = owner.at[found].get(mode='fill', fill_value=-1) == entry
-    at = q.tail + jnp.cumsum(first, dtype=jnp.int32) - 1
-    pixels = q.pixels.at[jnp.where(first, at, nowhere)].set(found, mode='drop')
-    tail = q.tail + jnp.sum(first, dtype=jnp.int32)
-
-    window = jax.lax.dynamic_slice(label, (q.searched,), (_WINDOW,)) == _UNREAD
-    ahead = jnp.argmax(window).astype(jnp.int32)
-    seeded = window[ahead] & (q.floods < max_floods)
-    searched = q.searched + jnp.where(seeded, ahead + 1, _WINDOW)
-    idle = q.head == tail
-    start = idle & seeded
-    seed = jnp.where(start, q.searched + ahead, q.seed)
-    color = jnp.where(start, colors[seed], q.color)
-
-    block = jax.lax.dynamic_slice(pixels, (q.head,), (_BLOCK,))
-    block = jnp.where(start, seed, block)
-    used = jnp.where(start, place == 0, place < tail - q.head)
-    near = jnp.where(used[:, None], block[:, None] + steps, 0).ravel()
-    joins = label[near] == _UNREAD
-    joins &= jnp.sum(jnp.square(colors[near] - color), -1) <= limit
-    joining = jnp.where(joins, near, nowhere)
-    return _Queue(
-      label=label,
-      owner=owner,
-      pixels=pixels,
-      head=jnp.minimum(q.head + _BLOCK, tail),
-      tail=tail,
-      found=jnp.concatenate([jnp.where(start, seed, nowhere)[None], joining]),
-      seed=seed,
-      color=color,
-      searched=jnp.where(idle, jnp.minimum(searched, size), q.searched),
-      floods=q.floods + start,
-    )
+  nowhere = len(label)
 
   def unfinished(q):
     return (q.head < q.tail) | (q.searched < size) | jnp.any(q.found < nowhere)
@@ -157,11 +165,18 @@ def _flood_padded(levels, unread, *, tau, offsets, max_floods):
     pixels=jnp.zeros(size + _BLOCK, jnp.int32),
     head=zero,
     tail=zero,
-    found=jnp.full(len(entry) + 1, nowhere, jnp.int32),
+    found=jnp.full(_BLOCK * len(offsets) + 1, nowhere, jnp.int32),
     seed=zero,
     color=jnp.zeros(3, jnp.int32),
     searched=zero,
     floods=zero,
+  )
+  step = functools.partial(
+    _step,
+    colors=colors,
+    steps=jnp.asarray([row * width + column for row, column in offsets]),
+    limit=math.floor(tau**2),
+    max_floods=max_floods,
   )
   seed = jax.lax.while_loop(unfinished, step, start).label[:size]
   seed = seed.reshape(-1, width)[border : border + h, border : border + w]
@@ -194,18 +209,24 @@ def flood(
   return jax.custom_batching.sequential_vmap(run)(levels, unread)
 
 
+@dataclasses.dataclass(frozen=True)
+class FloodOptions(regions.Options):
+  """Constants of `decode_flood`, as the paper has them.
+
+  Attributes:
+    offsets: neighbors of a pixel, (rows, columns).
+    max_floods: bound on the time; see `Regions.converged`.
+  """
+
+  gamma: float = 5.0
+  offsets: components.Offsets = components.NEIGHBORS[16]
+  max_floods: int = 2**18
+
+
 def decode_flood(
   rgb: Float[ArrayLike, 'h w 3'],
   background: Float[ArrayLike, '3'],
-  *,
-  tau: float = 14.0,
-  offsets: components.Offsets = components.NEIGHBORS[16],
-  min_share: float = 2e-4,
-  min_inner_share: float = 0.1,
-  gamma: float = 5.0,
-  max_instances: int = 64,
-  max_parts: int = 256,
-  max_floods: int = 2**18,
+  options: FloodOptions = FloodOptions(),
 ) -> regions.Regions:
   """Reads the instances of one picture as the paper does, at 8 bits.
 
@@ -216,51 +237,43 @@ def decode_flood(
   Args:
     rgb: in [0, 1], rounded to 8 bits.
     background: its color, rounded too.
-    tau: in levels 0..255. Nearer than this to the background is background;
-      as near to the seed joins the flood; so do means in the merge.
-    offsets: neighbors of a pixel, (rows, columns).
-    min_share: smaller floods, as a share of the picture, are dropped.
-    min_inner_share: and floods of which a 3x3 erosion leaves less than this.
-    gamma: how much larger than their two boxes the box of merged parts is.
-    max_instances: static bound after the merge; see `Regions.overflow`.
-    max_parts: static bound before it.
-    max_floods: bound on the time; see `Regions.converged`.
+    options: as near as `tau` to the seed joins the flood; so do means in the
+      merge.
 
   Source: Vision Banana, appendix A. Not stated there, and chosen here: seeds
   in raster order, 8 neighbors and 8 knight moves, erosion at the border of
   the picture, and the order of merging (see `regions.merge_parts`).
   """
+  o = options
   rgb = jnp.asarray(rgb, jnp.float32)
-  h, w = rgb.shape[:2]
   levels, ground = (
     jnp.round(x).astype(jnp.int32)
     for x in regions.to_levels(rgb, jnp.asarray(background, jnp.float32))
   )
   from_ground = jnp.sum(jnp.square(levels - ground), -1)
-  # A product like 2e-4 * 250000 may end a little above the whole number.
-  min_area_px = max(math.ceil(min_share * h * w - 1e-6), 1)
+  min_area_px = o.count_least_pixels(rgb.shape[:2])
   promising, settled = find_promising(
     levels,
-    from_ground >= math.ceil(tau**2),
-    tau=tau,
-    offsets=offsets,
+    from_ground >= math.ceil(o.tau**2),
+    tau=o.tau,
+    offsets=o.offsets,
     min_area_px=min_area_px,
-    min_inner_px=math.ceil(min_inner_share * min_area_px - 1e-6),
+    min_inner_px=math.ceil(o.min_inner_share * min_area_px - 1e-6),
   )
   labels, converged = flood(
-    levels, promising, tau=tau, offsets=offsets, max_floods=max_floods
+    levels, promising, tau=o.tau, offsets=o.offsets, max_floods=o.max_floods
   )
   area = components.count_pixels(labels)
   inner = components.count_pixels(labels, regions.find_inner(labels))
-  kept = (area >= min_area_px) & (inner >= min_inner_share * area)
+  kept = (area >= min_area_px) & (inner >= o.min_inner_share * area)
   parts, overflow = regions.make_parts(
-    levels, labels, kept, min_area_px=min_area_px, max_parts=max_parts
+    levels, labels, kept, min_area_px=min_area_px, max_parts=o.max_parts
   )
   return regions.make_regions(
     levels.astype(jnp.float32),
     ground.astype(jnp.float32),
-    regions.merge_parts(parts, tau, gamma),
-    max_instances=max_instances,
+    regions.merge_parts(parts, o.tau, o.gamma),
+    max_instances=o.max_instances,
     overflow=overflow,
     converged=converged & settled,
   )

@@ -1,6 +1,6 @@
 """Instances as colors: a canonical palette and a decoder for free colors."""
 
-import math
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -116,20 +116,29 @@ def grow(
   return part, jnp.stack(held, -1), ~changed
 
 
+@dataclasses.dataclass(frozen=True)
+class RegionOptions(regions.Options):
+  """Constants of `decode_regions`.
+
+  Attributes:
+    flat_bounds: see `find_flat`.
+    near: what counts as a near color for pixels outside of cores.
+    merge_tau: between mean colors of cores that are merged.
+    max_steps: of growth, each time; where borders are wider than this, see
+      `Regions.converged`.
+  """
+
+  gamma: float = 3.5
+  flat_bounds: tuple[float, float] = (12.0, 30.0)
+  near: float = 40.0
+  merge_tau: float = 20.0
+  max_steps: int = 64
+
+
 def decode_regions(
   rgb: Float[ArrayLike, 'h w 3'],
   background: Float[ArrayLike, '3'],
-  *,
-  tau: float = 14.0,
-  flat_bounds: tuple[float, float] = (12.0, 30.0),
-  near: float = 40.0,
-  merge_tau: float = 20.0,
-  gamma: float = 3.5,
-  min_share: float = 2e-4,
-  min_inner_share: float = 0.1,
-  max_instances: int = 64,
-  max_parts: int = 256,
-  max_steps: int = 64,
+  options: RegionOptions = RegionOptions(),
 ) -> regions.Regions:
   """Reads the instances of one picture from their flat insides outwards.
 
@@ -143,66 +152,63 @@ def decode_regions(
     rgb: in [0, 1].
     background: its color. What counts is the mean of the pixels near it, as
       the painted background may be some levels off.
-    tau: nearer than this to the background is background. This and all
-      distances below are in levels 0..255.
-    flat_bounds: see `find_flat`.
-    near: what counts as a near color for pixels outside of cores.
-    merge_tau: between mean colors of cores that are merged.
-    gamma: how much larger than their two boxes the box of merged cores is.
-      A smaller one keeps apart instances that share a color.
-    min_share: smaller instances, as a share of the picture, are dropped.
-    min_inner_share: and cores of which a 3x3 erosion leaves less than this.
-    max_instances: static bound; see `Regions.overflow`.
-    max_parts: static bound on cores.
-    max_steps: of growth, each time; where borders are wider than this, see
-      `Regions.converged`.
+    options: `max_parts` bounds the cores.
 
   Source: ours; the last steps follow Vision Banana, appendix A.
   """
-  rgb = jnp.asarray(rgb, jnp.float32)
+  o = options
   named = jnp.asarray(background, jnp.float32)
-  levels, named = regions.to_levels(rgb, named)
-  h, w = levels.shape[:2]
-  min_area_px = max(math.ceil(min_share * h * w - 1e-6), 1)
-  min_core_px = max(min_area_px // 4, 1)
-  empty = _gap(levels, named) < tau
+  levels, named = regions.to_levels(jnp.asarray(rgb, jnp.float32), named)
+  empty = _gap(levels, named) < o.tau
   total = jnp.sum(levels * empty[..., None], (0, 1))
   ground = jnp.where(empty.any(), total / jnp.maximum(empty.sum(), 1), named)
 
   smooth = _window(levels, jax.lax.add, 0.0) / 9.0
-  flat = find_flat(levels, smooth, ~empty, flat_bounds)
-  empty = _gap(smooth, ground) < tau
-  cores, settled = components.label_components(flat & ~empty)
-  area = components.count_pixels(cores)
-  inner = components.count_pixels(cores, regions.find_inner(cores))
-  kept = (area >= min_core_px) & (inner >= min_inner_share * area)
-  # Parts are numbered from 0; the background is one after the last.
-  parts, overflow = regions.make_parts(
-    _round(smooth), cores, kept, min_area_px=min_core_px, max_parts=max_parts
-  )
-  part = regions.merge_parts(parts, merge_tau, gamma).part
-  part = jnp.where(part == max_parts, -1, part)
-  part = jnp.where(flat & empty, max_parts, part)
+  flat = find_flat(levels, smooth, ~empty, o.flat_bounds)
+  empty = _gap(smooth, ground) < o.tau
+  part, overflow, settled = _find_cores(smooth, flat & ~empty, o)
+  part = jnp.where(flat & empty, o.max_parts, part)
 
-  part, color, _ = grow(levels, part, smooth, near, max_steps)
-  part, color, grown = grow(levels, part, color, jnp.inf, max_steps)
-  labels = jnp.where((part < 0) | (part == max_parts), h * w, part)
+  part, color, _ = grow(levels, part, smooth, o.near, o.max_steps)
+  part, color, grown = grow(levels, part, color, jnp.inf, o.max_steps)
+  nothing = (part < 0) | (part == o.max_parts)
+  labels = jnp.where(nothing, part.size, part)
+  min_area_px = o.count_least_pixels(part.shape)
   parts, _ = regions.make_parts(
     _round(levels),
     labels,
     components.count_pixels(labels) >= min_area_px,
     min_area_px=min_area_px,
-    max_parts=max_parts,
+    max_parts=o.max_parts,
   )
   return regions.make_regions(
     levels,
     ground,
     parts,
-    max_instances=max_instances,
+    max_instances=o.max_instances,
     overflow=overflow,
     converged=settled & grown,
     own=_gap(levels, color),
   )
+
+
+def _find_cores(smooth, flat, options):
+  """Number of each pixel's core, -1 for none; overflow; convergence."""
+  cores, settled = components.label_components(flat)
+  min_core_px = max(options.count_least_pixels(flat.shape) // 4, 1)
+  area = components.count_pixels(cores)
+  inner = components.count_pixels(cores, regions.find_inner(cores))
+  kept = (area >= min_core_px) & (inner >= options.min_inner_share * area)
+  # Parts are numbered from 0; the background is one after the last.
+  parts, overflow = regions.make_parts(
+    _round(smooth),
+    cores,
+    kept,
+    min_area_px=min_core_px,
+    max_parts=options.max_parts,
+  )
+  part = regions.merge_parts(parts, options.merge_tau, options.gamma).part
+  return jnp.where(part == options.max_parts, -1, part), overflow, settled
 
 
 def _round(levels):

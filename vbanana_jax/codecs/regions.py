@@ -1,5 +1,7 @@
 """What the instance decoders return, and how parts become instances."""
 
+import dataclasses
+import math
 from typing import NamedTuple
 
 import jax
@@ -36,6 +38,33 @@ class Regions(NamedTuple):
   area_px: Int[Array, 'k']
   box_px: Int[Array, 'k 4']
   confidence: Float[Array, 'h w']
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Constants that both decoders have; distances are in levels 0..255.
+
+  Attributes:
+    tau: nearer than this to the background is background.
+    gamma: how much larger than their two boxes the box of merged parts is. A
+      smaller one keeps apart instances that share a color.
+    min_share: smaller instances, as a share of the picture, are dropped.
+    min_inner_share: and parts of which a 3x3 erosion leaves less than this.
+    max_instances: static bound after the merge; see `Regions.overflow`.
+    max_parts: static bound before it.
+  """
+
+  tau: float = 14.0
+  gamma: float = 5.0
+  min_share: float = 2e-4
+  min_inner_share: float = 0.1
+  max_instances: int = 64
+  max_parts: int = 256
+
+  def count_least_pixels(self, shape: tuple[int, int]) -> int:
+    """Pixels of the smallest instance in a picture of this height and width."""
+    # A product like 2e-4 * 250000 may end a little above the whole number.
+    return max(math.ceil(self.min_share * math.prod(shape) - 1e-6), 1)
 
 
 class Parts(NamedTuple):

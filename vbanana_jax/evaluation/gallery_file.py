@@ -42,6 +42,14 @@ def _varied(batch: dict) -> Iterator[int]:
   yield from sorted(rows, key=lambda i: (batch['count'][i] == 0, i))
 
 
+def list_prompts(gallery: dict[str, list[dict]]) -> dict[str, list[str]]:
+  """What results.json keeps of it; see `load_gallery`."""
+  return {
+    name: [example['prompt'] for example in examples]
+    for name, examples in gallery.items()
+  }
+
+
 def save_gallery(path: pathlib.Path, gallery: dict[str, list[dict]]) -> None:
   """Arrays of the gallery as one npz; the prompts are in results.json."""
   arrays = {}

@@ -1,14 +1,13 @@
-"""From a scored run to results.json, the printed table and report.html."""
+"""What results.json holds, and the table that is printed of it."""
 
 import pathlib
 from typing import Any
 
 from vbanana_jax.data import build, pairings, scene_cost
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import gallery_file
-from vbanana_jax.inference import outputs
-from vbanana_jax.report import answers, charts, page
-from vbanana_jax.runtime import files, logs
+from vbanana_jax.evaluation import evaluators
+from vbanana_jax.metrics import generation
+from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import TASKS, base
 
 _NEEDED = {
@@ -18,21 +17,8 @@ _NEEDED = {
 }  # fmt: skip
 PHASES = ('pretrain', 'tune')
 
-# Titles of charts -> keys of metrics.jsonl, with what the legend calls them.
-_OPTIMIZER_CURVES = {
-  'learning rate': (
-    ('learning_rate', "Muon's matrices"),
-    ('adam_learning_rate', 'AdamW'),
-  ),
-  'norms': (
-    ('gradient_norm', 'gradient, before clipping'),
-    ('parameter_norm', 'parameters'),
-    ('update_norm', 'update'),
-  ),
-}
 
-
-def _describe_scores(results: dict[str, Any]) -> str:
+def describe_scores(results: dict[str, Any]) -> str:
   """What the intervals are, and what is not in the table."""
   text = (
     'Intervals are over these examples; another training can differ by more.'
@@ -48,7 +34,7 @@ def _describe_scores(results: dict[str, Any]) -> str:
       ' All scores are of drawn scenes, and none of the pictures of '
       f'{", ".join(sorted(real))} that this run learned from too.'
     )
-  scored = {_get_task(row['task']).name for row in results['rows']}
+  scored = {get_task(row['task']).name for row in results['rows']}
   never = 'this run never trained on them'
   other = (
     'this run learned them from other pictures than scenes (score them with '
@@ -108,9 +94,9 @@ def make_table(results: dict[str, Any]) -> str:
       f'{row["task"]:<14}{row["metric"]:<18}{_text(row["value"]):>10}'
       f'{interval:>22}{_text(row["constant"]):>10}{row["n"]:>6}'
     )
-  lines += ['', _describe_scores(results), '', 'by number of objects:']
+  lines += ['', describe_scores(results), '', 'by number of objects:']
   for task, by_count in results['by_count'].items():
-    headline = _get_headline(task)
+    headline = get_headline(task)
     cells = [
       f'{count}: {_text(scores[headline])}'
       for count, scores in by_count.items()
@@ -154,167 +140,43 @@ def load_results(path: pathlib.Path) -> dict[str, Any]:
   return results
 
 
-def write_report(workdir: pathlib.Path) -> pathlib.Path:
-  """report.html of a workdir that holds results.json."""
-  path = workdir / 'results.json'
-  if not path.exists():
-    raise UserError(
-      f'{workdir} has no results.json: run vbanana evaluate --workdir '
-      f'{workdir} first'
-    )
-  files.check_folder(workdir)
-  results = load_results(path)
-  try:
-    gallery = gallery_file.load_gallery(
-      workdir / 'gallery.npz', results['prompts']
-    )
-  except gallery_file.BAD_GALLERY as error:
-    raise UserError(
-      f'{workdir / "gallery.npz"}: missing, damaged, or not of the results '
-      f'beside it ({error!r}): remove {path.name} and evaluate again'
-    ) from error
-  distances: dict[str, dict[str, float]] = {}
-  rows = []
-  for row in results['rows']:
-    if row['value'] is None:
-      continue
-    if row['metric'] == 'color_distance':
-      distances[row['task']] = {'mean, 8-bit levels': row['value']}
-      continue
-    rows.append(
-      page.Row(
-        task=row['task'],
-        metric=row['metric'],
-        value=row['value'],
-        constant=row['constant'],
-        n=row['n'],
-        better=row['better'],
-        interval=None if None in row['interval'] else tuple(row['interval']),
-      )
-    )
-  seconds = {k: v['seconds'] for k, v in results['phases'].items()}
-  return page.write_report(
-    workdir / 'report.html',
-    page.Report(
-      title=f'{workdir.name}: {results["eval_set"]}, level {results["level"]}',
-      summary='One set of weights answers every task below. Scores are of '
-      'averaged weights on scenes never trained on, beside the best constant '
-      'answer; @k marks answers sampled in k steps. '
-      f'{_describe_scores(results)}',
-      rows=rows,
-      seconds={**seconds, 'evaluate': results['seconds']},
-      spent={k: describe_data(v) for k, v in results['phases'].items()},
-      curves=make_curves(workdir, results['rows']),
-      galleries={
-        trial: [
-          _make_example(_get_task(trial), example) for example in examples
-        ]
-        for trial, examples in gallery.items()
-      },
-      notes={name: task.note for name, task in TASKS.items()},
-      by_count=make_count_table(results['by_count']),
-      color_distance=distances,
-      config=results['config'],
-      versions=results['versions'],
-    ),
-  )
+def make_rows(
+  trial: str, scores: evaluators.Scores, constants: dict[str, float]
+) -> list[dict[str, Any]]:
+  """One row a metric, as results.json keeps them; NaN becomes null.
 
-
-def make_count_table(
-  by_count: dict[str, dict[str, dict[str, float | None]]],
-) -> dict[str, dict[str, float]]:
-  """Headline scores of every task by number of objects, NaN left out."""
-  table = {}
-  for trial, found in by_count.items():
-    metric = _get_headline(trial)
-    table[f'{trial} {metric}'] = {
-      str(count): scores[metric]
-      for count, scores in found.items()
-      if scores[metric] is not None
-    }
-  return table
-
-
-def make_curves(
-  workdir: pathlib.Path, rows: list[dict[str, Any]]
-) -> list[charts.Chart]:
-  """Loss and scores by task, what the optimizer does, and speed of each phase.
-
-  Args:
-    workdir: of the phases, or a phase's own.
-    rows: of results.json, for the constant answer beside a score.
+  Metrics of sets of pictures need every picture's features, and have no
+  interval: drawing one picture twice would spoil its neighbors.
   """
-  constants = {
-    f'{row["task"]}/{row["metric"]}': row['constant']
-    for row in rows
-    if row['constant'] is not None
-  }
-  curves = []
-  for phase in (*PHASES, ''):
-    path = workdir / phase / 'metrics.jsonl'
-    metrics = logs.load_metrics(path)
-    if not metrics:
-      continue
-    series = charts.make_curves(metrics)
-    losses = {
-      name.removeprefix('loss/'): points
-      for name, points in series.items()
-      if name.startswith('loss/')
+  metrics, none = dict(scores.metrics), (None, None)
+  if 'painted_features' in scores.states:
+    of_sets = generation.compare_features(
+      scores.states['real_features'],
+      scores.states['painted_features'],
+      space='random_conv',
+    )
+    metrics = {**of_sets, **metrics}
+  return [
+    {
+      'task': trial,
+      'metric': name,
+      'value': logs.to_number(value),
+      'interval': [logs.to_number(x) for x in scores.intervals.get(name, none)],
+      'constant': logs.to_number(constants.get(name)),
+      'better': get_task(trial).metrics.get(name),
+      'n': scores.n,
     }
-    name = phase or workdir.name
-    curves.append(charts.Chart(f'{name}: loss by task', losses, log_y=True))
-    scores = logs.load_metrics(path.with_name('scores.jsonl'))
-    curves += make_score_curves(name, charts.make_curves(scores), constants)
-    for title, keys in _OPTIMIZER_CURVES.items():
-      found = {label: series[key] for key, label in keys if key in series}
-      if found:
-        curves.append(charts.Chart(f'{name}: {title}', found, log_y=True))
-    rate = {'images/s': series['images_per_second']}
-    curves.append(charts.Chart(f'{name}: speed', rate))
-  return curves
+    for name, value in metrics.items()
+  ]
 
 
-def make_score_curves(
-  phase: str, series: dict[str, charts.Series], constants: dict[str, float]
-) -> list[charts.Chart]:
-  """A chart for the headline metric of every task that was watched.
-
-  Args:
-    phase: what the titles begin with.
-    series: scores by 'task/metric'.
-    constants: of the best constant answer, likewise.
-  """
-  curves = []
-  for task in TASKS.values():
-    metric, better = next(iter(task.metrics.items()))
-    key = f'{task.name}/{metric}'
-    if key not in series:
-      continue
-    title = f'{phase}: {task.name} {metric} {page.ARROW[better]}'
-    watched = {'first held-out scenes': series[key]}
-    levels = {}
-    if key in constants:
-      levels = {'best constant, all held-out scenes': constants[key]}
-    curves.append(charts.Chart(title, watched, levels=levels))
-  return curves
-
-
-def _make_example(task: base.Task, example: dict[str, Any]) -> page.Example:
-  aux = example['aux']
-  prediction = truth = None
-  if task.value is not None:
-    prediction = outputs.decode(task, example['painted'], aux)
-    truth = outputs.decode(task, example['target'], aux)
-  return answers.make_example(task, example, prediction, truth)
-
-
-def _get_task(trial: str) -> base.Task:
+def get_task(trial: str) -> base.Task:
   """The task of a trial's name, as `evaluate.EvalRun` makes it."""
   return TASKS[trial.partition('@')[0]]
 
 
-def _get_headline(trial: str) -> str:
-  return next(iter(_get_task(trial).metrics))
+def get_headline(trial: str) -> str:
+  return next(iter(get_task(trial).metrics))
 
 
 def _text(value: float | None) -> str:

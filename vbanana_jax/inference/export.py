@@ -74,12 +74,7 @@ def export_run(
   tokens = _make_tokens(task, question.prompt, model.config.max_text)
   about = {
     **_describe_question(task, question, tokens, size),
-    'sampler': {
-      'steps': count_steps(request),
-      'method': request.sampler,
-      'guidance': request.guidance,
-      'seed': request.seed,
-    },
+    'sampler': _describe_sampler(request),
     'platforms': list(platforms),
     'checkpoint': str(run),
     'step': checkpoint.newest_step(run),
@@ -97,9 +92,7 @@ def export_run(
   program = export_program(answer, params, len(tokens), size, platforms)
   content = _pack(program, params, about, model.precision)
   check()  # another program may have exported meanwhile
-  return files.write_together(
-    {out / name: data for name, data in content.items()}
-  )
+  return files.write_together({out / k: data for k, data in content.items()})
 
 
 def _build_question(
@@ -160,6 +153,15 @@ def _pack(
   }
   text = json.dumps(manifest, indent=2) + '\n'
   return {**content, exported.MANIFEST: text.encode()}
+
+
+def _describe_sampler(request: PredictRequest) -> dict[str, Any]:
+  return {
+    'steps': count_steps(request),
+    'method': request.sampler,
+    'guidance': request.guidance,
+    'seed': request.seed,
+  }
 
 
 def _describe_question(

@@ -94,44 +94,14 @@ class Predictor:
     rows = self.count_rows(rows)
     style = pairings.find_style(self.config, request.task)
     task, question = build_question(request, style)
-    size = request.size or self.config['image_size']
-    patch = self.model.config.patch
     parts = build_question_parts(request, style, self.model.config.max_text)
-    palette = question.aux.get('palette')
-    if request.task not in weights.find_trained_tasks(self.config):
-      processes.log(
-        f'{self.run} was never trained on {request.task}: its answer means '
-        'nothing'
-      )
-    trained = self.config['image_size']
-    check_size(size, trained)
-    if size != trained:
-      processes.log(
-        f'--size {size}: the network was trained at {trained}, and is worse at '
-        'any other size'
-      )
-    if len(parts) > 1:
-      processes.log(
-        f'{len(question.names)} classes are asked for in {len(parts)} parts, '
-        'as many at a time as this network was trained for, and joined'
-      )
-    about = {
-      'checkpoint': str(self.run),
-      'step': checkpoint.newest_step(self.run),
-      'training_seed': self.config['seed'],
-      'size': size,
-      'steps': count_steps(request),
-      'sampler': request.sampler,
-      'guidance': request.guidance,
-      'seed': request.seed,
-      **describe_parts(parts),
-      'parameters': models.count_parameters(self.params),
-      'versions': provenance.get_versions(),
-    }
-
+    size = request.size or self.config['image_size']
+    check_size(size, self.config['image_size'])
+    self._tell(request.task, size, question, len(parts))
     sampler = engine.SamplerConfig(
       request.seed, count_steps(request), request.guidance, request.sampler
     )
+    palette = question.aux.get('palette')
 
     def paint_all(photos):
       asked = (
@@ -144,13 +114,46 @@ class Predictor:
         value = outputs.decode_value(task, painted, question.aux)
         yield each, painted, value
 
+    patch = self.model.config.patch
     return PreparedRequest(
       task,
       question,
       paint_all,
       lambda h, w: outputs.make_grid(h, w, size=size, patch=patch),
-      about,
+      {
+        'checkpoint': str(self.run),
+        'step': checkpoint.newest_step(self.run),
+        'training_seed': self.config['seed'],
+        'size': size,
+        'steps': sampler.steps,
+        'sampler': request.sampler,
+        'guidance': request.guidance,
+        'seed': request.seed,
+        **describe_parts(parts),
+        'parameters': models.count_parameters(self.params),
+        'versions': provenance.get_versions(),
+      },
     )
+
+  def _tell(
+    self, name: str, size: int, question: base.Question, parts: int
+  ) -> None:
+    """Logs what makes an answer worse than those of the training."""
+    if name not in weights.find_trained_tasks(self.config):
+      processes.log(
+        f'{self.run} was never trained on {name}: its answer means nothing'
+      )
+    trained = self.config['image_size']
+    if size != trained:
+      processes.log(
+        f'--size {size}: the network was trained at {trained}, and is worse at '
+        'any other size'
+      )
+    if parts > 1:
+      processes.log(
+        f'{len(question.names)} classes are asked for in {parts} parts, as '
+        'many at a time as this network was trained for, and joined'
+      )
 
   def paint_all(
     self,

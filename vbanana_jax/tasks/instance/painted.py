@@ -14,8 +14,8 @@ from vbanana_jax.tasks import prompt_parser
 from vbanana_jax.tasks.painted import Decoded, PaintedReader, read_legend
 
 DECODERS = {
-  'paper': flood.decode_flood,
-  'regions': instances.decode_regions,
+  'paper': (flood.decode_flood, flood.FloodOptions),
+  'regions': (instances.decode_regions, instances.RegionOptions),
 }
 _TAU = 14.0  # 8-bit levels from the background
 # A picture is not taken for one of instances if more than these shares of what
@@ -102,6 +102,7 @@ class InstanceReader(PaintedReader):
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _read_instances(rgb, ground, decoder, constants):
-  found = DECODERS[decoder](rgb, ground, **dict(constants))
+  decode, options = DECODERS[decoder]
+  found = decode(rgb, ground, options(**dict(constants)))
   painted = 255 * jnp.linalg.norm(rgb - ground, axis=-1) >= _TAU
   return found, jnp.mean(painted), jnp.mean(painted & (found.ids == 0))
