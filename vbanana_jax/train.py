@@ -87,13 +87,12 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
     provenance.save_run(workdir, config, mesh, start_step=start)
     overview.save_overview(workdir / 'parameters.txt', state.params)
     tasks, total = examples.tasks, every.total
-    batches = open_batches(config, examples, mesh, start, total)
     run = Run(
       config,
       workdir,
       every,
       setup.jit_train_step(config, model, optimizer, mesh, state, len(tasks)),
-      stack.enter_context(batches),
+      stack.enter_context(open_batches(config, examples, mesh, start, total)),
       periodic.build_periodic_eval(config, tasks, model, mesh, total),
       build_meter(config, metrics, tasks, mesh, total),
       scores,

@@ -1,50 +1,19 @@
-"""Instance masks: one optimal matching, and the SA-Co family of scores."""
+"""Instance masks: scores of their best matching, and the SA-Co family."""
 
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Int
 
-# IoU thresholds .50, .55, ... .95 in twentieths: compared in exact integers.
-TWENTIETHS = tuple(range(10, 20))
+from vbanana_jax.metrics.matching import count_ids, count_matches
+
 EPSILON = 1e-4
 _IMAGE_EPSILON = 1e-6
 # Results at all thresholds (their mean), at .5 and at .75.
 _ROWS = (('', slice(None)), ('_0.5', slice(0, 1)), ('_0.75', slice(5, 6)))
-# Pixels of one step over large masks: bounds the memory of their one-hot ids.
-_CHUNK = 2**14
-
-
-def _match(intersection, union):
-  """Pairs of maximal total IoU: TP at each threshold, [10] for [p k]."""
-  iou = intersection / jnp.maximum(union, 1)
-  rows, columns = optax.assignment.hungarian_algorithm(-iou)
-  intersection = intersection[rows, columns][:, None]
-  union = union[rows, columns][:, None]
-  hit = 20 * intersection >= jnp.asarray(TWENTIETHS) * union
-  return jnp.sum(hit & (intersection > 0), axis=0, dtype=jnp.int32)
-
-
-def _states(intersection, prediction_area, truth_area, valid):
-  """Counts from [b a p k], [b p] and [b a k]; an empty mask is padding."""
-  union = prediction_area[:, None, :, None] + truth_area[:, :, None, :]
-  union -= intersection
-  valid = jnp.broadcast_to(jnp.asarray(valid), intersection.shape[:1])
-  tp = jax.vmap(jax.vmap(_match))(intersection, union)
-
-  def number(area):
-    return jnp.sum(area > 0, axis=-1, dtype=jnp.int32)
-
-  return {
-    'items': valid.astype(jnp.int32),
-    'tp': jnp.where(valid[:, None, None], tp, 0),
-    'predicted': jnp.where(valid, number(prediction_area), 0),
-    'true': jnp.where(valid[:, None], number(truth_area), 0),
-  }
 
 
 def _only_annotator(states):
@@ -95,7 +64,7 @@ def instance_states(
     return joint.at[prediction, truth].add(1)
 
   joint = jax.vmap(overlaps)(listed(prediction), listed(truth))
-  states = _states(
+  states = count_matches(
     joint[:, None, 1:, 1:],
     joint.sum(2)[:, 1:],
     joint.sum(1)[:, None, 1:],
@@ -121,37 +90,13 @@ def instance_mask_states(
   intersection = jnp.einsum(
     'bphw,bkhw->bpk', prediction, truth, precision=jax.lax.Precision.HIGHEST
   )
-  states = _states(
+  states = count_matches(
     intersection.astype(jnp.int32)[:, None],
     prediction.sum(axis=(-2, -1)).astype(jnp.int32),
     truth.sum(axis=(-2, -1)).astype(jnp.int32)[:, None],
     valid,
   )
   return _only_annotator(states)
-
-
-def _count_ids(ids, masks, size):
-  """Pixels of every id [size], and under every mask [size m]; -1 is none.
-
-  A matrix product of zeros and ones, a few pixels at a time: each partial
-  sum is exact in float32, whatever precision the device multiplies in.
-  """
-  ids, masks = ids.reshape(-1), masks.reshape(masks.shape[0], -1)
-  step = min(_CHUNK, ids.shape[0])
-  steps = -(-ids.shape[0] // step)
-  more = steps * step - ids.shape[0]
-  ids = jnp.pad(ids, (0, more), constant_values=-1)
-  masks = jnp.pad(masks, ((0, 0), (0, more)))
-
-  def count(i):
-    some_ids = jax.lax.dynamic_slice_in_dim(ids, i * step, step)
-    some_masks = jax.lax.dynamic_slice_in_dim(masks, i * step, step, axis=1)
-    one_hot = jax.nn.one_hot(some_ids, size, dtype=jnp.float32)
-    joint = jnp.einsum('pi,mp->im', one_hot, some_masks.astype(jnp.float32))
-    return one_hot.sum(0).astype(jnp.int32), joint.astype(jnp.int32)
-
-  area, joint = jax.lax.map(count, jnp.arange(steps))
-  return area.sum(0), joint.sum(0)
 
 
 def saco_states(
@@ -183,14 +128,14 @@ def saco_states(
   listed = (prediction > 0) & (prediction < size)
   ids = jnp.where(counted, jnp.where(listed, prediction, 0), -1)
   b, a, k, h, w = masks.shape
-  area, joint = jax.vmap(lambda ids, masks: _count_ids(ids, masks, size))(
+  area, joint = jax.vmap(lambda ids, masks: count_ids(ids, masks, size))(
     ids, masks.reshape(b, a * k, h, w)
   )
   overlap = joint.reshape(b, size, a, k).swapaxes(1, 2)
   overlap = jnp.where(crowd[:, :, None], 0, overlap)
   beyond = jnp.any(counted & (prediction >= size), axis=(-2, -1)) & valid
   return {
-    **_states(overlap[:, :, 1:], area[:, 1:], overlap.sum(2), valid),
+    **count_matches(overlap[:, :, 1:], area[:, 1:], overlap.sum(2), valid),
     'overflow': beyond.astype(jnp.int32),
   }
 
