@@ -92,7 +92,7 @@ class Constant:
     return canvas * 0 + variables['params']['w']
 
 
-def make_tiny_step():
+def make_tiny_step(**options):
   import optax
 
   from vbanana_jax.training.state import TrainState
@@ -107,6 +107,7 @@ def make_tiny_step():
     optimizer,
     num_tasks=2,
     ema_decay=0.9,
+    **options,
   )
   batch = {
     'tokens': jnp.ones((4, 2), jnp.int32),
@@ -138,6 +139,17 @@ def test_one_pass_examples_learn_the_plain_squared_error():
   np.testing.assert_allclose(metrics['parameter_norm'], 0.1, rtol=1e-5)
 
 
+def test_norms_are_read_at_logged_steps_and_change_nothing():
+  every, state, batch = make_tiny_step()
+  second, also, _ = make_tiny_step(log_every=2)
+  for is_read in (False, True, False):
+    state, metrics = every(state, batch)
+    also, rare = second(also, batch)
+    jax.tree.map(np.testing.assert_array_equal, state, also)
+    for key in ('parameter_norm', 'update_norm'):
+      assert rare[key] == metrics[key] if is_read else np.isnan(rare[key])
+
+
 def test_weights_of_pixels_count_in_one_pass_alone():
   step, state, batch = make_tiny_step()
   batch['target'] = batch['target'].at[:, :4].set(0.5)
@@ -156,7 +168,7 @@ def test_a_loss_that_is_not_finite_leaves_the_state_alone():
   batch['target'] = batch['target'].at[1].set(jnp.nan)
   after, metrics = step(state, batch)
   jax.tree.map(np.testing.assert_array_equal, state, after)
-  assert metrics['update_norm'] == 0
+  assert np.isnan(metrics['update_norm'])
   with pytest.raises(NonFiniteLossError, match='step 7'):
     train.check_finite(metrics, 7)
 

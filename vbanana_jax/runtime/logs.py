@@ -18,8 +18,8 @@ from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes
 from vbanana_jax.runtime.writers import Writer
 
-# What a step finds of whole trees; see `training.step`.
-_NORMS = ('gradient_norm', 'parameter_norm', 'update_norm')
+# What `training.step` finds of the steps alone that `log_every` divides.
+_NORMS = ('parameter_norm', 'update_norm')
 
 
 def save_json(path: paths.Path, content: Any) -> None:
@@ -244,8 +244,12 @@ class Meter:
     self._cpu_seconds += time.process_time() - self._cpu_since
     mean = {
       key: float(np.mean([row[key] for row in rows]))
-      for key in ('loss', *_NORMS)
+      for key in ('loss', 'gradient_norm')
     }
+    norms = {}
+    for key in _NORMS:
+      found = [row[key] for row in rows if np.isfinite(row[key])]
+      norms[key] = float(found[-1]) if found else None
     sums = sum(row['task_loss'] for row in rows)
     counts = sum(row['task_count'] for row in rows)
     trained = self._seconds - before - self._scored
@@ -257,6 +261,7 @@ class Meter:
       {
         'step': step,
         **mean,
+        **norms,
         **{
           f'loss/{name}': float(total / count)
           for name, total, count in zip(self._tasks, sums, counts)

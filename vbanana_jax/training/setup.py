@@ -132,6 +132,7 @@ def jit_train_step(
       optimizer,
       num_tasks=num_tasks,
       ema_decay=config['optim']['ema_decay'],
+      log_every=build_intervals(config).log,
     ),
     donate_argnums=0,
     in_shardings=(shardings, sharding.batch_sharding(mesh)),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from vbanana_jax import keys
@@ -15,6 +16,8 @@ from vbanana_jax.diffusion import losses, paths
 from vbanana_jax.models import to_network
 from vbanana_jax.training import optim
 from vbanana_jax.training.state import TrainState
+
+_UNREAD = np.full(2, np.nan, np.float32)  # norms of a step that is not logged
 
 
 def draw_noise(
@@ -130,6 +133,7 @@ def make_train_step(
   *,
   num_tasks: int,
   ema_decay: float,
+  log_every: int = 1,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
   """The function `(state, batch) -> (state, metrics)` to be jitted.
 
@@ -139,8 +143,9 @@ def make_train_step(
   Metrics:
     loss: mean over the batch.
     gradient_norm: of all gradients together, before clipping.
-    parameter_norm: of all weights together, before the update.
-    update_norm: of what the update adds to them; 0 if it is not applied.
+    parameter_norm: of all weights together, before the update; nan unless
+      `log_every` divides the step that this is, and the update is applied.
+    update_norm: of what the update adds to them; likewise.
     task_loss: `[num_tasks]`, sum of the examples' losses.
     task_count: `[num_tasks]`, number of examples.
 
@@ -149,26 +154,18 @@ def make_train_step(
     optimizer: from `optim.build_optimizer`.
     num_tasks: of the mixture.
     ema_decay: of the averaged weights, in the end; see `optim.make_ema_decay`.
+    log_every: steps between those whose norms are read.
   """
+  update = make_update(optimizer, ema_decay=ema_decay, log_every=log_every)
 
   def train_step(state, batch):
     loss, per_example, gradients = take_gradient(state.params, batch)
     norm = optax.tree.norm(gradients)
-
-    def update(state):
-      updates, opt_state = optimizer.update(
-        gradients, state.opt_state, state.params
-      )
-      decay = optim.make_ema_decay(ema_decay, state.step)
-      params = optax.apply_updates(state.params, updates)
-      ema = optax.incremental_update(params, state.ema_params, 1.0 - decay)
-      updated = TrainState(state.step + 1, params, ema, opt_state)
-      return updated, optax.tree.norm(updates)
-
-    finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-    parameter_norm = optax.tree.norm(state.params)
-    state, update_norm = jax.lax.cond(
-      finite, update, lambda state: (state, jnp.zeros_like(norm)), state
+    state, (parameter_norm, update_norm) = jax.lax.cond(
+      jnp.isfinite(loss) & jnp.isfinite(norm),
+      lambda state: update(state, gradients),
+      lambda state: (state, _UNREAD),
+      state,
     )
     by_task = jax.nn.one_hot(batch['task'], num_tasks)
     return state, {
@@ -181,6 +178,37 @@ def make_train_step(
     }
 
   return train_step
+
+
+def make_update(
+  optimizer: optax.GradientTransformation, *, ema_decay: float, log_every: int
+) -> Callable[[TrainState, dict], tuple[TrainState, jax.Array]]:
+  """The function `(state, gradients) -> (state, norms)`; see `make_train_step`.
+
+  Norms, f32[2], are of the weights before the update and of what it adds.
+  """
+
+  def measure_norms(params, updates):
+    return jnp.stack([optax.tree.norm(params), optax.tree.norm(updates)])
+
+  def update(state, gradients):
+    updates, opt_state = optimizer.update(
+      gradients, state.opt_state, state.params
+    )
+    decay = optim.make_ema_decay(ema_decay, state.step)
+    params = optax.apply_updates(state.params, updates)
+    ema = optax.incremental_update(params, state.ema_params, 1.0 - decay)
+    step = state.step + 1
+    norms = jax.lax.cond(
+      step % log_every == 0,
+      measure_norms,
+      lambda params, updates: _UNREAD,
+      state.params,
+      updates,
+    )
+    return TrainState(step, params, ema, opt_state), norms
+
+  return update
 
 
 def split_batch(batch: dict, parts: int) -> dict:
