@@ -16,7 +16,7 @@ from vbanana_jax.tasks import TASKS
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / 'vbanana_jax'
-MAX_LINES = 350
+MAX_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 60, 8
 
 ROWS = (
   ('errors', 'labels', 'types'),
@@ -298,6 +298,23 @@ def test_files_are_short_and_named_for_what_they_own():
     count = len(path.read_text().splitlines())
     assert count <= MAX_LINES, f'{name_of(path)} has {count} lines'
     assert path.stem not in ATTICS, f'{name_of(path)}: what does it own?'
+
+
+@pytest.mark.parametrize('path', library_files(), ids=name_of)
+def test_functions_are_short_and_take_few_parameters(path):
+  for node in ast.walk(ast.parse(path.read_text())):
+    if not isinstance(node, ast.FunctionDef):
+      continue
+    place = f'{path.relative_to(PACKAGE).as_posix()}:{node.name}'
+    if place in LONG:
+      continue
+    lines = node.end_lineno - node.lineno + 1  # with the docstring
+    named = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    parameters = [each.arg for each in named if each.arg not in ('self', 'cls')]
+    assert lines <= MAX_FUNCTION_LINES, f'{place} has {lines} lines: split it'
+    assert len(parameters) <= MAX_PARAMETERS, (
+      f'{place} takes {len(parameters)} parameters: what belongs together?'
+    )
 
 
 def test_folders_with_code_are_packages():
