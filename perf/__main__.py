@@ -20,7 +20,8 @@ import time
 
 from perf import run, timing
 
-_LARGE = '--image-size 256 --patch 16 --minutes 6'
+_SIDE = '--image-size 256 --patch 16'
+_LARGE = f'{_SIDE} --minutes 6'
 _BATCHES = '--batch-sizes 32 64 128 256 512'
 # By name: a measurement, and its options there.
 ACCELERATOR = {
@@ -29,10 +30,7 @@ ACCELERATOR = {
   'steps_1024': f'train_step --widths 1024 {_BATCHES} --no-twins {_LARGE}',
   'twin_768': f'train_step --widths 768 --batch-sizes 128 {_LARGE}',
   'twin_1024': f'train_step --widths 1024 --batch-sizes 64 {_LARGE}',
-  'sampler': (
-    'sampler --width 768 --batch 64 --image-size 256 --patch 16 '
-    '--rate-steps 0 10 50'
-  ),
+  'sampler': f'sampler --width 768 --batch 64 --rate-steps 0 10 50 {_SIDE}',
   'eval_step': 'eval_step',
   'data_pipeline': 'data_pipeline --workers 4 8 16',
   'start_up': 'start_up',

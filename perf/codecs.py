@@ -92,20 +92,16 @@ def measure_labels(pictures: int, size: int) -> dict:
 
 def measure_confidence(pictures: int) -> tables.Table:
   """Reliability on fresh noise, and where cells are twice as wide as fitted."""
-  table = {}
-  for name in confidence.SAMPLERS:
-    table[name] = {}
-    for words, size in (
-      ('', confidence.SIZE),
-      (', wider cells', 2 * confidence.SIZE),
-    ):
-      _, right, said = confidence.collect(name, 4, pictures, size)
-      found = confidence.calibration(said, right)
-      table[name][f'right{words}'] = float(right.mean())
-      table[name][f'calibration_error{words}'] = found[
-        'expected_calibration_error'
-      ]
-  return table
+  return {
+    name: {
+      f'{key}{words}': value
+      for words, times in (('', 1), (', wider cells', 2))
+      for key, value in confidence.check(
+        name, 4, pictures, times * confidence.SIZE
+      ).items()
+    }
+    for name in confidence.SAMPLERS
+  }
 
 
 def measure_speed(rounds: int) -> dict[str, tables.Table]:

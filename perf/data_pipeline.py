@@ -9,6 +9,7 @@ training waited is in its `metrics.jsonl`, and `vbanana evaluate` prints it.
 """
 
 import copy
+import functools
 import pathlib
 import tempfile
 from typing import Any
@@ -58,25 +59,16 @@ def measure(
   }
 
 
-def measure_scenes(number: int, rounds: int, size: int = 64) -> tables.Table:
-  """Rates of all levels, which take turns, on all cores.
-
-  Args:
-    number: scenes of a turn.
-    rounds: turns of each level.
-    size: pixels a side.
-  """
+def measure_scenes(number: int, rounds: int) -> tables.Table:
+  """Rates of all levels, which take turns, so many scenes in each."""
 
   def draw(level) -> None:
     scenes = [world.sample_scene(level, 0, index) for index in range(number)]
-    render.render_scenes(scenes, size, size)
+    render.render_scenes(scenes, 64, 64)
 
+  levels = world.LEVELS.items()
   times = timing.interleave(
-    {
-      name: lambda level=level: draw(level)
-      for name, level in world.LEVELS.items()
-    },
-    rounds,
+    {name: functools.partial(draw, level) for name, level in levels}, rounds
   )
   return {
     name: timing.summarize_rates(both, number) for name, both in times.items()

@@ -1,21 +1,18 @@
 """Counts what a reader of the code has to hold in the head.
 
-  python -m perf.house [--at COMMIT]
+  python -m perf.house [ROOT]
 
 Units at the root and import rows, arrows between units, lines, the longest file
 and function, parameter lists, files outside `tasks/` that know a task by name,
-and identifiers that only this project used. --at counts another commit.
+and identifiers that only this project used. ROOT is another checkout, as of
+`git worktree add`.
 """
 
 import argparse
 import ast
-import io
 import json
 import pathlib
 import re
-import subprocess
-import tarfile
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 
@@ -44,17 +41,8 @@ def main() -> None:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawTextHelpFormatter
   )
-  parser.add_argument('--at', metavar='COMMIT', help='instead of what is here')
-  args = parser.parse_args()
-  with tempfile.TemporaryDirectory() as folder:
-    root = ROOT
-    if args.at:
-      root = pathlib.Path(folder)
-      command = ['git', '-C', str(ROOT), 'archive', args.at]
-      done = subprocess.run(command, check=True, capture_output=True)
-      with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(root, filter='data')
-    print(json.dumps(count(root), indent=2))
+  parser.add_argument('root', nargs='?', type=pathlib.Path, default=ROOT)
+  print(json.dumps(count(parser.parse_args().root), indent=2))
 
 
 def count(root: pathlib.Path) -> dict[str, object]:
@@ -83,7 +71,7 @@ def count(root: pathlib.Path) -> dict[str, object]:
     'arrows': len(set(_find_arrows(trees))),
     'lines_library': sum(n for n, _ in lines),
     'lines_tests': _count_folder(root / 'tests'),
-    'lines_perf': sum(_count_folder(root / x) for x in ('perf', 'benchmarks')),
+    'lines_perf': _count_folder(root / 'perf'),
     'longest_file': max(lines),
     'longest_function': max(long),
     'functions_above_60_lines': sum(n > 60 for n, _ in long),

@@ -8,6 +8,7 @@ SA-Co's matching, over thresholds .50 to .95. The decoders take turns on each
 picture. Compilation is not in the times.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -25,11 +26,8 @@ MOST = 64
 BACKGROUND = np.zeros(3, np.float32)
 CLEAN = 'clean'
 DECODERS = {
-  "the paper's": (flood.decode_flood, flood.FloodOptions(max_instances=MOST)),
-  'ours': (
-    instances.decode_regions,
-    instances.RegionOptions(max_instances=MOST),
-  ),
+  "the paper's": (flood.decode_flood, flood.FloodOptions),
+  'ours': (instances.decode_regions, instances.RegionOptions),
 }
 
 
@@ -155,8 +153,8 @@ def measure(
   """
   decoders = {
     name: jax.jit(
-      lambda rgb, decode=decode, options=options: decode(
-        rgb, BACKGROUND, options
+      functools.partial(
+        decode, background=BACKGROUND, options=options(max_instances=MOST)
       )
     )
     for name, (decode, options) in DECODERS.items()

@@ -11,7 +11,12 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from vbanana_jax.codecs import palettes
+from vbanana_jax.tasks import legend_text
+
 NEAR_M, FAR_M = 0.1, 80.0
+NOT_ASKED = 0.2  # of a painting's cells, on average, where there are some
+_MOST_COLORS = 20
 
 
 def make_cells(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -137,3 +142,70 @@ def damage(rgb, rng: np.random.Generator) -> np.ndarray:
   if rng.random() < 0.5:
     rgb = pass_jpeg(rgb, int(rng.integers(50, 96)))
   return rgb
+
+
+def paint_labels(rng, size, others, spoil=damage):
+  """A damaged painting, its palette and valid rows, and the labels meant.
+
+  Where it is painted in what the legend does not ask for no label is right: -1.
+  """
+  count = int(rng.integers(2, _MOST_COLORS + 1))
+  colors = _draw_legend(count, rng)
+  valid = np.arange(_MOST_COLORS) < count
+  palette = palettes.to_rgb(colors + [(0, 0, 0)] * (_MOST_COLORS - count))
+  truth = make_labels(rng, size, count)
+  rgb, asked = palette[truth], np.ones(truth.shape, bool)
+  if others == 'some':
+    rgb, asked = _cover(rgb, colors, rng)
+  elif others == 'everything':
+    rgb, asked = make_texture(rng, size), np.zeros_like(asked)
+  rgb = spoil(rgb, rng)
+  return rgb, palette, valid, np.where(asked, truth, -1)
+
+
+def _draw_legend(count, rng) -> list[palettes.Color]:
+  """Far apart, by name, or of any colors, every second one near another."""
+  kind = rng.integers(3)
+  if kind == 0:
+    return palettes.farthest_point_palette(count, rng)
+  if kind == 1:
+    named = list(palettes.NAMED.values())
+    return [named[k] for k in rng.permutation(len(named))[:count]]
+  drawn = rng.integers(0, 256, (1, 3))
+  while len(drawn) < count:
+    new = rng.integers(0, 256, 3)
+    if rng.random() < 0.5:
+      new = drawn[rng.integers(len(drawn))] + rng.normal(0, 25, 3)
+      new = np.clip(np.rint(new), 0, 255).astype(int)
+    gap = np.linalg.norm(drawn - new, axis=-1).min()
+    if gap >= legend_text.READABLE_DISTANCE:
+      drawn = np.append(drawn, new[None], axis=0)
+  return [tuple(int(level) for level in color) for color in drawn]
+
+
+def _cover(rgb, colors, rng) -> tuple[np.ndarray, np.ndarray]:
+  """Paints cells in colors not asked for, or textures; and where none is.
+
+  The colors are named ones or any, at least as far from the legend's as two
+  of a legend are.
+  """
+  cells = make_cells(rng, len(rgb))
+  count = cells.max() + 1
+  named = np.array(list(palettes.NAMED.values()))
+  paint = np.where(
+    rng.random((count, 1)) < 0.5,
+    named[rng.integers(0, len(named), count)],
+    rng.integers(0, 256, (count, 3)),
+  )
+  gap = np.linalg.norm(paint[:, None] - np.array(colors), axis=-1).min(-1)
+  chosen = (rng.random(count) < rng.uniform(0, 2 * NOT_ASKED)) & (
+    gap >= legend_text.READABLE_DISTANCE
+  )
+  textured = rng.random(count) < 0.5
+  cover = np.where(
+    textured[cells, None],
+    make_texture(rng, len(rgb)),
+    np.float32(paint / 255)[cells],
+  )
+  asked = ~chosen[cells]
+  return np.where(asked[..., None], rgb, cover), asked

@@ -11,21 +11,20 @@ CAPTION = 'a photograph'
 HEIGHT, WIDTH = 480, 640
 
 
-def make_photo(seed: int = 0) -> np.ndarray:
-  """Coarse colors with fine noise, uint8 [480 640 3]."""
+def make_photo(
+  seed: int = 0, width: int = WIDTH, height: int = HEIGHT
+) -> np.ndarray:
+  """Blots with grain, uint8 [height width 3]: they compress as photographs."""
   rng = np.random.default_rng(seed)
-  coarse = rng.integers(0, 256, (12, 16, 3), np.uint8)
-  photo = Image.fromarray(coarse).resize((WIDTH, HEIGHT))
-  return np.asarray(photo) ^ rng.integers(0, 8, (HEIGHT, WIDTH, 3), np.uint8)
+  blots = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+  wide = np.asarray(blots.resize((width, height), Image.Resampling.BICUBIC))
+  return np.clip(wide + rng.normal(0, 4, wide.shape), 0, 255).astype(np.uint8)
 
 
 def prepare_pictures(
   folder: pathlib.Path, number: int, *, width: int = 500, height: int = 375
 ) -> pathlib.Path:
-  """Random pictures as `vbanana prepare image_folder` leaves them.
-
-  They are blots with grain over them, so that they compress about as much as
-  photographs; every fourth one is a PNG.
+  """Photographs, every fourth a PNG, as `vbanana prepare` leaves them.
 
   Args:
     folder: gets `pictures`, and `prepared`, which is returned.
@@ -35,16 +34,9 @@ def prepare_pictures(
   """
   pictures = folder / 'pictures'
   pictures.mkdir(parents=True)
-  rng = np.random.default_rng(0)
   for k in range(number):
-    blots = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
-    wide = np.asarray(blots.resize((width, height), Image.Resampling.BICUBIC))
-    grain = rng.normal(0, 4, wide.shape)
-    rgb = np.clip(wide + grain, 0, 255).astype(np.uint8)
-    if k % 4:
-      Image.fromarray(rgb).save(pictures / f'{k}.jpg', quality=90)
-    else:
-      Image.fromarray(rgb).save(pictures / f'{k}.png')
+    photo = Image.fromarray(make_photo(k, width, height))
+    photo.save(pictures / (f'{k}.jpg' if k % 4 else f'{k}.png'), quality=90)
   prepared = folder / 'prepared'
   image_folder.prepare_images(pictures, prepared, caption=CAPTION)
   return prepared

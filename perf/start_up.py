@@ -3,8 +3,7 @@
   python -m perf.start_up [--rounds 3]
 
 `one_core`: depth of a 640x480 photograph on a grid of 256x192, decoded and back
-at full size, in a process that may use no other core. The rest are processes
-from their start to their end.
+at full size, in a process that may use no other core. The rest are processes.
 
 `predict`: depth of a 640x480 photograph by a network of the quickstart's size;
 `cold` has an empty cache of compiled programs, `warm` what that run left there,
@@ -50,19 +49,19 @@ def time_one_core(workdir: pathlib.Path, rounds: int) -> timing.Times:
   """Seconds from pixels to meters; the whole process keeps to one core."""
   model, photo = vb.open(workdir), pictures.make_photo()
   before = os.sched_getaffinity(0)
-  _keep_to({min(before)})
+
+  def keep_to(cores: set[int]) -> None:
+    # Every thread of this process, those of XLA's pool among them.
+    for thread in pathlib.Path('/proc/self/task').iterdir():
+      os.sched_setaffinity(int(thread.name), cores)
+
+  keep_to({min(before)})
   try:
     return timing.interleave(
       {'answer': lambda: model.ask('depth', photo, size=_SIZE).value}, rounds
     )['answer']
   finally:
-    _keep_to(before)
-
-
-def _keep_to(cores: set[int]) -> None:
-  """Every thread of this process, those of XLA's pool among them."""
-  for thread in pathlib.Path('/proc/self/task').iterdir():
-    os.sched_setaffinity(int(thread.name), cores)
+    keep_to(before)
 
 
 def time_command(words: list[str], cache: pathlib.Path) -> tuple[float, float]:

@@ -11,9 +11,8 @@ TensorFloat-32, as JAX's are. A share of the ceiling is FLOPs a second
 product; MFU is the same over what the chips are published to do.
 
 Before anything is timed both networks, with the same weights, must have the
-same loss and gradient norm on a few examples: in float32, and less strictly in
-the arithmetic that we are timed in. A CPU without bfloat16 instructions would
-emulate them: what needs them is left out there.
+same loss and gradient norm on a few examples in float32. A CPU without bfloat16
+instructions would emulate them: what needs them is left out there.
 """
 
 import importlib.util

@@ -100,6 +100,18 @@ NOT_TASKS = {
 LABELS = {'albedo', 'edit', 'instance', 'normals', 'semantic'}
 
 
+# Longer than that, and under reconstruction.
+LONG_FILES = {'benchmark/score_folder.py', 'data/stream.py'}
+LONG_FUNCTIONS = {
+  'benchmark/score_folder.py:grade',
+  'benchmark/scores.py:make_table',
+  'data/prepare.py:prepare_image_folder',
+  'data/stream.py:build_stream',
+  'decode/files.py:decode_file',
+  'evaluation/periodic.py:build_periodic_eval',
+  'inference/predict_protocol.py:paint_protocol',
+}
+
 ATTICS = {'utils', 'util', 'helpers', 'misc', 'common'}
 # In brackets, so that this file does not match itself.
 UNFINISHED = re.compile(
@@ -296,7 +308,8 @@ def test_configs_are_plain_data():
 def test_files_are_short_and_named_for_what_they_own():
   for path in [*library_files(), *(ROOT / 'launch').glob('*.py')]:
     count = len(path.read_text().splitlines())
-    assert count <= MAX_LINES, f'{name_of(path)} has {count} lines'
+    if name_of(path).removeprefix('vbanana_jax/') not in LONG_FILES:
+      assert count <= MAX_LINES, f'{name_of(path)} has {count} lines'
     assert path.stem not in ATTICS, f'{name_of(path)}: what does it own?'
 
 
@@ -306,7 +319,7 @@ def test_functions_are_short_and_take_few_parameters(path):
     if not isinstance(node, ast.FunctionDef):
       continue
     place = f'{path.relative_to(PACKAGE).as_posix()}:{node.name}'
-    if place in LONG:
+    if place in LONG_FUNCTIONS:
       continue
     lines = node.end_lineno - node.lineno + 1  # with the docstring
     named = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)

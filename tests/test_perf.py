@@ -385,24 +385,10 @@ def test_the_twin_has_our_loss_and_gradient(twin, quick_compilation):
   found = torch_training.check(
     network, config, params, batch, train_step.make_passes
   )
-  assert found['loss'] > 0 and len(found) == 6
-
-  def repeat(share):
-    """Passes that give what was found, and as they are timed so much of it."""
-
-    def make_passes(model, config):
-      near = 1.0 if model.precision == models.Precision() else share
-      values = near * found['loss'], {'all': near * found['gradient_norm']}
-      return lambda params, batch: values
-
-    return make_passes
-
-  assert torch_training.check(network, config, params, batch, repeat(1.01))
-  with pytest.raises(ValueError, match='something else'):
-    torch_training.check(network, config, params, batch, repeat(1.03))
+  assert found['loss'] > 0 and len(found) == 4
   network.blocks[0].attention.q_norm.weight.data *= 1.5
   with pytest.raises(ValueError, match='something else'):
-    torch_training.check(network, config, params, batch, repeat(1.0))
+    torch_training.check(network, config, params, batch, train_step.make_passes)
 
 
 def test_rates_by_workers(monkeypatch):

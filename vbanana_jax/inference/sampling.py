@@ -106,7 +106,7 @@ def _build_both(model, params, text_kv, source, has_source, without: TextKV):
 
   def denoise_both(z, time):
     x = denoise_pairs(_pair(z, z), _pair(time, time))
-    x = x.reshape(len(z), 2, *z.shape[1:])
+    x = x.reshape(z.shape[0], 2, *z.shape[1:])
     return x[:, 0], x[:, 1]
 
   return denoise_both
