@@ -101,11 +101,10 @@ LABELS = {'albedo', 'edit', 'instance', 'normals', 'semantic'}
 
 
 # Longer than that, and under reconstruction.
-LONG_FILES = {'benchmark/score_folder.py', 'data/stream.py'}
+LONG_FILES = {'benchmark/score_folder.py'}
 LONG_FUNCTIONS = {
   'benchmark/score_folder.py:grade',
   'benchmark/scores.py:make_table',
-  'data/prepare.py:prepare_image_folder',
   'data/stream.py:build_stream',
   'decode/files.py:decode_file',
   'evaluation/periodic.py:build_periodic_eval',
