@@ -107,7 +107,6 @@ LONG_FUNCTIONS = {
   'benchmark/scores.py:make_table',
   'data/stream.py:build_stream',
   'decode/files.py:decode_file',
-  'evaluation/periodic.py:build_periodic_eval',
   'inference/predict_protocol.py:paint_protocol',
 }
 
