@@ -150,6 +150,9 @@ def test_rgbd_damage_is_named(tmp_path):
   assert alone.notes == ['1 depth maps have no photograph']
   assert_refused(lambda: rgbd.RgbdFolder(tmp_path / 'images'), 'depth/NAME')
   assert_refused(lambda: rgbd.RgbdFolder(tmp_path / 'gone'), 'no such folder')
+  assert_refused(
+    lambda: rgbd.RgbdFolder(tmp_path, per_meter=0.0), '--per-meter'
+  )
 
 
 SCENE = 'scans/scene0000_00'

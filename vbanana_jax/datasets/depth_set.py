@@ -24,6 +24,7 @@ FLAG = kinds.Flag(
   False,
   is_switch=True,
 )
+STEP = kinds.Flag('--step', 'take every n-th frame', 1, range=(1, 10**9))
 # A camera whose picture is wider or higher than this angle is none of a photo.
 _FIELD_DEGREES = (3.0, 170.0)
 _SAME_ASPECT = 0.01
@@ -225,10 +226,3 @@ def read_matrix(numbers: list[float]) -> tuple[float, float, float, float]:
     return tuple(numbers)
   step = 4 if len(numbers) in (12, 16) else 3
   return numbers[0], numbers[step + 1], numbers[2], numbers[step + 2]
-
-
-def parse_step(text: str) -> int:
-  """Every how many frames one is taken: 1 or more."""
-  if int(text) < 1:
-    raise ValueError(f'{text} is below 1')
-  return int(text)

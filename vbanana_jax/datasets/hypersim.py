@@ -175,7 +175,7 @@ KIND = kinds.Kind(
     kinds.Flag(
       '--split', 'a part of the set', 'train', ('train', 'val', 'test')
     ),
-    kinds.Flag('--step', 'take every n-th frame', 1, (), depth_set.parse_step),
+    depth_set.STEP,
     kinds.Flag(
       '--tables', "folder of the set's two tables, if another one", ''
     ),

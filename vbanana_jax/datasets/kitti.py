@@ -119,7 +119,7 @@ KIND = kinds.Kind(
   flags=(
     kinds.Flag('--split', "a folder of the benchmark's zip", 'train',
                ('train', 'val')),
-    kinds.Flag('--step', 'take every n-th frame', 1, (), depth_set.parse_step),
+    depth_set.STEP,
     depth_set.FLAG,
   ),
 )  # fmt: skip

@@ -103,7 +103,7 @@ KIND = kinds.Kind(
   open=NyuV2,
   flags=(
     kinds.Flag('--split', 'of the labeled frames', 'train', ('train', 'test')),
-    kinds.Flag('--step', 'take every n-th frame', 1, (), depth_set.parse_step),
+    depth_set.STEP,
     depth_set.FLAG,
   ),
 )

@@ -1,5 +1,6 @@
 """RGB-D folders: photographs, 16-bit depth, and the camera's intrinsics."""
 
+import math
 import pathlib
 import re
 from typing import Any, ClassVar
@@ -49,6 +50,8 @@ class RgbdFolder(depth_set.DepthSet):
   ):  # fmt: skip
     super().__init__(root, derive_normals=derive_normals)
     self.name = self.root.resolve().name
+    if not 0 < per_meter < math.inf:
+      raise UserError(f'--per-meter {per_meter:g} is not a number above 0')
     self._per_meter = per_meter
     self._given = intrinsics and _read_given(intrinsics)
     pairs = self._find_pairs()
@@ -163,13 +166,6 @@ def _key(stem: str) -> str:
   return '.'.join(kept) or stem
 
 
-def parse_per_meter(text: str) -> float:
-  """A positive number."""
-  if not 0 < float(text) < float('inf'):
-    raise ValueError(f'{text} is not above 0')
-  return float(text)
-
-
 KIND = kinds.Kind(
   about='photographs with 16-bit depth of a depth camera, as your own',
   example='vbanana prepare rgbd data/office --derive-normals '
@@ -178,10 +174,10 @@ KIND = kinds.Kind(
   flags=(
     kinds.Flag(
       '--per-meter', 'steps of the depth in one meter', 1000.0, (),
-      parse_per_meter,
+      float,
     ),
     kinds.Flag('--intrinsics', 'a file, or fx,fy,cx,cy', ''),
-    kinds.Flag('--step', 'take every n-th frame', 1, (), depth_set.parse_step),
+    depth_set.STEP,
     depth_set.FLAG,
   ),
 )  # fmt: skip

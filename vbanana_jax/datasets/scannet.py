@@ -93,7 +93,7 @@ KIND = kinds.Kind(
   open=ScanNet,
   flags=(
     kinds.Flag('--list', 'file with the names of the scenes to take', ''),
-    kinds.Flag('--step', 'take every n-th frame', 1, (), depth_set.parse_step),
+    depth_set.STEP,
     depth_set.FLAG,
   ),
 )
