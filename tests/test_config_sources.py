@@ -152,7 +152,7 @@ def test_configs_of_labeled_data_say_which_folder_is_missing(name, tmp_path):
 def opened(monkeypatch):
   """Sources on disk are rows in memory, with labels by the source's name."""
 
-  def open_source(name, settings, size):
+  def open_source(name, settings, size, needs):
     keys = {
       'all': LabeledRows.ALL,
       'captioned': {'rgb', 'captions'},

@@ -259,6 +259,17 @@ def test_every_reading_of_a_record_has_the_asked_size(tmp_path):
     source[1]
 
 
+def test_labels_that_no_task_needs_are_not_read(tmp_path):
+  prepare.prepare_dataset(Pictures([make_picture()]), tmp_path / 'out')
+  source = record_source.RecordSource(
+    tmp_path / 'out', 4, needs={'semantic', 'rgb'}
+  )
+  assert source.labels >= set(labeled.LABELS)  # it could give all
+  assert set(source[0]) == {
+    'index', 'rgb', 'classes', 'semantic', 'captions', 'intrinsics'
+  }  # fmt: skip
+
+
 def test_the_window_is_moved_to_what_a_phrase_means(tmp_path):
   wide, mask = make_jpeg(np.zeros((8, 32, 3))), np.zeros((8, 32), bool)
   mask[:, :4] = True

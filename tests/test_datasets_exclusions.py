@@ -30,6 +30,7 @@ def make_set(files=FILES, ids=None):
     classes=None,
     notes=['as it was'],
     skipped=[('other.txt', 'no picture')],
+    also_read=[],
     exclusions=(),
     files=files,
     ids=ids or [f'id{k}' for k in range(len(files))],

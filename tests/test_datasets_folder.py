@@ -206,6 +206,20 @@ def test_frames_of_normals(axis, tmp_path):
   np.testing.assert_allclose(found[2, 3], normal, atol=1e-6)
 
 
+def test_normals_that_contradict_the_depth_are_refused(tmp_path):
+  depth = np.repeat(np.linspace(2000, 1800, H)[:, None], W, 1)  # a floor
+  normal = np.array([0, 0.8, 0.6])
+  said = {'depth': {'unit': 'mm'}, 'normals': NORMALS}
+  files = {'images/a.jpg': photo(), 'depth/a.png': make_png(depth, 16)}
+
+  def load_normals(*normal):
+    array = np.broadcast_to(normal, (H, W, 3))
+    return load(tmp_path, {**files, 'normals/a.npy': make_npy(array)}, **said)
+
+  assert load_normals(*normal).normals is not None
+  assert_refused(lambda: load_normals(*(normal * (1, -1, 1))), 'y contradicts')
+
+
 def test_gray_normals_are_not_known(tmp_path):
   levels = np.full((H, W, 3), 128)
   levels[0] = 128, 128, 255

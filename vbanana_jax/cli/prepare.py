@@ -26,7 +26,7 @@ def add_verb(verbs, *, with_kinds: bool = True) -> None:
 
 
 def _add_kind(subparsers, name: str, kind) -> None:
-  from vbanana_jax.data import labeled
+  from vbanana_jax.data import labeled, prepare_pictures
 
   verb = subparsers.add_parser(
     name,
@@ -81,7 +81,7 @@ def _add_kind(subparsers, name: str, kind) -> None:
   verb.add_argument(
     '--max-text',
     type=flags.at_least(1),
-    default=160,
+    default=prepare_pictures.MAX_TEXT,
     help='longest caption in tokens: what config.model.max_text will be',
   )
   verb.set_defaults(run=run_prepare, layout=kind)

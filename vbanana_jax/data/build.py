@@ -110,8 +110,14 @@ class _Opener:
   def _open_finite(self, name, extras) -> bad_records.ReplacingSource:
     del extras  # only scenes have any
     size = self._config['image_size']
+    needs = {
+      key
+      for pairing in pairings.list_pairings(self._config)
+      if pairing.source == name
+      for key in TASKS[pairing.task].needs
+    }
     return bad_records.ReplacingSource(
-      kinds.open_source(name, self._described[name], size),
+      kinds.open_source(name, self._described[name], size, needs),
       name=name,
       allowed=self._config['data']['bad_records'],
       seed=self._config['seed'],

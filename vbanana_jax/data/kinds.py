@@ -1,6 +1,6 @@
 """The kinds of sources on disk: how each is opened and described."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from vbanana_jax.data import (
@@ -21,18 +21,18 @@ class Kind(NamedTuple):
   Attributes:
     needs: settings that have to be given.
     remedy: where what they name comes from.
-    open: makes the source of settings and a picture size.
+    open: makes the source of settings, a picture size and wanted labels.
     describe: what identifies the data, from settings.
   """
 
   needs: tuple[str, ...]
   remedy: str
-  open: Callable[[Settings, int], bad_records.FiniteSource]
+  open: Callable[[Settings, int, Collection[str]], bad_records.FiniteSource]
   describe: Callable[[Settings], dict[str, Any]]
 
 
 def open_source(
-  name: str, settings: Settings, size: int
+  name: str, settings: Settings, size: int, needs: Collection[str]
 ) -> bad_records.FiniteSource:
   """The source that a config calls `name`.
 
@@ -40,6 +40,7 @@ def open_source(
     name: in `config.sources`.
     settings: of it, with its kind.
     size: height and width of its pictures.
+    needs: labels that its tasks read.
 
   Raises:
     UserError: a setting is missing, or what it names is not there.
@@ -51,7 +52,7 @@ def open_source(
         f'config.sources.{name}.{key} is not set, and config.mixture draws '
         f'from {name}: {kind.remedy}'
       )
-  return kind.open(settings, size)
+  return kind.open(settings, size, needs)
 
 
 def describe_source(settings: Settings) -> dict[str, Any]:
@@ -59,10 +60,10 @@ def describe_source(settings: Settings) -> dict[str, Any]:
   return {**settings, **KINDS[settings['kind']].describe(settings)}
 
 
-def _open_records(settings: Settings, size: int) -> bad_records.FiniteSource:
+def _open_records(settings, size, needs) -> bad_records.FiniteSource:
   varied = augment.parse_settings(settings['augment'])
   path = paths.to_path(settings['path'])
-  return record_source.RecordSource(path, size, varied)
+  return record_source.RecordSource(path, size, varied, needs)
 
 
 def _describe_records(settings: Settings) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def _describe_records(settings: Settings) -> dict[str, Any]:
   }
 
 
-def _open_tfds(settings: Settings, size: int) -> bad_records.FiniteSource:
+def _open_tfds(settings, size, needs) -> bad_records.FiniteSource:
+  del needs  # its features are read together
   from vbanana_jax.data import tfds_source  # takes seconds to import
 
   return tfds_source.TfdsSource(

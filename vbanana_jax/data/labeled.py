@@ -4,6 +4,7 @@ A layout on disk is read by a `DataSet`; `prepare` writes what it loads.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -86,6 +87,7 @@ class DataSet(Protocol):
     notes: what a person should know, as how many an exclusion list left out.
     skipped: files that are not among the pictures although they might be, and
       why.
+    also_read: files besides the folder or archive that it is a function of.
     exclusions: of each exclusion list what it is and how many pictures it left
       out, as JSON.
   """
@@ -97,6 +99,7 @@ class DataSet(Protocol):
   ids: Sequence[str]
   notes: Sequence[str] = ()
   skipped: Sequence[tuple[str, str]] = ()
+  also_read: Sequence[os.PathLike] = ()
   exclusions: Sequence[Mapping[str, Any]] = ()
 
   def load(self, index: int) -> LabeledPicture:

@@ -64,6 +64,7 @@ def prepare_dataset(
   """
   out = paths.to_path(out)
   paths.refuse_bucket(out, 'shards cannot be written')
+  inputs = [*inputs, *dataset.also_read]
   fingerprint = _fingerprint(dataset, inputs, options or {}, limits, out)
   if out.exists():
     return _existing(out, fingerprint)

@@ -14,6 +14,7 @@ from vbanana_jax.tokenizer.tokenizer import Tokenizer
 MAX_TEXT = 160  # tokens, as model.max_text of the base config
 SHARD_BYTES = 128 * 2**20
 _AHEAD = 4  # pictures a thread that wait for their turn
+_MOST_THREADS = 16  # beyond them Python and the disk are the limit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,7 @@ def make_records(
   dataset: labeled.DataSet, indexes: Sequence[int], limits: Limits
 ) -> Iterator[Made]:
   """What becomes of each picture, in order; others are made meanwhile."""
-  threads = os.cpu_count() or 1
+  threads = min(_MOST_THREADS, os.cpu_count() or 1)
   waiting: collections.deque[futures.Future] = collections.deque()
   rest = iter(indexes)
   with futures.ThreadPoolExecutor(threads) as pool:

@@ -1,7 +1,7 @@
 """Prepared pictures as a source of examples, plain or varied."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import grain
@@ -10,6 +10,7 @@ import numpy as np
 from vbanana_jax.data import (
   array_records,
   augment,
+  labeled,
   manifest_classes,
   open_files,
   photos,
@@ -33,6 +34,8 @@ class RecordSource:
     folder: with the manifest.
     size: height and width of examples.
     settings: how `draw` varies them; by default not at all.
+    needs: labels that are wanted, all by default; others take time to read.
+      Captions and intrinsics come with them.
 
   Attributes:
     labels: keys that all of its examples have.
@@ -52,6 +55,7 @@ class RecordSource:
     folder: str | os.PathLike,
     size: int | tuple[int, int],
     settings: augment.Settings | None = None,
+    needs: Collection[str] | None = None,
   ):
     manifest = array_records.load_manifest(folder)
     self.name = manifest['name']
@@ -60,6 +64,8 @@ class RecordSource:
     self.classes = table and manifest_classes.from_fields(table)
     self.labels = _find_keys(manifest)
     self._settings = settings
+    wanted = labeled.LABELS if needs is None else needs
+    self._read = (self.labels & set(wanted)) | _OPTIONAL
     shards = manifest['shards']
     self._shards = [
       array_records.ShardFile(
@@ -107,7 +113,7 @@ class RecordSource:
       raise IndexError(f'row {index} of {len(self)}')
     try:
       record = array_records.read_bytes(self._rows, index)
-      picture = records.unpack_picture(record)
+      picture = records.unpack_picture(record, self._read)
       rgb_u8 = photos.open_photo(picture.encoded, name=picture.file)
       return self._to_example(int(index), picture, rgb_u8)
     except UserError as error:
@@ -116,7 +122,7 @@ class RecordSource:
   def _to_example(self, index, picture, rgb_u8) -> dict[str, Any]:
     shape = rgb_u8.shape[:2]
     example = {'index': index, 'rgb': rgb_u8}
-    for key in picture.known & (self.labels | _OPTIONAL):
+    for key in picture.known & self._read:
       example[key] = getattr(picture, key)
     for key in ('depth_m', 'normals', 'semantic', 'instance'):
       if key in example and example[key].shape[:2] != shape:

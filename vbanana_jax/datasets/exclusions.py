@@ -62,6 +62,7 @@ class RemainingSet(DataSet):
     self.source: str = dataset.source
     self.classes: labels.Classes | None = dataset.classes
     self.skipped = dataset.skipped
+    self.also_read = dataset.also_read
     self.ids = [dataset.ids[k] for k in self._kept]
     names = get_files(dataset)
     self.files = [names[k] for k in self._kept]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vbanana_jax import labels
+from vbanana_jax.benchmark.readers import base
 from vbanana_jax.data.folders import Member
 from vbanana_jax.datasets import (
   folder_fields,
@@ -94,6 +95,10 @@ class Meanings:
       found |= self._load_objects(
         paths['instances'], photo, found.get('semantic')
       )
+    if 'depth_m' in found and 'normals' in found:
+      depth_m = found['depth_m']
+      known_m = np.where(np.isfinite(depth_m), depth_m, 0)
+      base.check_mirrored(found['normals'], known_m, paths['normals'])
     return found
 
   def _load_depth(self, path, photo, camera):

@@ -67,6 +67,7 @@ class Tables(labeled.DataSet):
     self.license, self.source = fields.license, fields.source
     self.classes = fields.table and fields.table.classes
     self._fields = fields
+    self.also_read = [fields.place]
     self._files = [
       table_files.open_table(file)
       for file in table_files.find_tables(path, split)

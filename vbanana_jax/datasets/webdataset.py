@@ -62,6 +62,7 @@ class WebDataset(labeled.DataSet):
     self.license, self.source = fields.license, fields.source
     self.classes = fields.table and fields.table.classes
     self._fields = fields
+    self.also_read = [fields.place]
     self._examples: dict[str, Mapping[str, Member]] = {}
     self._photos: dict[str, Member] = {}
     skipped: list[tuple[str, str]] = []
