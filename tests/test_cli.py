@@ -352,3 +352,20 @@ def test_a_flag_given_twice_is_refused(argv, capsys):
     cli.main(argv)
   assert stopped.value.code == 2
   assert 'is given twice' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  'words', ['semantic --classes a,b', 'instance', 'depth']
+)
+def test_a_question_is_worded_before_a_run_is_looked_for(
+  words, tmp_path, capsys
+):
+  for argv in (
+    f'predict x.png --checkpoint {tmp_path} --task {words}',
+    f'export --workdir {tmp_path} --out {tmp_path}/o --task {words}',
+  ):
+    assert cli.main(argv.split()) == 2
+    assert 'has no checkpoint' in capsys.readouterr().err
+  argv = f'predict x.png --checkpoint {tmp_path} --task referring --prompt box'
+  assert cli.main(argv.split()) == 2
+  assert 'has no checkpoint' in capsys.readouterr().err

@@ -56,7 +56,7 @@ def run_export(args, rest) -> int:
       f'--platforms {args.platforms}: choose of {", ".join(export.PLATFORMS)}'
     )
   request = flags.make_request(args)
-  build_question(request, 'quick')  # a mistake in the words should not wait
+  build_question(request)  # a mistake in the words should not wait
   run = runs.choose_run(args.workdir, '--workdir')
   found = export.export_run(
     run,

@@ -62,7 +62,7 @@ def run_predict(args, rest) -> int:
   request = flags.make_request(args, size=args.size)
   from vbanana_jax.inference.request import build_question
 
-  build_question(request, 'quick')  # a mistake in the words should not wait
+  build_question(request)  # a mistake in the words should not wait
   if args.passes or args.split:
     raise UserError(
       'predict --passes goes with --protocol, and so does --split'

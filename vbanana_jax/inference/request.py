@@ -9,7 +9,7 @@ from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, legend_parts
 from vbanana_jax.tasks.base import Inputs, Question, Task
-from vbanana_jax.tasks.prompt_styles import PromptStyle
+from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
 from vbanana_jax.tokenizer import tokenizer
 
 _GENERATE_STEPS = 25
@@ -43,7 +43,7 @@ class PredictRequest:
 
 
 def build_question(
-  request: PredictRequest, style: PromptStyle
+  request: PredictRequest, style: PromptStyle = QUICK
 ) -> tuple[Task, Question]:
   """The task and its question, worded in a style.
 
