@@ -29,7 +29,7 @@ class TartanAir(depth_set.DepthSet):
   """
 
   name: ClassVar[str] = 'TartanAir'
-  license: ClassVar[str] = 'CC BY 4.0'
+  license: ClassVar[str] = 'CC BY 4.0, to be checked at its source'
   source: ClassVar[str] = 'https://theairlab.org/tartanair-dataset'
   radius: ClassVar[int] = 1
   median_m: ClassVar[tuple[float, float]] = (0.1, 500.0)
