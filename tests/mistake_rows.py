@@ -548,6 +548,68 @@ TABLE = {
       'test_mistakes.py::test_two_do_not_prepare_one_folder',
     ),
   },
+  'prepare webdataset': {
+    'missing': fails('prepare webdataset gone --out o', 'gone: no such file'),
+    'empty': fails('prepare webdataset nothing --out o', 'no *.tar in it'),
+    'wrong type': fails(
+      'prepare webdataset notes.txt --out o', 'notes.txt: not a whole tar'
+    ),
+    'wrong size': elsewhere(
+      0,
+      'a picture whose label has another size is left out and named',
+      'test_datasets_webdataset.py::test_a_bad_part_is_one_line',
+    ),
+    'wrong unit': elsewhere(
+      2,
+      'labels without a meaning are refused, with an example',
+      'test_datasets_webdataset.py::test_one_tar_and_a_meaning_elsewhere',
+    ),
+    'too large': elsewhere(
+      2,
+      'a tar that is cut short is refused',
+      'test_datasets_webdataset.py::test_a_tar_that_is_cut_short_is_refused',
+    ),
+    'duplicate': elsewhere(
+      0,
+      'a second file of one name is left out and named',
+      'test_datasets_webdataset.py::test_tricks_are_left_out_and_said',
+    ),
+    'not writable': nothing('as of `prepare folder`'),
+    'interrupted': nothing('as of `prepare folder`'),
+    'run twice': nothing('as of `prepare folder`'),
+    'two at once': nothing('as of `prepare folder`'),
+  },
+  'prepare tables': {
+    'missing': fails('prepare tables gone --out o', 'gone: no such file'),
+    'empty': fails('prepare tables nothing --out o', 'no *.parquet or *.arrow'),
+    'wrong type': fails(
+      'prepare tables notes.txt --out o', 'notes.txt: damaged table'
+    ),
+    'wrong size': elsewhere(
+      0,
+      'a row whose picture is damaged is left out and named',
+      'test_datasets_tables.py::test_a_bad_row_is_one_line',
+    ),
+    'wrong unit': elsewhere(
+      2,
+      'labels without a meaning are refused, with an example',
+      'test_datasets_tables.py::test_columns_of_labels',
+    ),
+    'too large': elsewhere(
+      2,
+      'a table that is cut short is refused',
+      'test_datasets_tables.py::test_damaged_tables_are_refused',
+    ),
+    'duplicate': elsewhere(
+      2,
+      'of several splits one has to be chosen',
+      'test_datasets_tables.py::test_splits_are_asked_about',
+    ),
+    'not writable': nothing('as of `prepare folder`'),
+    'interrupted': nothing('as of `prepare folder`'),
+    'run twice': nothing('as of `prepare folder`'),
+    'two at once': nothing('as of `prepare folder`'),
+  },
   'prepare scenes': {
     'missing': nothing('it reads nothing'),
     'empty': fails('prepare scenes --out o --number 0', '0 is less than 1'),

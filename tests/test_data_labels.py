@@ -318,7 +318,7 @@ def test_a_sheet_shows_every_label(tmp_path):
   assert sheet.picture_u8.dtype == np.uint8
   plain = Pictures([labeled.LabeledPicture('a', 'a', make_photo())])
   alone = prepare_sheet.make_sheet(plain, Limits()).picture_u8
-  assert sheet.picture_u8.shape[1] > 6 * (alone.shape[1] - 10)
+  assert alone.shape[1] == 640 and sheet.picture_u8.shape[1] > 6 * 320
   said = '\n'.join(sheet.lines)
   assert 'bad: id1: x: broken' in said and 'depth_m: 2 of 2' in said
   assert_refused(

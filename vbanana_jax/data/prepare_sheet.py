@@ -17,6 +17,7 @@ from vbanana_jax.errors import UserError
 Picture = UInt8[np.ndarray, 'h w 3']
 EXAMPLES = 8
 _WIDTH = 320  # of a cell
+_LEAST_WIDTH = 640  # of a row, for its words
 _GAP = 8
 _LINE = 15  # height of a line of words
 _SHOWN = 3  # captions, and pictures that are bad
@@ -116,7 +117,8 @@ def _draw_row(
   words += [f'caption: {text}' for text in picture.captions[:_SHOWN]]
   if picture.edit is not None:
     words.append(f'edit: {picture.edit.instruction}')
-  return np.concatenate([_write(words, row.shape[1]), row])
+  width = max(row.shape[1], _LEAST_WIDTH)
+  return np.concatenate([_write(words, width), _widen(row, width)])
 
 
 def _draw_labels(
@@ -194,15 +196,15 @@ def _pad(cell: Picture, height: int) -> Picture:
 
 
 def _widen(row: Picture, width: int) -> Picture:
-  room = ((0, _GAP), (0, width - row.shape[1]), (0, 0))
+  room = ((0, 0), (0, width - row.shape[1]), (0, 0))
   return np.pad(row, room, constant_values=strips.PAPER[0])
 
 
 def _write(lines: Sequence[str], width: int) -> Picture:
-  size = width, _LINE * len(lines) + _GAP
+  size = width, _LINE * len(lines) + 2 * _GAP
   image = Image.new('RGB', size, strips.PAPER)
   draw = ImageDraw.Draw(image)
   for number, line in enumerate(lines):
     font = strips.load_font(strips.LEAST_FONT)
-    draw.text((2, 2 + _LINE * number), line, strips.INK, font)
+    draw.text((2, _GAP + _LINE * number), line, strips.INK, font)
   return np.asarray(image)
