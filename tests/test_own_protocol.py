@@ -154,6 +154,8 @@ def change(path, **fields):
     ({'reader': 'mine'}, ('no reader', 'mine')),
     ({'reader': ['x']}, ('reader', 'expected str')),
     ({'passes': 'x'}, ('passes', 'expected int')),
+    ({'classes': 7}, ('classes', 'expected list')),
+    ({'cap_m': '5 m'}, ('cap_m', '5 m')),
     ({'classes': [['wall', [1, 2, 256]]]}, ('classes', '256')),
     ({'task': 'depth'}, ('no reader', 'depth')),
     ({'split': 'val'}, ("split 'val'", 'all')),

@@ -20,6 +20,14 @@ _KINDS = {
   list: ('seeds', 'headline'),
   dict: ('sampler', 'other_splits'),
 }  # fmt: skip
+# May be null.
+_OPTIONAL = {
+  str: ('ids_sha256', 'standard_split'),
+  int: ('count',),
+  list: ('classes', 'background', 'clamp_m'),
+  dict: ('crop', 'decoder'),
+  int | float: ('near_m', 'cap_m', 'void_radius'),
+}
 
 
 def is_named(name: str) -> bool:
@@ -43,13 +51,9 @@ def load(path: paths.Path, make: type[_Protocol]) -> _Protocol:
   except TypeError as error:
     what = str(error).partition(') ')[2] or str(error)
     raise UserError(f'{path}: not a protocol ({what}): {_REMEDY}') from error
-  for kind, names in _KINDS.items():
-    for name in names:
-      value = getattr(protocol, name)
-      if not isinstance(value, kind) or isinstance(value, bool):
-        raise UserError(
-          f'{path}: {name} is {value!r}, expected {kind.__name__}: {_REMEDY}'
-        )
+  for kinds, also in ((_KINDS, ()), (_OPTIONAL, (None,))):
+    for kind, names in kinds.items():
+      _check(protocol, names, kind, also, path)
   if _UNSAFE.search(protocol.name):
     raise UserError(f'{path}: name {protocol.name!r} cannot be part of a file')
   reader = readers.READERS.get(protocol.reader)
@@ -69,6 +73,19 @@ def load(path: paths.Path, make: type[_Protocol]) -> _Protocol:
         'to 255'
       )
   return protocol
+
+
+def _check(protocol, names, kind, also, path) -> None:
+  """Refuses fields of another type."""
+  for name in names:
+    value = getattr(protocol, name)
+    if value in also:
+      continue
+    if not isinstance(value, kind) or isinstance(value, bool):
+      wanted = getattr(kind, '__name__', 'a number')
+      raise UserError(
+        f'{path}: {name} is {value!r}, expected {wanted}: {_REMEDY}'
+      )
 
 
 def _is_class(entry: Any) -> bool:

@@ -48,9 +48,11 @@ class Coco(photo_set.PhotoSet):
     self._paths = self._places.find_tables(given)
     table_of = 'panoptic' if 'panoptic' in self._paths else 'instances'
     self._labeled = {}
-    photos: dict[int, coco_tables.Photo] = {}
+    photos: dict[int | str, coco_tables.Photo] = {}
     if table_of in self._paths:
-      table = coco_tables.load_segments(self._paths[table_of])
+      table = coco_tables.load_segments(
+        self._paths[table_of], is_panoptic=table_of == 'panoptic'
+      )
       photos |= table.photos
       self._labeled = table.entries
       self._categories = coco_tables.make_categories(
@@ -71,7 +73,7 @@ class Coco(photo_set.PhotoSet):
   def _set_photos(self, photos) -> None:
     folder = self._places.find_photos(photos)
     entries, unlabeled = [], 0
-    for number, photo in sorted(photos.items()):
+    for number, photo in sorted(photos.items(), key=lambda pair: pair[1].file):
       # In a table of instances no entry means that there is none.
       is_labeled = number in self._labeled or (
         not self._is_panoptic and 'instances' in self._paths
@@ -95,10 +97,12 @@ class Coco(photo_set.PhotoSet):
     found: dict[str, Any] = {'captions': self._captions.get(number, ())}
     if not is_labeled:
       return found
-    read = self._load_panoptic if self._is_panoptic else self._load_instances
-    painted = read(number, listed)
     path = self._paths['panoptic' if self._is_panoptic else 'instances']
     place = f'{path}: image {number}'
+    # Before anything is painted: a table may ask for any size.
+    photo.check_size((listed.height, listed.width), place)
+    read = self._load_panoptic if self._is_panoptic else self._load_instances
+    painted = read(number, listed)
     for key in ('semantic', 'instance'):
       painted[key] = photo.fit(painted[key], place)
     return found | painted
@@ -163,7 +167,7 @@ class Coco(photo_set.PhotoSet):
 
 
 class _Found(NamedTuple):
-  number: int
+  number: int | str
   photo: coco_tables.Photo
   is_labeled: bool
 
@@ -216,7 +220,7 @@ class _Places(NamedTuple):
     names = [self.images] if self.images else [
       self.split, f'images/{self.split}', 'images', '.'
     ]  # fmt: skip
-    first = photos[min(photos)].file if photos else ''
+    first = next(iter(photos.values())).file if photos else ''
     for name in names:
       if (self.root / name / first).is_file():
         return name

@@ -9,7 +9,9 @@ from vbanana_jax import labels
 from vbanana_jax.benchmark.readers import base, coco_format, files
 from vbanana_jax.errors import UserError
 
-_MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
+_MALFORMED = (
+  KeyError, TypeError, ValueError, AttributeError, OverflowError
+)  # fmt: skip
 # Names of panoptic classes in words.
 _WORDS = {
   'playingfield': 'playing field',
@@ -35,7 +37,7 @@ class Annotation(NamedTuple):
   """An object of a photograph; `segmentation` as COCO has it."""
 
   id: Any
-  category: int
+  category: int | str
   segmentation: Any
   is_crowd: bool
   is_ignored: bool
@@ -45,7 +47,7 @@ class Segment(NamedTuple):
   """A panoptic segment, and the number of its pixels in the PNG."""
 
   id: int
-  category: int
+  category: int | str
   is_crowd: bool
 
 
@@ -66,8 +68,8 @@ class Table(NamedTuple):
     categories: as in the file.
   """
 
-  photos: dict[int, Photo]
-  entries: dict[int, Any]
+  photos: dict[int | str, Photo]
+  entries: dict[int | str, Any]
   categories: list[dict[str, Any]]
 
 
@@ -82,10 +84,10 @@ class Categories(NamedTuple):
   """
 
   classes: labels.Classes
-  number: dict[int, int]
+  number: dict[int | str, int]
   background: int
 
-  def find(self, category: int, name: str) -> int:
+  def find(self, category: int | str, name: str) -> int:
     """Class id of a category; UserError with `name` where there is none."""
     if category not in self.number:
       raise UserError(
@@ -95,7 +97,7 @@ class Categories(NamedTuple):
     return self.number[category]
 
 
-def load_segments(path: pathlib.Path) -> Table:
+def load_segments(path: pathlib.Path, *, is_panoptic: bool) -> Table:
   """A table of instances, or of panoptic segments.
 
   Raises:
@@ -103,15 +105,12 @@ def load_segments(path: pathlib.Path) -> Table:
   """
   table = files.load_json(path, dict, keep=_pack_polygons)
   photos = _read_photos(table, path)
-  entries: dict[int, Any] = {}
+  entries: dict[int | str, Any] = {}
   for place, entry in enumerate(_get(table, 'annotations', path)):
     try:
-      number = entry['image_id']
-      if 'segments_info' in entry:
-        found = Panoptic(
-          base.check_name(entry['file_name'], path),
-          tuple(_read_segment(each) for each in entry['segments_info']),
-        )
+      number = _to_key(entry['image_id'])
+      if is_panoptic:
+        found = _read_panoptic(entry, path)
         if entries.setdefault(number, found) != found:
           raise UserError(f'{path}: image {number} has two panoptic entries')
       else:
@@ -126,10 +125,11 @@ def load_captions(path: pathlib.Path) -> Table:
   """A table of captions, without the empty ones."""
   table = files.load_json(path, dict)
   photos = _read_photos(table, path)
-  entries: dict[int, tuple[str, ...]] = {}
+  entries: dict[int | str, tuple[str, ...]] = {}
   for place, entry in enumerate(_get(table, 'annotations', path)):
     try:
-      number, caption = entry['image_id'], ' '.join(entry['caption'].split())
+      number = _to_key(entry['image_id'])
+      caption = ' '.join(entry['caption'].split())
     except _MALFORMED as error:
       raise _make_error(path, 'annotations', place, error) from error
     if caption:
@@ -139,7 +139,9 @@ def load_captions(path: pathlib.Path) -> Table:
 
 
 def check_same(
-  photos: Mapping[int, Photo], others: Mapping[int, Photo], path: pathlib.Path
+  photos: Mapping[int | str, Photo],
+  others: Mapping[int | str, Photo],
+  path: pathlib.Path,
 ) -> None:
   """Refuses a table whose photographs are others under the same ids."""
   for number in photos.keys() & others.keys():
@@ -166,10 +168,10 @@ def make_categories(
       is_thing = bool(
         entry['isthing'] if has_areas else entry.get('isthing', 1)
       )
-      rows.append((int(entry['id']), str(entry['name']).strip(), is_thing))
+      rows.append((_to_key(entry['id']), _to_name(entry['name']), is_thing))
     except _MALFORMED as error:
       raise _make_error(path, 'categories', place, error) from error
-  rows.sort()
+  rows.sort(key=lambda row: (str(type(row[0])), row[0]))
   if not rows:
     raise UserError(f'{path}: categories is empty')
   written = list(dict.fromkeys(name for _, name, _ in rows))
@@ -207,12 +209,12 @@ def _to_words(name: str, names: list[str]) -> str:
   return name if words != name and words in names else words
 
 
-def _read_photos(table, path) -> dict[int, Photo]:
+def _read_photos(table, path) -> dict[int | str, Photo]:
   entries = _get(table, 'images', path)
   photos = {}
   for place, entry in enumerate(entries):
     try:
-      photos[entry['id']] = Photo(
+      photos[_to_key(entry['id'])] = Photo(
         base.check_name(entry['file_name'], path),
         int(entry['height']),
         int(entry['width']),
@@ -227,17 +229,37 @@ def _read_photos(table, path) -> dict[int, Photo]:
 def _read_annotation(entry) -> Annotation:
   return Annotation(
     entry.get('id'),
-    entry['category_id'],
+    _to_key(entry['category_id']),
     entry['segmentation'],
     bool(entry.get('iscrowd', 0)),
     bool(entry.get('ignore', 0)),
   )
 
 
-def _read_segment(entry) -> Segment:
-  return Segment(
-    int(entry['id']), entry['category_id'], bool(entry.get('iscrowd', 0))
+def _to_name(value: Any) -> str:
+  name = value.strip()
+  if not name:
+    raise ValueError('an empty name')
+  return name
+
+
+def _read_panoptic(entry, path) -> Panoptic:
+  segments = tuple(
+    Segment(
+      int(each['id']),
+      _to_key(each['category_id']),
+      bool(each.get('iscrowd', 0)),
+    )
+    for each in entry['segments_info']
   )
+  return Panoptic(base.check_name(entry['file_name'], path), segments)
+
+
+def _to_key(value: Any) -> int | str:
+  """An id, which most write as a number and some as text."""
+  if isinstance(value, bool) or not isinstance(value, int | str):
+    raise TypeError(f'{value!r} is no id')
+  return value
 
 
 def _pack_polygons(entry: dict) -> dict:
@@ -246,7 +268,7 @@ def _pack_polygons(entry: dict) -> dict:
   if isinstance(outlines, list):
     try:
       packed = [array.array('d', each) for each in outlines]
-    except TypeError:  # is refused, by name, when it is drawn
+    except (TypeError, OverflowError):  # is refused, by name, when drawn
       return entry
     entry['segmentation'] = packed
     entry.pop('bbox', None)

@@ -39,16 +39,20 @@ class PhotoFile(NamedTuple):
     Raises:
       UserError: they have another size than the photograph.
     """
+    self.check_size(array.shape[:2], place)
     if array.shape[:2] == (self.frame.height, self.frame.width):
       return self.frame.make_upright(array)
-    if array.shape[:2] == self.frame.upright:
-      return array
-    height, width = array.shape[:2]
-    raise UserError(
-      f'{place}: {width} x {height} pixels, and {self.path.name} has '
-      f'{self.frame.width} x {self.frame.height}: one of them was resized: get '
-      'both from the same place'
-    )
+    return array
+
+  def check_size(self, shape: tuple[int, int], place: object) -> None:
+    """Refuses a height and width that are not the photograph's, either way."""
+    stored = (self.frame.height, self.frame.width)
+    if tuple(shape) not in (stored, self.frame.upright):
+      raise UserError(
+        f'{place}: {shape[1]} x {shape[0]} pixels, and {self.path.name} has '
+        f'{stored[1]} x {stored[0]}: one of them was resized: get both from '
+        'the same place'
+      )
 
 
 def load_photo(path: pathlib.Path) -> PhotoFile:

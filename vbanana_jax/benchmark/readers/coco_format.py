@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vbanana_jax.benchmark.readers import polygons, rle
+from vbanana_jax.data.photos import MAX_PIXELS
 from vbanana_jax.errors import UserError
 
 
@@ -37,6 +38,8 @@ def draw_segmentation(
   Raises:
     UserError: it is damaged.
   """
+  if height < 1 or width < 1 or height * width > MAX_PIXELS:
+    raise UserError(f'{name}: lies in a picture of {width} x {height} pixels')
   parts = [segmentation] if isinstance(segmentation, dict) else segmentation
   try:
     outlines = [part for part in parts if not isinstance(part, dict)]

@@ -69,7 +69,10 @@ def draw_opencv(
 
 def _check_vertices(flat, height, width, *, least):
   """Coordinates [n 2], x and y, of a flat list."""
-  coordinates = np.asarray(flat, np.float64).reshape(-1)
+  try:
+    coordinates = np.asarray(flat, np.float64).reshape(-1)
+  except OverflowError as error:
+    raise ValueError(f'a coordinate beyond all numbers ({error})') from error
   if coordinates.size % 2 or coordinates.size < 2 * least:
     raise ValueError(f'a polygon of {coordinates.size} coordinates')
   vertices = coordinates.reshape(-1, 2)
