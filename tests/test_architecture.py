@@ -75,6 +75,8 @@ OURS = {
   'phrase_reader', 'prepared', 'shells', 'test_readers_reasonseg',
   'test_readers_refcoco', 'test_resume', 'trainings', 'two_processes',
   'untrained', 'vbanana_jax', 'virtual_devices',
+  'test_datasets_coco', 'test_datasets_label_folders',
+  'test_datasets_palettes',
 }  # fmt: skip
 
 # Strings that are spelled like a task's name and mean something else.
