@@ -95,7 +95,7 @@ def make_block(name: str, *names: str) -> str:
 def make_headlines(*runs: str) -> str:
   """A line a headline metric, a column a run, and the best trivial answer.
 
-  The first run's other seeds, if its file has any, are one column more.
+  The first run's other trainings, if its file has any, are one column more.
   """
   results = {name: run.load(name) for name in runs}
   first, *_ = results.values()
@@ -103,13 +103,13 @@ def make_headlines(*runs: str) -> str:
     name: {(row['task'], row['metric']): row for row in result['rows']}
     for name, result in results.items()
   }
-  seeds = first.get('other_seeds', [])
+  others = first.get('other_trainings', [])
   lines = []
   for task, metric, text, form in HEADLINES:
     found = [table[task, metric] for table in rows.values()]
     cells = [_write_row(row, form) for row in found]
-    if seeds:
-      values = [found[0]['value'], *(s[task][metric] for s in seeds)]
+    if others:
+      values = [found[0]['value'], *(s[task][metric] for s in others)]
       ends = (form.format(x) for x in (min(values), max(values)))
       cells.insert(1, ' to '.join(ends))
     constant = found[0]['constant']
@@ -119,9 +119,9 @@ def make_headlines(*runs: str) -> str:
     f'{r["seconds_train_eval"] / 60:.1f} min' for r in results.values()
   ]
   head = [f'`{name}`, {r["eval_set"]}' for name, r in results.items()]
-  if seeds:
+  if others:
     minutes.insert(1, '')
-    head.insert(1, f'its {len(seeds) + 1} seeds')
+    head.insert(1, f'{len(others) + 1} trainings')
   lines.append(['training, without compilation, and evaluation', *minutes, ''])
   return tables.tabulate(['', *head, 'best trivial answer'], lines)
 
