@@ -20,6 +20,7 @@ from perf import (
   ceiling,
   check_docs,
   data_pipeline,
+  labeled_records,
   run,
   sampler,
   tables,
@@ -403,6 +404,15 @@ def test_rates_by_workers(monkeypatch):
   rows = rates['tables']['rates']
   assert list(rows) == ['photographs, 1 worker', 'photographs, 2 workers']
   assert all(row['images_per_s']['min'] > 0 for row in rows.values())
+
+
+def test_labeled_records_are_prepared_and_read():
+  result = labeled_records.measure(number=2, rounds=1, threads=1)
+  rows = result['tables']['rates']
+  assert list(rows)[-1] == 'preparing' and 'and all labels, varied' in rows
+  assert all(row['images_per_s']['min'] > 0 for row in rows.values())
+  sizes = result['bytes_per_record']
+  assert max(sizes, key=sizes.get) == 'and all labels'
 
 
 def test_the_sampler_shows_what_it_compared(monkeypatch):

@@ -31,7 +31,7 @@ def _add_kind(subparsers, name: str, kind) -> None:
   verb = subparsers.add_parser(
     name,
     help=kind.about,
-    description=f'{kind.about[0].upper()}{kind.about[1:]}.',
+    description=f'{name}: {kind.about}.',
     epilog=f'example:\n  {kind.example}',
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
