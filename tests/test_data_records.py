@@ -228,6 +228,14 @@ def test_a_record_that_is_none_is_one_line(change):
   assert_refused(lambda: records.unpack_picture(damaged), 'labeled record')
 
 
+@pytest.mark.parametrize('steps', [0, -5, float('inf'), 'many', None])
+def test_steps_of_depth_that_are_none(steps):
+  depth_m = np.ones((H, W), np.float32)
+  record = records.pack_picture(make_picture(depth_m=depth_m), (H, W))
+  damaged = rewrite(record, set_part('depth_m', steps_per_meter=steps))
+  assert_refused(lambda: records.unpack_picture(damaged), 'labeled record')
+
+
 def test_other_bytes_are_one_line():
   record = records.pack_picture(make_picture(), (H, W))
   for damaged in (b'', record[:3], record[:40], record[:-1], record + b'.'):

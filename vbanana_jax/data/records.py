@@ -5,12 +5,14 @@ parts that the JSON lists, one after the other: the photograph's file as it
 came, and each label. docs/labeled_data.md describes all of it.
 """
 
+import functools
 import json
 import struct
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from vbanana_jax import labels
 from vbanana_jax.data import labeled, photos, record_arrays
@@ -196,10 +198,17 @@ def _unpack_depth(fields, part, shape):
   values = _unpack_map(fields, part, shape, ('<u2', '<f4'))
   if fields['dtype'] == '<f4':
     return values
-  depth_m = (values / float(fields['steps_per_meter'])).astype(np.float32)
-  depth_m[values == 0] = np.nan
-  depth_m[values == _U16_SKY] = np.inf
-  return depth_m
+  return _make_meters(float(fields['steps_per_meter']))[values]
+
+
+@functools.lru_cache(16)
+def _make_meters(steps_per_meter: float) -> Float32[np.ndarray, '65536']:
+  """What each integer of a depth map means."""
+  if not 0 < steps_per_meter < float('inf'):
+    raise UserError(f'{steps_per_meter} steps per meter')
+  meters = (np.arange(_U16_SKY + 1) / steps_per_meter).astype(np.float32)
+  meters[0], meters[_U16_SKY] = np.nan, np.inf
+  return meters
 
 
 def _pack_ids(key, ids):
