@@ -10,9 +10,11 @@ from byte_files import assert_refused, make_jpeg
 from vbanana_jax import labels
 from vbanana_jax.data import (
   array_records,
+  augment,
   label_checks,
   labeled,
   manifest_classes,
+  photos,
   prepare,
   prepare_sheet,
   record_source,
@@ -257,6 +259,39 @@ def test_every_reading_of_a_record_has_the_asked_size(tmp_path):
   np.testing.assert_array_equal(same['rgb'], row['rgb'])
   with pytest.raises(IndexError):
     source[1]
+
+
+def test_a_large_photograph_alone_is_decoded_small(tmp_path, monkeypatch):
+  y, x = np.mgrid[:480, :640]
+  waves = np.stack([np.sin(x / 40) * np.cos(y / k) for k in (30, 50, 70)], -1)
+  large = make_jpeg(128 + 90 * waves)
+  alone = labeled.LabeledPicture('a', 'a', large, captions=('waves',))
+  measured = dataclasses.replace(alone, depth_m=np.ones((480, 640), np.float32))
+  shapes, readings = [], []
+  open_photo = photos.open_photo
+  monkeypatch.setattr(
+    photos,
+    'open_photo',
+    lambda *args, **options: spy(open_photo(*args, **options)),
+  )
+
+  def spy(rgb_u8):
+    shapes.append(rgb_u8.shape[:2])
+    return rgb_u8
+
+  varied = augment.Settings(crop_scale=(0.25, 1.0))
+  for name, picture in (('alone', alone), ('measured', measured)):
+    out = tmp_path / name
+    prepare.prepare_dataset(Pictures([picture], None), out)
+    source = record_source.RecordSource(out, 32, varied)
+    shapes.clear()
+    readings.append(source[0]['rgb'])
+    source.draw(0, np.random.default_rng(0))
+    if name == 'alone':  # 64 pixels are enough, and 128 of half of a side
+      assert shapes == [(120, 160), (240, 320)]
+    else:
+      assert shapes == 2 * [(480, 640)]
+  assert np.abs(readings[0] - readings[1]).max() < 0.02
 
 
 def test_labels_that_no_task_needs_are_not_read(tmp_path):

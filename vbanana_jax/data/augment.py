@@ -65,6 +65,12 @@ class Settings:
         f'augment.jpeg is {self.jpeg!r}, not a quality of 1 to 100'
       )
 
+  @property
+  def least_share(self) -> float:
+    """Of the sides of the largest window, the least that is ever seen."""
+    low, high = self.crop_ratio
+    return math.sqrt(self.crop_scale[0]) * min(1.0, low, 1 / high)
+
 
 _MOST = {
   'flip': 1, 'gamma': 4, 'brightness': 1, 'contrast': 1, 'saturation': 1,

@@ -89,6 +89,7 @@ def open_photo(
   max_bytes: int = MAX_BYTES,
   name: str | None = None,
   tell: Callable[[str], None] | None = None,
+  enough: int | None = None,
 ) -> UInt8[np.ndarray, 'h w 3']:
   """Upright 8-bit RGB of a JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF file.
 
@@ -104,11 +105,14 @@ def open_photo(
     max_bytes: refuse files longer than this.
     name: what to call the picture in errors; by default its path.
     tell: called with the name of a file of several pictures.
+    enough: pixels a side. A JPEG that has twice as many, or 4 or 8 times, is
+      decoded at a half, a quarter or an eighth of its size, which takes a
+      fraction of the time: each pixel is the mean of what it stands for.
 
   Raises:
     UserError: names the file: missing, too large, not a picture, or damaged.
   """
-  found = _open(photo, _WHITE, max_pixels, max_bytes, name, tell)
+  found = _open(photo, _WHITE, max_pixels, max_bytes, name, tell, enough)
   return found.pixels_u8
 
 
@@ -132,7 +136,9 @@ def read_frame(encoded: bytes, name: str) -> Frame:
       return Frame(image.height, image.width, turn)
 
 
-def _open(photo, ground, max_pixels, max_bytes, name, tell=None) -> Painted:
+def _open(
+  photo, ground, max_pixels, max_bytes, name, tell=None, enough=None
+) -> Painted:
   if isinstance(photo, bytes):
     name, encoded = name or 'picture', photo
   else:
@@ -142,6 +148,8 @@ def _open(photo, ground, max_pixels, max_bytes, name, tell=None) -> Painted:
   with _name_errors(name, encoded, max_pixels):
     with image_formats.open_image(encoded) as image:
       _check_size(image, name, max_pixels)
+      if enough and image.format == 'JPEG':
+        image.draft(None, (enough, enough))
       pixels = image_formats.load_pixels(image, encoded)
       picture = Painted(
         *_to_rgb(pixels, ground), image_formats.is_lossy(encoded)

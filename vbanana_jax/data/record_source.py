@@ -1,5 +1,6 @@
 """Prepared pictures as a source of examples, plain or varied."""
 
+import math
 import os
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -24,6 +25,7 @@ from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 
 _OPTIONAL = {'captions', 'intrinsics'}  # of use where some pictures have them
+_SPARE = 2  # pixels for one, so that resizing is antialiasing
 _WITH = {'instance': ('instance_class',)}
 
 
@@ -93,7 +95,7 @@ class RecordSource:
 
     It is moved where it would show nothing that a phrase denotes.
     """
-    example = self._load(index)
+    example = self._load(index, 1.0)
     size = self.height, self.width
     return _finish(
       windows.see(example, windows.find_plain(example, size), size)
@@ -103,18 +105,27 @@ class RecordSource:
     """A reading of a picture that is a function of row, settings and `rng`."""
     if self._settings is None:
       return self[index]
-    example = self._load(index)
+    example = self._load(index, self._settings.least_share)
     size = self.height, self.width
     return _finish(augment.vary(example, self._settings, rng, size))
 
-  def _load(self, index: int) -> dict[str, Any]:
-    """All that is known of a picture, at its own size; rgb is uint8."""
+  def _load(self, index: int, share: float) -> dict[str, Any]:
+    """All that is known of a picture, at its own size; rgb is uint8.
+
+    A photograph alone may be smaller, if the window that is seen of it, a share
+    of its sides, still has twice the pixels that are wanted.
+    """
     if not 0 <= index < len(self):
       raise IndexError(f'row {index} of {len(self)}')
     try:
       record = array_records.read_bytes(self._rows, index)
       picture = records.unpack_picture(record, self._read)
-      rgb_u8 = photos.open_photo(picture.encoded, name=picture.file)
+      enough = None
+      if not (picture.known & self._read) - {'captions'}:
+        enough = math.ceil(_SPARE * max(self.height, self.width) / share)
+      rgb_u8 = photos.open_photo(
+        picture.encoded, name=picture.file, enough=enough
+      )
       return self._to_example(int(index), picture, rgb_u8)
     except UserError as error:
       raise BadRecordError(f'{self.locate(index)}: {error}') from error
