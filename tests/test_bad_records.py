@@ -427,10 +427,10 @@ def test_a_resumed_run_may_allow_more(tmp_path):
   config = config_lib.load_config('quickstart:pretrain,smoke').to_dict()
   (tmp_path / 'run.json').write_text(json.dumps({'config': config}))
   config['data']['bad_records'] = '9 records'
-  resume.check_same(tmp_path, config)
+  resume.check_same_config(tmp_path, config)
   config['sources']['scenes']['level'] = 'full'
   with pytest.raises(UserError, match=r'scenes\.level was quick, is full'):
-    resume.check_same(tmp_path, config)
+    resume.check_same_config(tmp_path, config)
 
 
 def test_verify_names_the_bad_records(pets, capsys):

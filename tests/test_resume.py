@@ -166,12 +166,12 @@ def test_which_signal_asked(number, error, capsys):
 
 def test_every_difference_is_named(whole_run):
   config = load_config(whole_run)
-  resume.check_same(whole_run, config)
+  resume.check_same_config(whole_run, config)
   config |= {'seed': 1, 'keep_every': '4 steps', 'save_every': '2 steps'}
   config['eval'] |= {'limit': 3}
   config['optim'] = {**config['optim'], 'learning_rate': 7.0, 'new': 'key'}
   with pytest.raises(UserError, match='another config') as caught:
-    resume.check_same(whole_run, config)
+    resume.check_same_config(whole_run, config)
   differences = str(caught.value).partition('(')[2].partition(')')[0]
   assert differences.split('; ') == [
     'optim.learning_rate was 0.013, is 7.0',

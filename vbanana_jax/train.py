@@ -1,4 +1,4 @@
-"""One loop for pretraining and tuning: they differ in their mixture alone.
+"""One loop: pretraining and tuning differ in mixture, length and first weights.
 
 Read from the top: what is built, where the state comes from, the loop.
 """
@@ -50,7 +50,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
   Args:
     config: see `configs/base.py`, as plain nested dicts.
     workdir: gets what docs/training.md lists. A run that it holds already goes
-      on; if it is complete, it is returned.
+      on; of one that is complete the last state is returned.
 
   Raises:
     UserError: for a mistake in the config, processes or a workdir that have
@@ -61,11 +61,11 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
   resume.check_processes_agree(config, workdir)
   mesh = sharding.build_mesh(config['mesh'])
   setup.check_config(config, mesh)
-  setup.check_start(config, workdir)
-  every = setup.build_intervals(config)
+  setup.check_feasible(config, workdir)
+  schedule = setup.build_schedule(config)
   model = weights.build_network(config, mesh)
   optimizer = optim.build_optimizer(
-    config['optim'], every.total, model.precision, mesh
+    config['optim'], schedule.total, model.precision, mesh
   )
   processes.log('building mixture')
   examples = build.build_mixture(
@@ -74,23 +74,23 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
 
   with contextlib.ExitStack() as stack:
     check_lock = stack.enter_context(workdir_lock.lock_workdir(workdir))
-    resume.check_same(workdir, config)
-    keep = {'keep': config['keep_checkpoints'], 'keep_every': every.keep}
+    resume.check_same_config(workdir, config)
+    keep = {'keep': config['keep_checkpoints'], 'keep_every': schedule.keep}
     checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, **keep))
     processes.log('making or restoring weights')
     state = setup.start_state(config, model, optimizer, mesh, checkpoints)
     start = int(state.step)
-    if start >= every.total:
-      resume.say_complete(workdir, start, every.total)
+    if start >= schedule.total:
+      resume.report_complete(workdir, start, schedule.total)
       return state
     metrics, scores = stack.enter_context(open_logs(config, workdir, start))
     provenance.save_run(workdir, config, mesh, start_step=start)
     overview.save_overview(workdir / 'parameters.txt', state.params)
-    tasks, total = examples.tasks, every.total
+    tasks, total = examples.tasks, schedule.total
     run = Run(
       config,
       workdir,
-      every,
+      schedule,
       setup.jit_train_step(config, model, optimizer, mesh, state, len(tasks)),
       stack.enter_context(open_batches(config, examples, mesh, start, total)),
       periodic.build_periodic_eval(config, tasks, model, mesh, total),
@@ -109,7 +109,7 @@ class Run:
   Attributes:
     config: see `configs/base.py`.
     workdir: of the run.
-    every: length and intervals, in steps.
+    schedule: length and intervals, in steps.
     train_step: jitted, from `setup.jit_train_step`.
     batches: of the steps to come, on the devices.
     evals: scores while training; None for none.
@@ -121,7 +121,7 @@ class Run:
 
   config: dict[str, Any]
   workdir: paths.Path
-  every: setup.Intervals
+  schedule: setup.Schedule
   train_step: Any
   batches: Iterator[dict[str, jax.Array]]
   evals: periodic.PeriodicEval | None
@@ -133,8 +133,8 @@ class Run:
 
 def run_steps(run: Run, state: TrainState) -> TrainState:
   """Trains from `state` to the end; see `train`."""
-  every, meter, evals = run.every, run.meter, run.evals
-  start, total = int(state.step), every.total
+  schedule, meter, evals = run.schedule, run.meter, run.evals
+  start, total = int(state.step), schedule.total
   processes.log('first batch')
   batch, metrics = next(run.batches), None
   meter.start()
@@ -150,20 +150,20 @@ def run_steps(run: Run, state: TrainState) -> TrainState:
     ProfileWindow(run.workdir / 'profile', **run.config['profile']) as profile,
   ):
     for step in range(start + 1, total + 1):
-      length = batch['tokens'].shape[1]
-      if length not in compiled_steps:
+      tokens = batch['tokens'].shape[1]
+      if tokens not in compiled_steps:
         with meter.compiling():
-          compiled_steps[length] = run.train_step.lower(state, batch).compile()
+          compiled_steps[tokens] = run.train_step.lower(state, batch).compile()
       if step == start + 1:
         processes.log(f'step {step} of {total}')
       before = metrics
-      # Nothing goes to and fro unasked.
+      # No transfer between host and devices but those that are asked for.
       with profile.step(step, state), jax.transfer_guard('disallow'):
-        state, metrics = compiled_steps[length](state, batch)
+        state, metrics = compiled_steps[tokens](state, batch)
       # While the devices work on this step, the host looks at the loss of the
       # one before and prepares the batch of the next.
       check_finite(before, step - 1)
-      meter.add(metrics, flops.count_step_flops(run.config, length).useful)
+      meter.add(metrics, flops.count_step_flops(run.config, tokens).useful)
       is_last = step == total
       if not is_last:
         with meter.waiting():
@@ -171,14 +171,14 @@ def run_steps(run: Run, state: TrainState) -> TrainState:
 
       stop = None if is_last else signals.requested(step)
       must_score = evals and (is_last or step % evals.every == 0)
-      must_save = is_last or stop or step % every.save == 0
-      # A log line ends where a checkpoint does: a run that goes on from there
-      # finds the time it took so far in the last line.
-      must_log = must_save or step % every.log == 0
+      must_save = is_last or stop or step % schedule.save == 0
+      # Every checkpoint has its log line: a run that goes on from there reads
+      # in the last one how long it has taken.
+      must_log = must_save or step % schedule.log == 0
       if must_score or must_log:
         check_finite(metrics, step)
       if must_score:
-        score(run, state, step)
+        write_scores(run, state, step)
       if must_log:
         bar.set_postfix_str(meter.write(step), refresh=False)
       bar.update()
@@ -193,7 +193,7 @@ def run_steps(run: Run, state: TrainState) -> TrainState:
   return state
 
 
-def score(run: Run, state: TrainState, step: int) -> None:
+def write_scores(run: Run, state: TrainState, step: int) -> None:
   """One line of scores.jsonl, and of the terminal, about averaged weights."""
   with run.meter.scoring(state):
     found = run.evals.run(state)

@@ -55,7 +55,7 @@ def check_processes_agree(
   )
 
 
-def check_same(workdir: pathlib.Path, config: dict[str, Any]) -> None:
+def check_same_config(workdir: pathlib.Path, config: dict[str, Any]) -> None:
   """Refuses to go on with a run of another config, or on other data.
 
   Raises:
@@ -82,7 +82,7 @@ def check_same(workdir: pathlib.Path, config: dict[str, Any]) -> None:
     )
 
 
-def say_complete(workdir: pathlib.Path, step: int, total: int) -> None:
+def report_complete(workdir: pathlib.Path, step: int, total: int) -> None:
   """Says that a run has come to its end before, and what can follow."""
   processes.print_from_first(
     f'{workdir}: trained already, {step} of {total} steps; to begin another '

@@ -17,7 +17,7 @@ from vbanana_jax.training.step import make_gradient_fn, make_train_step
 
 
 @dataclasses.dataclass(frozen=True)
-class Intervals:
+class Schedule:
   """Length of a run, and how often what is done, in steps.
 
   Attributes:
@@ -33,8 +33,8 @@ class Intervals:
   keep: int | None
 
 
-def build_intervals(config: dict[str, Any]) -> Intervals:
-  """The intervals of a config.
+def build_schedule(config: dict[str, Any]) -> Schedule:
+  """Length and intervals of a config.
 
   Raises:
     UserError: for what is no duration, checkpoints to keep that are never
@@ -60,7 +60,7 @@ def build_intervals(config: dict[str, Any]) -> Intervals:
       f'config.profile.start is {config["profile"]["start"]}, and the run has '
       f'{total} steps: choose one of them, or 0 for no profile'
     )
-  return Intervals(total, to_steps('log_every'), save, keep)
+  return Schedule(total, to_steps('log_every'), save, keep)
 
 
 def check_config(config: dict[str, Any], mesh) -> None:
@@ -82,7 +82,7 @@ def check_config(config: dict[str, Any], mesh) -> None:
   )
 
 
-def check_start(config: dict[str, Any], workdir: paths.Path) -> None:
+def check_feasible(config: dict[str, Any], workdir: paths.Path) -> None:
   """Refuses early what would fail late, before anything is built.
 
   Args:
@@ -132,7 +132,7 @@ def jit_train_step(
       optimizer,
       num_tasks=num_tasks,
       ema_decay=config['optim']['ema_decay'],
-      log_every=build_intervals(config).log,
+      log_every=build_schedule(config).log,
     ),
     donate_argnums=0,
     in_shardings=(shardings, sharding.batch_sharding(mesh)),
