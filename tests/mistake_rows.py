@@ -207,7 +207,7 @@ TABLE = {
       f'{_GRADE} right --out file/o', 'cannot write into file/o'
     ),
     'interrupted': stopped(
-      f'{_GRADE} right', 'vbanana_jax.benchmark.score_folder:read_painted'
+      f'{_GRADE} right', 'vbanana_jax.evaluation.score_folder:read_painted'
     ),
     'run twice': fails(
       f'{_GRADE} right --out o && {_GRADE} wide --out o',
@@ -398,7 +398,7 @@ TABLE = {
       f'{_PROMPTS} bench --out file/o', 'cannot write into file/o'
     ),
     'interrupted': stopped(
-      f'{_PROMPTS} bench', 'vbanana_jax.benchmark.questions:make_questions'
+      f'{_PROMPTS} bench', 'vbanana_jax.benchmark.questions:make_requests'
     ),
     'run twice': elsewhere(
       2,

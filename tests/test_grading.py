@@ -8,8 +8,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 from vbanana_jax import cli
-from vbanana_jax.benchmark import protocols, score_folder, scores
+from vbanana_jax.benchmark import protocols
 from vbanana_jax.errors import UserError
+from vbanana_jax.evaluation import score_folder, scores
 
 PERFECT = {
   'depth': {'delta1': 1.0, 'abs_rel': 0.0, 'aligned_median_delta1': 1.0},
@@ -111,7 +112,7 @@ def test_scores_load_as_saved(answered, tmp_path):
   assert results == json.loads(json.dumps(grade.results))
   for name, state in grade.states.items():
     np.testing.assert_array_equal(states[name], state)
-  same = score_folder.compare(grade, results, states)
+  same = scores.compare(grade, results, states)
   assert all(value == (0.0, (0.0, 0.0)) for value in same.values())
 
 

@@ -60,7 +60,7 @@ def test_perfect_parts_join_to_the_truth(count, level):
   rng = np.random.default_rng(count)
   asked = request.PredictRequest('semantic', classes=name_classes(count))
   _, question = request.build_question(asked, PROMPT_STYLES[level])
-  parts = request.build_question_parts(asked, PROMPT_STYLES[level], 160)
+  parts = request.split_question(asked, question, PROMPT_STYLES[level], 160)
   most = PROMPT_STYLES[level].entries[1]
   assert len(parts) >= -(-count // most)
   label = rng.integers(0, count + 1, (12, 16))
@@ -110,7 +110,7 @@ class Box:
 def test_every_part_of_every_photo_is_asked_and_joined():
   asked = request.PredictRequest('semantic', classes=name_classes(11))
   task, question = request.build_question(asked, PROMPT_STYLES['quick'])
-  parts = request.build_question_parts(asked, PROMPT_STYLES['quick'], 160)
+  parts = request.split_question(asked, question, PROMPT_STYLES['quick'], 160)
   label = np.arange(12).repeat(4).reshape(6, 8)
   box = Box(label, parts)
   predictor = object.__new__(Predictor)
@@ -133,11 +133,9 @@ def test_every_part_of_every_photo_is_asked_and_joined():
 
 def test_a_short_legend_is_one_question():
   asked = request.PredictRequest('semantic', classes=('sphere', 'box'))
-  (part,) = request.build_question_parts(asked, PROMPT_STYLES['quick'], 160)
-  assert (
-    part.prompt
-    == request.build_question(asked, PROMPT_STYLES['quick'])[1].prompt
-  )
+  _, question = request.build_question(asked, PROMPT_STYLES['quick'])
+  (part,) = request.split_question(asked, question, PROMPT_STYLES['quick'], 160)
+  assert part.prompt == question.prompt
 
 
 def load_configs():

@@ -7,8 +7,9 @@ import painted
 import pytest
 
 from vbanana_jax import cli
-from vbanana_jax.benchmark import painted_folder, score_folder
+from vbanana_jax.benchmark import painted_folder
 from vbanana_jax.errors import UserError
+from vbanana_jax.evaluation import score_folder
 from vbanana_jax.training.weights import hash_weights
 
 SETTINGS = {'protocol': 'x', 'split': 'val', 'weights': 'aa', 'size': 64}

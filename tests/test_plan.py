@@ -553,10 +553,15 @@ def test_a_batch_that_the_chips_cannot_share_is_refused():
   config = make_config('smoke', batch_size=48, accumulate=0, sharding='dp')
   with pytest.raises(UserError, match='accumulate is 0'):
     refuse_plan(config, slice_of_16)
+
+
+@needs_libtpu
+def test_a_held_out_batch_is_rounded_up_to_what_the_chips_share():
   config = make_config('smoke', batch_size=48, sharding='dp')
-  config['eval']['batch_size'] = 8
-  with pytest.raises(UserError, match=r'eval.batch_size is 8.*16'):
-    refuse_plan(config, slice_of_16)  # before anything is compiled
+  config['eval']['batch_size'] = 9
+  made = programs.Programs(config, topologies.find_topology('v5e-16'))
+  batch = made._make_eval_batch(made.exam_task)
+  assert batch['valid'].shape == (16,)
 
 
 @needs_libtpu

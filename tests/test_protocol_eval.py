@@ -6,9 +6,9 @@ import painted
 import pytest
 
 from vbanana_jax import cli
-from vbanana_jax.benchmark import score_folder
+from vbanana_jax.benchmark import readers
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import protocol_eval
+from vbanana_jax.evaluation import protocol_eval, score_folder
 from vbanana_jax.inference import predict_protocol
 from vbanana_jax.inference.predictor import Predictor
 
@@ -20,7 +20,8 @@ def test_scores_are_those_of_the_painted_folder(task, untrained_run, tmp_path):
   data, out = tmp_path / 'data', tmp_path / 'out'
   protocol = painted.write_benchmark(task, data)
   predictor = Predictor(untrained_run)
-  evaluator = protocol_eval.ProtocolEval(predictor, protocol, data)
+  examples = protocol_eval.open_examples(protocol, data)
+  evaluator = protocol_eval.ProtocolEval(predictor, protocol, examples)
   found = evaluator.run(predictor.params)
   predict_protocol.paint_protocol(predictor, protocol, data, out, passes=1)
   grade = score_folder.grade(protocol, data, out, passes=1, partial=True)
@@ -31,17 +32,41 @@ def test_scores_are_those_of_the_painted_folder(task, untrained_run, tmp_path):
   assert found == evaluator.run(predictor.params)  # nothing is left behind
 
 
+def test_examples_need_no_folder(untrained_run, tmp_path):
+  protocol = painted.write_benchmark('depth', tmp_path)
+  predictor = Predictor(untrained_run)
+  examples = protocol_eval.open_examples(protocol, tmp_path)
+  photos = [example.load_photo() for example in examples]
+  truths = [example.load_truth() for example in examples]
+  in_memory = [
+    protocol_eval.ProtocolExample(
+      example.item, lambda k=k: photos[k], lambda k=k: truths[k]
+    )
+    for k, example in enumerate(examples)
+  ]
+  one, other = (
+    protocol_eval.ProtocolEval(predictor, protocol, each).run(predictor.params)
+    for each in (examples, in_memory)
+  )
+  assert one == other
+
+
 def test_a_limit_takes_the_first_examples(untrained_run, tmp_path, monkeypatch):
   protocol = painted.write_benchmark('depth', tmp_path)
   predictor = Predictor(untrained_run)
-  evaluator = protocol_eval.ProtocolEval(predictor, protocol, tmp_path, 1)
-  reader, seen = evaluator._reader, []
-  load = reader.load_truth
+  kind, seen = readers.READERS[protocol.reader], []
+  load = kind.load_truth
   monkeypatch.setattr(
-    reader, 'load_truth', lambda item: seen.append(item) or load(item)
+    kind,
+    'load_truth',
+    lambda reader, item: seen.append(item) or load(reader, item),
   )
-  evaluator.run(predictor.params)
-  assert seen == [reader.items[0]] and len(reader.items) > 1
+  examples = protocol_eval.open_examples(protocol, tmp_path, 1)
+  protocol_eval.ProtocolEval(predictor, protocol, examples).run(
+    predictor.params
+  )
+  items = protocol.open(tmp_path).items
+  assert seen == [items[0]] and len(items) > 1
 
 
 def test_a_training_writes_them_beside_its_own(tmp_path, capsys):

@@ -8,14 +8,9 @@ import painted
 import pytest
 
 from vbanana_jax import cli
-from vbanana_jax.benchmark import (
-  doctor,
-  protocols,
-  readers,
-  score_folder,
-  scores,
-)
+from vbanana_jax.benchmark import doctor, protocols, readers
 from vbanana_jax.errors import UserError
+from vbanana_jax.evaluation import score_folder, scores
 from vbanana_jax.report import published
 
 # First digits of the digests of published lists: of NYUv2 and KITTI by BTS, of

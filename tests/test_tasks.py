@@ -91,7 +91,7 @@ PERFECT = {
     'pixel_accuracy': 1,
     'color_distance': 0,
   },
-  'instance': {'pmf1': 1, 'pmf1_0.75': 1, 'color_distance': 0},
+  'instance': {'pmf1': 1, 'pmf1_0.75': 1, 'pq': 1, 'color_distance': 0},
   'referring': {'ciou': 1, 'giou': 1, 'no_target_accuracy': 1},
   'edit': {'mae': 0, 'edited_mae': 0},
   'generate': {'fd_random_conv': 0},

@@ -45,8 +45,6 @@ def test_vision_tasks_are_watched_and_only_when_asked():
   assert build(make_config(every='2 steps'), ('generate', 'edit')) is None
   with pytest.raises(UserError, match='600 steps'):
     build(make_config(every='often'))
-  with pytest.raises(UserError, match='batch_size is 9'):
-    build(make_config(every='2 steps', batch_size=9))
   with pytest.raises(UserError, match='at least one scene'):
     build(make_config(every='2 steps', watch=0))
 
@@ -64,6 +62,12 @@ def test_tasks_of_other_pictures_are_not_watched_and_it_says_so(monkeypatch):
   config['mixture'] = {'normals@mine': 1.0}
   assert build(config) is None
   assert told[-1].startswith('depth, normals: learned from no scenes')
+
+
+def test_batches_are_rounded_up_to_what_the_devices_share():
+  periodic_eval = build(make_config(every='2 steps', batch_size=9), ('depth',))
+  ((_, (batch,)),) = periodic_eval.eval_sets
+  assert batch['valid'].shape == (16,) and batch['valid'].sum() == 8
 
 
 class Answers:

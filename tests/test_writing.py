@@ -9,14 +9,9 @@ import pytest
 from PIL import Image
 
 from vbanana_jax import cli, evaluate
-from vbanana_jax.benchmark import (
-  protocols,
-  question_list,
-  readers,
-  score_folder,
-)
+from vbanana_jax.benchmark import protocols, question_list, readers
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import results
+from vbanana_jax.evaluation import results, score_folder
 from vbanana_jax.runtime import files
 
 

@@ -8,10 +8,15 @@ Folders of other generators have none.
 import dataclasses
 import hashlib
 import json
+import pathlib
 import time
 from collections.abc import Iterable
 from typing import Any
 
+from vbanana_jax.benchmark.protocols import Protocol
+from vbanana_jax.benchmark.questions import name_painted
+from vbanana_jax.benchmark.readers import Item
+from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import files, paths
 
@@ -64,6 +69,56 @@ def load_manifest(folder: paths.Path) -> Manifest | None:
       f'{path}: not a manifest of painted pictures ({error}): remove it to '
       "score them as another generator's, or paint them anew"
     ) from error
+
+
+def find_painted(
+  items: tuple[Item, ...], folder: pathlib.Path, passes: int
+) -> dict[str, list[pathlib.Path]]:
+  """The pictures of every example that has all its passes, by id.
+
+  Raises:
+    UserError: no folder, no picture of any example, or two of one.
+  """
+  if not folder.is_dir():
+    raise UserError(f'--predictions {folder}: no such folder')
+  pictures: dict[str, pathlib.Path] = {}
+  for path in sorted(folder.iterdir()):
+    if path.suffix.lower() in photos.SUFFIXES:
+      if path.stem in pictures:
+        raise UserError(f'{path}: {pictures[path.stem].name} answers the same')
+      pictures[path.stem] = path
+  found = {}
+  for item in items:
+    names = [name_painted(item, k) for k in range(passes)]
+    if all(name in pictures for name in names):
+      found[item.id] = [pictures[name] for name in names]
+  if not found:
+    wanted = name_painted(items[0], passes - 1)
+    there = 'no picture lies there'
+    if pictures:
+      named = min(pictures.values()).name
+      there = f'its {len(pictures)} pictures have other names, as {named}'
+    raise UserError(
+      f'{folder}: answers no example in all of {passes} passes: {there}: a '
+      f'picture is called {wanted}.png and so on; vbanana prompts lists them'
+    )
+  return found
+
+
+def check_painted_for(
+  protocol: Protocol,
+  manifest: Manifest,
+  folder: pathlib.Path,
+) -> None:
+  """Refuses pictures that answer the questions of another protocol."""
+  for key in ('protocol', 'split'):
+    wanted = {'protocol': protocol.name, 'split': protocol.split}[key]
+    painted = manifest.settings.get(key)
+    if painted != wanted:
+      raise UserError(
+        f'{folder} was painted for the {key} {painted} and not for {wanted} '
+        f'(see {NAME} in it): name that one, or other pictures'
+      )
 
 
 class Painting:

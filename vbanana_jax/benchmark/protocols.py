@@ -93,6 +93,9 @@ class Protocol:
   )
   standard_split: str | None = None
 
+  def __hash__(self):
+    return hash((self.title, self.split))
+
   @property
   def title(self) -> str:
     """Name and version, as results have it."""

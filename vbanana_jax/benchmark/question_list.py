@@ -34,18 +34,18 @@ def save_questions(
       those of another protocol or of more passes, unless `overwrite`.
   """
   listed = out / NAME
-  asked = list(questions.make_questions(protocol, reader, passes))
+  requests = list(questions.make_requests(protocol, reader.items, passes))
   lines = {}
-  for question in asked:
-    image = reader.root / question.item.image
-    if not question.item.image:
-      image = out / 'images' / f'{question.item.id}.png'
-    lines[question.file] = {
-      'file': question.file,
-      'id': question.item.id,
+  for request in requests:
+    image = reader.root / request.item.image
+    if not request.item.image:
+      image = out / 'images' / f'{request.item.id}.png'
+    lines[request.file] = {
+      'file': request.file,
+      'id': request.item.id,
       'image': str(image),
-      'prompt': question.asked.prompt,
-      'seed': question.seed,
+      'prompt': request.prompt,
+      'seed': request.seed,
       'task': protocol.task,
       'protocol': protocol.title,
       'split': protocol.split,
@@ -55,11 +55,11 @@ def save_questions(
     _check_source(protocol, before[0], listed)
   for line in before:
     _check_same(line, lines.get(line['file']), listed)
-  for question in asked:
-    if not question.item.image and not question.repeat:  # once an example
+  for request in requests:
+    if not request.item.image and not request.repeat:  # once an example
       encoded = io.BytesIO()
-      Image.fromarray(reader.load_image(question.item)).save(encoded, 'PNG')
-      image = out / 'images' / f'{question.item.id}.png'
+      Image.fromarray(reader.load_image(request.item)).save(encoded, 'PNG')
+      image = out / 'images' / f'{request.item.id}.png'
       paths.write_whole(image, encoded.getvalue())
   text = ''.join(
     json.dumps(line, ensure_ascii=False) + '\n' for line in lines.values()

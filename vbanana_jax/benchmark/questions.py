@@ -7,43 +7,47 @@ tell.
 """
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
-from vbanana_jax import decode, keys, resizing
+from vbanana_jax import keys
 from vbanana_jax.benchmark.protocols import Protocol
 from vbanana_jax.benchmark.readers import Item, Reader
 from vbanana_jax.codecs import palettes
 from vbanana_jax.errors import UserError
-from vbanana_jax.tasks import TASKS, legend_parts, legend_text, prompts
+from vbanana_jax.tasks import legend_parts, legend_text, prompts
 from vbanana_jax.tokenizer import tokenizer
 
+# What every prompt is like, without what one example puts into it.
+ANY_ITEM = Item('any', '', '{phrase}')
 
-class Instruction(NamedTuple):
-  """An instruction and what a decoder must know to read its answer."""
+
+class ProtocolPrompt(NamedTuple):
+  """A prompt and what a decoder must know to read its answer."""
 
   prompt: str
   spec: prompts.PromptSpec
 
 
-class Question(NamedTuple):
+class PaintRequest(NamedTuple):
   """One picture to paint.
 
   Attributes:
     file: name of the painted picture; a suffix of .jpg or .webp does as well.
     item: the example.
     seed: of the generator's noise, another one in every pass.
-    asked: its instruction.
+    prompt: what to paint.
+    spec: how it is read.
     repeat: the pass.
   """
 
   file: str
   item: Item
   seed: int
-  asked: Instruction
+  prompt: str
+  spec: prompts.PromptSpec
   repeat: int
 
 
@@ -52,7 +56,7 @@ def ask(
   item: Item,
   repeat: int = 0,
   group: range | None = None,
-) -> Instruction:
+) -> ProtocolPrompt:
   """The instruction of one example in pass `repeat`; the same at any time.
 
   With `group`, numbers of classes, it asks for these alone, in the colors that
@@ -92,7 +96,7 @@ def ask(
     background_stated=True,
   )
   reader = prompts.get_reader(protocol.task)
-  return Instruction(prompt, reader.complete(spec, prompt, phrase))
+  return ProtocolPrompt(prompt, reader.complete(spec, prompt, phrase))
 
 
 def ask_parts(
@@ -135,27 +139,25 @@ def ask_parts(
     )
   parts = []
   for group in groups:
-    asked = ask(protocol, item, repeat, group)
-    palette, _ = asked.spec.make_palette()
+    prompt, spec = ask(protocol, item, repeat, group)
+    palette, _ = spec.make_palette()
     rows = [0, *(k + 1 for k in (names if group is None else group))]
-    parts.append(
-      legend_parts.Part(asked.prompt, palette, np.array(rows, np.int32))
-    )
+    parts.append(legend_parts.Part(prompt, palette, np.array(rows, np.int32)))
   return tuple(parts)
 
 
-def make_questions(
-  protocol: Protocol, reader: Reader, passes: int
-) -> Iterator[Question]:
+def make_requests(
+  protocol: Protocol, items: Iterable[Item], passes: int
+) -> Iterator[PaintRequest]:
   """Every picture that the protocol wants painted, in order."""
-  for item in reader.items:
+  for item in items:
     for repeat in range(passes):
       name = name_painted(item, repeat)
-      yield Question(
+      yield PaintRequest(
         f'{name}.png',
         item,
         get_seed(protocol, repeat),
-        ask(protocol, item, repeat),
+        *ask(protocol, item, repeat),
         repeat,
       )
 
@@ -169,30 +171,6 @@ def get_seed(protocol: Protocol, repeat: int) -> int:
 def name_painted(item: Item, repeat: int) -> str:
   """Name of a painted picture without its suffix: `ID`, then `ID@1` ..."""
   return f'{item.id}@{repeat}' if repeat else item.id
-
-
-def decode_answer(
-  protocol: Protocol,
-  spec: prompts.PromptSpec,
-  painted_u8: UInt8[np.ndarray, 'h w 3'],
-) -> decode.Decoded:
-  """Reads a painted answer as the protocol says, at the size it was painted."""
-  settings = decode.Settings(void_radius=protocol.void_radius)
-  if protocol.decoder:
-    constants = dict(protocol.decoder)
-    settings = decode.Settings(
-      decoder=constants.pop('name'), constants=tuple(constants.items())
-    )
-  return decode.decode(spec, painted_u8, settings)
-
-
-def resize_value(
-  protocol: Protocol, value: np.ndarray, shape: tuple[int, int]
-) -> np.ndarray:
-  """A decoded value at the size of the truth, as the protocol says."""
-  if protocol.resampling == 'smooth':
-    return TASKS[protocol.task].value.resize(value, shape)
-  return resizing.resize_nearest(value, shape)
 
 
 def open_reader(protocol: Protocol, root: pathlib.Path) -> Reader:

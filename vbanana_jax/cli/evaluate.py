@@ -116,13 +116,14 @@ def _choose_tasks(args) -> list[str] | None:
 
 
 def _grade(args) -> int:
-  from vbanana_jax.benchmark import protocols, score_folder, scores
+  from vbanana_jax.benchmark import protocols
+  from vbanana_jax.evaluation import score_folder, scores
   from vbanana_jax.runtime import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
   other = args.against and scores.load_scores(args.against)
   if other:
-    score_folder.refuse_other(
+    scores.refuse_other(
       {'protocol': protocol.name, 'version': protocol.version}, other[0]
     )
   if not args.predictions.is_dir():
@@ -145,5 +146,5 @@ def _grade(args) -> int:
   scores.save_scores(grade, path)
   print(f'\n{path}')
   if other:
-    print('\n' + scores.make_comparison(score_folder.compare(grade, *other)))
+    print('\n' + scores.make_comparison(scores.compare(grade, *other)))
   return 0

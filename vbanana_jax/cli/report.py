@@ -37,7 +37,7 @@ def run_report(args, rest) -> int:
 
     print(run_report.write_report(args.workdir))
     return 0
-  from vbanana_jax.benchmark import scores
+  from vbanana_jax.evaluation import scores
   from vbanana_jax.report import published
 
   make_table = published.make_protocol_table

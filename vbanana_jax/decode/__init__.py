@@ -2,7 +2,13 @@
 
 from vbanana_jax.decode.doubts import find_doubt
 from vbanana_jax.decode.files import check_free, decode_file
-from vbanana_jax.decode.oddities import find_near_colors, find_oddities
+from vbanana_jax.decode.oddities import (
+  find_near_colors,
+  find_odd_colors,
+  find_odd_shape,
+  find_odd_values,
+  find_oddities,
+)
 from vbanana_jax.decode.values import (
   SPECK_SHARE,
   Decoded,
@@ -19,5 +25,8 @@ __all__ = [
   'decode_file',
   'find_doubt',
   'find_near_colors',
+  'find_odd_colors',
+  'find_odd_shape',
+  'find_odd_values',
   'find_oddities',
 ]

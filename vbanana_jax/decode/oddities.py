@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -62,33 +64,78 @@ def find_oddities(
     'between_colors', 'no_surface', 'stretched', 'lossy' and 'transparent' those
     that there are.
   """
-  height, width = painted.pixels_u8.shape[:2]
-  stretch = (width / height) / (shape[1] / shape[0])
-  is_stretched = not 1 / _MOST_STRETCHED < stretch < _MOST_STRETCHED
-  between = found.facts.get('between_colors_share', 0.0)
-  bare = found.facts.get('no_surface_share', 0.0)
-  names = [name for name, _ in spec.entries]
-  lines = {
-    'doubt': find_doubt(spec, painted.pixels_u8),
-    'nothing_found': TASKS[spec.task].value.is_empty(found.value)
-    and (', '.join(names) or 'of the thing that was asked for'),
-    'other_color': find_other_color(spec, painted.pixels_u8),
-    'near_colors': find_near_colors(spec),
-    # Of a picture that is kept with loss, 'lossy' says it.
-    'between_colors': between > _MOST_BETWEEN
-    and not painted.is_lossy
-    and f'{between:.2%} of it lies between two colors that it mixes, and is '
-    'read as a third: paint borders without smoothing, keep them without loss',
-    'no_surface': bare > _MOST_WITHOUT_SURFACE
-    and f'{bare:.1%} of it has colors that no direction has, as of a painted '
-    'sky, and is read as no surface',
-    'stretched': is_stretched
-    and f'{height} x {width} is another aspect than {shape[0]} x {shape[1]}: '
-    'is it turned, or cut out?',
-    'lossy': painted.is_lossy
-    and 'kept with loss, as JPEG, which changes colors where they meet',
-    'transparent': painted.clear
-    and f'{painted.clear:.1%} of it, laid over the background '
-    f'{spec.background}',
+  is_empty = TASKS[spec.task].value.is_empty(found.value)
+  facts = {**found.facts, 'is_empty': is_empty}
+  return {
+    **find_odd_colors(spec, painted),
+    **find_odd_values(spec, facts, is_lossy=painted.is_lossy),
+    **find_odd_shape(painted.pixels_u8.shape[:2], shape),
   }
+
+
+def find_odd_colors(
+  spec: PromptSpec, painted: photos.Painted
+) -> dict[str, str]:
+  """The oddities of a picture that are seen without decoding it."""
+  return _keep(
+    {
+      'doubt': find_doubt(spec, painted.pixels_u8),
+      'other_color': find_other_color(spec, painted.pixels_u8),
+      'near_colors': find_near_colors(spec),
+      'lossy': painted.is_lossy
+      and 'kept with loss, as JPEG, which changes colors where they meet',
+      'transparent': painted.clear
+      and f'{painted.clear:.1%} of it, laid over the background '
+      f'{spec.background}',
+    }
+  )
+
+
+def find_odd_values(
+  spec: PromptSpec, facts: Mapping[str, Any], *, is_lossy: bool
+) -> dict[str, str]:
+  """The oddities of what a picture was decoded to.
+
+  Args:
+    spec: what the prompt says.
+    facts: of `Decoded`, and `is_empty`, whether nothing was found.
+    is_lossy: whether the picture was kept with loss, which says enough of its
+      borders.
+  """
+  between = facts.get('between_colors_share', 0.0)
+  bare = facts.get('no_surface_share', 0.0)
+  names = [name for name, _ in spec.entries]
+  return _keep(
+    {
+      'nothing_found': facts['is_empty']
+      and (', '.join(names) or 'of the thing that was asked for'),
+      'between_colors': between > _MOST_BETWEEN
+      and not is_lossy
+      and f'{between:.2%} of it lies between two colors that it mixes, and is '
+      'read as a third: paint borders without smoothing, keep them without '
+      'loss',
+      'no_surface': bare > _MOST_WITHOUT_SURFACE
+      and f'{bare:.1%} of it has colors that no direction has, as of a painted '
+      'sky, and is read as no surface',
+    }
+  )
+
+
+def find_odd_shape(
+  painted: tuple[int, int], shape: tuple[int, int]
+) -> dict[str, str]:
+  """Whether a picture has another aspect than what it was painted about."""
+  (height, width), (rows, columns) = painted, shape
+  stretch = (width / height) / (columns / rows)
+  is_stretched = not 1 / _MOST_STRETCHED < stretch < _MOST_STRETCHED
+  return _keep(
+    {
+      'stretched': is_stretched
+      and f'{height} x {width} is another aspect than {rows} x {columns}: '
+      'is it turned, or cut out?'
+    }
+  )
+
+
+def _keep(lines: Mapping[str, Any]) -> dict[str, str]:
   return {kind: line for kind, line in lines.items() if line}

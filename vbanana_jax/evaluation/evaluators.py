@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from vbanana_jax import keys, sharding
+from vbanana_jax.evaluation import rows
 from vbanana_jax.metrics import bootstrap
 from vbanana_jax.tasks import base
 
@@ -26,11 +27,6 @@ DEVICE_KEYS = (
   'aux',
   'valid',
 )
-
-
-# Batches that an accelerator may have before it, so that it never idles and
-# its memory holds few of them.
-_IN_FLIGHT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,42 +52,6 @@ class Scores:
   painted: np.ndarray
 
 
-def map_rows(function: Callable) -> Callable:
-  """`function` of rows, computed for one after the other.
-
-  For how many rows it is compiled no longer decides the order of its sums, so
-  a row has the same scores, to the last bit, on any number of devices.
-  """
-
-  def one_row(row):
-    states = function(*jax.tree.map(lambda x: x[None], row))
-    return jax.tree.map(lambda x: x[0], states)
-
-  return lambda *rows: jax.lax.map(one_row, rows)
-
-
-def fetch_states(running: Iterable[Any], *, wait: bool) -> list[Any]:
-  """Host copies of what a program returns for each batch, in order.
-
-  Args:
-    running: starts the program of the next batch when it is asked for it.
-    wait: fetch each result before the next program starts. On a CPU, two
-      programs that gather from all devices at once may starve each other of
-      a small machine's threads. Otherwise all are fetched together at the end.
-  """
-  results = []
-  for result in running:
-    results.append(jax.device_get(result) if wait else result)
-    if len(results) > _IN_FLIGHT:
-      jax.block_until_ready(results[-1 - _IN_FLIGHT])
-  return jax.device_get(results)
-
-
-def is_cpu(mesh: jax.sharding.Mesh) -> bool:
-  """Whether a mesh is of CPUs; see `fetch_states`."""
-  return mesh.devices.flat[0].platform == 'cpu'
-
-
 class TaskEvaluator:
   """Scores one task's answers; compiled once, for any number of weights.
 
@@ -104,18 +64,20 @@ class TaskEvaluator:
     evaluate: the compiled function (params, batch on the devices) -> painted
       pictures and per-example states.
     wait: whether a batch is scored before the next one is started; see
-      `fetch_states`.
+      `rows.fetch_states`.
   """
 
   def __init__(self, task: base.Task, paint: Callable, mesh: jax.sharding.Mesh):
     self.task = task
-    self.wait = is_cpu(mesh)
+    self.wait = rows.is_cpu(mesh)
     self._mesh = mesh
 
     def decode_and_score(rgb, aux, valid):
       return task.score(task.decode(rgb, aux), aux, valid)
 
-    score_rows = sharding.shard_map_over_batch(map_rows(decode_and_score), mesh)
+    score_rows = sharding.shard_map_over_batch(
+      rows.map_rows(decode_and_score), mesh
+    )
 
     def evaluate(params, batch):
       rgb = paint(params, batch)
@@ -157,7 +119,7 @@ class TaskEvaluator:
         valid.append(batch['valid'])
         counts.append(batch['count'])
 
-    parts = fetch_states(start(), wait=self.wait)
+    parts = rows.fetch_states(start(), wait=self.wait)
     valid = np.concatenate(valid)
     states = {
       name: np.concatenate([part[name] for part in parts])[valid]
@@ -172,9 +134,7 @@ def put_eval_batch(batch: dict, mesh: jax.sharding.Mesh) -> dict:
 
   Of several processes each puts its own rows of the same batch there.
   """
-  own = sharding.local_batch_indices(len(batch['valid']), mesh)
-  read = {key: batch[key] for key in DEVICE_KEYS}
-  return sharding.put_batch(jax.tree.map(lambda x: x[own], read), mesh)
+  return rows.put_rows({key: batch[key] for key in DEVICE_KEYS}, mesh)
 
 
 def make_scores(
@@ -217,7 +177,7 @@ class ConstantBaseline:
     self._mesh = mesh
 
     def score(candidate, aux, valid):
-      @map_rows
+      @rows.map_rows
       def score_rows(aux, valid):
         prediction = task.constant_prediction(candidate, aux)
         return task.score(prediction, aux, valid)
@@ -261,7 +221,7 @@ class ConstantBaseline:
             np.asarray(candidate), on_device['aux'], on_device['valid']
           )
 
-    states = fetch_states(start(), wait=is_cpu(self._mesh))
+    states = rows.fetch_states(start(), wait=rows.is_cpu(self._mesh))
     parts = [states[k :: len(candidates)] for k in range(len(candidates))]
     return [
       self.task.summarize(

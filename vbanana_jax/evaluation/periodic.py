@@ -107,9 +107,9 @@ def build_periodic_eval(
       f'config.eval.watch is {settings["watch"]}: score at least one scene, '
       'or set config.eval.every=0 to score none'
     )
-  sharding.check_batch_size(
-    'config.eval.batch_size', settings['batch_size'], mesh
-  )
+  # No score depends on how the scenes are cut into batches.
+  rows = sharding.round_up_rows(settings['batch_size'], mesh)
+  config = {**config, 'eval': {**settings, 'batch_size': rows}}
   every = durations.to_steps(
     settings['every'],
     batch_size=config['batch_size'],
@@ -131,7 +131,11 @@ def build_periodic_eval(
     every,
     [
       protocol_eval.ProtocolEval(
-        predictor, protocol, folder, settings['protocol_examples']
+        predictor,
+        protocol,
+        protocol_eval.open_examples(
+          protocol, folder, settings['protocol_examples']
+        ),
       )
       for protocol, folder in benchmarks
     ],

@@ -19,9 +19,9 @@ from vbanana_jax.inference import engine, exported
 from vbanana_jax.inference.request import (
   PredictRequest,
   build_question,
-  build_question_parts,
   check_size,
   count_steps,
+  split_question,
 )
 from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.report import answers
@@ -101,7 +101,7 @@ def _build_question(
   """See `request.build_question`; UserError for more than one program can."""
   style = pairings.find_style(config, request.task)
   task, question = build_question(request, style)
-  parts = build_question_parts(request, style, max_text)
+  parts = split_question(request, question, style, max_text)
   if len(parts) > 1:
     raise UserError(
       f'--classes: this network takes {len(question.names)} names in '

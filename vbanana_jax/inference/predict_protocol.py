@@ -1,16 +1,17 @@
-"""A run paints every question of a benchmark."""
+"""A run paints what a protocol asks about a benchmark's photographs."""
 
 import datetime
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tqdm
+from jaxtyping import UInt8
 
-from vbanana_jax.benchmark import painted_folder, protocols, questions, readers
+from vbanana_jax.benchmark import painted_folder, protocols, questions
 from vbanana_jax.data import pairings
 from vbanana_jax.drawing import pictures
 from vbanana_jax.inference import engine, outputs
@@ -23,9 +24,6 @@ from vbanana_jax.inference.request import check_size
 from vbanana_jax.runtime import files, paths, prefetch
 from vbanana_jax.tasks import TASKS, legend_parts
 from vbanana_jax.training import provenance
-
-# What every prompt is like, without what one example puts into it.
-_ANY_ITEM = readers.Item('any', '', '{phrase}')
 
 
 def paint_protocol(
@@ -50,7 +48,7 @@ def paint_protocol(
   """
   reader = questions.open_reader(protocol, data)
   wanted = list(
-    questions.make_questions(protocol, reader, passes or protocol.passes)
+    questions.make_requests(protocol, reader.items, passes or protocol.passes)
   )
   size = size or predictor.config['image_size']
   check_size(size, predictor.config['image_size'])
@@ -60,15 +58,15 @@ def paint_protocol(
   folder = painted_folder.Painting(
     out,
     make_manifest(predictor, protocol, size),
-    [question.file for question in wanted],
+    [request.file for request in wanted],
     overwrite=overwrite,
   )
   missing = set(folder.missing)
-  asked = [question for question in wanted if question.file in missing]
+  requests = [request for request in wanted if request.file in missing]
 
   def write(painted):
-    question, rgb = painted
-    name = question.file
+    request, rgb = painted
+    name = request.file
     return name, folder.write(name, files.to_png(pictures.to_u8(rgb)))
 
   bar = tqdm.tqdm(
@@ -93,8 +91,14 @@ def paint_protocol(
         file=sys.stderr,
       )
     try:
-      painted = paint_questions(
-        predictor, protocol, reader, asked, parts, size=size, rows=rows
+      painted = paint_requests(
+        predictor,
+        protocol,
+        lambda request: reader.load_image(request.item),
+        requests,
+        parts,
+        size=size,
+        rows=rows,
       )
       pace = prefetch.make_pace(rows)
       for _, writing in prefetch.prefetch_map(
@@ -110,7 +114,7 @@ def paint_protocol(
 def make_parts(
   predictor: Predictor,
   protocol: protocols.Protocol,
-  wanted: Sequence[questions.Question],
+  requests: Sequence[questions.PaintRequest],
 ) -> dict[str, tuple[legend_parts.Part, ...]]:
   """What the network is asked for each picture, in one part or several.
 
@@ -118,31 +122,29 @@ def make_parts(
     UserError: an instruction is too long for it.
   """
   return {
-    question.file: _ask_parts(
-      predictor, protocol, question.item, question.repeat
-    )
-    for question in wanted
+    request.file: _ask_parts(predictor, protocol, request.item, request.repeat)
+    for request in requests
   }
 
 
-def paint_questions(
+def paint_requests(
   predictor: Predictor,
   protocol: protocols.Protocol,
-  reader: readers.Reader,
-  asked: Sequence[questions.Question],
+  load_photo: Callable[[questions.PaintRequest], UInt8[np.ndarray, 'h w 3']],
+  requests: Sequence[questions.PaintRequest],
   parts: dict[str, tuple[legend_parts.Part, ...]],
   *,
   size: int | None = None,
   rows: int | None = None,
-) -> Iterator[tuple[questions.Question, np.ndarray]]:
-  """Every question with its picture [h w 3] in [0, 1], as they come.
+) -> Iterator[tuple[questions.PaintRequest, np.ndarray]]:
+  """Every request with its picture [h w 3] in [0, 1], as they come.
 
   Args:
     predictor: the network.
     protocol: of the benchmark.
-    reader: of its folder.
-    asked: the questions.
-    parts: of them, from `make_parts`.
+    load_photo: the photograph of a request; called in a thread.
+    requests: what to paint.
+    parts: of their instructions, from `make_parts`.
     size: long edge that the network works at; the trained one if not given.
     rows: pictures of one grid to paint at once.
   """
@@ -150,23 +152,23 @@ def paint_questions(
   patch = predictor.model.config.patch
   rows = predictor.count_rows(rows)
 
-  def read(question):
-    photo = reader.load_image(question.item)
+  def read(request):
+    photo = load_photo(request)
     grid = outputs.make_grid(*photo.shape[:2], size=size, patch=patch)
     return outputs.shrink_photo(photo, grid)
 
   def read_all(some):
     # Readers may share a file.
     pace = {**prefetch.make_pace(rows), 'threads': 1}
-    for question, reading in prefetch.prefetch_map(read, some, **pace):
-      palette, _ = question.asked.spec.make_palette()
+    for request, reading in prefetch.prefetch_map(read, some, **pace):
+      palette, _ = request.spec.make_palette()
       yield PhotoQuestion(
-        reading.result(), parts[question.file], palette, question
+        reading.result(), parts[request.file], palette, request
       )
 
-  by_seed: dict[int, list[questions.Question]] = {}
-  for question in asked:
-    by_seed.setdefault(question.seed, []).append(question)
+  by_seed: dict[int, list[questions.PaintRequest]] = {}
+  for request in requests:
+    by_seed.setdefault(request.seed, []).append(request)
   for seed, some in by_seed.items():
     sampler = engine.SamplerConfig(seed, protocol.sampler['steps'])
     yield from predictor.paint_all(
@@ -178,7 +180,7 @@ def make_manifest(
   predictor: Predictor, protocol: protocols.Protocol, size: int
 ) -> painted_folder.Manifest:
   """What all pictures of one painting have in common."""
-  asked = questions.ask(protocol, _ANY_ITEM)
+  prompt, _ = questions.ask(protocol, questions.ANY_ITEM)
   return painted_folder.Manifest(
     settings={
       'protocol': protocol.name,
@@ -190,8 +192,8 @@ def make_manifest(
       **engine.SamplerConfig(
         protocol.seeds[0], protocol.sampler['steps']
       )._asdict(),
-      'prompt': asked.prompt,
-      **describe_parts(_ask_parts(predictor, protocol, _ANY_ITEM)),
+      'prompt': prompt,
+      **describe_parts(_ask_parts(predictor, protocol, questions.ANY_ITEM)),
     },
     about={
       'run': str(predictor.run),

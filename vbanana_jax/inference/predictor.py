@@ -15,9 +15,9 @@ from vbanana_jax.inference.prepared import PreparedRequest
 from vbanana_jax.inference.request import (
   PredictRequest,
   build_question,
-  build_question_parts,
   check_size,
   count_steps,
+  split_question,
 )
 from vbanana_jax.runtime import processes
 from vbanana_jax.tasks import base, legend_parts
@@ -94,7 +94,7 @@ class Predictor:
     rows = self.count_rows(rows)
     style = pairings.find_style(self.config, request.task)
     task, question = build_question(request, style)
-    parts = build_question_parts(request, style, self.model.config.max_text)
+    parts = split_question(request, question, style, self.model.config.max_text)
     size = request.size or self.config['image_size']
     check_size(size, self.config['image_size'])
     self._tell(request.task, size, question, len(parts))

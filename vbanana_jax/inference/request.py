@@ -98,10 +98,13 @@ def _check_flags(request: PredictRequest, inputs: Inputs) -> None:
     raise UserError('--classes names something twice')
 
 
-def build_question_parts(
-  request: PredictRequest, style: PromptStyle, max_text: int
+def split_question(
+  request: PredictRequest,
+  question: Question,
+  style: PromptStyle,
+  max_text: int,
 ) -> tuple[legend_parts.Part, ...]:
-  """The questions that a network can take; together they ask for it all.
+  """The questions that a network can take; together they ask for `question`.
 
   One for most. A semantic legend longer than the `style` trains on, or than
   `max_text` tokens, is split; each part has colors and words of its own.
@@ -110,7 +113,6 @@ def build_question_parts(
     UserError: an instruction of more than `max_text` tokens that cannot be
       split.
   """
-  task, question = build_question(request, style)
   names = question.names
 
   def ask_some(group: range) -> Question:
@@ -121,7 +123,7 @@ def build_question_parts(
     return tokenizer.Tokenizer.load().count(ask_some(group).prompt) <= max_text
 
   groups = None
-  most = task.count_names(style)
+  most = TASKS[request.task].count_names(style)
   if most is not None:
     groups = legend_parts.split_names(len(names), most, fits)
   if groups is None or len(groups) == 1:

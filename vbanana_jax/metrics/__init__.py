@@ -16,7 +16,6 @@ of sets alone stay nan where a picture is: no distance is the farthest.
 from vbanana_jax.metrics import (
   alignment,
   bootstrap,
-  coco,
   crops,
   depth,
   generation,
@@ -31,7 +30,6 @@ from vbanana_jax.metrics import (
 __all__ = [
   'alignment',
   'bootstrap',
-  'coco',
   'crops',
   'depth',
   'generation',

@@ -54,7 +54,6 @@ def show_plan(
     UserError: what `train` would refuse on these devices; libtpu is missing.
   """
   programs = Programs(config, topology)
-  programs.check_eval_batch_size()  # before minutes of compiling
   batch_size = config['batch_size']
   analytic = flops.count_step_flops(config)
   show(text.describe_slice(programs))

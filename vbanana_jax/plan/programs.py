@@ -133,11 +133,6 @@ class Programs:
       )
     )
 
-  def check_eval_batch_size(self) -> None:
-    """Raises UserError unless the chips can share a held-out batch."""
-    size = self.config['eval']['batch_size']
-    sharding.check_batch_size('config.eval.batch_size', size, self.mesh)
-
   @property
   def exam_task(self) -> base.Task:
     """The vision task with the largest share of the mixture."""
@@ -152,9 +147,8 @@ class Programs:
 
   def _make_eval_batch(self, task: base.Task) -> dict:
     """Shapes of a batch of the held-out set; one scene is drawn to see them."""
-    self.check_eval_batch_size()
     config = self.config
-    size = config['eval']['batch_size']
+    size = sharding.round_up_rows(config['eval']['batch_size'], self.mesh)
     one = {**config, 'eval': {**config['eval'], 'batch_size': 1}}
     level = pairings.find_level(config)
     (batch,) = held_out.build_eval_set(one, task, level, 1)

@@ -1,9 +1,9 @@
 """How a task's decoded values meet the truths of a benchmark.
 
 Truths are those of `benchmark.readers`, dicts of arrays at the photograph's
-size. Runs on the host; what is heavy is compiled. Sizes are padded with pixels
-that do not count to a few shapes, so that a set of many sizes compiles few
-programs.
+size. On the host they are padded to a few shapes with pixels that do not count,
+so that a set of many sizes compiles few programs; `resize` and `score` are
+traced, for `evaluation.protocol_evaluator`.
 """
 
 import abc
@@ -11,27 +11,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from jaxtyping import Array, Num, Shaped
 
+from vbanana_jax import resizing
 from vbanana_jax.metrics import bootstrap
 
-_BLOCK = 128  # pixels; sizes are padded to multiples of it
+BLOCK = 128  # pixels; sizes are padded to multiples of it
 
 States = dict[str, np.ndarray]
 Truth = Mapping[str, np.ndarray]
+Arrays = dict[str, Num[Array, 'b ...']]
 
 
-class Settings(Protocol):
+class ScoringRules(Protocol):
   """What a protocol says about scoring; see `benchmark.protocols.Protocol`.
 
   Attributes:
-    crop: name of a crop of `metrics.crops`; None counts every pixel.
+    crop: see `metrics.crops.make_crop`; None counts every pixel.
     near_m: nearest depth that counts; the metric's own if None.
     cap_m: farthest depth that counts; None counts all.
     clamp_m: nearest and farthest predicted depth.
     classes: names of a legend with their colors.
   """
 
-  crop: str | None
+  crop: Mapping[str, Any] | None
   near_m: float | None
   cap_m: float | None
   clamp_m: Sequence[float | None]
@@ -59,7 +62,7 @@ class Tally(Protocol):
 
   def add(self, truth: Truth) -> None: ...
 
-  def judge(self, settings: Settings) -> Iterator[Finding]: ...
+  def judge(self, settings: ScoringRules) -> Iterator[Finding]: ...
 
 
 class Benchmark(abc.ABC):
@@ -70,16 +73,29 @@ class Benchmark(abc.ABC):
     """Height and width of a truth."""
 
   @abc.abstractmethod
-  def make_states(
-    self, value: np.ndarray, truth: Truth, settings: Settings
-  ) -> States:
-    """Sums and counts of one example, each [1 ...].
+  def pad_truth(self, truth: Truth, settings: ScoringRules) -> Truth:
+    """What `score` reads of one truth, at a padded size [H W] (host).
+
+    `where` bool[H W] is among it: the pixels that count.
+    """
+
+  @abc.abstractmethod
+  def score(
+    self, value: Num[Array, 'b H W *c'], truth: Arrays, settings: ScoringRules
+  ) -> Arrays:
+    """Sums and counts of each example (traced).
 
     Args:
-      value: the decoded answer at the truth's size; see `Task.value`.
-      truth: of the example.
+      value: decoded answers at the truths' sizes, 0 beyond; see `Task.value`.
+      truth: of `pad_truth`, stacked.
       settings: of the protocol.
     """
+
+  def resize(
+    self, value: Num[Array, 'h w *c'], tables: resizing.Tables
+  ) -> Num[Array, 'H W *c']:
+    """A decoded answer at another size, smoothly; `Value.resize`, traced."""
+    return resizing.take_nearest(value, tables)
 
   @abc.abstractmethod
   def summarize(self, states: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -96,7 +112,7 @@ class Benchmark(abc.ABC):
   def summarize_rows(
     self, rows: Sequence[States]
   ) -> tuple[dict[str, float], States]:
-    """Metrics, and per-example states that add up, of `make_states` results."""
+    """Metrics, and per-example states that add up, of states [1 ...]."""
     states = self.gather(
       {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     )
@@ -106,11 +122,17 @@ class Benchmark(abc.ABC):
     return self.summarize(sums), states
 
 
-def pad(x: np.ndarray, fill: Any = 0, axes: Sequence[int] = (0, 1)):
-  """The array, its `axes` grown to multiples of 128 with `fill`."""
+def pad(
+  x: Shaped[np.ndarray, '...'],
+  fill: Any = 0,
+  *,
+  axes: Sequence[int] = (0, 1),
+  block: int = BLOCK,
+) -> Shaped[np.ndarray, '...']:
+  """The array, its `axes` grown to multiples of `block` with `fill`."""
   widths = [(0, 0)] * x.ndim
   for axis in axes:
-    widths[axis] = (0, -x.shape[axis] % _BLOCK)
+    widths[axis] = (0, -x.shape[axis] % block)
   return np.pad(x, widths, constant_values=fill)
 
 

@@ -1,8 +1,8 @@
 """Reads base colors that anything painted: every color is one."""
 
-import numpy as np
+import jax.numpy as jnp
 
-from vbanana_jax.tasks.painted import Decoded, PaintedReader
+from vbanana_jax.tasks.painted import PaintedReader
 from vbanana_jax.tasks.prompts import PromptSpec
 
 
@@ -14,10 +14,10 @@ class AlbedoReader(PaintedReader):
     del prompt
     return PromptSpec('albedo')
 
-  def decode(self, spec, rgb, settings):
+  def read(self, spec, rgb, palette, settings):
+    del spec, palette, settings
+    return {'value': rgb, 'confidence': jnp.ones(rgb.shape[:2])}
+
+  def describe(self, spec, found, settings):
     del spec, settings
-    return Decoded(
-      rgb,
-      np.ones(rgb.shape[:2], np.float32),
-      {'mean_rgb': rgb.mean((0, 1)).tolist()},
-    )
+    return {'mean_rgb': found['value'].mean((0, 1)).tolist()}

@@ -1,8 +1,9 @@
 """Depth on benchmarks: errors in meters, as they come and aligned."""
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
+from vbanana_jax import resizing
 from vbanana_jax.metrics import alignment, crops
 from vbanana_jax.metrics import depth as metric
 from vbanana_jax.tasks import benchmark
@@ -22,18 +23,32 @@ class DepthBenchmark(benchmark.Benchmark):
   def get_shape(self, truth):
     return truth['depth_m'].shape
 
-  def make_states(self, depth_m, truth, settings):
+  def pad_truth(self, truth, settings):
+    depth_m = truth['depth_m']
     where = crops.make_crop(depth_m.shape, settings.crop)
-    return jax.device_get(
-      _depth_states(
-        benchmark.pad(depth_m)[None],
-        benchmark.pad(truth['depth_m'])[None],
-        benchmark.pad(where)[None],
-        near_m=settings.near_m or metric.NEAREST_M,
-        cap_m=np.inf if settings.cap_m is None else settings.cap_m,
-        clamp_m=tuple(settings.clamp_m),
+    return {'depth_m': benchmark.pad(depth_m), 'where': benchmark.pad(where)}
+
+  def resize(self, depth_m, tables):
+    finite = jnp.isfinite(depth_m)
+    total = resizing.mix(jnp.where(finite, depth_m, 0.0), tables)
+    weight = resizing.mix(finite.astype(jnp.float32), tables)
+    nearest = resizing.take_nearest(finite, tables)
+    resized = total / jnp.where(nearest, jnp.maximum(weight, 1e-6), 1.0)
+    return jnp.where(nearest, resized, jnp.inf)
+
+  def score(self, depth_m, truth, settings):
+    limits = {
+      'near_m': settings.near_m or metric.NEAREST_M,
+      'cap_m': np.inf if settings.cap_m is None else settings.cap_m,
+      'clamp_m': tuple(settings.clamp_m),
+      'where': truth['where'],
+    }
+    states = metric.depth_states(depth_m, truth['depth_m'], **limits)
+    for fit in _ALIGNMENTS:
+      states |= alignment.aligned_depth_states(
+        depth_m, truth['depth_m'], alignment=fit, **limits
       )
-    )
+    return states
 
   def summarize(self, states):
     """In meters as they come, and, named apart, after each alignment."""
@@ -44,16 +59,6 @@ class DepthBenchmark(benchmark.Benchmark):
 
   def make_tally(self):
     return _Tally()
-
-
-@jax.jit
-def _depth_states(depth_m, truth_m, where, **limits):
-  states = metric.depth_states(depth_m, truth_m, where=where, **limits)
-  for fit in _ALIGNMENTS:
-    states |= alignment.aligned_depth_states(
-      depth_m, truth_m, alignment=fit, where=where, **limits
-    )
-  return states
 
 
 class _Tally:

@@ -14,7 +14,6 @@ from vbanana_jax.drawing.pictures import SKY_M
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks.painted import (
   PERCENTILES,
-  Decoded,
   PaintedReader,
   describe_distance,
 )
@@ -49,27 +48,26 @@ class DepthReader(PaintedReader):
     del phrase
     return dataclasses.replace(spec, colormap=self.read_prompt(prompt).colormap)
 
-  def decode(self, spec, rgb, settings):
-    ends = (settings.near_m, settings.far_m)
-    _check_scale(spec.colormap, ends)
-    depth_m, distance, confidence = jax.device_get(
-      _read_depth(rgb, spec.colormap, *ends)
-    )
+  def read(self, spec, rgb, palette, settings):
+    del palette
+    return _read_depth(rgb, spec.colormap, settings.near_m, settings.far_m)
+
+  def check(self, spec, settings):
+    _check_scale(spec.colormap, (settings.near_m, settings.far_m))
+
+  def describe(self, spec, found, settings):
+    del settings
+    depth_m = found['value']
     finite = depth_m[np.isfinite(depth_m)]
     spread = np.percentile(finite, PERCENTILES) if finite.size else []
-    return Decoded(
-      depth_m,
-      confidence,
-      {
-        'colormap': spec.colormap,
-        'depth_m_percentiles': {
-          str(p): float(x) for p, x in zip(PERCENTILES, spread)
-        },
-        'sky_share': float((depth_m >= SKY_M).mean()),
-        **describe_distance(distance),
-        'mean_confidence': float(confidence.mean()),
+    return {
+      'colormap': spec.colormap,
+      'depth_m_percentiles': {
+        str(p): float(x) for p, x in zip(PERCENTILES, spread)
       },
-    )
+      'sky_share': float((depth_m >= SKY_M).mean()),
+      **describe_distance(found['distance']),
+    }
 
   def measure_distance(self, rgb, palette):
     del palette
@@ -119,9 +117,13 @@ def _check_scale(colormap: str, ends: tuple[float | None, ...]) -> None:
 @functools.partial(jax.jit, static_argnums=1)
 def _read_depth(rgb, colormap, near_m, far_m):
   if colormap == 'rainbow':
-    return codec.decode(rgb), codec.residual(rgb), codec.confidence(rgb)
-  return (
-    colormaps.decode(rgb, colormap, near_m, far_m),
-    colormaps.residual(rgb, colormap),
-    colormaps.confidence(rgb, colormap),
-  )
+    return {
+      'value': codec.decode(rgb),
+      'confidence': codec.confidence(rgb),
+      'distance': codec.residual(rgb),
+    }
+  return {
+    'value': colormaps.decode(rgb, colormap, near_m, far_m),
+    'confidence': colormaps.confidence(rgb, colormap),
+    'distance': colormaps.residual(rgb, colormap),
+  }

@@ -1,13 +1,14 @@
 """Instances on benchmarks: masks matched with those of several annotators."""
 
-import jax
 import numpy as np
 
 from vbanana_jax.metrics import instances as metric
 from vbanana_jax.tasks import benchmark
 
 _MAX_INSTANCES = 256  # more than any protocol's decoder holds
-_ANNOTATED_BLOCK = 8  # instances of a truth are padded to multiples of it
+# Decoders take seconds to compile: fewer shapes, and numbers of masks.
+_BLOCK = 256
+_MASKS = (8, 16, 32, 64)  # and multiples of the last
 
 
 class InstanceBenchmark(benchmark.Benchmark):
@@ -16,19 +17,25 @@ class InstanceBenchmark(benchmark.Benchmark):
   def get_shape(self, truth):
     return truth['masks'].shape[-2:]
 
-  def make_states(self, ids, truth, settings):
+  def pad_truth(self, truth, settings):
     del settings
     masks, crowd = truth['masks'], truth['crowd']
-    k = crowd.shape[1]
-    more = -k % _ANNOTATED_BLOCK + _ANNOTATED_BLOCK * (k == 0)
-    masks = np.pad(masks, ((0, 0), (0, more), (0, 0), (0, 0)))
-    return jax.device_get(
-      _instance_states(
-        benchmark.pad(ids)[None],
-        benchmark.pad(masks, axes=(2, 3))[None],
-        np.pad(crowd, ((0, 0), (0, more)))[None],
-        benchmark.pad(np.ones(ids.shape, bool))[None],
-      )
+    annotators, k, *shape = masks.shape
+    rows = next((n for n in _MASKS if n >= k), -(-k // _MASKS[-1]) * _MASKS[-1])
+    where = benchmark.pad(np.ones(shape, bool), block=_BLOCK)
+    padded = np.zeros((annotators, rows, *where.shape), bool)  # only once
+    padded[:, :k, : shape[0], : shape[1]] = masks
+    crowd = np.pad(crowd, ((0, 0), (0, rows - k)))
+    return {'masks': padded, 'crowd': crowd, 'where': where}
+
+  def score(self, ids, truth, settings):
+    del settings
+    return metric.saco_states(
+      ids,
+      truth['masks'],
+      truth['crowd'],
+      max_predictions=_MAX_INSTANCES,
+      where=truth['where'],
     )
 
   def summarize(self, states):
@@ -40,13 +47,6 @@ class InstanceBenchmark(benchmark.Benchmark):
 
   def make_tally(self):
     return _Tally()
-
-
-@jax.jit
-def _instance_states(ids, masks, crowd, where):
-  return metric.saco_states(
-    ids, masks, crowd, max_predictions=_MAX_INSTANCES, where=where
-  )
 
 
 class _Tally:

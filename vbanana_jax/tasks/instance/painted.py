@@ -3,15 +3,17 @@
 import dataclasses
 import functools
 import re
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax.codecs import flood, instances, palettes
+from vbanana_jax.codecs import flood, instances
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import prompt_parser
-from vbanana_jax.tasks.painted import Decoded, PaintedReader, read_legend
+from vbanana_jax.tasks.painted import PaintedReader
+from vbanana_jax.tasks.painted_legend import read_legend
 
 DECODERS = {
   'paper': (flood.decode_flood, flood.FloodOptions),
@@ -40,6 +42,8 @@ _THINGS = tuple(
 class InstanceReader(PaintedReader):
   """Ids of regions of one color each, on one background."""
 
+  takes_padding: ClassVar[bool] = False
+
   def read_prompt(self, prompt):
     """The thing that is asked for, and the background.
 
@@ -56,34 +60,36 @@ class InstanceReader(PaintedReader):
     del prompt
     return dataclasses.replace(spec, category=phrase)
 
-  def decode(self, spec, rgb, settings):
+  def read(self, spec, rgb, palette, settings):
+    del spec
+    return _read_instances(
+      rgb, palette[0], settings.decoder, settings.constants
+    )
+
+  def check(self, spec, settings):
+    del spec
     if settings.decoder not in DECODERS:
       raise UserError(
         f'instance decoder {settings.decoder!r}: choose of '
         f'{", ".join(DECODERS)}'
       )
-    ground = palettes.to_rgb([spec.background])[0]
-    found, painted, dropped = jax.device_get(
-      _read_instances(rgb, ground, settings.decoder, settings.constants)
-    )
-    count = int(found.count)
-    return Decoded(
-      found.ids,
-      found.confidence,
-      {
-        'category': spec.category,
-        'background': list(spec.background),
-        'decoder': {'name': settings.decoder, **dict(settings.constants)},
-        'instances': count,
-        'colors': np.rint(255 * found.color[:count]).astype(int).tolist(),
-        'area_px': found.area_px[:count].tolist(),
-        'dropped_share': float(dropped),
-        'dropped_share_of_painted': float(dropped / max(painted, 1e-9)),
-        'overflow': bool(found.overflow),
-        'converged': bool(found.converged),
-        'mean_confidence': float(found.confidence.mean()),
-      },
-    )
+
+  def describe(self, spec, found, settings):
+    count, dropped = int(found['count']), float(found['dropped_share'])
+    return {
+      'category': spec.category,
+      'background': list(spec.background),
+      'decoder': {'name': settings.decoder, **dict(settings.constants)},
+      'instances': count,
+      'colors': np.rint(255 * found['color'][:count]).astype(int).tolist(),
+      'area_px': found['area_px'][:count].tolist(),
+      'dropped_share': dropped,
+      'dropped_share_of_painted': float(
+        found['dropped_share'] / max(found['painted_share'], 1e-9)
+      ),
+      'overflow': bool(found['overflow']),
+      'converged': bool(found['converged']),
+    }
 
   def find_fault(self, found):
     facts = found.facts
@@ -105,4 +111,11 @@ def _read_instances(rgb, ground, decoder, constants):
   decode, options = DECODERS[decoder]
   found = decode(rgb, ground, options(**dict(constants)))
   painted = 255 * jnp.linalg.norm(rgb - ground, axis=-1) >= _TAU
-  return found, jnp.mean(painted), jnp.mean(painted & (found.ids == 0))
+  found = found._asdict()
+  ids = found.pop('ids')
+  return {
+    'value': ids,
+    'painted_share': jnp.mean(painted),
+    'dropped_share': jnp.mean(painted & (ids == 0)),
+    **found,
+  }

@@ -13,6 +13,7 @@ from vbanana_jax import labels
 from vbanana_jax.codecs import instances as codec
 from vbanana_jax.codecs import palettes
 from vbanana_jax.metrics import instances as metric
+from vbanana_jax.metrics import panoptic
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.instance.benchmark import InstanceBenchmark
@@ -70,7 +71,7 @@ class Instance(base.Task):
   reader: ClassVar[PaintedReader] = InstanceReader()
   needs: ClassVar[tuple[str, ...]] = ('instance',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
-    {'pmf1': 'max', 'pmf1_0.5': 'max', 'pmf1_0.75': 'max'}
+    {'pmf1': 'max', 'pmf1_0.5': 'max', 'pmf1_0.75': 'max', 'pq': 'max'}
   )
   constants: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
 
@@ -134,8 +135,19 @@ class Instance(base.Task):
   def score(
     self, prediction: base.Arrays, aux: base.Arrays, valid
   ) -> base.Arrays:
-    """Best matching of predicted and true instances."""
+    """Best matching of predicted and true instances, and panoptic quality."""
     where = aux['valid_px'] & valid[:, None, None]
+    # Segment 1 is the background, an area; pixels that do not count are void.
+    category = jnp.broadcast_to(jnp.arange(_ROWS) > 0, (len(valid), _ROWS))
+    segments = panoptic.panoptic_states(
+      1 + prediction['ids'],
+      jnp.where(aux['valid_px'], 1 + aux['ids'], 0),
+      prediction_category=category.astype(jnp.int32),
+      truth_category=category.astype(jnp.int32),
+      truth_crowd=jnp.zeros_like(category),
+      num_categories=2,
+      valid=valid,
+    )
     return {
       **metric.instance_states(
         prediction['ids'],
@@ -144,13 +156,22 @@ class Instance(base.Task):
         where=where,
         valid=valid,
       ),
+      **{f'segment_{name}': state for name, state in segments.items()},
       **base.make_distance_states(prediction['distance'], where),
     }
 
   def summarize(self, states: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """F1 over thresholds; images without a true instance are left out."""
+    """F1 over thresholds, where images without a true instance are left out.
+
+    pq, sq and rq are of the instances of all images, as of one class.
+    """
+    quality = panoptic.summarize_panoptic(
+      {name: states[f'segment_{name}'] for name in ('tp', 'fp', 'fn', 'iou')},
+      is_thing=(False, True),
+    )
     return {
       **metric.summarize_instances(states),
+      **{name: quality[f'things_{name}'] for name in ('pq', 'sq', 'rq')},
       **base.summarize_distance(states),
     }
 

@@ -2,9 +2,10 @@
 
 from typing import ClassVar
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
+from vbanana_jax import resizing
 from vbanana_jax.metrics import crops
 from vbanana_jax.metrics import normals as metric
 from vbanana_jax.tasks import benchmark
@@ -20,14 +21,25 @@ class NormalsBenchmark(benchmark.Benchmark):
   def get_shape(self, truth):
     return truth['normals'].shape[:2]
 
-  def make_states(self, vectors, truth, settings):
-    where = crops.make_crop(vectors.shape[:2], settings.crop)
-    return jax.device_get(
-      _normals_states(
-        benchmark.pad(vectors)[None],
-        benchmark.pad(truth['normals'])[None],
-        benchmark.pad(where)[None],
-      )
+  def pad_truth(self, truth, settings):
+    normals = truth['normals']
+    where = crops.make_crop(normals.shape[:2], settings.crop)
+    return {'normals': benchmark.pad(normals), 'where': benchmark.pad(where)}
+
+  def resize(self, vectors, tables):
+    smooth = resizing.mix(vectors, tables)
+    length = jnp.linalg.norm(smooth, axis=-1, keepdims=True)
+    nearest = resizing.take_nearest(jnp.any(vectors != 0.0, axis=-1), tables)
+    unit = smooth / jnp.maximum(length, 1e-6)
+    return jnp.where(nearest[..., None], unit, 0.0)
+
+  def score(self, vectors, truth, settings):
+    del settings
+    return metric.normals_states(
+      vectors,
+      truth['normals'],
+      bin_deg=metric.FINE_BIN_DEG,
+      where=truth['where'],
     )
 
   def summarize(self, states):
@@ -35,13 +47,6 @@ class NormalsBenchmark(benchmark.Benchmark):
 
   def make_tally(self):
     return _Tally()
-
-
-@jax.jit
-def _normals_states(vectors, truth, where):
-  return metric.normals_states(
-    vectors, truth, bin_deg=metric.FINE_BIN_DEG, where=where
-  )
 
 
 class _Tally:

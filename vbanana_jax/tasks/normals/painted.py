@@ -1,11 +1,13 @@
 """Reads normals that anything painted."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from vbanana_jax.codecs import normals as codec
-from vbanana_jax.tasks.painted import PERCENTILES, Decoded, PaintedReader
+from vbanana_jax.tasks.painted import PERCENTILES, PaintedReader
 from vbanana_jax.tasks.prompts import PromptSpec
 
 _MOST_OF_SKY = 0.9  # of what has no surface
@@ -18,6 +20,8 @@ _find_surface = jax.jit(codec.find_surface)
 class NormalsReader(PaintedReader):
   """Unit vectors; zero where the color is of no direction."""
 
+  odd_pixels: ClassVar[tuple[str, ...]] = ('no_surface',)
+
   def read_prompt(self, prompt):
     """Nothing: the colors are always the same.
 
@@ -26,23 +30,22 @@ class NormalsReader(PaintedReader):
     del prompt
     return PromptSpec('normals')
 
-  def decode(self, spec, rgb, settings):
+  def read(self, spec, rgb, palette, settings):
+    del spec, palette, settings
+    return _read_normals(rgb)
+
+  def describe(self, spec, found, settings):
     del spec, settings
-    vectors, length, surface, confidence = jax.device_get(_read_normals(rgb))
-    return Decoded(
-      vectors,
-      confidence,
-      {
-        'painted_length_percentiles': {
-          str(p): float(x)
-          for p, x in zip(PERCENTILES, np.percentile(length, PERCENTILES))
-        },
-        'painted_length_median': float(np.median(length)),
-        'facing_viewer_share': float((vectors[..., 2] > 0).mean()),
-        'no_surface_share': float(1 - surface.mean()),
-        'mean_confidence': float(confidence.mean()),
+    length = found['painted_length']
+    return {
+      'painted_length_percentiles': {
+        str(p): float(x)
+        for p, x in zip(PERCENTILES, np.percentile(length, PERCENTILES))
       },
-    )
+      'painted_length_median': float(np.median(length)),
+      'facing_viewer_share': float((found['value'][..., 2] > 0).mean()),
+      'no_surface_share': float(found['no_surface'].mean()),
+    }
 
   def limits_colors(self, spec):
     del spec
@@ -71,5 +74,9 @@ class NormalsReader(PaintedReader):
 @jax.jit
 def _read_normals(rgb):
   length = jnp.linalg.norm(2.0 * rgb - 1.0, axis=-1)
-  vectors = codec.decode_surface(rgb)
-  return vectors, length, codec.find_surface(rgb), codec.confidence(rgb)
+  return {
+    'value': codec.decode_surface(rgb),
+    'confidence': codec.confidence(rgb),
+    'painted_length': length,
+    'no_surface': ~codec.find_surface(rgb),
+  }

@@ -1,6 +1,5 @@
 """Referring expressions on benchmarks: overlap with the phrase's mask."""
 
-import jax
 import numpy as np
 
 from vbanana_jax.metrics import segmentation as metric
@@ -13,14 +12,17 @@ class ReferringBenchmark(benchmark.Benchmark):
   def get_shape(self, truth):
     return truth['mask'].shape
 
-  def make_states(self, labels, truth, settings):
+  def pad_truth(self, truth, settings):
     del settings
-    return jax.device_get(
-      _referring_states(
-        benchmark.pad(labels > 0)[None],
-        benchmark.pad(truth['mask'])[None],
-        benchmark.pad(~truth['ignore'])[None],
-      )
+    return {
+      'mask': benchmark.pad(truth['mask']),
+      'where': benchmark.pad(~truth['ignore']),
+    }
+
+  def score(self, labels, truth, settings):
+    del settings
+    return metric.referring_states(
+      labels > 0, truth['mask'], where=truth['where']
     )
 
   def summarize(self, states):
@@ -28,11 +30,6 @@ class ReferringBenchmark(benchmark.Benchmark):
 
   def make_tally(self):
     return _Tally()
-
-
-@jax.jit
-def _referring_states(mask, truth, where):
-  return metric.referring_states(mask, truth, where=where)
 
 
 class _Tally:

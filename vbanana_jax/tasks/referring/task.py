@@ -12,7 +12,8 @@ from vbanana_jax import errors, labels
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.tasks import base, legend_text
 from vbanana_jax.tasks.benchmark import Benchmark
-from vbanana_jax.tasks.painted import LegendReader, PaintedReader
+from vbanana_jax.tasks.painted import PaintedReader
+from vbanana_jax.tasks.painted_legend import LegendReader
 from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
 from vbanana_jax.tasks.referring.benchmark import ReferringBenchmark
 from vbanana_jax.tasks.value import Labels, Value

@@ -1,14 +1,10 @@
 """Semantic segmentation on benchmarks: overlaps a class of the protocol."""
 
-import functools
-
-import jax
 import numpy as np
 
 from vbanana_jax.metrics import segmentation as metric
 from vbanana_jax.tasks import benchmark
 
-_NO_CLASS = -1
 _IGNORED = 255
 
 
@@ -18,14 +14,17 @@ class SemanticBenchmark(benchmark.Benchmark):
   def get_shape(self, truth):
     return truth['semantic'].shape
 
-  def make_states(self, labels, truth, settings):
-    semantic = truth['semantic']
-    return jax.device_get(
-      _semantic_states(
-        benchmark.pad(labels - 1, _NO_CLASS)[None],  # label 0 is no class
-        benchmark.pad(semantic, _IGNORED)[None],
-        num_classes=len(settings.classes or ()),
-      )
+  def pad_truth(self, truth, settings):
+    del settings
+    semantic = benchmark.pad(truth['semantic'], _IGNORED)
+    return {'semantic': semantic, 'where': semantic != _IGNORED}
+
+  def score(self, labels, truth, settings):
+    return metric.semantic_states(
+      labels - 1,  # label 0 is no class
+      truth['semantic'],
+      num_classes=len(settings.classes or ()),
+      where=truth['where'],
     )
 
   def summarize(self, states):
@@ -33,13 +32,6 @@ class SemanticBenchmark(benchmark.Benchmark):
 
   def make_tally(self):
     return _Tally()
-
-
-@functools.partial(jax.jit, static_argnames='num_classes')
-def _semantic_states(labels, semantic, *, num_classes):
-  return metric.semantic_states(
-    labels, semantic, num_classes=num_classes, where=semantic != _IGNORED
-  )
 
 
 class _Tally:

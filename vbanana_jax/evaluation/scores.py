@@ -1,15 +1,22 @@
-"""Scores on disk: JSON to read and, beside it, states to compare with."""
+"""Scores under a protocol: intervals, comparisons, and files of both.
+
+On disk they are JSON to read and, beside it, states to compare with.
+"""
 
 import io
 import json
 import pathlib
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from vbanana_jax.benchmark.score_folder import Grade
+from vbanana_jax import keys
+from vbanana_jax.benchmark import protocols
 from vbanana_jax.errors import UserError
+from vbanana_jax.metrics import bootstrap
 from vbanana_jax.runtime import files, logs
+from vbanana_jax.tasks import TASKS, benchmark
 
 PREFIX = 'scores_'
 # Other ways to add up or to fit the same errors: in the file only.
@@ -21,6 +28,77 @@ _SHARES = {
 }
 _SACO_SUBSETS = 7
 _FIELDS = {'protocol', 'version', 'n', 'complete', 'metrics', 'passes'}
+_RESAMPLES = 1000
+
+
+class Grade(NamedTuple):
+  """What a folder's pictures are worth.
+
+  Attributes:
+    results: ready for JSON: protocol, metrics with intervals, provenance.
+    states: per-example states [n ...] of the answer that is reported.
+  """
+
+  results: dict[str, Any]
+  states: dict[str, np.ndarray]
+
+
+def compare(
+  grade: Grade, other: dict[str, Any], other_states: dict[str, np.ndarray]
+) -> dict[str, tuple[float, tuple[float, float]]]:
+  """Headline differences, `grade` minus the other, with 95 % intervals.
+
+  Raises:
+    UserError: unless both answer the same examples of one protocol.
+  """
+  keys_of_same = ('protocol', 'version', 'n', 'ids_sha256')
+  refuse_other({key: grade.results[key] for key in keys_of_same}, other)
+  scoring = TASKS[grade.results['task']].benchmark
+  intervals = bootstrap.make_paired_intervals(
+    other_states,
+    grade.states,
+    scoring.summarize,
+    _make_rng(grade.results['protocol']),
+    resamples=_RESAMPLES,
+  )
+  ours, theirs = grade.results['metrics'], other['metrics']
+  return {
+    name: (ours[name]['value'] - theirs[name]['value'], intervals[name])
+    for name in grade.results['headline']
+  }
+
+
+def refuse_other(ours: dict[str, Any], other: dict[str, Any]) -> None:
+  """Raises UserError for results that differ from ours in one of its keys."""
+  for key, value in ours.items():
+    if value != other.get(key):
+      raise UserError(
+        f'cannot compare: {key} is {value} here and {other.get(key)} there; '
+        'scores under different protocols, or of other examples, do not say '
+        'which is better'
+      )
+
+
+def summarize(
+  protocol: protocols.Protocol, rows: Sequence[benchmark.States]
+) -> tuple[dict[str, Any], benchmark.States]:
+  """Metrics with intervals, and states [n ...], of states [1 ...] a row."""
+  scoring = TASKS[protocol.task].benchmark
+  metrics, states = scoring.summarize_rows(rows)
+  intervals = bootstrap.make_intervals(
+    states, scoring.summarize, _make_rng(protocol.name), resamples=_RESAMPLES
+  )
+  return {
+    name: {
+      'value': logs.to_number(value),
+      'interval': [logs.to_number(end) for end in intervals[name]],
+    }
+    for name, value in metrics.items()
+  }, states
+
+
+def _make_rng(name: str) -> np.random.Generator:
+  return keys.make_rng(0, 'bootstrap', name)
 
 
 def save_scores(grade: Grade, path: pathlib.Path) -> None:
