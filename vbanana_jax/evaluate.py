@@ -63,7 +63,8 @@ def make_eval_runs(config: dict[str, Any]) -> list[EvalRun]:
     for name, task in TASKS.items()
     if not task.vision
   ]
-  # What is asked of no scene is left out, and nothing is asked twice.
+  # What is asked of no scene is left out, and with vision_steps of 0 the same
+  # one-pass answer is not asked for twice.
   return list(
     dict.fromkeys(eval_run for eval_run in eval_runs if eval_run.limit > 0)
   )
@@ -75,9 +76,13 @@ def fingerprint(run: pathlib.Path) -> str:
   The losses stand for the weights: no other training has all their digits.
   """
   losses = hashlib.sha256((run / 'metrics.jsonl').read_bytes()).hexdigest()
+  git = provenance.get_git_state()
+  changes = (
+    f' changed by {git["difference"][:16]}' if 'difference' in git else ''
+  )
   return (
     f'{losses[:16]} at step {checkpoint.newest_step(run)}, '
-    f'scored at {provenance.get_git_state()["commit"]}'
+    f'scored at {git["commit"]}{changes}'
   )
 
 
@@ -250,7 +255,7 @@ def write_results(
     'git': provenance.get_git_state(),
     'prompts': gallery_file.list_prompts(gallery),
   }
-  # Whatever goes wrong from here on.
+  # Printed before anything is written: a full disk loses no scores.
   processes.print_from_first(tables.make_table(results))
   if processes.is_first():
     gallery_file.save_gallery(out / f'gallery{suffix}.npz', gallery)

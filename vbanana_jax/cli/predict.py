@@ -205,6 +205,6 @@ def _answer_protocol(args) -> int:
   split = f' --split {args.split}' if args.split else ''
   processes.print_from_first(
     f'{args.out}: {n} pictures. To score them: vbanana evaluate --predictions '
-    f'{args.out} --protocol {protocol.name} --data {args.data}{split}'
+    f'{args.out} --protocol {args.protocol} --data {args.data}{split}'
   )
   return 0

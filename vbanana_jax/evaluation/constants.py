@@ -8,7 +8,7 @@ from vbanana_jax.data import sources
 from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.tasks import TASKS
 
-_TRAIN_POSE_SEED = 1
+_WORDING_SEED = 1
 
 
 def make_constants(
@@ -35,7 +35,7 @@ def make_constants(
       source,
       range(settings['constant_scenes']),
       batch_size=settings['batch_size'],
-      seed=_TRAIN_POSE_SEED,
+      seed=_WORDING_SEED,
       max_text=config['model']['max_text'],
     )
     return evaluator, evaluator.fit(batches)
