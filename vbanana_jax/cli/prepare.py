@@ -106,6 +106,7 @@ def _add_flag(verb, flag) -> None:
 def run_prepare(args, rest) -> int:
   from vbanana_jax.data import array_records, prepare, prepare_pictures
   from vbanana_jax.datasets import exclusions
+  from vbanana_jax.runtime import paths
 
   if args.verify:
     _need_out(args)
@@ -116,6 +117,7 @@ def run_prepare(args, rest) -> int:
     raise UserError(f'prepare {args.kind} needs {kind.path} to read')
   if args.dry_run is None:
     _need_out(args)
+    paths.refuse_bucket(args.out, 'shards cannot be written')
   limits = prepare_pictures.Limits(
     max_text=args.max_text,
     require=tuple(args.require),
