@@ -103,10 +103,7 @@ LABELS = {'albedo', 'edit', 'instance', 'normals', 'semantic'}
 
 
 # Longer than that, and under reconstruction.
-LONG_FILES = {'benchmark/score_folder.py'}
 LONG_FUNCTIONS = {
-  'benchmark/score_folder.py:grade',
-  'benchmark/scores.py:make_table',
   'data/stream.py:build_stream',
   'decode/files.py:decode_file',
   'inference/predict_protocol.py:paint_protocol',
@@ -308,8 +305,7 @@ def test_configs_are_plain_data():
 def test_files_are_short_and_named_for_what_they_own():
   for path in [*library_files(), *(ROOT / 'launch').glob('*.py')]:
     count = len(path.read_text().splitlines())
-    if name_of(path).removeprefix('vbanana_jax/') not in LONG_FILES:
-      assert count <= MAX_LINES, f'{name_of(path)} has {count} lines'
+    assert count <= MAX_LINES, f'{name_of(path)} has {count} lines'
     assert path.stem not in ATTICS, f'{name_of(path)}: what does it own?'
 
 

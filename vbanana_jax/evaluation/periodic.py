@@ -115,9 +115,6 @@ def build_periodic_eval(
     batch_size=config['batch_size'],
     total_steps=total_steps,
   )
-  predictor = Predictor(
-    pathlib.Path('.'), weights.LoadedRun(dict(config), model, None, mesh)
-  )
   paint = make_sample_fn(model, seed=config['seed'], steps=0)
   level = pairings.find_level(config)
   return PeriodicEval(
@@ -129,17 +126,24 @@ def build_periodic_eval(
       for task in tasks
     ],
     every,
-    [
-      protocol_eval.ProtocolEval(
-        predictor,
-        protocol,
-        protocol_eval.open_examples(
-          protocol, folder, settings['protocol_examples']
-        ),
-      )
-      for protocol, folder in benchmarks
-    ],
+    _build_protocol_evals(config, benchmarks, model, mesh),
   )
+
+
+def _build_protocol_evals(
+  config, benchmarks, model, mesh
+) -> list[protocol_eval.ProtocolEval]:
+  """One for each (protocol, folder) of `config.eval.protocols`."""
+  predictor = Predictor(
+    pathlib.Path('.'), weights.LoadedRun(dict(config), model, None, mesh)
+  )
+  limit = config['eval']['protocol_examples']
+  return [
+    protocol_eval.ProtocolEval(
+      predictor, protocol, protocol_eval.open_examples(protocol, folder, limit)
+    )
+    for protocol, folder in benchmarks
+  ]
 
 
 def _say_unwatched(names: Sequence[str]) -> None:

@@ -94,26 +94,10 @@ def grade(
   )
   if manifest is not None:
     names = [path.name for item in items for path in found[item.id]]
-    changed = manifest.find_changed(predictions, names)
-    unlisted = [name for name in names if name not in manifest.pictures]
-    facts['odd_pictures'] |= {
-      'with other bytes than painted.json lists': len(changed),
-      'that painted.json does not list': len(unlisted),
-    }
-    facts['painted'] = {
-      **manifest.about,
-      'settings': manifest.settings,
-      'other_pictures': [*changed, *unlisted],
-    }
-  metrics, states = scores.summarize(protocol, [each.states for each in scored])
-  facts |= {'metrics': metrics, 'single_pass': None, 'agreement': None}
-  if passes > 1:
-    facts['single_pass'] = metrics
-    facts['metrics'], states = scores.summarize(
-      protocol, [each.voted for each in scored]
-    )
-    agreement = np.mean([each.agreement for each in scored])
-    facts['agreement'] = float(agreement)
+    painted, odd = _describe_painted(manifest, predictions, names)
+    facts['painted'] = painted
+    facts['odd_pictures'] |= odd
+  metrics, states = _summarize_passes(protocol, scored, passes)
   return scores.Grade(
     {
       **describe_protocol(protocol),
@@ -127,12 +111,47 @@ def grade(
       'painted': None,
       'passes': passes,
       **facts,
+      **metrics,
       'date': datetime.date.today().isoformat(),
       'versions': provenance.get_versions(),
       'git': provenance.get_git_state(),
     },
     states,
   )
+
+
+def _describe_painted(
+  manifest: painted_folder.Manifest,
+  predictions: pathlib.Path,
+  names: Sequence[str],
+) -> tuple[dict[str, Any], dict[str, int]]:
+  """What a folder says of its painter, and its pictures that it does not."""
+  changed = manifest.find_changed(predictions, names)
+  unlisted = [name for name in names if name not in manifest.pictures]
+  painted = {
+    **manifest.about,
+    'settings': manifest.settings,
+    'other_pictures': [*changed, *unlisted],
+  }
+  return painted, {
+    'with other bytes than painted.json lists': len(changed),
+    'that painted.json does not list': len(unlisted),
+  }
+
+
+def _summarize_passes(
+  protocol: protocols.Protocol, scored: Sequence[Any], passes: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+  """Metrics of the vote beside the first pass's, and the vote's states."""
+  metrics, states = scores.summarize(protocol, [each.states for each in scored])
+  facts = {'metrics': metrics, 'single_pass': None, 'agreement': None}
+  if passes > 1:
+    facts['single_pass'] = metrics
+    facts['metrics'], states = scores.summarize(
+      protocol, [each.voted for each in scored]
+    )
+    facts['agreement'] = float(np.mean([each.agreement for each in scored]))
+  return facts, states
 
 
 def describe_protocol(protocol: protocols.Protocol) -> dict[str, Any]:

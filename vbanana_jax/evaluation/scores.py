@@ -228,15 +228,7 @@ def make_table(results: dict[str, Any]) -> str:
     if name not in headline and not name.startswith(_SECONDARY)
   ]
   for name in (*headline, *others):
-    found = results['metrics'][name]
-    low, high = found['interval']
-    line = (
-      f'{name:<24}{to_text(found["value"]):>10}'
-      f'{to_text(low) + " to " + to_text(high):>24}'
-    )
-    if results['single_pass']:
-      line += f'{to_text(results["single_pass"][name]["value"]):>12}'
-    lines.append(line)
+    lines.append(_make_line(name, results))
     if name == headline[-1]:
       lines.append('')
   hidden = len(results['metrics']) - len(headline) - len(others)
@@ -251,6 +243,18 @@ def make_table(results: dict[str, Any]) -> str:
   if not results['reader_verified']:
     lines += ['', "The reader's layout was never checked on the real files."]
   return '\n'.join([*lines, '', results['known_difference']])
+
+
+def _make_line(name: str, results: dict[str, Any]) -> str:
+  found = results['metrics'][name]
+  low, high = found['interval']
+  line = (
+    f'{name:<24}{to_text(found["value"]):>10}'
+    f'{to_text(low) + " to " + to_text(high):>24}'
+  )
+  if results['single_pass']:
+    line += f'{to_text(results["single_pass"][name]["value"]):>12}'
+  return line
 
 
 def make_comparison(
