@@ -22,7 +22,7 @@ MIXTURE = {
 }  # fmt: skip
 
 
-class LabeledSet:
+class LabeledSet(labeled.DataSet):
   """Rows of `LabeledRows` as a folder would give them.
 
   Args:
@@ -33,9 +33,6 @@ class LabeledSet:
 
   license = 'of a test'
   source = 'nowhere'
-  notes = ()
-  exclusions = ()
-  skipped = ()
 
   def __init__(self, name, size=40, count=12):
     self.name = name

@@ -103,15 +103,15 @@ def test_scores_say_what_was_learned_elsewhere():
     'config': config, 'rows': [row], 'untrained': ['normals'],
     'elsewhere': ['depth'],
   }  # fmt: skip
-  said = results._describe_scores(found)
+  said = results.describe_scores(found)
   assert 'none of the pictures of rooms that this run learned from' in said
   assert 'since this run never trained on them: normals.' in said
   assert 'Not scored, since this run learned them from other pictures' in said
   assert said.endswith('predict --protocol): depth.')
-  said = results._describe_scores({**found, 'rows': [{'task': 'depth'}]})
+  said = results.describe_scores({**found, 'rows': [{'task': 'depth'}]})
   assert 'Scored though this run learned them from other pictures' in said
   del config['mixture']['depth@rooms']
-  assert 'rooms' not in results._describe_scores(found)
+  assert 'rooms' not in results.describe_scores(found)
 
 
 def test_tasks_that_the_held_out_set_does_not_ask_are_refused(tmp_path, capsys):

@@ -121,6 +121,25 @@ def check_painted_for(
       )
 
 
+def describe_painted(
+  manifest: Manifest,
+  folder: paths.Path,
+  names: list[str],
+) -> tuple[dict[str, Any], dict[str, int]]:
+  """What a folder says of its painter, and its pictures that it does not."""
+  changed = manifest.find_changed(folder, names)
+  unlisted = [name for name in names if name not in manifest.pictures]
+  painted = {
+    **manifest.about,
+    'settings': manifest.settings,
+    'other_pictures': [*changed, *unlisted],
+  }
+  return painted, {
+    'with other bytes than painted.json lists': len(changed),
+    'that painted.json does not list': len(unlisted),
+  }
+
+
 class Painting:
   """A folder that pictures are painted into: what is there, what is new.
 

@@ -94,19 +94,14 @@ def grade(
   )
   if manifest is not None:
     names = [path.name for item in items for path in found[item.id]]
-    painted, odd = _describe_painted(manifest, predictions, names)
+    painted, odd = painted_folder.describe_painted(manifest, predictions, names)
     facts['painted'] = painted
     facts['odd_pictures'] |= odd
   metrics, states = _summarize_passes(protocol, scored, passes)
   return scores.Grade(
     {
       **describe_protocol(protocol),
-      'n': len(items),
-      # Unknown where nobody has said how many examples there are.
-      'complete': not lack if lack or protocol.count is not None else None,
-      'lack': lack or None,
-      'ids_sha256': protocols.hash_ids(items),
-      'ids_published': protocol.has_known_ids(reader.items),
+      **_describe_examples(protocol, reader.items, items, lack),
       'predictions': str(predictions),
       'painted': None,
       'passes': passes,
@@ -120,22 +115,20 @@ def grade(
   )
 
 
-def _describe_painted(
-  manifest: painted_folder.Manifest,
-  predictions: pathlib.Path,
-  names: Sequence[str],
-) -> tuple[dict[str, Any], dict[str, int]]:
-  """What a folder says of its painter, and its pictures that it does not."""
-  changed = manifest.find_changed(predictions, names)
-  unlisted = [name for name in names if name not in manifest.pictures]
-  painted = {
-    **manifest.about,
-    'settings': manifest.settings,
-    'other_pictures': [*changed, *unlisted],
-  }
-  return painted, {
-    'with other bytes than painted.json lists': len(changed),
-    'that painted.json does not list': len(unlisted),
+def _describe_examples(
+  protocol: protocols.Protocol,
+  listed: Sequence[readers.Item],
+  items: Sequence[readers.Item],
+  lack: str,
+) -> dict[str, Any]:
+  """Which examples are scored, of all that the folder lists."""
+  return {
+    'n': len(items),
+    # Unknown where nobody has said how many examples there are.
+    'complete': not lack if lack or protocol.count is not None else None,
+    'lack': lack or None,
+    'ids_sha256': protocols.hash_ids(items),
+    'ids_published': protocol.has_known_ids(listed),
   }
 
 
