@@ -8,8 +8,8 @@ Command: vbanana prepare rgbd rooms --derive-normals --out data/rooms
     --config.init_from=runs/hour/tune --config.sources.camera.path=data/rooms
   vbanana predict photo.jpg --task depth --checkpoint runs/rooms
 Hardware: 2 CPU cores, 4 GB.
-Expect: not measured. Meters are those of one camera: a picture does not say by
-  itself how wide it looks.
+Expect: docs/labeled_depth.md has one training of half this length. Meters are
+  those of one camera: a picture does not say by itself how wide it looks.
 """
 
 from vbanana_jax.configs import base

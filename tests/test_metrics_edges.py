@@ -308,7 +308,7 @@ def test_distances_of_nothing_are_nan():
   assert np.isnan(base.summarize_distance(summed(none))['color_distance'])
 
 
-def test_detections_and_features_of_nothing_are_nan():
+def test_features_of_nothing_are_nan():
   none = np.zeros((0, 4))
   found = generation.compare_features(none, none, space='x')
   assert np.isnan(list(found.values())).all()
