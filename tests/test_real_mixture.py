@@ -1,4 +1,4 @@
-"""All tasks from scenes and three labeled sets: killed, resumed, the same."""
+"""All tasks from scenes and three labeled sets: the same from any start."""
 
 import numpy as np
 import pytest
