@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from vbanana_jax.benchmark.readers import READERS
+from vbanana_jax.data import photos
 from vbanana_jax.datasets import KINDS
 from vbanana_jax.errors import UserError
 
@@ -69,6 +70,21 @@ def assert_kind_refuses(
       dataset.load(item)
 
   assert_refused(read, *words)
+
+
+def load_depth_picture(dataset, index=0):
+  """A picture of a set, whose labels are those of its photograph's pixels."""
+  picture = dataset.load(index)
+  shape = photos.open_photo(picture.encoded).shape
+  assert picture.depth_m.shape == shape[:2]
+  assert picture.depth_m.dtype == np.float32
+  assert not (picture.depth_m <= 0).any()
+  if picture.normals is not None:
+    assert picture.normals.shape == shape
+    length = np.linalg.norm(picture.normals, axis=-1)
+    np.testing.assert_allclose(length[length > 0], 1, atol=1e-3)
+  assert picture.id == dataset.ids[index] and dataset.license is not None
+  return picture
 
 
 def make_png(

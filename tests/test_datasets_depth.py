@@ -4,11 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from byte_files import assert_refused, make_jpeg, make_mat5, make_npy, make_png
+from byte_files import (
+  assert_refused,
+  load_depth_picture,
+  make_jpeg,
+  make_mat5,
+  make_npy,
+  make_png,
+)
 from byte_files import write as write_files
 
 from vbanana_jax import labels
-from vbanana_jax.data import photos
 from vbanana_jax.datasets import (
   depth_set,
   diode,
@@ -28,21 +34,6 @@ CAMERA = {'fx': 30.0, 'fy': 31.0, 'cx': 15.5, 'cy': 11.5}
 SEEN = labels.Intrinsics(30.0, 31.0, 16.0, 12.0)
 
 
-def _load(dataset, index=0):
-  """A picture whose labels are those of its photograph's pixels."""
-  picture = dataset.load(index)
-  shape = photos.open_photo(picture.encoded).shape
-  assert picture.depth_m.shape == shape[:2]
-  assert picture.depth_m.dtype == np.float32
-  assert not (picture.depth_m <= 0).any()
-  if picture.normals is not None:
-    assert picture.normals.shape == shape
-    length = np.linalg.norm(picture.normals, axis=-1)
-    np.testing.assert_allclose(length[length > 0], 1, atol=1e-3)
-  assert picture.id == dataset.ids[index] and dataset.license is not None
-  return picture
-
-
 def _put_rgbd(root, **changed):
   files = {
     'images/0001.jpg': make_jpeg(PHOTO),
@@ -57,21 +48,23 @@ def test_rgbd(tmp_path):
   _put_rgbd(tmp_path)
   dataset = rgbd.RgbdFolder(tmp_path)
   assert list(dataset.ids) == ['images-0001']
-  picture = _load(dataset)
+  picture = load_depth_picture(dataset)
   assert picture.encoded == make_jpeg(PHOTO)
   assert picture.depth_m[0, 0] == 1.5
   assert np.isnan(picture.depth_m[[0, 2], [31, 3]]).all()
   assert picture.intrinsics == SEEN and picture.normals is None
   assert not dataset.notes
   scaled = rgbd.RgbdFolder(tmp_path, per_meter=5000.0)
-  np.testing.assert_allclose(_load(scaled).depth_m[0, 0], 0.3, rtol=1e-6)
+  np.testing.assert_allclose(
+    load_depth_picture(scaled).depth_m[0, 0], 0.3, rtol=1e-6
+  )
 
 
 def test_rgbd_derives_normals_and_says_so(tmp_path):
   _put_rgbd(tmp_path, **{'depth/0001.png': make_png(PLANE, 16)})
   dataset = rgbd.RgbdFolder(tmp_path, derive_normals=True)
   assert dataset.notes == [depth_set.DERIVED]
-  normals = _load(dataset).normals
+  normals = load_depth_picture(dataset).normals
   assert np.abs(normals - (0, 0, 1)).max() < 1e-3
   (tmp_path / 'intrinsics.json').unlink()
   dataset = rgbd.RgbdFolder(tmp_path, derive_normals=True)
@@ -79,7 +72,7 @@ def test_rgbd_derives_normals_and_says_so(tmp_path):
   given = rgbd.RgbdFolder(
     tmp_path, intrinsics='30,31,15.5,11.5', derive_normals=True
   )
-  assert _load(given).intrinsics == SEEN
+  assert load_depth_picture(given).intrinsics == SEEN
 
 
 def test_rgbd_in_the_layout_of_7_scenes(tmp_path):
@@ -97,7 +90,7 @@ def test_rgbd_in_the_layout_of_7_scenes(tmp_path):
   assert list(dataset.ids) == [
     'chess-seq-01-frame-000001.color', 'chess-seq-02-frame-000002.color',
   ]  # fmt: skip
-  assert _load(dataset, 1).intrinsics == SEEN
+  assert load_depth_picture(dataset, 1).intrinsics == SEEN
   assert len(rgbd.RgbdFolder(tmp_path, step=2).ids) == 1
 
 
@@ -106,7 +99,7 @@ def test_rgbd_finds_the_intrinsics_of_the_size_of_the_photographs(tmp_path):
   _put_rgbd(tmp_path)
   (tmp_path / 'intrinsics.json').rename(tmp_path / 'intrinsics_32x24.json')
   write_files(tmp_path, {'K_64x48.txt': large})
-  assert _load(rgbd.RgbdFolder(tmp_path)).intrinsics == SEEN
+  assert load_depth_picture(rgbd.RgbdFolder(tmp_path)).intrinsics == SEEN
   write_files(tmp_path, {'K_32x24.txt': large})
   both = rgbd.RgbdFolder(tmp_path)
   assert_refused(lambda: both.load(0), 'K_32x24.txt', '--intrinsics')
@@ -125,7 +118,7 @@ def test_rgbd_finds_the_intrinsics_of_the_size_of_the_photographs(tmp_path):
 def test_rgbd_depth_may_be_smaller_than_its_photograph(tmp_path):
   small = np.repeat([[1000], [3000]], [6, 6], 0) * np.ones((1, 16), int)
   _put_rgbd(tmp_path, **{'depth/0001.png': make_png(small, 16)})
-  picture = _load(rgbd.RgbdFolder(tmp_path, derive_normals=True))
+  picture = load_depth_picture(rgbd.RgbdFolder(tmp_path, derive_normals=True))
   assert set(np.unique(picture.depth_m)) == {1.0, 3.0}
   assert (picture.depth_m[:12] == 1).all() and (picture.depth_m[12:] == 3).all()
   np.testing.assert_allclose(picture.normals[..., 2], 1, atol=1e-5)
@@ -170,7 +163,7 @@ def test_scannet(tmp_path):
   write_files(tmp_path, SCANNET)
   dataset = scannet.ScanNet(tmp_path / 'scans')
   assert list(dataset.ids) == [f'scene0000_00-{k}' for k in (0, 9, 10)]
-  picture = _load(dataset)
+  picture = load_depth_picture(dataset)
   assert picture.intrinsics == SEEN
   assert (picture.depth_m[:2, :2] == 1.5).all()
   listed = scannet.ScanNet(
@@ -215,7 +208,7 @@ def test_kitti(tmp_path):
   (left_out,) = dataset.exclusions
   assert left_out['name'] == 'eigen_test_files_with_gt.txt'
   assert left_out['left_out'] == 1
-  picture = _load(dataset)
+  picture = load_depth_picture(dataset)
   assert picture.depth_m[0, 0] == 1500 / 256
   assert np.isnan(picture.depth_m[2, 3])
   assert picture.intrinsics == SEEN
@@ -262,12 +255,12 @@ def test_diode(tmp_path):
   write_files(tmp_path, content)
   dataset = diode.Diode(tmp_path)
   assert list(dataset.ids) == ['00000_00000_indoors_000_010']
-  picture = _load(dataset)
+  picture = load_depth_picture(dataset)
   assert picture.depth_m[0, 0] == 2.5 and np.isnan(picture.depth_m[0, 1])
   assert picture.intrinsics == (886.81, 927.06, 512, 384)
   assert picture.normals is None
   write_files(tmp_path, {f'{DIODE}_normal.npy': make_npy(NORMALS)})
-  normals = _load(dataset).normals
+  normals = load_depth_picture(dataset).normals
   assert (normals[0, 0] == 0).all() and (normals[5, 5] == (0, 0, 1)).all()
   for suffix, bad, *words in [
     ('_depth', make_npy(DEPTH_M[..., 0]), 'depth.npy', 'shape'),
@@ -298,7 +291,7 @@ def test_nyuv2_frames(tmp_path):
     )
   dataset = nyuv2.NyuV2(tmp_path)
   assert list(dataset.ids) == ['bath_0001-00000', 'bath_0001-00001']
-  picture = _load(dataset)
+  picture = load_depth_picture(dataset)
   assert np.isnan(picture.depth_m[0, 0]) and picture.depth_m[9, 9] == 2.5
   assert picture.intrinsics[:2] == (518.8579, 519.46961)
   assert_refused(lambda: nyuv2.NyuV2(tmp_path, split='test'), '--split test')
@@ -324,7 +317,7 @@ def test_nyuv2_container(tmp_path):
   write_files(tmp_path, {'splits.mat': split})
   dataset = nyuv2.NyuV2(tmp_path)
   assert list(dataset.ids) == ['0002']
-  picture = _load(dataset)
+  picture = load_depth_picture(dataset)
   assert picture.depth_m[0, 639] == 4.0 and np.isnan(picture.depth_m[479, 0])
   assert picture.encoded.startswith(b'\x89PNG')
   assert list(nyuv2.NyuV2(tmp_path, split='test').ids) == ['0001']

@@ -8,10 +8,15 @@ import zlib
 
 import numpy as np
 import pytest
-from byte_files import assert_refused, make_jpeg, make_npy, make_png
+from byte_files import (
+  assert_refused,
+  load_depth_picture,
+  make_jpeg,
+  make_npy,
+  make_png,
+)
 from byte_files import write as write_files
 
-from vbanana_jax.data import photos
 from vbanana_jax.datasets import (
   depth_set,
   hypersim,
@@ -24,21 +29,6 @@ from vbanana_jax.datasets import (
 RNG = np.random.default_rng(4)
 HEIGHT, WIDTH = 24, 32
 PHOTO = RNG.integers(0, 256, (HEIGHT, WIDTH, 3))
-
-
-def _load(dataset, index=0):
-  """A picture whose labels are those of its photograph's pixels."""
-  picture = dataset.load(index)
-  shape = photos.open_photo(picture.encoded).shape
-  assert picture.depth_m.shape == shape[:2]
-  assert picture.depth_m.dtype == np.float32
-  assert not (picture.depth_m <= 0).any()
-  if picture.normals is not None:
-    assert picture.normals.shape == shape
-    length = np.linalg.norm(picture.normals, axis=-1)
-    np.testing.assert_allclose(length[length > 0], 1, atol=1e-3)
-  assert picture.id == dataset.ids[index] and dataset.license is not None
-  return picture
 
 
 CENTIMETERS = RNG.integers(300, 9000, (HEIGHT, WIDTH))
@@ -67,7 +57,7 @@ def test_virtual_kitti2(tmp_path):
   _put_vkitti(tmp_path)
   dataset = vkitti2.VirtualKitti2(tmp_path)
   assert list(dataset.ids) == ['Scene01-clone-Camera_0-00001']
-  picture = _load(dataset)
+  picture = load_depth_picture(dataset)
   assert np.isposinf(picture.depth_m[0, 0]) and picture.depth_m[0, 1] == 15.5
   assert picture.intrinsics == (30, 31, 16, 12)
   several = vkitti2.VirtualKitti2(
@@ -116,7 +106,7 @@ def test_tartanair(tmp_path):
   )
   dataset = tartanair.TartanAir(tmp_path, derive_normals=True)
   assert list(dataset.ids) == ['office-Easy-P001-000003']
-  picture = _load(dataset)
+  picture = load_depth_picture(dataset)
   assert np.isposinf(picture.depth_m[0, 0]) and picture.depth_m[0, 1] == 7.5
   assert picture.intrinsics == (320, 320, 320, 240)
   np.testing.assert_allclose(picture.normals[9:, 9:, 2], 1, atol=1e-6)
@@ -164,7 +154,7 @@ def test_moge_folders(tmp_path, at_end):
     )
   dataset = moge.MogeFolders(tmp_path)
   assert list(dataset.ids) == ['a-0001', 'b-0002']
-  picture = _load(dataset)
+  picture = load_depth_picture(dataset)
   first = picture.depth_m[0]
   assert np.isnan(first[0]) and np.isposinf(first[1])
   np.testing.assert_allclose(first[2:4], (2, 32), rtol=1e-6)
@@ -340,7 +330,7 @@ def test_hypersim(tmp_path):
     '1 frames of the split: not in the public release',
     '1 frames of the split: their scene is not here',
   ]
-  picture = _load(dataset)
+  picture = load_depth_picture(dataset)
   focal = WIDTH / 2 / np.tan(np.pi / 6)
   np.testing.assert_allclose(picture.intrinsics, (focal, focal, 16, 12))
   # The wall leans: the same depth along a row, as its normal has no x.
