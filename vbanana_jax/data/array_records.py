@@ -15,7 +15,7 @@ from typing import Any
 import grain
 from array_record.python import array_record_module
 
-from vbanana_jax.data import manifest_classes, photos, records
+from vbanana_jax.data import manifest_classes, open_files, photos, records
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 
@@ -90,6 +90,52 @@ def read_bytes(rows: grain.sources.ArrayRecordDataSource, index: int) -> bytes:
     return rows[index]
   except _READ_ERRORS as error:
     raise UserError(f'cannot be read ({error})') from error
+
+
+class Shards:
+  """Records of a prepared folder, by row.
+
+  Args:
+    folder: of the shards.
+    listed: of them, as the manifest has them.
+    name: of the data, for errors.
+
+  Attributes:
+    lost: of each shard that is missing or has another length than it was
+      prepared with, what is wrong and how many records it holds.
+
+  Raises:
+    UserError: more shards than a process may open.
+  """
+
+  def __init__(
+    self,
+    folder: str | os.PathLike,
+    listed: Sequence[Mapping[str, Any]],
+    name: str,
+  ):
+    self._files = [
+      ShardFile(str(paths.to_path(folder) / shard['file']), shard['count'])
+      for shard in listed
+    ]
+    self.lost = tuple(
+      (reason, file.take)
+      for file, shard in zip(self._files, listed)
+      if (reason := _find_loss(file.filename, shard['bytes']))
+    )
+    open_files.allow_open_files(len(self._files), name)
+    self._rows = grain.sources.ArrayRecordDataSource(self._files)
+
+  def __len__(self) -> int:
+    return len(self._rows)
+
+  def locate(self, index: int) -> str:
+    """Shard and record of a row."""
+    return locate_record(self._files, index)
+
+  def read(self, index: int) -> bytes:
+    """One record; UserError where it is damaged."""
+    return read_bytes(self._rows, index)
 
 
 def hash_file(path: paths.Path) -> str:
@@ -189,7 +235,7 @@ def _describe_damage(path: paths.Path, shard: dict) -> str:
   return f'{len(bad)} of {len(rows)} records cannot be read ({names})'
 
 
-def find_loss(path: str, size: int) -> str:
+def _find_loss(path: str, size: int) -> str:
   """What is wrong with a shard at first sight, or ''."""
   try:
     found = os.stat(path).st_size

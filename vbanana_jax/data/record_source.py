@@ -5,7 +5,6 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import grain
 import numpy as np
 
 from vbanana_jax.data import (
@@ -13,7 +12,6 @@ from vbanana_jax.data import (
   augment,
   labeled,
   manifest_classes,
-  open_files,
   photos,
   records,
   sources,
@@ -22,7 +20,6 @@ from vbanana_jax.data import (
 )
 from vbanana_jax.data.bad_records import BadRecordError
 from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import paths
 
 _OPTIONAL = {'captions', 'intrinsics'}  # of use where some pictures have them
 _SPARE = 2  # pixels for one, so that resizing is antialiasing
@@ -68,27 +65,15 @@ class RecordSource:
     self._settings = settings
     wanted = labeled.LABELS if needs is None else needs
     self._read = (self.labels & set(wanted)) | _OPTIONAL
-    shards = manifest['shards']
-    self._shards = [
-      array_records.ShardFile(
-        str(paths.to_path(folder) / shard['file']), shard['count']
-      )
-      for shard in shards
-    ]
-    self.lost = tuple(
-      (reason, file.take)
-      for file, shard in zip(self._shards, shards)
-      if (reason := array_records.find_loss(file.filename, shard['bytes']))
-    )
-    open_files.allow_open_files(len(self._shards), self.name)
-    self._rows = grain.sources.ArrayRecordDataSource(self._shards)
+    self._shards = array_records.Shards(folder, manifest['shards'], self.name)
+    self.lost = self._shards.lost
 
   def __len__(self) -> int:
-    return len(self._rows)
+    return len(self._shards)
 
   def locate(self, index: int) -> str:
     """Shard and record of a row."""
-    return array_records.locate_record(self._shards, index)
+    return self._shards.locate(index)
 
   def __getitem__(self, index: int) -> sources.Example:
     """The largest window of a picture, in its middle.
@@ -118,7 +103,7 @@ class RecordSource:
     if not 0 <= index < len(self):
       raise IndexError(f'row {index} of {len(self)}')
     try:
-      record = array_records.read_bytes(self._rows, index)
+      record = self._shards.read(index)
       picture = records.unpack_picture(record, self._read)
       enough = None
       if not (picture.known & self._read) - {'captions'}:

@@ -5,7 +5,6 @@ import functools
 from collections.abc import Iterator
 from typing import ClassVar
 
-import grain
 import numpy as np
 
 from vbanana_jax import labels
@@ -14,7 +13,6 @@ from vbanana_jax.data import (
   array_records,
   labeled,
   manifest_classes,
-  open_files,
   photos,
   records,
 )
@@ -58,14 +56,11 @@ class _Records(base.FolderReader):
         f'{self.root}: no picture has {self.label}, which {self.task} is '
         f'scored by; it has {known}'
       )
-    shards = [
-      array_records.ShardFile(str(self.root / shard['file']), shard['count'])
-      for shard in manifest['shards']
-    ]
-    open_files.allow_open_files(len(shards), str(self.root))
-    self._rows = grain.sources.ArrayRecordDataSource(shards)
-    self._shards, self._places = shards, {}
-    for row in range(len(self._rows)):
+    self._shards = array_records.Shards(
+      self.root, manifest['shards'], str(self.root)
+    )
+    self._places = {}
+    for row in range(len(self._shards)):
       picture = self._load(row)
       if self.label not in picture.known:
         continue
@@ -85,11 +80,9 @@ class _Records(base.FolderReader):
   @functools.lru_cache(maxsize=_KEPT)  # noqa: B019
   def _load(self, row: int) -> labeled.LabeledPicture:
     try:
-      record = array_records.read_bytes(self._rows, row)
-      return records.unpack_picture(record, (self.label,))
+      return records.unpack_picture(self._shards.read(row), (self.label,))
     except UserError as error:
-      place = array_records.locate_record(self._shards, row)
-      raise UserError(f'{place}: {error}') from error
+      raise UserError(f'{self._shards.locate(row)}: {error}') from error
 
   def _choose_names(self, classes: labels.Classes | None) -> Iterator[str]:
     """Names of the classes that truths have numbers of."""
