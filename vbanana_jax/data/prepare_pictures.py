@@ -1,14 +1,12 @@
 """From the pictures of a data set to records, in threads and in order."""
 
-import collections
 import dataclasses
-import itertools
 import os
 from collections.abc import Iterator, Sequence
-from concurrent import futures
 
 from vbanana_jax.data import label_checks, labeled, photos, records
 from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import prefetch
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 MAX_TEXT = 160  # tokens, as model.max_text of the base config
@@ -80,18 +78,13 @@ def make_records(
 ) -> Iterator[Made]:
   """What becomes of each picture, in order; others are made meanwhile."""
   threads = min(_MOST_THREADS, os.cpu_count() or 1)
-  waiting: collections.deque[futures.Future] = collections.deque()
-  rest = iter(indexes)
-  with futures.ThreadPoolExecutor(threads) as pool:
-    try:
-      while True:
-        for index in itertools.islice(rest, _AHEAD * threads - len(waiting)):
-          waiting.append(pool.submit(make_record, dataset, index, limits))
-        if not waiting:
-          return
-        yield waiting.popleft().result()
-    finally:
-      pool.shutdown(wait=True, cancel_futures=True)
+  for _, made in prefetch.prefetch_map(
+    lambda index: make_record(dataset, index, limits),
+    indexes,
+    ahead=_AHEAD * threads - 1,
+    threads=threads,
+  ):
+    yield made.result()
 
 
 def make_record(dataset: labeled.DataSet, index: int, limits: Limits) -> Made:

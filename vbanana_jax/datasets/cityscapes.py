@@ -19,6 +19,12 @@ _THING_IDS = [_NAMES.index(name) for name in _THINGS]
 # Class of each label id that an object may have; the last stands for others.
 _KIND_OF_LABEL = np.full(35, labels.VOID, np.int32)
 _KIND_OF_LABEL[[label for _, label in cityscapes.CLASSES]] = range(len(_NAMES))
+# And of each number that an object may have.
+_CLASS_OF_OBJECT = {
+  _STEP * label + k: train_id
+  for train_id, (_, label) in enumerate(cityscapes.CLASSES)
+  for k in range(_STEP)
+}
 
 
 class Cityscapes(photo_set.PhotoSet):
@@ -95,11 +101,7 @@ def _load_objects(path, semantic):
   has_objects = np.isin(semantic, _THING_IDS)
   keys = np.where(has_objects, numbers, 0)
   keys[(has_objects & (numbers < _STEP)) | (semantic == labels.VOID)] = -1
-  return keys, {
-    _STEP * label + k: train_id
-    for train_id, (_, label) in enumerate(cityscapes.CLASSES)
-    for k in range(_STEP)
-  }
+  return keys, _CLASS_OF_OBJECT
 
 
 KIND = kinds.Kind(

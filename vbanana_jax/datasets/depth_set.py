@@ -13,7 +13,6 @@ from PIL import Image
 from vbanana_jax import labels, resizing
 from vbanana_jax.benchmark.readers import files
 from vbanana_jax.data import normals_from_depth, photos, windows
-from vbanana_jax.data.labeled import LabeledPicture
 from vbanana_jax.datasets import kinds, photo_files, photo_set
 from vbanana_jax.errors import UserError
 
@@ -53,20 +52,6 @@ class DepthSet(photo_set.PhotoSet):
     self.derive_normals = derive_normals
     if derive_normals:
       self.notes.append(DERIVED)
-
-  def load(self, index: int) -> LabeledPicture:
-    entry = self.entries[index]
-    photo = self._load_photo(entry)
-    return LabeledPicture(
-      id=entry.id,
-      file=entry.image,
-      encoded=photo.encoded,
-      **self._load_labels(entry, photo),
-    )
-
-  def _load_photo(self, entry: photo_set.Entry) -> photo_files.PhotoFile:
-    """The photograph as it came, or `make_photo` where it has no file."""
-    return photo_files.load_photo(self.root / entry.image)
 
   def _finish(
     self,
@@ -179,16 +164,6 @@ def check_camera(
         f'{size} pixels ({degrees:.0f} degrees): are the intrinsics of another '
         'size?'
       )
-
-
-def from_distance(
-  distance_m: Float[np.ndarray, 'h w'], camera: labels.Intrinsics
-) -> Float[np.ndarray, 'h w']:
-  """z-depth of meters along the rays of a pinhole camera."""
-  height, width = distance_m.shape
-  x = (np.arange(width) + 0.5 - camera.cx) / camera.fx
-  y = (np.arange(height)[:, None] + 0.5 - camera.cy) / camera.fy
-  return distance_m / np.sqrt(1.0 + x**2 + y**2)
 
 
 def count_from_centers(

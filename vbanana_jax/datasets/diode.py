@@ -7,12 +7,12 @@ import numpy as np
 
 from vbanana_jax import labels
 from vbanana_jax.benchmark.readers import base, files
+from vbanana_jax.benchmark.readers import diode as reader
 from vbanana_jax.datasets import depth_set, kinds, photo_set
 from vbanana_jax.errors import UserError
 
 # Of the set's development kit, for 1024 x 768 pixels; fx and fy do differ.
 _CAMERA = labels.Intrinsics(886.81, 927.06, 512.0, 384.0)
-_SIZE = (768, 1024)
 
 
 class Diode(depth_set.DepthSet):
@@ -48,18 +48,15 @@ class Diode(depth_set.DepthSet):
         image = path.relative_to(self.root).as_posix()
         stem = image.removesuffix('.png')
         entries.append(photo_set.Entry(base.make_id(path.stem), image, stem))
-    for ending in ('_depth.npy', '_depth_mask.npy'):
+    for ending in (reader.DEPTH, reader.MASK):
       self._require(entry.found + ending for entry in entries)
     self._set_entries(entries, self.root)
 
   def _load_labels(self, entry, photo) -> dict[str, Any]:
-    path = self.root / f'{entry.found}_depth.npy'
-    depth_m = files.load_npy(path, shape=(*_SIZE, 1), dtypes='f')[..., 0]
-    place = self.root / f'{entry.found}_depth_mask.npy'
-    mask = files.load_npy(place, shape=_SIZE)
-    if not np.isin(mask, (0, 1)).all():
-      raise UserError(f'{place}: values other than 0 and 1: not a mask')
-    depth_m = np.where(mask == 1, depth_m, np.nan)
+    path = self.root / (entry.found + reader.DEPTH)
+    depth_m = reader.load_masked_depth(
+      path, self.root / (entry.found + reader.MASK)
+    )
     normals = _load_normals(self.root / f'{entry.found}_normal.npy')
     return self._finish(photo, depth_m, path, _CAMERA, normals)
 
@@ -68,7 +65,7 @@ def _load_normals(path: pathlib.Path) -> np.ndarray | None:
   """x right, y up, z to the viewer as stored, and zero where not known."""
   if not path.is_file():
     return None
-  stored = files.load_npy(path, shape=(*_SIZE, 3), dtypes='f')
+  stored = files.load_npy(path, shape=(*reader.SIZE, 3), dtypes='f')
   length = np.linalg.norm(stored, axis=-1, keepdims=True)
   known = np.isfinite(length) & (length > 0)
   unit = np.where(known, stored, 0) / np.where(known, length, 1)

@@ -57,13 +57,17 @@ class PhotoSet(DataSet):
 
   def load(self, index: int) -> LabeledPicture:
     entry = self.entries[index]
-    photo = photo_files.load_photo(self.root / entry.image)
+    photo = self._load_photo(entry)
     return LabeledPicture(
       id=entry.id,
       file=entry.image,
       encoded=photo.encoded,
       **self._load_labels(entry, photo),
     )
+
+  def _load_photo(self, entry: Entry) -> photo_files.PhotoFile:
+    """The photograph as it came; a kind without files makes one."""
+    return photo_files.load_photo(self.root / entry.image)
 
   @abc.abstractmethod
   def _load_labels(

@@ -133,7 +133,9 @@ def _describe_examples(
 
 
 def _summarize_passes(
-  protocol: protocols.Protocol, scored: Sequence[Any], passes: int
+  protocol: protocols.Protocol,
+  scored: Sequence[protocol_evaluator.Score],
+  passes: int,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
   """Metrics of the vote beside the first pass's, and the vote's states."""
   metrics, states = scores.summarize(protocol, [each.states for each in scored])

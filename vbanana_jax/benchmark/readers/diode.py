@@ -10,8 +10,8 @@ from vbanana_jax.benchmark.readers import base, files
 from vbanana_jax.errors import UserError
 
 _FOLDERS = {'val_indoors': 'val/indoors', 'val_outdoor': 'val/outdoor'}
-_SIZE = (768, 1024)
-_DEPTH, _MASK = '_depth.npy', '_depth_mask.npy'
+SIZE = (768, 1024)
+DEPTH, MASK = '_depth.npy', '_depth_mask.npy'
 _MEDIAN_M = (0.2, 350.0)  # of one photograph
 
 
@@ -32,7 +32,7 @@ class _Diode(base.FolderReader):
   def load_image(self, item: base.Item) -> np.ndarray:
     path = self.root / item.image
     image = files.load_rgb(path)
-    base.check_shapes(image.shape, _SIZE, path)
+    base.check_shapes(image.shape, SIZE, path)
     return image
 
 
@@ -51,7 +51,7 @@ class DiodeDepth(_Diode):
   layout: ClassVar[tuple[str, ...]] = ('val/*/scene_*/scan_*/*_depth.npy',)
   source: ClassVar[str] = 'https://diode-dataset.org (val.tar.gz)'
   verified: ClassVar[bool] = True
-  suffixes: ClassVar[tuple[str, ...]] = (_DEPTH, _MASK)
+  suffixes: ClassVar[tuple[str, ...]] = (DEPTH, MASK)
 
   def load_truth(self, item: base.Item) -> dict[str, np.ndarray]:
     return {'depth_m': _load_depth_m(self.root, item)}
@@ -80,23 +80,31 @@ class DiodeNormals(_Diode):
 
   def load_truth(self, item: base.Item) -> dict[str, np.ndarray]:
     path = self.root / _beside(item.image, '_normal.npy')
-    stored = files.load_npy(path, shape=(*_SIZE, 3), dtypes='f')
+    stored = files.load_npy(path, shape=(*SIZE, 3), dtypes='f')
     finite = np.isfinite(stored).all(-1, keepdims=True)
     normals = np.where(finite, stored, 0).astype(np.float32)
     base.check_normals(normals, path)
-    if (self.root / _beside(item.image, _DEPTH)).is_file():
+    if (self.root / _beside(item.image, DEPTH)).is_file():
       base.check_mirrored(normals, _load_depth_m(self.root, item), path)
     return {'normals': normals}
 
 
+def load_masked_depth(path: pathlib.Path, mask: pathlib.Path) -> np.ndarray:
+  """Depth [768 1024] as stored, in meters; 0 where the mask is not 1.
+
+  Raises:
+    UserError: a file of another shape or type, or a mask of other values.
+  """
+  depth_m = files.load_npy(path, shape=(*SIZE, 1), dtypes='f')[..., 0]
+  valid = files.load_npy(mask, shape=SIZE)
+  if not np.isin(valid, (0, 1)).all():
+    raise UserError(f'{mask}: values other than 0 and 1: not a mask')
+  return np.where(valid == 1, depth_m, 0)
+
+
 def _load_depth_m(root: pathlib.Path, item: base.Item) -> np.ndarray:
-  path = root / _beside(item.image, _DEPTH)
-  depth_m = files.load_npy(path, shape=(*_SIZE, 1), dtypes='f')[..., 0]
-  place = root / _beside(item.image, _MASK)
-  mask = files.load_npy(place, shape=_SIZE)
-  if not np.isin(mask, (0, 1)).all():
-    raise UserError(f'{place}: values other than 0 and 1: not a mask')
-  depth_m = np.where(mask == 1, depth_m, 0)
+  path = root / _beside(item.image, DEPTH)
+  depth_m = load_masked_depth(path, root / _beside(item.image, MASK))
   return base.make_depth_m(depth_m, path, median_m=_MEDIAN_M)
 
 
