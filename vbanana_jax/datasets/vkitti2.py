@@ -40,12 +40,8 @@ class VirtualKitti2(depth_set.DepthSet):
       self._find_split(each, VARIATIONS, 'variation')
       for number in cameras:
         pattern = f'Scene*/{each}/frames/rgb/Camera_{number}/rgb_*.jpg'
+        photo_set.check_layout(self.root, (pattern,), self.name, self.source)
         photos = sorted(self.root.glob(pattern))
-        if not photos:
-          raise UserError(
-            f'{self.root}: not a whole {self.name} folder, there is no '
-            f'{pattern}: get it from {self.source}'
-          )
         entries += [self._make_entry(path) for path in photos]
     self._require(entry.found for entry in entries)
     self._require({_name_camera_file(entry.image) for entry in entries})
