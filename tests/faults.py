@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import signal
 import time
+from collections.abc import Callable
 
 # Of <linux/capability.h>, <linux/sched.h> and <linux/mount.h>.
 _CAPABILITY_VERSION = 0x20080522
@@ -51,12 +52,21 @@ def record_ids(workdir: pathlib.Path) -> None:
   stream.build_stream = build_recorded
 
 
-def get_signal(name: str, step: str) -> None:
-  """The signal comes during `step`."""
+def get_signal(
+  name: str, step: str, heard: Callable[[], bool] = lambda: True
+) -> None:
+  """The signal comes during `step`, which goes on once it is `heard`."""
   number = signal.Signals[name]
-  _listeners.append(
-    lambda asked: asked == int(step) + 1 and os.kill(os.getpid(), number)
-  )
+
+  def listen(asked):
+    if asked == int(step) + 1:
+      os.kill(os.getpid(), number)
+      for _ in range(1000):
+        if heard():
+          break
+        time.sleep(0.01)
+
+  _listeners.append(listen)
 
 
 def die_in_step(step: str, folder: str) -> None:

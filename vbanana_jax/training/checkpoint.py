@@ -43,6 +43,14 @@ logging.getLogger('absl').addFilter(
 )
 
 
+class _Manager(ocp.CheckpointManager):
+  # To ask JAX about a step says that it is reached, and orbax asks in a thread
+  # about one that training left behind: processes that got a signal stopped
+  # after different steps. The loop asks instead, see `runtime.preemption`.
+  def reached_preemption(self, step: int) -> bool:
+    return False
+
+
 class Checkpoints:
   """The checkpoints of one workdir; the newest committed one counts.
 
@@ -77,7 +85,7 @@ class Checkpoints:
     if keep_every:
       kept.append(policies.EveryNSteps(keep_every))
     with named_failures(self.path, writes=writes):
-      self._manager = ocp.CheckpointManager(
+      self._manager = _Manager(
         paths.to_epath(self.path),
         options=ocp.CheckpointManagerOptions(
           preservation_policy=policies.AnyPreservationPolicy(kept),
