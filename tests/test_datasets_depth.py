@@ -124,6 +124,16 @@ def test_rgbd_depth_may_be_smaller_than_its_photograph(tmp_path):
   np.testing.assert_allclose(picture.normals[..., 2], 1, atol=1e-5)
 
 
+@pytest.mark.parametrize('other', ['0001.png', 'rgb_0001.jpg'])
+def test_rgbd_refuses_two_photographs_of_one_depth_map(other, tmp_path):
+  content = make_png(PHOTO) if other.endswith('png') else make_jpeg(PHOTO)
+  _put_rgbd(tmp_path, **{f'images/{other}': content})
+  assert_refused(lambda: rgbd.RgbdFolder(tmp_path), '0001.jpg', other)
+  (tmp_path / 'depth' / '0001.png').rename(tmp_path / 'depth' / '0002.png')
+  write_files(tmp_path, {'images/0002.jpg': make_jpeg(PHOTO)})
+  assert list(rgbd.RgbdFolder(tmp_path).ids) == ['images-0002']
+
+
 def test_rgbd_damage_is_named(tmp_path):
   for content, *words in [
     (make_png(STORED % 256), '0001.png', '8-bit'),

@@ -500,6 +500,14 @@ def test_links_are_not_followed(tmp_path):
   assert folder.LabeledFolder(root).load(0).depth_m is None
 
 
+def test_an_archive_is_not_a_folder(tmp_path):
+  archive = tmp_path / 'office.zip'
+  archive.write_bytes(b'PK')
+  assert_refused(
+    lambda: folder.LabeledFolder(archive), 'unzip office.zip', 'webdataset'
+  )
+
+
 def test_the_command_teaches_draws_and_prepares(tmp_path, capsys):
   files = {f'images/{k}.jpg': photo(k) for k in range(3)}
   files |= {f'labels/{k}.png': make_png(half(3, 5)) for k in range(3)}

@@ -139,8 +139,8 @@ def test_a_tar_that_is_cut_short_is_refused(blocks, tmp_path):
   [
     (b'', 'a.tar'),
     (b'no tar at all' * 99, 'not a whole tar'),
-    (b'\x1f\x8b' + b'x' * 600, 'compressed with gzip'),
-    (b'BZh9' + b'x' * 600, 'compressed with bzip2'),
+    (b'\x1f\x8b' + b'x' * 600, '(gunzip a.tar)'),
+    (b'BZh9' + b'x' * 600, '(bunzip2 a.tar)'),
   ],
 )
 def test_what_is_no_tar_is_refused(content, words, tmp_path):
@@ -150,6 +150,10 @@ def test_what_is_no_tar_is_refused(content, words, tmp_path):
 
 
 def test_folders_without_a_tar(tmp_path):
+  packed = tmp_path / 'packed' / 'a.tar.zst'
+  packed.parent.mkdir()
+  packed.write_bytes(b'(\xb5/\xfd' + b'x' * 600)
+  assert_refused(lambda: WebDataset(packed.parent), '(unzstd a.tar.zst)')
   assert_refused(lambda: WebDataset(tmp_path), 'no *.tar')
   assert_refused(lambda: WebDataset(tmp_path / 'gone'), 'no such file')
 

@@ -182,6 +182,30 @@ def test_every_difference_is_named(whole_run):
   ]
 
 
+def test_a_source_may_move_but_not_change(tmp_path, monkeypatch):
+  def make_run(path, digest):
+    source = {'kind': 'records', 'path': path}
+    config = {'seed': 0, 'sources': {'mine': source}}
+    data = {'sources': {'mine': {**source, 'manifest': digest}}}
+    return config, data
+
+  config, data = make_run('old/place', 'a')
+  logs.save_json(tmp_path / 'run.json', {'config': config, 'data': data})
+  monkeypatch.setattr(checkpoint, 'newest_step', lambda workdir: 3)
+  for digest in ('a', 'b'):
+    config, data = make_run('new/place', digest)
+    monkeypatch.setattr(
+      resume.build, 'describe_data', lambda config, data=data: data
+    )
+    if digest == 'a':
+      resume.check_same_config(tmp_path, config)
+      continue
+    with pytest.raises(UserError) as caught:
+      resume.check_same_config(tmp_path, config)
+    assert 'mine.manifest was a, is b)' in str(caught.value)
+    assert 'place' not in str(caught.value)
+
+
 def test_run_json_says_how_to_repeat_it(whole_run):
   run = json.loads((whole_run / 'run.json').read_text())
   assert f'--workdir={whole_run}' in run['command']

@@ -47,6 +47,12 @@ class PhotoSet(DataSet):
 
   def __init__(self, root: str | paths.Path):
     self.root = paths.to_path(root)
+    if self.root.is_file():
+      raise UserError(
+        f'{self.root}: a file, and this kind reads a folder: unpack an archive '
+        f'(tar -xf {self.root.name}, unzip {self.root.name}) and name the '
+        'folder; the kind webdataset reads *.tar in place'
+      )
     if not self.root.is_dir():
       raise UserError(f'{self.root}: no such folder')
     self.classes: labels.Classes | None = None

@@ -76,7 +76,8 @@ class RgbdFolder(depth_set.DepthSet):
       depths = sorted(folder.glob('*.png'))
       if folder.name != 'depth':
         depths = [path for path in depths if path.name.endswith('.depth.png')]
-      photos = self._list_photos(folder) if depths else {}
+      wanted = {_key(path.stem) for path in depths}
+      photos = self._list_photos(folder, wanted) if depths else {}
       for path in depths:
         photo = photos.get(_key(path.stem))
         alone += photo is None
@@ -86,18 +87,28 @@ class RgbdFolder(depth_set.DepthSet):
       self.notes.append(f'{alone} depth maps have no photograph')
     return pairs
 
-  def _list_photos(self, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+  def _list_photos(self, folder, wanted) -> dict[str, pathlib.Path]:
+    """Photographs of a folder's depth maps, by the keys that those have."""
     places = [folder]
     if folder.name == 'depth':
       places = [folder.with_name(name) for name in _PHOTOS]
     place = next((each for each in places if each.is_dir()), None)
-    return {
-      _key(path.stem): path
-      for path in (place.iterdir() if place else ())
-      if path.suffix.lower() in image_formats.SUFFIXES
-      and not path.name.startswith('.')
-      and not path.name.endswith('.depth.png')
-    }
+    found: dict[str, pathlib.Path] = {}
+    for path in sorted(place.iterdir()) if place else ():
+      if (
+        path.suffix.lower() not in image_formats.SUFFIXES
+        or _key(path.stem) not in wanted
+        or path.name.startswith('.')
+        or path.name.endswith('.depth.png')
+      ):
+        continue
+      other = found.setdefault(_key(path.stem), path)
+      if other != path:
+        raise UserError(
+          f'{place}: {other.name} and {path.name} have the name of one depth '
+          'map: keep one of them'
+        )
+    return found
 
   def _load_labels(self, entry, photo) -> dict[str, Any]:
     stored = files.load_png16(entry.found)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from vbanana_jax.data.folders import Member
 from vbanana_jax.errors import UserError
 
+# First bytes -> command that decompresses such a file.
 _COMPRESSED = {
-  b'\x1f\x8b': 'gzip', b'BZ': 'bzip2', b'\xfd7': 'xz', b'(\xb5': 'zstd'
+  b'\x1f\x8b': 'gunzip', b'BZ': 'bunzip2', b'\xfd7': 'unxz', b'(\xb5': 'unzstd'
 }  # fmt: skip
+_ENDINGS = ('*.tar.*', '*.tgz', '*.tbz2', '*.txz', '*.tzst')
 
 
 def list_members(
@@ -30,13 +32,7 @@ def list_members(
   seen = set()
   try:
     size = path.stat().st_size
-    with path.open('rb') as file:
-      kind = _COMPRESSED.get(file.read(2))
-    if kind:
-      raise UserError(
-        f'{path}: compressed with {kind}, which can only be read from its '
-        'start: decompress it first'
-      )
+    _refuse_compressed(path)
     with tarfile.open(path, 'r:') as archive:
       for info in archive:
         if info.isdir():
@@ -76,9 +72,21 @@ def find_archives(path: pathlib.Path) -> list[pathlib.Path]:
     return [path]
   found = sorted(path.glob('*.tar'))
   if not found:
+    for packed in sorted(x for end in _ENDINGS for x in path.glob(end)):
+      _refuse_compressed(packed)
     what = 'no *.tar in it' if path.is_dir() else 'no such file or folder'
     raise UserError(f'{path}: {what}')
   return found
+
+
+def _refuse_compressed(path: pathlib.Path) -> None:
+  with path.open('rb') as file:
+    command = _COMPRESSED.get(file.read(2))
+  if command:
+    raise UserError(
+      f'{path}: a compressed tar can only be read from its start: decompress '
+      f'it first ({command} {path.name})'
+    )
 
 
 def _find_reason(info: tarfile.TarInfo, is_second: bool) -> str:
