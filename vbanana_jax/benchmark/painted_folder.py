@@ -150,6 +150,7 @@ class Painting:
     overwrite: whether everything is painted anew.
 
   Attributes:
+    folder: as given.
     missing: names that are to be painted.
     spoiled: those of them that are there, but not as they were painted.
 
@@ -167,7 +168,7 @@ class Painting:
     overwrite: bool = False,
   ):
     files.check_folder(folder)
-    self._folder, self._manifest = folder, manifest
+    self.folder, self._manifest = folder, manifest
     there = [name for name in names if (folder / name).exists()]
     before = None if overwrite else load_manifest(folder)
     if overwrite:
@@ -190,7 +191,7 @@ class Painting:
 
   def write(self, name: str, encoded: bytes) -> str:
     """Writes one picture, from any thread; its digest, for `note`."""
-    files.write_atomic(self._folder / name, encoded)
+    files.write_atomic(self.folder / name, encoded)
     return hash_picture(encoded)
 
   def note(self, name: str, digest: str) -> None:
@@ -205,14 +206,14 @@ class Painting:
     Raises:
       UserError: another process paints the folder in another way.
     """
-    now = load_manifest(self._folder)
+    now = load_manifest(self.folder)
     if now is not None:
-      _check_same(self._folder, now.settings, self._manifest.settings)
+      _check_same(self.folder, now.settings, self._manifest.settings)
     self._write_list()
 
   def _write_list(self) -> None:
     text = json.dumps(dataclasses.asdict(self._manifest), indent=1)
-    files.write_atomic(self._folder / NAME, (text + '\n').encode())
+    files.write_atomic(self.folder / NAME, (text + '\n').encode())
     self._saved = time.monotonic()
 
 

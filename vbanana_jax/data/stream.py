@@ -102,17 +102,7 @@ def build_stream(
   Returns:
     iterator with a `close` method; errors name the source and the row.
   """
-  batch_size, lengths = settings.batch_size, settings.lengths
-  own = range(batch_size) if settings.rows is None else settings.rows
-  made = own if len(lengths) == 1 else range(batch_size)
-  kept = [bisect.bisect_left(made, row) for row in own]
-  if len(made) > len(own) and processes.is_first():
-    processes.log(
-      f'each process makes all {batch_size} examples of a step and not its '
-      f'{len(own)} alone: config.data.text_length={settings.max_text} and '
-      'short_text_length=0, from the first step on, would spare that'
-    )
-  _parse_flags_for_grain()
+  made, kept = _choose_rows(settings)
   steps = _SORTED_STEPS if settings.short_text_length else 1
   dog = watchdog.Watchdog(settings.patience)
   encoder = encoder_lib.ExampleEncoder(
@@ -126,12 +116,13 @@ def build_stream(
   def read(group: int) -> list[Batch]:
     last = min((group + 1) * steps, end_step)
     encoded = [
-      encoder[step * batch_size + row]
+      encoder[step * settings.batch_size + row]
       for step in range(group * steps, last)
       for row in made
     ]
-    return make_batches(encoded, len(made), lengths, kept)
+    return make_batches(encoded, len(made), settings.lengths, kept)
 
+  _parse_flags_for_grain()
   groups = grain.MapDataset.range(start_step // steps, -(-end_step // steps))
   options = grain.ReadOptions(
     # Grain leaves threads idle beyond what it reads ahead.
@@ -141,6 +132,20 @@ def build_stream(
   return _flatten(
     iter(groups.map(read).to_iter_dataset(options)), start_step % steps, dog
   )
+
+
+def _choose_rows(settings: StreamSettings) -> tuple[Sequence[int], list[int]]:
+  """Rows of a batch that this process makes, and which of them it keeps."""
+  every = range(settings.batch_size)
+  own = every if settings.rows is None else settings.rows
+  made = own if len(settings.lengths) == 1 else every
+  if len(made) > len(own) and processes.is_first():
+    processes.log(
+      f'each process makes all {len(every)} examples of a step and not its '
+      f'{len(own)} alone: config.data.text_length={settings.max_text} and '
+      'short_text_length=0, from the first step on, would spare that'
+    )
+  return made, [bisect.bisect_left(made, row) for row in own]
 
 
 def make_batches(

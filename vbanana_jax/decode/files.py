@@ -70,12 +70,7 @@ def decode_file(
   painted = photos.open_painted(path, spec.background)
   painted_u8 = painted.pixels_u8
   found = decode(spec, painted_u8, settings)
-  fault = prompts.get_reader(spec.task).find_fault(found)
-  if fault:
-    raise UserError(
-      f'{path}: {fault}: is it an {spec.task} picture with the background '
-      f'{spec.background}? --prompt names another, --max-instances more'
-    )
+  _check_decoded(spec, path, found)
   under_u8 = painted_u8 if photo is None else photos.open_photo(photo)
   shape = under_u8.shape[:2]
   task = TASKS[spec.task]
@@ -99,6 +94,14 @@ def decode_file(
   )
   places = (stem.with_name(f'{stem.name}{end}') for end in _ENDS)
   return facts, files.write_together(dict(zip(places, contents, strict=True)))
+
+
+def _check_decoded(spec, path, found) -> None:
+  if fault := prompts.get_reader(spec.task).find_fault(found):
+    raise UserError(
+      f'{path}: {fault}: is it an {spec.task} picture with the background '
+      f'{spec.background}? --prompt names another, --max-instances more'
+    )
 
 
 def _describe_question(spec, path, settings, photo) -> dict[str, Any]:

@@ -62,13 +62,6 @@ def paint_protocol(
     overwrite=overwrite,
   )
   missing = set(folder.missing)
-  requests = [request for request in wanted if request.file in missing]
-
-  def write(painted):
-    request, rgb = painted
-    name = request.file
-    return name, folder.write(name, files.to_png(pictures.to_u8(rgb)))
-
   bar = tqdm.tqdm(
     total=len(wanted),
     initial=len(wanted) - len(missing),
@@ -76,39 +69,54 @@ def paint_protocol(
     unit='picture',
   )
   with bar:
-    several = max(len(each) for each in parts.values()) if parts else 1
-    if several > 1:
-      bar.write(
-        f'{protocol.label}: {len(protocol.classes or ())} classes are asked '
-        f'for in {several} parts, as many at a time as this network was '
-        'trained for, and joined',
-        file=sys.stderr,
-      )
-    if folder.spoiled:
-      bar.write(
-        f'{out}: {len(folder.spoiled)} pictures that are not as they were '
-        f'painted, {folder.spoiled[0]} the first, are painted anew',
-        file=sys.stderr,
-      )
-    try:
-      painted = paint_requests(
-        predictor,
-        protocol,
-        lambda request: reader.load_image(request.item),
-        requests,
-        parts,
-        size=size,
-        rows=rows,
-      )
-      pace = prefetch.make_pace(rows)
-      for _, writing in prefetch.prefetch_map(
-        write, painted, **pace, eager_yield=True
-      ):
-        folder.note(*writing.result())
-        bar.update()
-    finally:
-      folder.save()
+    for note in _describe_work(protocol, parts, folder):
+      bar.write(note, file=sys.stderr)
+    painted = paint_requests(
+      predictor,
+      protocol,
+      lambda request: reader.load_image(request.item),
+      [request for request in wanted if request.file in missing],
+      parts,
+      size=size,
+      rows=rows,
+    )
+    _save_painted(painted, folder, rows, bar)
   return len(wanted)
+
+
+def _describe_work(protocol, parts, folder) -> Iterator[str]:
+  """What a user would not expect of this painting."""
+  several = max(map(len, parts.values()), default=1)
+  if several > 1:
+    yield (
+      f'{protocol.label}: {len(protocol.classes or ())} classes are asked '
+      f'for in {several} parts, as many at a time as this network was '
+      'trained for, and joined'
+    )
+  if folder.spoiled:
+    yield (
+      f'{folder.folder}: {len(folder.spoiled)} pictures that are not as they '
+      f'were painted, {folder.spoiled[0]} the first, are painted anew'
+    )
+
+
+def _save_painted(painted, folder, rows, bar) -> None:
+  """Encodes and writes pictures while the next ones are painted."""
+
+  def write(answer):
+    request, rgb = answer
+    encoded = files.to_png(pictures.to_u8(rgb))
+    return request.file, folder.write(request.file, encoded)
+
+  pace = prefetch.make_pace(rows)
+  try:
+    for _, writing in prefetch.prefetch_map(
+      write, painted, **pace, eager_yield=True
+    ):
+      folder.note(*writing.result())
+      bar.update()
+  finally:
+    folder.save()
 
 
 def make_parts(
