@@ -249,6 +249,49 @@ def test_classes_in_color_and_objects_by_division(tmp_path):
   assert picture.instance[1, -1] == 1 and picture.instance[0, -1] == 0
 
 
+COLORED = [
+  {'name': 'sky', 'color': [0, 0, 255]}, {'name': 'car', 'color': [255, 0, 0]}
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  'void', [[0, 0, 0], [[0, 0, 0]], [[0, 0, 0], [9, 9, 9]], [7, [0, 0, 0]]]
+)
+def test_void_may_be_a_color(void, tmp_path):
+  painted = np.zeros((H, W, 3), int)
+  painted[:, W // 2 :] = 255, 0, 0
+  files = {'images/a.jpg': photo(), 'labels/a.png': make_png(painted)}
+  said = {'classes': COLORED, 'labels': {'void': void}}
+  picture = load(tmp_path, files, **said)
+  np.testing.assert_array_equal(picture.semantic, half(labels.VOID, 1))
+
+
+def test_antialiased_masks_are_named(tmp_path):
+  painted = np.zeros((H, W, 3), int)
+  painted[:, : W // 2] = 0, 0, 255
+  painted[:, W // 2 :] = 255, 0, 0
+  painted[:, W // 2, 0] = np.linspace(20, 230, H)
+  files = {'images/a.jpg': photo(), 'labels/a.png': make_png(painted)}
+  with pytest.raises(UserError, match='antialiased') as caught:
+    load(tmp_path, files, classes=COLORED)
+  assert '12.50% of the pixels in 6 such colors' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  'values, words',
+  [
+    (half(3, 4), 'name it in "labels": {"void"'),
+    (np.full((H, W, 3), 77), '"color": [r, g, b]'),
+  ],
+)
+def test_remedies_are_those_of_a_folder(values, words, tmp_path):
+  files = {'images/a.jpg': photo(), 'labels/a.png': make_png(values)}
+  classes = [{**each, 'color': None} for each in CLASSES]
+  with pytest.raises(UserError) as caught:
+    load(tmp_path, files, classes=classes)
+  assert words in str(caught.value) and '--' not in str(caught.value)
+
+
 def test_names_may_have_more(tmp_path):
   files = {
     'rgb/a_rgb.jpg': photo(),
@@ -443,6 +486,10 @@ REFUSED = {
   'a class twice': (
     {}, {'classes': [{'name': 'a', 'id': 1}, {'name': 'b', 'id': 1}]},
     'value 1'),
+  'a void color and no other': (
+    {}, {**{'classes': ['sky']}, 'labels': {'void': [[0, 0, 0]]}},
+    'no class has one'),
+  'a void of words': ({}, {**TABLE, 'labels': {'void': ['sky']}}, 'void'),
   'a color of two levels': (
     {}, {'classes': [{'name': 'a', 'color': [1, 2]}]}, 'color'),
   'a camera without a center': (
@@ -489,6 +536,11 @@ def test_masks_of_phrases_are_checked_too(tmp_path):
   }
   with pytest.raises(UserError, match='7 x 6'):
     load(tmp_path, files)
+  (tmp_path / 'm.png').unlink()
+  opened = folder.LabeledFolder(tmp_path)
+  assert_refused(
+    lambda: opened.load(0), 'm.png: no such file', "phrases.jsonl names it: 'x'"
+  )
 
 
 def test_links_are_not_followed(tmp_path):

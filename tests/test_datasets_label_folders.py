@@ -150,7 +150,7 @@ def test_wrong_labels_are_named(encoded, words, tmp_path):
 def test_a_color_that_the_table_lacks(tmp_path):
   table = {'classes.txt': '0 0 0 road\n1 1 1 sky\n'}
   root = write_set(tmp_path, make_png(np.full((2, 4, 3), 2)), **table)
-  words = ('a.png', '(2, 2, 2)', '100.0%', 'classes.txt', 'JPEG')
+  words = ('a.png', '(2, 2, 2)', '100.00%', 'classes.txt', 'JPEG')
   assert_kind_refuses('label_folders', root, *words, item=0)
 
 

@@ -34,6 +34,18 @@ class Row(NamedTuple):
   synonyms: tuple[str, ...] = ()
 
 
+class Remedies(NamedTuple):
+  """How a person completes a table, for errors.
+
+  Attributes:
+    color: gives its classes colors.
+    ignore: says that a value has no right answer.
+  """
+
+  color: str = 'give a table of name,r,g,b with --classes'
+  ignore: str = '--ignore it'
+
+
 class LabelTable(NamedTuple):
   """Classes, and what values and colors of label pictures mean.
 
@@ -44,6 +56,7 @@ class LabelTable(NamedTuple):
     place: of the table, for errors.
     ignored: names of the rows without a class.
     backgrounds: names of the classes that cannot be asked for.
+    remedies: how a person completes it.
   """
 
   classes: labels.Classes
@@ -52,6 +65,7 @@ class LabelTable(NamedTuple):
   place: str
   ignored: tuple[str, ...]
   backgrounds: tuple[str, ...]
+  remedies: Remedies = Remedies()
 
   def describe(self) -> list[str]:
     """Lines for a person: what of the table is no class."""

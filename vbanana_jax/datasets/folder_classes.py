@@ -10,6 +10,10 @@ from vbanana_jax.datasets import class_files, class_tables, json_fields
 from vbanana_jax.errors import UserError
 
 _CLASS = ('id', 'name', 'color', 'area', 'thing', 'synonyms')
+_REMEDIES = class_tables.Remedies(
+  'give each of its classes a "color": [r, g, b]',
+  'name it in "labels": {"void": ...} of dataset.json',
+)
 
 
 def read_table(
@@ -34,8 +38,10 @@ def read_table(
     return None
   things: list[int] = []
   asked: dict[str, bool] = {}
+  lists = path
   if isinstance(entries, str):
-    rows = class_files.load_rows(root / entries)
+    lists = root / entries
+    rows = class_files.load_rows(lists)
   else:
     json_fields.check_kind(entries, list, path, 'classes')
     rows = []
@@ -48,13 +54,42 @@ def read_table(
       if fields.get('thing', False):
         things.append(rows[-1].value)
       asked[rows[-1].name] = bool(fields.get('area', True))
-  table = class_tables.make_table(rows, str(path), things=things)
-  void = json_fields.read_numbers(section.get('void', ()), path, 'labels.void')
+  table = class_tables.make_table(rows, str(lists), things=things)
+  values, colors = _read_void(section.get('void', ()), table, path)
   classes = table.classes
   areas = tuple(k for k in classes.areas if asked.get(classes.names[k], True))
   return table._replace(
     classes=dataclasses.replace(classes, areas=areas),
-    values={**table.values, **{int(v): labels.VOID for v in void}},
+    values={**table.values, **dict.fromkeys(values, labels.VOID)},
+    colors={**table.colors, **dict.fromkeys(colors, labels.VOID)},
+    remedies=_REMEDIES,
+  )
+
+
+def _read_void(void, table, path) -> tuple[list[int], list[class_tables.Color]]:
+  """Numbers and colors without a right answer.
+
+  Three numbers are one color where the classes have colors.
+  """
+  if table.colors and _is_color(void):
+    void = [void]
+  entries = void if isinstance(void, list | tuple) else [void]
+  colors = [tuple(entry) for entry in entries if _is_color(entry)]
+  if colors and not table.colors:
+    raise UserError(
+      f'{path}: labels.void has the color {list(colors[0])}, and no class has '
+      'one: name the numbers of the pixels'
+    )
+  rest = [entry for entry in entries if not _is_color(entry)]
+  numbers = json_fields.read_numbers(rest, path, 'labels.void')
+  return list(map(int, numbers)), colors
+
+
+def _is_color(value: Any) -> bool:
+  return (
+    isinstance(value, list)
+    and len(value) == 3
+    and all(isinstance(v, int) and 0 <= v <= 255 for v in value)
   )
 
 
@@ -67,11 +102,7 @@ def _read_class(fields, place, path, where) -> class_tables.Row:
   synonyms = json_fields.check_kind(
     fields.get('synonyms', []), list, path, f'{where}.synonyms'
   )
-  if color is not None and not (
-    isinstance(color, list)
-    and len(color) == 3
-    and all(isinstance(v, int) and 0 <= v <= 255 for v in color)
-  ):
+  if color is not None and not _is_color(color):
     raise UserError(f'{path}: {where}.color is {color!r}, not [r, g, b]')
   if not name.strip() or not all(isinstance(s, str) for s in synonyms):
     raise UserError(f'{path}: {where}: names are words')

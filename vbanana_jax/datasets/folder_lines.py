@@ -51,18 +51,24 @@ class Lines(NamedTuple):
       yield (
         'phrases',
         tuple(
-          labels.Phrase(text, self._load_mask(name, photo))
+          labels.Phrase(text, self._load_mask(name, text, photo))
           for text, name in self.phrases[stem]
         ),
       )
     if stem in self.edits:
       instruction, name = self.edits[stem]
-      after = files.load_bytes(self.root / name)
-      yield 'edit', EditedPicture(instruction, after)
+      path = self._find_file(name, 'edits.jsonl', instruction)
+      yield 'edit', EditedPicture(instruction, files.load_bytes(path))
 
-  def _load_mask(self, name: str, photo: photo_files.PhotoFile) -> np.ndarray:
-    path = self.root / name
+  def _load_mask(self, name, text, photo: photo_files.PhotoFile) -> np.ndarray:
+    path = self._find_file(name, 'phrases.jsonl', text)
     return photo.fit(map_files.load_values(path) > 0, path)
+
+  def _find_file(self, name: str, table: str, words: str) -> pathlib.Path:
+    path = self.root / name
+    if not path.is_file():
+      raise UserError(f'{path}: no such file, and {table} names it: {words!r}')
+    return path
 
 
 def load(root: pathlib.Path, pictures: Mapping[str, str]) -> Lines:

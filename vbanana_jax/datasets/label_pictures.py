@@ -12,6 +12,11 @@ from vbanana_jax.errors import UserError
 
 _PALETTE, _GRAY = 3, 0  # PNG color types
 _UNKNOWN = -2
+_MANY = 4  # values that no table has: mixtures of others
+_MIXED = (
+  'the mask was antialiased, resized or saved as a JPEG: export it again '
+  'without'
+)
 
 
 def load_semantic(
@@ -35,8 +40,8 @@ def load_semantic(
     return _read_numbers(files.load_labels(path), table, void, path)
   if not table.colors:
     raise UserError(
-      f'{path}: a picture in color, and {table.place} has no colors: give a '
-      'table of name,r,g,b with --classes'
+      f'{path}: a picture in color, and {table.place} has no colors: '
+      f'{table.remedies.color}'
     )
   return _read_colors(files.load_rgb(path), table, path)
 
@@ -52,10 +57,11 @@ def _read_numbers(numbers, table, void, path):
   wrong = semantic == _UNKNOWN
   if wrong.any():
     values = np.unique(numbers[wrong])
+    remedy = f'add it there, or {table.remedies.ignore}'
     raise UserError(
-      f'{path}: value {values[0]} ({wrong.mean():.1%} of its pixels and '
-      f'{len(values) - 1} more values) is not in {table.place}, which has '
-      f'{min(table.values)} to {max(table.values)}: add it there, or --ignore'
+      f'{path}: value {values[0]} is not in {table.place}, which has '
+      f'{min(table.values)} to {max(table.values)} '
+      f'({_count(wrong, values, "values")}): {_advise(values, remedy)}'
     )
   return semantic
 
@@ -71,11 +77,23 @@ def _read_colors(rgb_u8, table, path):
   semantic = ids[place].reshape(packed.shape)
   wrong = semantic == _UNKNOWN
   if wrong.any():
-    color = int(found[ids == _UNKNOWN][0])
+    strange = found[ids == _UNKNOWN]
+    remedy = 'add it there, as a class or as void'
+    color = int(strange[0])
     levels = (color >> 16, color >> 8 & 255, color & 255)
     raise UserError(
-      f'{path}: color {levels} ({wrong.mean():.1%} of its pixels and '
-      f'{(ids == _UNKNOWN).sum() - 1} more colors) is not in {table.place}: '
-      'add it there; if it was a JPEG or was resized, get the original'
+      f'{path}: color {levels} is not in {table.place} '
+      f'({_count(wrong, strange, "colors")}): {_advise(strange, remedy)}'
     )
   return semantic
+
+
+def _count(wrong, strange, what: str) -> str:
+  more = f' in {len(strange)} such {what}' if len(strange) > 1 else ''
+  return f'{wrong.mean():.2%} of the pixels{more}'
+
+
+def _advise(strange, remedy: str) -> str:
+  if len(strange) >= _MANY:
+    return f'{_MIXED}, or add what the table lacks'
+  return f'{remedy}; if it was a JPEG or was resized, get the original'
