@@ -17,12 +17,33 @@ from collections import Counter
 from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).parent.parent
-# Folders that may name tasks: a data set states which task it is for.
-KNOW_TASKS = ('tasks/', 'configs/', 'benchmark/readers/', 'data/readers/')
+# Folders that may name tasks: a benchmark states which task it is for.
+KNOW_TASKS = ('tasks/', 'benchmark/readers/')
 TASKS = {
   'albedo', 'depth', 'edit', 'generate', 'instance', 'normals', 'referring',
   'semantic',
 }  # fmt: skip
+# Strings that are spelled like a task's name and mean something else.
+NOT_TASKS = {
+  'codecs/__init__.py': {'depth', 'normals'},  # modules
+  'metrics/__init__.py': {'depth', 'normals'},  # likewise
+  'models/__init__.py': {'depth'},  # of a network: its blocks
+  'training/flops.py': {'depth'},  # likewise
+  'data/label_maps.py': {'depth', 'instance', 'normals', 'semantic'},  # folders
+  'datasets/folder.py': {'depth', 'normals'},  # likewise
+  'datasets/folder_fields.py': {'depth', 'normals'},  # likewise
+  'datasets/folder_labels.py': {'depth', 'normals'},  # likewise
+  'datasets/tables.py': {'depth', 'normals'},  # likewise
+  'datasets/webdataset.py': {'depth', 'normals'},  # likewise
+  'datasets/kitti.py': {'depth'},  # likewise
+  'datasets/nyuv2.py': {'depth'},  # likewise
+  'datasets/rgbd.py': {'depth'},  # likewise
+  'datasets/scannet.py': {'depth'},  # likewise
+  # Keys of an example.
+  'evaluation/held_out.py': {'instance', 'semantic'},
+}
+# Keys of an example, which sources and layouts of data sets fill.
+LABELS = {'albedo', 'edit', 'instance', 'normals', 'semantic'}
 # Identifiers that a native in the field would not use.
 PRIVATE = set(
   """
@@ -61,7 +82,7 @@ def count(root: pathlib.Path) -> dict[str, object]:
   knowing = [
     name
     for name, tree in sorted(trees.items())
-    if not name.startswith(KNOW_TASKS) and any(_find_task_names(tree))
+    if any(find_known_tasks(name, tree))
   ]
   words = Counter(map(_get_name, nodes))
   return {
@@ -80,6 +101,22 @@ def count(root: pathlib.Path) -> dict[str, object]:
     'files_that_know_a_task': [len(knowing), *knowing],
     'private_words': {word: words[word] for word in PRIVATE & set(words)},
   }
+
+
+def find_known_tasks(place: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+  """(line, name) of all strings of a file that name a task and may not.
+
+  Args:
+    place: of the file in the package.
+    tree: what it says.
+  """
+  if place.startswith(KNOW_TASKS):
+    return
+  labels = LABELS if place.startswith(('data/', 'datasets/')) else set()
+  names = TASKS - labels - NOT_TASKS.get(place, set())
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Constant) and node.value in names:
+      yield node.lineno, node.value
 
 
 def _count_lines(path: pathlib.Path) -> int:
@@ -125,23 +162,6 @@ def _count_rows(path: pathlib.Path) -> list[int]:
   table = re.search(r'^ROWS = (\(.*?^\))', path.read_text(), re.S | re.M)
   rows = ast.literal_eval(table[1]) if table else ()
   return [len(rows), sum(map(len, rows))]
-
-
-def _find_task_names(tree: ast.AST) -> Iterator[str]:
-  """Names of tasks in comparisons, and where all of a collection are such."""
-  for node in ast.walk(tree):
-    held, all_are = [], False
-    if isinstance(node, ast.Compare):
-      held = [node.left, *node.comparators]
-    elif isinstance(node, ast.Dict):
-      held, all_are = node.keys, True
-    elif isinstance(node, ast.Tuple | ast.List | ast.Set):
-      held, all_are = node.elts, True
-    elif isinstance(node, ast.Subscript):
-      held = [node.slice] if ast.unparse(node.value) == 'TASKS' else []
-    names = {x.value for x in held if isinstance(x, ast.Constant)}
-    if not (all_are and names - TASKS):
-      yield from names & TASKS
 
 
 if __name__ == '__main__':

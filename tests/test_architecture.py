@@ -1,7 +1,8 @@
 """The shape of the house: who may import whom, and how long a file may be.
 
 Imports run one way: a file may use rows above its own, and its own folder.
-Rows and rules are tables below; a new file or folder gets a place in ROWS.
+Rows and rules are tables below; a new file or folder gets a place in ROWS. What
+may be spelled like a task is in perf/house.py, which counts the rest.
 """
 
 import ast
@@ -12,6 +13,7 @@ import sys
 
 import pytest
 
+from perf import house
 from vbanana_jax.tasks import TASKS
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -79,28 +81,6 @@ OURS = {
   'test_datasets_palettes',
 }  # fmt: skip
 
-# Strings that are spelled like a task's name and mean something else.
-NOT_TASKS = {
-  'codecs/__init__.py': {'depth', 'normals'},  # modules
-  'metrics/__init__.py': {'depth', 'normals'},  # likewise
-  'models/__init__.py': {'depth'},  # of a network: its blocks
-  'training/flops.py': {'depth'},  # likewise
-  'data/label_maps.py': {'depth', 'instance', 'normals', 'semantic'},  # folders
-  'datasets/folder.py': {'depth', 'normals'},  # likewise
-  'datasets/folder_fields.py': {'depth', 'normals'},  # likewise
-  'datasets/folder_labels.py': {'depth', 'normals'},  # likewise
-  'datasets/tables.py': {'depth', 'normals'},  # likewise
-  'datasets/webdataset.py': {'depth', 'normals'},  # likewise
-  'datasets/kitti.py': {'depth'},  # likewise
-  'datasets/nyuv2.py': {'depth'},  # likewise
-  'datasets/rgbd.py': {'depth'},  # likewise
-  'datasets/scannet.py': {'depth'},  # likewise
-  # Keys of an example.
-  'evaluation/held_out.py': {'instance', 'semantic'},
-}
-# Keys of an example, which sources and layouts of data sets fill.
-LABELS = {'albedo', 'edit', 'instance', 'normals', 'semantic'}
-
 ATTICS = {'utils', 'util', 'helpers', 'misc', 'common'}
 # In brackets, so that this file does not match itself.
 UNFINISHED = re.compile(
@@ -157,14 +137,6 @@ def used_names(path):
   for node in ast.walk(ast.parse(path.read_text())):
     if isinstance(node, ast.Attribute):
       yield ast.unparse(node)
-
-
-def find_task_names(path):
-  """(line, name) of all strings that are the name of a task."""
-  for node in ast.walk(ast.parse(path.read_text())):
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-      if node.value in TASKS:
-        yield node.lineno, node.value
 
 
 def is_inside(name, module):
@@ -256,17 +228,21 @@ def test_imports_are_declared_public_and_pure(path):
 @pytest.mark.parametrize('path', library_files(), ids=name_of)
 def test_no_task_is_known_by_name_or_class_outside_of_the_tasks(path):
   place = path.relative_to(PACKAGE).as_posix()
-  if place.startswith(('tasks/', 'benchmark/readers/')):
+  if place.startswith(house.KNOW_TASKS):
     return
-  for line, name in find_task_names(path):
-    fills = LABELS if place.startswith(('data/', 'datasets/')) else set()
-    allowed = fills | NOT_TASKS.get(place, set())
-    assert name in allowed, f'{name_of(path)}:{line} knows the task {name!r}'
+  for line, name in house.find_known_tasks(place, ast.parse(path.read_text())):
+    raise AssertionError(
+      f'{name_of(path)}:{line} knows the task {name!r}: see perf/house.py'
+    )
   for name in imported_names(path):
     for task in TASKS:
       assert not is_inside(name, f'vbanana_jax.tasks.{task}'), (
         f'{name_of(path)} knows the task {task!r}: {name}'
       )
+
+
+def test_the_counted_names_are_those_of_all_tasks():
+  assert house.TASKS == set(TASKS)
 
 
 @pytest.mark.parametrize('path', library_files(), ids=name_of)
