@@ -6,7 +6,7 @@ Command: vbanana prepare label_folders rooms --split train --out data/rooms
   vbanana train --config own_classes --workdir runs/rooms
     --config.init_from=runs/hour/tune --config.sources.mine.path=data/rooms
   vbanana predict photo.jpg --task semantic --classes table,lamp
-    --checkpoint runs/rooms
+    --workdir runs/rooms
 Hardware: 2 CPU cores, 4 GB.
 Expect: not measured.
 """

@@ -6,7 +6,7 @@ Purpose: teaches a tuned network the distances of the places that your camera
 Command: vbanana prepare rgbd rooms --derive-normals --out data/rooms
   vbanana train --config own_depth --workdir runs/rooms
     --config.init_from=runs/hour/tune --config.sources.camera.path=data/rooms
-  vbanana predict photo.jpg --task depth --checkpoint runs/rooms
+  vbanana predict photo.jpg --task depth --workdir runs/rooms
 Hardware: 2 CPU cores, 4 GB.
 Expect: docs/labeled_depth.md has one training of half this length. Meters are
   those of one camera: a picture does not say by itself how wide it looks.

@@ -89,7 +89,7 @@ def measure(
     workdir = str(make_run(folder / 'run'))
     one_core = time_one_core(pathlib.Path(workdir), 3 * rounds)
     out = f'predict {photo} --out {folder / "out"} --overwrite'
-    ask = f'{out} --task depth --checkpoint {workdir}'.split()
+    ask = f'{out} --task depth --workdir {workdir}'.split()
     serve = f'{out} --exported {folder / "served"}'.split()
     train = [
       'train', f'--config={train_config}', '--config.length=1 steps',

@@ -79,7 +79,7 @@ def test_it_is_trained_scored_and_reported(workdir):
 
 
 def test_it_answers_about_a_photo(workdir, photo, tmp_path):
-  argv = f'predict {photo} --task albedo --checkpoint {workdir} --out'.split()
+  argv = f'predict {photo} --task albedo --workdir {workdir} --out'.split()
   assert cli.main([*argv, str(tmp_path / 'out')]) == 0
   value = np.load(tmp_path / 'out' / 'photo_albedo.npy')
   assert value.shape == (24, 40, 3) and value.dtype == np.float32

@@ -41,7 +41,7 @@ def test_an_answer_equals_the_files_of_the_command(
   model, untrained_run, tmp_path
 ):
   Image.fromarray(PHOTO).save(tmp_path / 'a.png')
-  argv = f'predict {tmp_path}/a.png --task depth --checkpoint {untrained_run}'
+  argv = f'predict {tmp_path}/a.png --task depth --workdir {untrained_run}'
   assert cli.main([*argv.split(), '--out', str(tmp_path / 'out')]) == 0
   for image in (PHOTO, Image.fromarray(PHOTO), tmp_path / 'a.png'):
     answer = model.ask('depth', image)

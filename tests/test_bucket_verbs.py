@@ -96,7 +96,7 @@ def test_painted_pictures_are_decoded_and_scored(run, place):
 
 def test_a_run_answers(run, place):
   ends = ('.json', '.npy', '.png', '_painted.png')
-  argv = f'predict gs://bucket/photos --task normals --checkpoint {RUN}'
+  argv = f'predict gs://bucket/photos --task normals --workdir {RUN}'
   for _ in range(2):  # twice the same is no reason to refuse
     new, said = run(f'{argv} --out gs://bucket/answers')
     assert f'run: {RUN}' in said.err
@@ -104,12 +104,12 @@ def test_a_run_answers(run, place):
   record = json.loads(place['bucket/answers/a_normals.json'])
   assert record['checkpoint'] == RUN
   _, said = run(
-    f'predict gs://bucket/gone.png --task normals --checkpoint {RUN}', 2
+    f'predict gs://bucket/gone.png --task normals --workdir {RUN}', 2
   )
   assert 'gs://bucket/gone.png: no such file' in said.err
-  new, _ = run(f'predict {ASKED} --checkpoint {RUN} --out gs://bucket/painted')
+  new, _ = run(f'predict {ASKED} --workdir {RUN} --out gs://bucket/painted')
   assert 'painted/painted.json' in new and len(new) == 3
-  new, _ = run(f'predict {ASKED} --checkpoint {RUN} --out gs://bucket/painted')
+  new, _ = run(f'predict {ASKED} --workdir {RUN} --out gs://bucket/painted')
   assert new <= {'painted/painted.json'}
   new, _ = run(f'evaluate --predictions gs://bucket/painted {ASKED} --partial')
   assert len(new) == 2

@@ -224,7 +224,7 @@ def test_a_mistake_in_a_config_file_is_one_line(text, says, tmp_path, capsys):
 def test_a_folder_inside_of_a_workdir_is_told_apart(inside, tmp_path, capsys):
   (tmp_path / 'checkpoints' / '12').mkdir(parents=True)
   (tmp_path / 'run.json').write_text('{}')
-  argv = ['predict', 'x.jpg', '--task', 'depth', '--checkpoint']
+  argv = ['predict', 'x.jpg', '--task', 'depth', '--workdir']
   assert cli.main([*argv, str(tmp_path / inside)]) == 2
   says = f'name the workdir around it, {tmp_path}\n'
   assert says in capsys.readouterr().err
@@ -361,11 +361,11 @@ def test_a_question_is_worded_before_a_run_is_looked_for(
   words, tmp_path, capsys
 ):
   for argv in (
-    f'predict x.png --checkpoint {tmp_path} --task {words}',
+    f'predict x.png --workdir {tmp_path} --task {words}',
     f'export --workdir {tmp_path} --out {tmp_path}/o --task {words}',
   ):
     assert cli.main(argv.split()) == 2
     assert 'has no checkpoint' in capsys.readouterr().err
-  argv = f'predict x.png --checkpoint {tmp_path} --task referring --prompt box'
+  argv = f'predict x.png --workdir {tmp_path} --task referring --prompt box'
   assert cli.main(argv.split()) == 2
   assert 'has no checkpoint' in capsys.readouterr().err

@@ -62,7 +62,7 @@ def photos(tmp_path_factory):
 def test_a_folder_is_answered_but_for_its_bad_photo(
   run, photos, batch, tmp_path, capsys
 ):
-  argv = ['predict', '--task', 'depth', '--checkpoint', str(run), '--out']
+  argv = ['predict', '--task', 'depth', '--workdir', str(run), '--out']
   assert cli.main([*argv, str(tmp_path / 'all'), str(photos), *batch]) == 2
   said = capsys.readouterr()
   assert 'b.png: damaged' in said.err and 'Traceback' not in said.err
@@ -87,7 +87,7 @@ def test_a_folder_is_answered_but_for_its_bad_photo(
 
 
 def test_mistakes_with_folders_are_one_line(run, photos, tmp_path, capsys):
-  ask = ['predict', '--task', 'depth', '--checkpoint', str(run)]
+  ask = ['predict', '--task', 'depth', '--workdir', str(run)]
   out = ['--out', str(tmp_path / 'out')]
   (tmp_path / 'empty').mkdir()
   for images, says in (
@@ -104,7 +104,7 @@ def test_mistakes_with_folders_are_one_line(run, photos, tmp_path, capsys):
 
 def test_answers_are_not_written_among_the_photos(run, photos, capsys):
   before = sorted(photos.iterdir())
-  ask = ['predict', '--task', 'depth', '--checkpoint', str(run), str(photos)]
+  ask = ['predict', '--task', 'depth', '--workdir', str(run), str(photos)]
   assert cli.main([*ask, '--out', str(photos)]) == 2
   assert 'would be taken for photos' in capsys.readouterr().err
   assert sorted(photos.iterdir()) == before

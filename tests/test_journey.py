@@ -72,7 +72,7 @@ def test_predict_takes_a_photo_of_any_aspect(workdir, tmp_path, words, ending):
   rng = np.random.default_rng(0)
   Image.fromarray(rng.integers(0, 255, (30, 50, 4), np.uint8)).save(photo)
   out = tmp_path / 'out'
-  command = f'predict {photo} {words} --checkpoint {workdir} --out {out}'
+  command = f'predict {photo} {words} --workdir {workdir} --out {out}'
   assert cli.main([*command.split(), '--steps', '1']) == 0
   found = [path for path in out.iterdir() if path.name.endswith(ending)]
   assert len(found) == 1
@@ -81,7 +81,7 @@ def test_predict_takes_a_photo_of_any_aspect(workdir, tmp_path, words, ending):
 
 
 def test_predict_paints_from_words(workdir, tmp_path):
-  argv = ['predict', '--prompt', 'a red sphere', '--checkpoint', str(workdir)]
+  argv = ['predict', '--prompt', 'a red sphere', '--workdir', str(workdir)]
   assert cli.main([*argv, '--out', str(tmp_path), '--steps', '2']) == 0
   (painted,) = tmp_path.glob('*.png')
   assert painted.name.startswith('a-red-sphere-')
@@ -104,7 +104,7 @@ def test_predict_samples_with_either_sampler(workdir, tmp_path):
   found = {}
   for sampler in ('euler', 'heun'):
     out = tmp_path / sampler
-    words = f'--checkpoint {workdir} --steps 2 --sampler {sampler} --out {out}'
+    words = f'--workdir {workdir} --steps 2 --sampler {sampler} --out {out}'
     assert cli.main(['predict', '--prompt', 'a box', *words.split()]) == 0
     facts = json.loads(next(out.glob('*.json')).read_text())
     assert facts['sampler'] == sampler
@@ -116,7 +116,7 @@ def test_a_run_answers_a_benchmark_and_is_scored(workdir, tmp_path, capsys):
   data, out = tmp_path / 'data', tmp_path / 'out'
   protocol = painted.write_benchmark('normals', data)
   asked = f'--protocol {protocol.name} --data {data}'
-  paint = f'predict {asked} --checkpoint {workdir} --out {out} --passes 2'
+  paint = f'predict {asked} --workdir {workdir} --out {out} --passes 2'
   assert cli.main(paint.split()) == 0
   pictures = sorted(path.name for path in out.glob('*.png'))
   assert pictures == sorted(

@@ -70,7 +70,7 @@ def predict(number: int, folder: pathlib.Path) -> int:
         'predict',
         *(str(here / name) for name in names),
         '--task=depth',
-        f'--checkpoint={folder / "resumed"}',
+        f'--workdir={folder / "resumed"}',
         f'--out={here / "answers"}',
       ]
     )

@@ -16,11 +16,7 @@ def add_verb(verbs) -> None:
     epilog='Example: vbanana evaluate --predictions painted --protocol '
     'nyuv2_depth --data data/nyuv2',
   )
-  verb.add_argument(
-    '--workdir',
-    type=flags.path,
-    help='a trained folder, or one with a trained tune/ in it',
-  )
+  flags.add_workdir(verb, newest=False)
   verb.add_argument(
     '--level', choices=('quick', 'full'), help='of the held-out set'
   )

@@ -19,11 +19,7 @@ def add_verb(verbs) -> None:
     epilog='Example: vbanana export --workdir runs/quickstart --task depth '
     '--size 48x64 --out served',
   )
-  verb.add_argument(
-    '--workdir',
-    type=flags.path,
-    help='a trained folder; the newest under runs/ if not given',
-  )
+  flags.add_workdir(verb, newest=True)
   flags.add_question(verb)
   verb.add_argument('--out', type=flags.path, required=True)
   verb.add_argument(
@@ -57,7 +53,7 @@ def run_export(args, rest) -> int:
     )
   request = flags.make_request(args)
   build_question(request)  # a mistake in the words should not wait
-  run = runs.choose_run(args.workdir, '--workdir')
+  run = runs.choose_run(args.workdir)
   found = export.export_run(
     run,
     request,

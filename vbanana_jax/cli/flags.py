@@ -34,6 +34,14 @@ def path(text: str) -> paths.Path:
     raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def add_workdir(verb: argparse.ArgumentParser, *, newest: bool) -> None:
+  """Adds --workdir of a verb that asks a trained run; see docs/training.md."""
+  text = 'folder that vbanana train wrote a run into, or one with it as tune/'
+  if newest:
+    text += '; the newest run under runs/ if not given'
+  verb.add_argument('--workdir', type=path, help=text)
+
+
 def add_protocol(verb: argparse.ArgumentParser, *, required=True) -> None:
   """Adds --protocol, --data, --split and --passes."""
   verb.add_argument(

@@ -24,15 +24,11 @@ def add_verb(verbs) -> None:
     'image', nargs='*', type=flags.path, help='photos, or folders of photos'
   )
   flags.add_question(verb)
-  verb.add_argument(
-    '--checkpoint',
-    type=flags.path,
-    help='a trained folder; the newest under runs/ if not given',
-  )
+  flags.add_workdir(verb, newest=True)
   verb.add_argument(
     '--exported',
     type=flags.path,
-    help='a folder of vbanana export, instead of a checkpoint and a question',
+    help='a folder of vbanana export, instead of --workdir and a question',
   )
   verb.add_argument('--out', type=flags.path, default=flags.path('answers'))
   verb.add_argument(
@@ -72,7 +68,7 @@ def run_predict(args, rest) -> int:
 
   # Photos and answers need not be where the other processes are.
   images = _find_images(args.image, args.out) if processes.is_first() else []
-  run = runs.choose_run(args.checkpoint, '--checkpoint')
+  run = runs.choose_run(args.workdir)
   from vbanana_jax import predict
   from vbanana_jax.inference.predictor import Predictor
 
@@ -97,7 +93,7 @@ def _answer_exported(args) -> int:
   from vbanana_jax import predict
   from vbanana_jax.inference import exported, exported_predictor
 
-  own = (args.checkpoint, args.size, args.batch, args.passes, args.split)
+  own = (args.workdir, args.size, args.batch, args.passes, args.split)
   if any(own) or flags.has_question(args):
     raise UserError(
       'predict --exported takes images and --out: its question was exported '
@@ -188,7 +184,7 @@ def _answer_protocol(args) -> int:
 
   if processes.is_first():
     files.check_folder(args.out)
-  predictor = Predictor(runs.choose_run(args.checkpoint, '--checkpoint'))
+  predictor = Predictor(runs.choose_run(args.workdir))
   processes.check_agree({'weights of the run': predictor.weights_hash})
   n = predictor.engine.lead(
     lambda: predict_protocol.paint_protocol(

@@ -14,7 +14,11 @@ def add_verb(verbs) -> None:
     'and its rivals published, with the known differences.',
     epilog='Example: vbanana report --protocols painted',
   )
-  verb.add_argument('--workdir', type=flags.path)
+  verb.add_argument(
+    '--workdir',
+    type=flags.path,
+    help='folder that vbanana evaluate wrote results.json into',
+  )
   verb.add_argument(
     '--protocols',
     type=flags.path,

@@ -1,12 +1,12 @@
-"""Which trained folder a verb means."""
+"""Which run a verb asks."""
 
 import pathlib
 
 from vbanana_jax.errors import UserError
 
 
-def choose_run(folder: pathlib.Path | None, flag: str) -> pathlib.Path:
-  """The workdir that a flag names, or the one under runs/ trained last."""
+def choose_run(folder: pathlib.Path | None) -> pathlib.Path:
+  """The workdir that --workdir names, or the one under runs/ trained last."""
   from vbanana_jax.training.checkpoint import newest_step
   from vbanana_jax.training.weights import find_run
 
@@ -23,6 +23,6 @@ def choose_run(folder: pathlib.Path | None, flag: str) -> pathlib.Path:
     raise UserError(
       'there is no trained run under runs/: make one with bash '
       'launch/quickstart.sh (about a quarter of an hour), or name one with '
-      f'{flag}'
+      '--workdir'
     )
   return max(runs, key=lambda run: (run / 'run.json').stat().st_mtime)
