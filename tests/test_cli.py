@@ -250,7 +250,7 @@ def test_a_spoilt_record_of_a_run_is_named(text, tmp_path, capsys):
     f'vbanana: {tmp_path}/run.json holds no config: bring it back from a copy\n'
   )
   with pytest.raises(UserError, match=r'run\.json holds no config'):
-    logs.load_run(tmp_path)
+    logs.load_run_json(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -301,5 +301,5 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_line(tmp_path):
   config = {'data': {'level': 'quick', 'photos': ''}, 'mixture': {'depth': 1.0}}
   (tmp_path / 'run.json').write_text(json.dumps({'config': config}))
   with pytest.raises(UserError, match='of an earlier version') as caught:
-    logs.load_run(tmp_path)
+    logs.load_run_json(tmp_path)
   assert '\n' not in str(caught.value)

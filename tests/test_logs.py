@@ -12,7 +12,9 @@ def start(workdir, monkeypatch, **config):
   monkeypatch.setattr(sys, 'argv', ['vbanana', f'--config={config}'])
   step = checkpoint.newest_step(workdir) or 0
   monkeypatch.setattr(build, 'describe_data', lambda config: {})
-  provenance.save_run(workdir, config, sharding.build_mesh(), start_step=step)
+  provenance.save_run_json(
+    workdir, config, sharding.build_mesh(), start_step=step
+  )
   return logs.load_json(workdir / 'run.json')
 
 

@@ -48,7 +48,9 @@ def test_scores_are_not_begun_where_they_cannot_be_written(
 
 def test_the_exam_is_not_begun_where_it_cannot_be_written(nowhere, monkeypatch):
   config = {'mixture': {}, 'sources': {}}
-  monkeypatch.setattr(results.logs, 'load_run', lambda run: {'config': config})
+  monkeypatch.setattr(
+    results.logs, 'load_run_json', lambda run: {'config': config}
+  )
   monkeypatch.setattr(evaluate, 'fingerprint', lambda run: 'x')
   monkeypatch.setattr(evaluate, 'evaluate', never)
   with pytest.raises(UserError, match='cannot write into'):

@@ -84,7 +84,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
       resume.report_complete(workdir, start, schedule.total)
       return state
     metrics, scores = stack.enter_context(open_logs(config, workdir, start))
-    provenance.save_run(workdir, config, mesh, start_step=start)
+    provenance.save_run_json(workdir, config, mesh, start_step=start)
     overview.save_overview(workdir / 'parameters.txt', state.params)
     tasks, total = examples.tasks, schedule.total
     run = Run(

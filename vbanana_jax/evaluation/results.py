@@ -65,7 +65,7 @@ def load_phases(
     if rows:
       names = ('step', 'seconds', 'cpu_seconds', 'waited', 'compile_seconds')
       phase = {name: rows[-1][name] for name in names}
-      run = logs.load_run(folder)
+      run = logs.load_run_json(folder)
       config, topology = run['config'], run.get('topology', {})
       if (topology.get('device'), topology.get('processes')) == ('cpu', 1):
         phase['drawing_cpu_seconds'] = sum(

@@ -64,7 +64,7 @@ def export_run(
     UserError: a mistake in the question or the size, no checkpoint, or an
       `out` that cannot be written or has an export of something else.
   """
-  config = logs.load_run(run)['config']
+  config = logs.load_run_json(run)['config']
   model = weights_lib.build_network(config)
   model = model.clone(precision=models.build_precision('cpu'))
   task, question = _build_question(config, request, model.config.max_text)

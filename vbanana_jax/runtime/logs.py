@@ -46,7 +46,7 @@ def load_json(path: paths.Path) -> Any:
     raise UserError(f'{path} cannot be read as JSON: {error}') from error
 
 
-def load_run(workdir: paths.Path) -> dict[str, Any]:
+def load_run_json(workdir: paths.Path) -> dict[str, Any]:
   """A workdir's run.json; UserError unless it holds a config of today."""
   path = workdir / 'run.json'
   run = load_json(path)

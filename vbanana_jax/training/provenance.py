@@ -86,7 +86,7 @@ def get_topology(mesh: jax.sharding.Mesh) -> dict[str, Any]:
   }
 
 
-def save_run(
+def save_run_json(
   workdir: pathlib.Path,
   config: dict[str, Any],
   mesh: jax.sharding.Mesh,
@@ -120,6 +120,6 @@ def save_run(
     data = build.describe_data(config)
     logs.save_json(path, {'config': config, 'data': data, **now})
     return
-  before = logs.load_run(workdir)
+  before = logs.load_run_json(workdir)
   resumed = [*before.get('resumed', []), {'step': start_step, **now}]
   logs.save_json(path, {**before, 'config': config, 'resumed': resumed})

@@ -66,7 +66,7 @@ def check_same_config(workdir: pathlib.Path, config: dict[str, Any]) -> None:
   """
   if checkpoint.newest_step(workdir) is None:
     return
-  run = logs.load_run(workdir)
+  run = logs.load_run_json(workdir)
   before = flatten_config(run['config'])
   now = flatten_config(config)
   if 'data' in run:  # older versions did not write it

@@ -102,7 +102,7 @@ def load_run(run: pathlib.Path) -> LoadedRun:
     UserError: there is no checkpoint, it is of another network, or its token
       ids mean something else.
   """
-  config = logs.load_run(run)['config']
+  config = logs.load_run_json(run)['config']
   require(run)
   step = checkpoint.newest_step(run)
   processes.check_agree({'config of the run': config, 'its last step': step})
@@ -169,7 +169,7 @@ def find_trained_tasks(config: dict[str, Any], kind: str = '') -> set[str]:
       return tasks
     seen.add(start)
     try:
-      config = logs.load_run(paths.to_path(start))['config']
+      config = logs.load_run_json(paths.to_path(start))['config']
     except (UserError, OSError):  # moved away: what it learned is not known
       return tasks
 
