@@ -14,7 +14,7 @@ from PIL import Image
 
 from vbanana_jax import keys
 from vbanana_jax.data import sources
-from vbanana_jax.diffusion import paths
+from vbanana_jax.diffusion import flow
 from vbanana_jax.drawing import pictures
 from vbanana_jax.models import from_network, to_network
 from vbanana_jax.tasks import TASKS, base
@@ -37,13 +37,13 @@ def draw_row(task: base.Task, example, name: str) -> np.ndarray:
   encoded = task.encode(example, keys.make_rng(SEED, 'figure', name))
   print(f'{name}: {encoded.prompt}')
   scale = base.get_noise_scale(task, encoded.target)
-  noise = paths.make_noise(
+  noise = flow.make_noise(
     keys.make_example_keys(jax.random.key(SEED), np.arange(1)),
     encoded.target.shape,
     np.full(1, scale, np.float32),
   )
   clean = to_network(encoded.target[None])
-  noisy = paths.interpolate(clean, noise, np.full(1, TIME, np.float32))
+  noisy = flow.interpolate(clean, noise, np.full(1, TIME, np.float32))
   weight = encoded.weight_px / max(encoded.weight_px.max(), 1.0)
   shown = (
     encoded.source,

@@ -14,7 +14,7 @@ import torch
 
 from perf import torch_twin, workload
 from vbanana_jax import keys, models
-from vbanana_jax.diffusion import paths
+from vbanana_jax.diffusion import flow
 from vbanana_jax.training import weights
 from vbanana_jax.training.step import draw_noise
 
@@ -39,7 +39,7 @@ def compute_loss(twin: torch_twin.DiT, batch, draws) -> torch.Tensor:
   t = time[:, None, None, None]
   z = t * x + (1.0 - t) * noise
   prediction = twin(z, time, batch['tokens'], source, batch['has_source'])
-  left = torch.clamp(1.0 - t, min=paths.MIN_TIME_LEFT)
+  left = torch.clamp(1.0 - t, min=flow.MIN_TIME_LEFT)
   squared = ((prediction - x) / left).square().mean(dim=-1)
   given = batch['weight_px']
   weight_px = torch.where(

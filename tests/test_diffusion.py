@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vbanana_jax import keys
-from vbanana_jax.diffusion import losses, paths, samplers
+from vbanana_jax.diffusion import flow, losses, samplers
 
 MEAN, STD = 0.3, 0.5
 
@@ -27,7 +27,7 @@ def exact_end(noise):
 @pytest.fixture(scope='module')
 def noise():
   example_keys = keys.make_example_keys(keys.make_key(0), jnp.arange(64))
-  return paths.make_noise(example_keys, (8, 8, 3), jnp.ones(64))
+  return flow.make_noise(example_keys, (8, 8, 3), jnp.ones(64))
 
 
 @pytest.mark.parametrize('method', ['euler', 'heun'])
@@ -92,10 +92,10 @@ def test_guidance_acts_inside_its_interval_only():
 def test_noise_depends_on_the_example_and_not_on_its_batch():
   key = keys.make_key(3, 'noise')
   shape, ones = (4, 4, 3), jnp.ones(4)
-  together = paths.make_noise(
+  together = flow.make_noise(
     keys.make_example_keys(key, jnp.arange(4)), shape, ones
   )
-  alone = paths.make_noise(
+  alone = flow.make_noise(
     keys.make_example_keys(key, jnp.array([2])), shape, ones[:1]
   )
   np.testing.assert_array_equal(together[2], alone[0])
@@ -104,8 +104,8 @@ def test_noise_depends_on_the_example_and_not_on_its_batch():
 def test_velocity_of_the_path_is_data_minus_noise():
   x, noise = jnp.full((2, 4, 4, 3), 0.7), jnp.full((2, 4, 4, 3), -1.2)
   time = jnp.array([0.0, 0.8])
-  z = paths.interpolate(x, noise, time)
-  np.testing.assert_allclose(paths.velocity(x, z, time), 1.9, rtol=1e-5)
+  z = flow.interpolate(x, noise, time)
+  np.testing.assert_allclose(flow.velocity(x, z, time), 1.9, rtol=1e-5)
 
 
 def test_loss_is_the_squared_error_of_x_over_time_left_squared():
@@ -134,13 +134,13 @@ def test_loss_is_a_mean_weighted_by_pixel():
 
 def test_times_are_logit_normal():
   example_keys = keys.make_example_keys(keys.make_key(0), jnp.arange(4096))
-  logits = jax.scipy.special.logit(paths.sample_times(example_keys, -0.8, 0.8))
+  logits = jax.scipy.special.logit(flow.sample_times(example_keys, -0.8, 0.8))
   assert abs(float(logits.mean()) + 0.8) < 0.05
   assert abs(float(logits.std()) - 0.8) < 0.05
 
 
 def test_noise_scale_follows_the_resolution():
-  assert [paths.noise_scale_for(s) for s in (64, 256, 512)] == [1.0, 1.0, 2.0]
+  assert [flow.noise_scale_for(s) for s in (64, 256, 512)] == [1.0, 1.0, 2.0]
 
 
 def test_one_sampler_is_the_default_everywhere():

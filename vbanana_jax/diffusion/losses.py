@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vbanana_jax.diffusion import paths
+from vbanana_jax.diffusion import flow
 
 
 def velocity_loss(
@@ -25,7 +25,7 @@ def velocity_loss(
     time: its time.
     weight_px: what each pixel counts for; an example of zeros has loss 0.
   """
-  error = paths.velocity(prediction, z, time) - paths.velocity(x, z, time)
+  error = flow.velocity(prediction, z, time) - flow.velocity(x, z, time)
   squared = jnp.mean(error * error, axis=-1)
   weighted = jnp.where(weight_px > 0, weight_px * squared, 0.0)
   total = jnp.sum(weight_px, axis=(1, 2))

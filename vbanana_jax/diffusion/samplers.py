@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vbanana_jax.diffusion import paths
+from vbanana_jax.diffusion import flow
 
 # A key of `STEPS`. Held-out scores may choose another: config.eval.sampler.
 DEFAULT = 'euler'
@@ -109,7 +109,7 @@ def guide(
 def _velocity(denoise, z, time):
   t = jnp.full(z.shape[0], time)
   x = denoise(z, jnp.maximum(t, START_TIME))
-  return paths.velocity(x, z, t, _SMALLEST_TIME_LEFT)
+  return flow.velocity(x, z, t, _SMALLEST_TIME_LEFT)
 
 
 def _euler(denoise, z, start, end):

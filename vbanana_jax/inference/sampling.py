@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from vbanana_jax import keys
-from vbanana_jax.diffusion import paths, samplers
+from vbanana_jax.diffusion import flow, samplers
 from vbanana_jax.models import TextKV, from_network, to_network
 
 
@@ -65,7 +65,7 @@ def make_sample_fn(
     example_keys = keys.make_example_keys(
       keys.make_key(seed, 'sample'), batch['index']
     )
-    noise = paths.make_noise(
+    noise = flow.make_noise(
       example_keys, source.shape[1:], batch['noise_scale']
     )
     painted = samplers.sample(denoise, noise, steps=steps, method=method)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
 from vbanana_jax import errors
-from vbanana_jax.diffusion import paths
+from vbanana_jax.diffusion import flow
 from vbanana_jax.metrics.sums import sum_pixels
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.painted import PaintedReader
@@ -191,7 +191,7 @@ def get_noise_scale(task: Task, picture: Float[np.ndarray, 'h w 3']) -> float:
   """The task's own noise, or what the rule says for a picture's size."""
   if task.noise_scale is not None:
     return task.noise_scale
-  return paths.noise_scale_for(max(picture.shape[:2]))
+  return flow.noise_scale_for(max(picture.shape[:2]))
 
 
 def check_needs(task: Task, example: Example) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from vbanana_jax import keys
-from vbanana_jax.diffusion import losses, paths
+from vbanana_jax.diffusion import flow, losses
 from vbanana_jax.models import to_network
 from vbanana_jax.training import optim
 from vbanana_jax.training.state import TrainState
@@ -42,11 +42,11 @@ def draw_noise(
   )
   one_pass = jax.vmap(jax.random.uniform)(key_mode) < batch['one_pass_share']
   time = jnp.where(
-    one_pass, 0.0, paths.sample_times(key_time, time_mean, time_std)
+    one_pass, 0.0, flow.sample_times(key_time, time_mean, time_std)
   )
   noise_scale = jnp.where(one_pass, 0.0, batch['noise_scale'])
   shape = batch['target'].shape[1:]
-  return one_pass, time, paths.make_noise(key_noise, shape, noise_scale)
+  return one_pass, time, flow.make_noise(key_noise, shape, noise_scale)
 
 
 def make_example_losses(model, params, batch, *, key, time_mean, time_std):
@@ -67,7 +67,7 @@ def make_example_losses(model, params, batch, *, key, time_mean, time_std):
   one_pass, time, noise = draw_noise(
     batch, key=key, time_mean=time_mean, time_std=time_std
   )
-  z = paths.interpolate(x, noise, time)
+  z = flow.interpolate(x, noise, time)
   prediction = model.apply(
     {'params': params},
     z,
