@@ -8,7 +8,7 @@ import pytest
 from vbanana_jax import errors
 from vbanana_jax.codecs import palettes
 from vbanana_jax.scenes import world
-from vbanana_jax.tasks import TASKS, legend_text
+from vbanana_jax.tasks import TASKS, legend_colors
 from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES
 
 
@@ -46,7 +46,7 @@ def test_semantic_prompt_and_palette_agree(level):
       for i, a in enumerate(palette[:5])
       for b in palette[:i]
     ]
-    assert min(gaps) >= legend_text.MIN_DISTANCE
+    assert min(gaps) >= legend_colors.MIN_DISTANCE
   assert 30 < stated < 70
 
 
@@ -56,7 +56,7 @@ def test_instance_background_keeps_away_from_instances():
     question = TASKS['instance'].ask(rng, category='sphere')
     palette = np.rint(255 * question.aux['palette']).astype(int)
     gaps = np.linalg.norm(palette[1:] - palette[0], axis=-1)
-    assert gaps.min() >= legend_text.MIN_DISTANCE
+    assert gaps.min() >= legend_colors.MIN_DISTANCE
     found = colors_in(question.prompt)
     assert found == ([tuple(palette[0])] if found else [])
 

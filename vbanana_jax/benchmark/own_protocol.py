@@ -12,27 +12,34 @@ from vbanana_jax.benchmark import protocols, readers
 from vbanana_jax.codecs import palettes
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import files, paths
-from vbanana_jax.tasks import TASKS
+from vbanana_jax.tasks import TASKS, legend_colors
 
 _MOST_CLASSES = 254  # the 255th number is that of ignored pixels
 _GROUND = (0, 0, 0)
+# How prompts give colors, and the notation of each way.
+COLORS = {'words': 'name', 'numbers': 'angle'}
 _ODD = re.compile(r'[^a-z0-9]+')
 
 
 def make_protocol(
-  data: paths.Path, task: str, *, name: str | None = None
+  data: paths.Path,
+  task: str,
+  *,
+  name: str | None = None,
+  colors: str = 'words',
 ) -> protocols.Protocol:
   """How a folder that `vbanana prepare` wrote is asked and scored.
 
   Wording, decoder and metrics are those of the first published benchmark of the
   task that counts whole pictures. Headlines are those of the task: cgf1 needs
-  questions about what is not there. Colors of classes are far apart. Predicted
-  depth is moved into the range that was measured, so that every truth is read.
+  questions about what is not there. Predicted depth is moved into the range
+  that was measured, so that every truth is read.
 
   Args:
     data: the folder, of pictures that nothing is trained on.
     task: which label of theirs is asked for.
     name: of the protocol; that of the set and the task by default.
+    colors: a key of `COLORS`, what the prompt calls those of classes.
 
   Raises:
     UserError: a task without benchmarks, a folder without its label, or the
@@ -43,7 +50,7 @@ def make_protocol(
   reader = readers.READERS[reader_name](data, 'all')
   classes = like.classes
   if reader.class_names:
-    classes = _color(reader.class_names, data)
+    classes = _color(reader.class_names, colors, data)
   return dataclasses.replace(
     like,
     name=_choose_name(name, f'{reader.set_name} {task}'),
@@ -61,6 +68,7 @@ def make_protocol(
     headline=[name for name in TASKS[task].metrics if name in like.headline],
     known_difference=f"A held-out split of one's own: {reader.set_name}. "
     f'Wording, decoder and metrics as of {like.title}.',
+    notation=COLORS[colors],
     other_splits={},
   )
 
@@ -111,13 +119,17 @@ def _find_reader(task: str) -> str:
   )
 
 
-def _color(names, data) -> list[tuple[str, list[int]]]:
+def _color(names, colors, data) -> list[tuple[str, list[int]]]:
   if len(names) > _MOST_CLASSES:
     raise UserError(
       f'{data}: {len(names)} classes, at most {_MOST_CLASSES} are scored'
     )
-  colors = palettes.farthest_point_palette(len(names), avoid=[_GROUND])
-  return [(name, list(color)) for name, color in zip(names, colors)]
+  if colors == 'words':
+    texts = legend_colors.find_fixed(names, _GROUND)
+    palette = [palettes.parse_color(text) for text in texts]
+  else:
+    palette = palettes.farthest_point_palette(len(names), avoid=[_GROUND])
+  return [(name, list(color)) for name, color in zip(names, palette)]
 
 
 def _find_farthest(reader: readers.Reader) -> float:

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from vbanana_jax.benchmark import readers
 from vbanana_jax.benchmark.readers import files
+from vbanana_jax.codecs import palettes
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths
 
@@ -14,7 +15,7 @@ _REMEDY = 'make it again with vbanana protocol new'
 _KINDS = {
   str: (
     'name', 'task', 'reader', 'split', 'image_size', 'resampling', 'alignment',
-    'pooling', 'prompt', 'known_difference',
+    'pooling', 'prompt', 'known_difference', 'notation',
   ),
   int: ('version', 'passes'),
   list: ('seeds', 'headline'),
@@ -65,6 +66,11 @@ def load(path: paths.Path, make: type[_Protocol]) -> _Protocol:
     raise UserError(
       f'{path}: split {protocol.split!r}: {protocol.reader} has '
       f'{", ".join(reader.splits)}'
+    )
+  if protocol.notation not in palettes.NOTATIONS:
+    raise UserError(
+      f'{path}: notation {protocol.notation!r}: choose of '
+      f'{", ".join(palettes.NOTATIONS)}'
     )
   for entry in protocol.classes or ():
     if not _is_class(entry):

@@ -56,6 +56,8 @@ class Protocol:
       `questions.get_seed`.
     headline: metrics that the tables show, the first one first.
     known_difference: from what the paper or its rivals did, in words.
+    notation: of colors in the prompt, of `palettes.NOTATIONS`; 'angle' are
+      numbers, <r, g, b>.
     other_splits: count and ids_sha256 of splits besides the protocol's own,
       as far as they are known.
     standard_split: the protocol's own, where `split` was chosen instead of it
@@ -88,6 +90,7 @@ class Protocol:
   seeds: list[int]
   headline: list[str]
   known_difference: str
+  notation: str = 'angle'
   other_splits: dict[str, dict[str, Any]] = dataclasses.field(
     default_factory=dict
   )

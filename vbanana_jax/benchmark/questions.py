@@ -6,6 +6,7 @@ that mixes up colors and names does so in another way each time, and a vote can
 tell.
 """
 
+import functools
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from vbanana_jax.benchmark.protocols import Protocol
 from vbanana_jax.benchmark.readers import Item, Reader
 from vbanana_jax.codecs import palettes
 from vbanana_jax.errors import UserError
-from vbanana_jax.tasks import legend_parts, legend_text, prompts
+from vbanana_jax.tasks import legend_colors, legend_parts, legend_text, prompts
 from vbanana_jax.tokenizer import tokenizer
 
 # What every prompt is like, without what one example puts into it.
@@ -75,9 +76,10 @@ def ask(
   if group is not None:
     names = [names[k] for k in group]
     colors = [colors[k] for k in group]
+  write = functools.partial(legend_colors.write, notation=protocol.notation)
   legend = legend_text.Legend(
-    tuple((name, _write(color)) for name, color in zip(names, colors)),
-    _write(ground),
+    tuple((name, write(color)) for name, color in zip(names, colors)),
+    write(ground),
     stated=True,
   )
   # Not str.format: a phrase may hold braces.
@@ -201,8 +203,3 @@ def _deal(
     if np.linalg.norm(np.subtract(color, ground)) >= 200 and color != colors[0]
   ]
   return [legend_text.choose(rng, far)]
-
-
-def _write(color: palettes.Color) -> legend_text.Color:
-  """In numbers, <r, g, b>, which mean the same to every generator."""
-  return legend_text.Color(palettes.format_color(color, 'angle'), color)

@@ -22,6 +22,15 @@ def add_verb(verbs) -> None:
     '--data', required=True, type=flags.path, help='the prepared folder'
   )
   new.add_argument('--task', required=True, help='which label is asked for')
+  new.add_argument(
+    '--colors',
+    choices=('words', 'numbers'),
+    default='words',
+    help='what the prompt calls the colors of classes: names of CSS, the same '
+    "as in training with the style 'fixed' (classes beyond the 26 that names "
+    "can tell apart get #rrggbb), or <r, g, b>, as with the style 'numbers'; "
+    '%(default)s by default',
+  )
   new.add_argument('--name', help="the set's and the task if not given")
   new.add_argument(
     '--out', type=flags.path, help='file; NAME_v1.json here if not given'
@@ -32,7 +41,9 @@ def add_verb(verbs) -> None:
 def run_new(args, rest) -> int:
   from vbanana_jax.benchmark import own_protocol
 
-  protocol = own_protocol.make_protocol(args.data, args.task, name=args.name)
+  protocol = own_protocol.make_protocol(
+    args.data, args.task, name=args.name, colors=args.colors
+  )
   out = args.out or flags.path(f'{protocol.title}.json')
   own_protocol.save_protocol(protocol, out)
   print(

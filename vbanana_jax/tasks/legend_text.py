@@ -2,13 +2,12 @@
 
 One `Legend` object writes the instruction and gives the decoder its palette,
 so the two cannot disagree. Colors, notation, form and background are drawn
-anew for every example: a model tuned on one legend reads only that one.
+anew for every example, as a model tuned on one legend reads only that one;
+unless the style is of fixed colors, which is meant to.
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -16,27 +15,16 @@ from jaxtyping import Array, Bool, Float
 
 from vbanana_jax import errors, labels
 from vbanana_jax.codecs import palettes
-from vbanana_jax.tasks import base
-from vbanana_jax.tasks.prompt_parser import READABLE_DISTANCE
+from vbanana_jax.tasks import base, legend_colors
+from vbanana_jax.tasks.legend_colors import BLACK, Color
 from vbanana_jax.tasks.prompt_styles import PromptStyle
 from vbanana_jax.tokenizer import tokenizer
 
 BACKGROUND_SHARE = 0.5  # of prompts that state the background
-MIN_DISTANCE = 60.0  # 8-bit levels between colors of one legend
 # A one-pass answer is a mean, and a pixel decodes to its color only where the
 # color outweighs the background. Overlap is best if that happens from about
 # half the overlap one can reach, so colors weigh this much more in the loss.
 FOREGROUND_WEIGHT = 3.0
-
-
-class Color(NamedTuple):
-  """A color as it is written and as it is painted (8-bit levels)."""
-
-  text: str
-  rgb: palettes.Color
-
-
-BLACK = Color('black', (0, 0, 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,25 +101,27 @@ def draw_legend(
   notation = palettes.NOTATIONS[_pick(rng, style.notation_shares)]
   is_free = notation != 'name' and rng.random() < style.free_color_share
   stated = background is not None or rng.random() < BACKGROUND_SHARE
-  given = [] if colors is None else [_read(text) for text in colors]
+  if style.fixed_colors and colors is None:
+    background = background or BLACK.text
+    colors = legend_colors.find_fixed(names, palettes.parse_color(background))
+  given = [legend_colors.read(text) for text in colors or ()]
   if background is not None:
-    ground = _read(background)
+    ground = legend_colors.read(background)
   elif stated:
     taken = [color.rgb for color in given]
-    ground = _draw_colors(rng, 1, taken, style, is_free, notation)[0]
+    (ground,) = legend_colors.draw(rng, 1, taken, style, is_free, notation)
   else:
     ground = BLACK
   if colors is None:
-    given = _draw_colors(
-      rng, len(names), [ground.rgb], style, is_free, notation
-    )
+    taken = [ground.rgb]
+    given = legend_colors.draw(rng, len(names), taken, style, is_free, notation)
   if len(given) != len(names):
     raise errors.UserError(
       f'{len(names)} names have {len(given)} colors; give one for each'
     )
-  _check_apart([ground, *given])
+  legend_colors.check_apart([ground, *given])
   if notation in ('tuple', 'angle') and colors is None:
-    given = _cap_triplets(given, style.most_triplets - stated)
+    given = legend_colors.cap_triplets(given, style.most_triplets - stated)
   return Legend(tuple(zip(names, given)), ground, stated)
 
 
@@ -143,13 +133,13 @@ def draw_background(
 ) -> Legend:
   """A legend without entries whose background keeps away from `avoid`."""
   if background is not None:
-    ground = _read(background)
-    _check_apart([ground], avoid)
+    ground = legend_colors.read(background)
+    legend_colors.check_apart([ground], avoid)
     return Legend((), ground, True)
   if rng.random() >= BACKGROUND_SHARE:
     return Legend(())
   notation = palettes.NOTATIONS[_pick(rng, style.notation_shares)]
-  ground = _draw_colors(rng, 1, list(avoid), style, False, notation)[0]
+  (ground,) = legend_colors.draw(rng, 1, list(avoid), style, False, notation)
   return Legend((), ground, True)
 
 
@@ -223,63 +213,6 @@ def _pick(rng: np.random.Generator, shares: Sequence[float]) -> int:
     if point < 0:
       return index
   return len(shares) - 1
-
-
-_HAS_NAME = frozenset(palettes.NAMED.values())
-
-
-def _draw_colors(rng, count, taken, style, is_free, notation) -> list[Color]:
-  """`count` colors apart from each other and from those `taken`."""
-  if is_free:
-    drawn = palettes.farthest_point_palette(count, rng, avoid=taken)
-  else:
-    drawn = []
-    for row in rng.permutation(len(style.colors)):
-      rgb = palettes.NAMED[style.colors[row]]
-      if len(drawn) < count and _is_apart(rgb, taken):
-        drawn.append(rgb)
-    if len(drawn) < count:  # names run out; numbers do not
-      drawn = list(_make_palette(count, tuple(taken)))
-  return [_write(rgb, notation) for rgb in drawn]
-
-
-@functools.lru_cache(maxsize=256)  # it takes milliseconds
-def _make_palette(count, taken) -> tuple[palettes.Color, ...]:
-  return tuple(palettes.farthest_point_palette(count, avoid=taken))
-
-
-def _write(rgb: palettes.Color, notation: str) -> Color:
-  if notation == 'name' and rgb not in _HAS_NAME:
-    notation = 'hex'
-  return Color(palettes.format_color(rgb, notation), rgb)
-
-
-def _cap_triplets(colors: list[Color], most: int) -> list[Color]:
-  """Writes the colors after the first `most` in fewer tokens."""
-  return colors[:most] + [_write(c.rgb, 'name') for c in colors[most:]]
-
-
-def _is_apart(rgb: palettes.Color, others: Sequence[palettes.Color]) -> bool:
-  r, g, b = rgb
-  return all(
-    (r - x) ** 2 + (g - y) ** 2 + (b - z) ** 2 >= MIN_DISTANCE**2
-    for x, y, z in others
-  )
-
-
-def _read(text: str) -> Color:
-  return Color(text, palettes.parse_color(text))
-
-
-def _check_apart(colors: Sequence[Color], others=()) -> None:
-  rgbs = [color.rgb for color in colors] + [tuple(rgb) for rgb in others]
-  for i, color in enumerate(colors):
-    for other in rgbs[i + 1 :]:
-      if np.linalg.norm(np.subtract(color.rgb, other)) <= READABLE_DISTANCE:
-        raise errors.UserError(
-          f'color {color.text} is too close to RGB {other}: answers are '
-          f'read by the nearest color, so keep {READABLE_DISTANCE:.0f} levels'
-        )
 
 
 def _quote(text: str) -> str:

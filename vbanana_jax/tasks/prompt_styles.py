@@ -22,6 +22,8 @@ class PromptStyle:
       one that is there.
     most_tokens: of an instruction that can leave something out, as a legend
       can; 0 for any number.
+    fixed_colors: whether a name has the same color in every legend, see
+      `legend_colors.find_fixed`, and the background is black.
   """
 
   wordings: str
@@ -33,6 +35,7 @@ class PromptStyle:
   most_phrases: int
   least_share: float = 12 / 64**2
   most_tokens: int = 0
+  fixed_colors: bool = False
 
 
 _BASIC = (
@@ -61,5 +64,17 @@ FULL = PromptStyle(
 NUMBERS = dataclasses.replace(
   FULL, notation_shares=(0.0, 0.0, 0.0, 1.0), most_triplets=1000
 )
+# One legend, learned by heart: soonest, and no other colors are understood.
+FIXED = dataclasses.replace(
+  QUICK,
+  colors=tuple(palettes.NAMED),
+  notation_shares=(1.0, 0.0, 0.0, 0.0),
+  fixed_colors=True,
+)
 # By name; a level of scenes has the style of its name.
-PROMPT_STYLES = {'quick': QUICK, 'full': FULL, 'numbers': NUMBERS}
+PROMPT_STYLES = {
+  'quick': QUICK,
+  'full': FULL,
+  'numbers': NUMBERS,
+  'fixed': FIXED,
+}
