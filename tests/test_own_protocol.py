@@ -8,9 +8,11 @@ import pytest
 from byte_files import assert_refused, make_png
 
 from vbanana_jax import cli, labels
-from vbanana_jax.benchmark import own_protocol, protocols
+from vbanana_jax.benchmark import own_protocol, protocols, questions
+from vbanana_jax.codecs import palettes
 from vbanana_jax.data import labeled, prepare
 from vbanana_jax.evaluation import protocol_eval
+from vbanana_jax.tasks import legend_colors
 
 VOID = labels.VOID
 H, W = 24, 32
@@ -108,8 +110,14 @@ def test_from_a_folder_to_its_scores(task, folder, tmp_path, capsys):
 def test_what_is_asked_and_what_does_not_count(folder):
   semantic = own_protocol.make_protocol(folder, 'semantic')
   assert [name for name, _ in semantic.classes] == ['wall', 'cup']
-  colors = [color for _, color in semantic.classes]
-  assert min(np.linalg.norm(np.diff([[0, 0, 0], *colors], axis=0), axis=1)) > 99
+  for kind in own_protocol.COLORS:
+    protocol = own_protocol.make_protocol(folder, 'semantic', colors=kind)
+    colors = [(0, 0, 0), *(tuple(color) for _, color in protocol.classes)]
+    gaps = np.linalg.norm(np.diff(colors, axis=0), axis=1)
+    assert min(gaps) >= legend_colors.MIN_DISTANCE
+    prompt, _ = questions.ask(protocol, questions.ANY_ITEM)
+    for color in colors:
+      assert palettes.format_color(color, own_protocol.COLORS[kind]) in prompt
   reader = semantic.open(folder)
   truth = reader.load_truth(reader.items[0])['semantic']
   # What nobody asks for is none of the classes, and counts; VOID does not.

@@ -1,5 +1,6 @@
 """A run scored on a benchmark's folder while it trains, as afterwards."""
 
+import dataclasses
 import json
 
 import painted
@@ -7,10 +8,12 @@ import pytest
 
 from vbanana_jax import cli
 from vbanana_jax.benchmark import readers
+from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import protocol_eval, score_folder
 from vbanana_jax.inference import predict_protocol
 from vbanana_jax.inference.predictor import Predictor
+from vbanana_jax.tasks import prompt_styles
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
 
@@ -30,6 +33,26 @@ def test_scores_are_those_of_the_painted_folder(task, untrained_run, tmp_path):
     for name in protocol.headline
   }
   assert found == evaluator.run(predictor.params)  # nothing is left behind
+
+
+def test_colors_that_were_not_learned_are_said(
+  untrained_run, tmp_path, capsys, monkeypatch
+):
+  protocol = painted.write_benchmark('semantic', tmp_path / 'data')
+  predictor = Predictor(untrained_run)
+
+  def paint(protocol, name):
+    predict_protocol.paint_protocol(
+      predictor, protocol, tmp_path / 'data', tmp_path / name, passes=1
+    )
+    return ' '.join(capsys.readouterr().err.split())
+
+  assert "style is not 'numbers'" in paint(protocol, 'numbers')
+  words = dataclasses.replace(protocol, notation='name')
+  assert 'expect wrong colors' not in paint(words, 'words')
+  style = prompt_styles.PROMPT_STYLES['fixed']
+  monkeypatch.setattr(pairings, 'find_style', lambda *_: style)
+  assert 'learned by heart' in paint(words, 'heart')
 
 
 def test_examples_need_no_folder(untrained_run, tmp_path):

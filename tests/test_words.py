@@ -50,6 +50,26 @@ def test_semantic_prompt_and_palette_agree(level):
   assert 30 < stated < 70
 
 
+def test_a_fixed_style_gives_a_name_one_color():
+  rng = np.random.default_rng(0)
+  style = PROMPT_STYLES['fixed']
+  names = [f'thing {k}' for k in range(30)]
+  fixed = dict(zip(names, legend_colors.find_fixed(names)))
+  assert len(set(fixed.values())) == 30
+  assert sum(not color.startswith('#') for color in fixed.values()) == 26
+  for _ in range(20):
+    classes = list(rng.permutation(names))
+    question = TASKS['semantic'].ask(rng, classes=classes, style=style)
+    rgb = [palettes.parse_color(fixed[name]) for name in classes]
+    np.testing.assert_array_equal(
+      np.rint(255 * question.aux['palette'])[:31], [(0, 0, 0), *rgb]
+    )
+    assert colors_in(question.prompt)[:30] == rgb
+  # Without others in its way a name has the color that it likes most.
+  alone = [legend_colors.find_fixed([name])[0] for name in names]
+  assert sum(fixed[name] == color for name, color in zip(names, alone)) > 10
+
+
 def test_instance_background_keeps_away_from_instances():
   rng = np.random.default_rng(0)
   for _ in range(100):

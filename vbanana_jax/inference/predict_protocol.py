@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import tqdm
 from jaxtyping import UInt8
 
 from vbanana_jax.benchmark import painted_folder, protocols, questions
+from vbanana_jax.codecs import palettes
 from vbanana_jax.data import pairings
 from vbanana_jax.drawing import pictures
 from vbanana_jax.inference import engine, outputs
@@ -22,8 +24,10 @@ from vbanana_jax.inference.predictor import (
 )
 from vbanana_jax.inference.request import check_size
 from vbanana_jax.runtime import files, paths, prefetch
-from vbanana_jax.tasks import TASKS, legend_parts
+from vbanana_jax.tasks import TASKS, legend_colors, legend_parts
 from vbanana_jax.training import provenance
+
+_TRIPLET = re.compile(r'<\d+, \d+, \d+>')
 
 
 def paint_protocol(
@@ -69,7 +73,7 @@ def paint_protocol(
     unit='picture',
   )
   with bar:
-    for note in _describe_work(protocol, parts, folder):
+    for note in _describe_work(predictor, protocol, parts, folder):
       bar.write(note, file=sys.stderr)
     painted = paint_requests(
       predictor,
@@ -84,8 +88,11 @@ def paint_protocol(
   return len(wanted)
 
 
-def _describe_work(protocol, parts, folder) -> Iterator[str]:
+def _describe_work(predictor, protocol, parts, folder) -> Iterator[str]:
   """What a user would not expect of this painting."""
+  doubt = _doubt_colors(predictor, protocol, parts)
+  if doubt:
+    yield f'{protocol.label}: {doubt}: expect wrong colors'
   several = max(map(len, parts.values()), default=1)
   if several > 1:
     yield (
@@ -98,6 +105,31 @@ def _describe_work(protocol, parts, folder) -> Iterator[str]:
       f'{folder.folder}: {len(folder.spoiled)} pictures that are not as they '
       f'were painted, {folder.spoiled[0]} the first, are painted anew'
     )
+
+
+def _doubt_colors(predictor, protocol, parts) -> str:
+  """How colors of the prompts differ from those of training, or ''."""
+  style = pairings.find_style(predictor.config, protocol.task)
+  prompts = (part.prompt for some in parts.values() for part in some)
+  triplets = max(
+    (len(_TRIPLET.findall(prompt)) for prompt in prompts), default=0
+  )
+  if triplets > style.most_triplets:
+    return (
+      f'a prompt has {triplets} colors in numbers, and this network learned '
+      f'{style.most_triplets} at most (config.sources.NAME.style is not '
+      "'numbers')"
+    )
+  classes = protocol.classes or []
+  fixed = legend_colors.find_fixed([name for name, _ in classes])
+  given = [palettes.parse_color(text) for text in fixed]
+  if style.fixed_colors and given != [tuple(color) for _, color in classes]:
+    return (
+      'its names have other colors than those that this network learned by '
+      "heart (config.sources.NAME.style is 'fixed'; vbanana protocol new "
+      '--colors words gives the same)'
+    )
+  return ''
 
 
 def _save_painted(painted, folder, rows, bar) -> None:

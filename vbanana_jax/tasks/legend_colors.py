@@ -94,7 +94,7 @@ def find_fixed(
       break
     colors[name], rgb = free[0]
     taken.add(rgb)
-  rest = [name for name in names if name not in colors]
+  rest = [name for name in sorted(names) if name not in colors]
   more = _make_palette(len(rest), tuple(sorted(taken)))
   colors |= {name: write(rgb, 'hex').text for name, rgb in zip(rest, more)}
   return [colors[name] for name in names]
