@@ -324,7 +324,7 @@ def list_parsers(parser, name='vbanana'):
 def test_every_help_says_the_defaults(name, parser):
   said = ' '.join(parser.format_help().split())
   for action in parser._actions:
-    if action.default in (None, False, '', argparse.SUPPRESS):
+    if action.default in (None, False, '', (), [], argparse.SUPPRESS):
       continue
     assert 'default' in (action.help or ''), f'{name} {action.dest}'
   assert '%(default)' not in said

@@ -16,6 +16,7 @@ from vbanana_jax.data import (
   manifest_classes,
   photos,
   prepare,
+  prepare_dry_run,
   prepare_sheet,
   record_source,
   texts,
@@ -349,17 +350,64 @@ def test_long_captions_are_dropped_and_counted(tmp_path):
 
 def test_a_sheet_shows_every_label(tmp_path):
   dataset = Pictures([make_picture(), UserError('x: broken'), make_picture()])
-  sheet = prepare_sheet.make_sheet(dataset, Limits())
+  sheet = prepare_dry_run.make_sheet(dataset, Limits())
   assert sheet.picture_u8.dtype == np.uint8
   plain = Pictures([labeled.LabeledPicture('a', 'a', make_photo())])
-  alone = prepare_sheet.make_sheet(plain, Limits()).picture_u8
+  alone = prepare_dry_run.make_sheet(plain, Limits()).picture_u8
   assert alone.shape[1] == 640 and sheet.picture_u8.shape[1] > 6 * 320
   said = '\n'.join(sheet.lines)
   assert 'bad: id1: x: broken' in said and 'depth_m: 2 of 2' in said
   assert_refused(
-    lambda: prepare_sheet.make_sheet(Pictures([UserError('no')]), Limits()),
+    lambda: prepare_dry_run.make_sheet(Pictures([UserError('no')]), Limits()),
     'no picture to prepare',
   )
+
+
+def test_a_dry_run_says_whether_the_set_would_be_refused():
+  broken = UserError('x: broken')
+  for bad, allowed, words in (
+    (1, '5 percent', ''),
+    (2, '5 percent', 'allows 1 of 20'),
+    (15, '5 percent', '15 of 20'),
+    (15, '80 percent', ''),
+  ):
+    dataset = Pictures([broken] * bad + [make_picture()] * (20 - bad))
+    sheet = prepare_dry_run.make_sheet(dataset, Limits(most_bad=allowed))
+    assert words in sheet.refusal and bool(sheet.refusal) == bool(words)
+    assert sum('broken' in line for line in sheet.lines) == min(bad, 8)
+  lacking = [make_picture(), make_picture(depth_m=None)]
+  sheet = prepare_dry_run.make_sheet(
+    Pictures(lacking), Limits(require=('depth_m',))
+  )
+  assert not sheet.refusal
+  assert 'left out: a.jpg: it has no depth_m' in sheet.lines
+
+
+def test_a_dry_run_looks_at_more_pictures_than_it_draws():
+  pictures = [make_picture()] * 300
+  for place in (40, 150, 290):
+    pictures[place : place + 10] = [UserError('x: broken')] * 10
+  sheet = prepare_dry_run.make_sheet(Pictures(pictures), Limits())
+  assert f'300 pictures, {prepare_dry_run.LOOKED} looked at' in sheet.lines
+  assert '7 of 64 pictures' in sheet.refusal
+  few = prepare_dry_run.make_sheet(Pictures([make_picture()] * 8), Limits())
+  assert sheet.picture_u8.shape == few.picture_u8.shape
+
+
+def test_a_class_has_one_color_in_a_sheet():
+  shown = []
+  for other in (0, 2):
+    semantic = full(1)
+    semantic[:, W // 2 :] = other
+    shown.append(
+      labeled.LabeledPicture('a', 'a', make_photo(), semantic=semantic)
+    )
+  colors = prepare_sheet.choose_colors(shown)
+  assert len(set(colors.values())) == 3
+  rows = np.split(prepare_sheet.draw_sheet(shown, CLASSES), 2)
+  painted = [set(map(tuple, row.reshape(-1, 3).tolist())) for row in rows]
+  for k, where in ((0, [True, False]), (1, [True, True]), (2, [False, True])):
+    assert [colors[k] in row for row in painted] == where
 
 
 @pytest.mark.parametrize(

@@ -570,12 +570,29 @@ def test_the_command_teaches_draws_and_prepares(tmp_path, capsys):
     cli.main(['prepare', 'folder', str(root), '--dry-run', str(sheet)]) == 0
   )
   said = capsys.readouterr().out
-  assert '3 pictures' in said and 'median 1.24 m' in said
+  assert '3 pictures, 3 looked at' in said and 'median 1.24 m' in said
+  assert 'license: not said' in said
+  assert 'pixels of classes: sky 50.0%, car 50.0%' in said
+  assert 'classes that were not seen: ground' in said
   assert '3 classes (sky, car, ground)' in said
   assert sorted(p.name for p in tmp_path.iterdir()) == ['in', 'sheet.png']
   command = ['prepare', 'folder', str(root), '--out', str(tmp_path / 'out')]
   assert cli.main(command) == 0
-  assert 'labels: depth_m 3, semantic 3' in capsys.readouterr().out
+  said = capsys.readouterr().out
+  assert 'labels: depth_m 3, semantic 3' in said
+  assert 'license: not said' in said and '3 pictures in 1 shard, 0' in said
   assert cli.main([*command, '--verify']) == 0
   assert cli.main(['prepare', 'folder', str(root)]) == 2
   assert 'needs --out' in capsys.readouterr().err
+
+
+def test_a_dry_run_of_bad_labels_is_drawn_and_refused(tmp_path, capsys):
+  files = {f'images/{k}.jpg': photo(k) for k in range(8)}
+  files |= {f'labels/{k}.png': make_png(half(3, 4)) for k in range(6)}
+  root = make(tmp_path / 'in', files, **TABLE)
+  sheet = tmp_path / 'sheet.png'
+  words = ['prepare', 'folder', str(root), '--dry-run', str(sheet)]
+  assert cli.main(words) == 2 and sheet.exists()
+  said = capsys.readouterr()
+  assert said.out.count('value 4') == 6 and '6 of 8 pictures' in said.err
+  assert cli.main([*words, '--most-bad', '6 records']) == 0

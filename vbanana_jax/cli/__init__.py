@@ -132,7 +132,7 @@ class _Parser(argparse.ArgumentParser):
 
   def add_argument(self, *names, **options):
     default, about = options.get('default'), options.get('help') or ''
-    unsaid = default not in (None, '', argparse.SUPPRESS)
+    unsaid = default not in (None, '', (), [], argparse.SUPPRESS)
     if unsaid and 'default' not in about and about != argparse.SUPPRESS:
       options['help'] = f'{about} (default: %(default)s)'.strip()
     return super().add_argument(*names, **options)

@@ -9,12 +9,21 @@ from vbanana_jax.errors import UserError
 _NAMED = 5  # of the files left out
 
 
+class _WideNames(argparse.HelpFormatter):
+  """Names of kinds and what they are, on one line."""
+
+  def __init__(self, prog: str):
+    super().__init__(prog, max_help_position=20)
+    self._action_max_length = 20  # argparse does not count the indentation
+
+
 def add_verb(verbs, *, with_kinds: bool = True) -> None:
   """Adds `prepare` and its kinds, whose imports take half a second."""
   verb = verbs.add_parser(
     'prepare',
     help='turn pictures and their labels into records',
     epilog='vbanana prepare KIND --help says what a kind reads.',
+    formatter_class=_WideNames,
   )
   if not with_kinds:
     return
@@ -164,14 +173,16 @@ def _read_options(args, own_flags) -> dict:
 
 
 def _show(place, dataset, limits) -> None:
-  from vbanana_jax.data import prepare_sheet
+  from vbanana_jax.data import prepare_dry_run
   from vbanana_jax.runtime import files
 
-  sheet = prepare_sheet.make_sheet(dataset, limits)
+  sheet = prepare_dry_run.make_sheet(dataset, limits)
   files.write_atomic(place, files.to_png(sheet.picture_u8))
   for line in sheet.lines:
     print(f'{dataset.name}: {line}')
   print(f'{place}: some pictures with their labels; nothing else is written')
+  if sheet.refusal:
+    raise UserError(f'{dataset.name}: {sheet.refusal}')
 
 
 def _print_manifest(out, manifest) -> None:
@@ -185,11 +196,14 @@ def _print_manifest(out, manifest) -> None:
     print(f'{out}: left out: {entry["file"]}: {reason}')
   if skipped[_NAMED:]:
     print(f'{out}: left out: ... (all in {array_records.MANIFEST})')
+  terms = [manifest['license'] or 'not said', manifest['source']]
+  print(f'{out}: license: {"; from ".join(filter(None, terms))}')
   labels = manifest['labels']
   if labels:
     counts = ', '.join(f'{key} {count}' for key, count in labels.items())
     print(f'{out}: labels: {counts}')
+  shards = len(manifest['shards'])
   print(
-    f'{out}: {manifest["count"]} pictures in '
-    f'{len(manifest["shards"])} shards, {len(skipped)} left out'
+    f'{out}: {manifest["count"]} pictures in {shards} '
+    f'shard{"s" * (shards != 1)}, {len(skipped)} left out'
   )

@@ -26,7 +26,7 @@ class Limits:
       of whose captions are too long is bad.
     require: labels without which a picture is left out.
     most_bad: pictures that may be bad before all are refused, as '5 percent'
-      or '20 pictures'.
+      or '20 records'.
     shard_bytes: of the records in one shard, at most or one record.
   """
 
