@@ -82,6 +82,17 @@ def test_everything_comes_back():
   assert found.semantic.dtype.kind == found.instance.dtype.kind == 'i'
 
 
+def test_questions_are_told_without_unpacking(monkeypatch):
+  record = records.pack_picture(make_picture(), (H, W))
+  monkeypatch.setattr(record_arrays, 'inflate', None)
+  found = records.read_questions(record)
+  assert found.id == 'a' and found.instance_class == (4, 9)
+  assert found.phrases == ('the left one', 'nothing', 'this side')
+  assert found.labels == {
+    'depth_m', 'normals', 'semantic', 'instance', 'phrases', 'edit',
+  }  # fmt: skip
+
+
 def test_a_photograph_alone_has_no_labels():
   picture = labeled.LabeledPicture('b', 'b.png', b'photo')
   record = records.pack_picture(picture, (2, 3))
@@ -240,6 +251,9 @@ def test_other_bytes_are_one_line():
   record = records.pack_picture(make_picture(), (H, W))
   for damaged in (b'', record[:3], record[:40], record[:-1], record + b'.'):
     assert_refused(lambda d=damaged: records.unpack_picture(d), 'record')
+    assert_refused(lambda d=damaged: records.read_questions(d), 'record')
+  damaged = rewrite(record, lambda header: header.update(phrases=[3]))
+  assert_refused(lambda: records.read_questions(damaged), 'labeled record')
 
 
 def test_a_label_grows_no_larger_than_its_size():

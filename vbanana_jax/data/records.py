@@ -5,11 +5,12 @@ parts that the JSON lists, one after the other: the photograph's file as it
 came, and each label. docs/labeled_data.md describes all of it.
 """
 
+import contextlib
 import functools
 import json
 import struct
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -89,11 +90,53 @@ def unpack_picture(
   Raises:
     UserError: the bytes are not such a record.
   """
-  try:
+  with _explained():
     header, parts = _split(record)
     shape = _read_shape(header)
     wanted = labeled.LABELS if keys is None else keys
     return _unpack(header, parts, shape, wanted)
+
+
+class Questions(NamedTuple):
+  """What can be asked of a record, which its header tells alone.
+
+  Attributes:
+    id: of its picture.
+    labels: that are stored as parts: those of pixels, `phrases` and `edit`.
+    phrases: texts of its phrases.
+    instance_class: class ids of its objects.
+  """
+
+  id: str
+  labels: frozenset[str]
+  phrases: tuple[str, ...]
+  instance_class: tuple[int, ...]
+
+
+def read_questions(record: bytes) -> Questions:
+  """What a record holds, without unpacking it.
+
+  Raises:
+    UserError: the bytes are not such a record.
+  """
+  with _explained():
+    header, parts = _split(record)
+    if not isinstance(header['id'], str):
+      raise UserError('its id must be text')
+    return Questions(
+      header['id'],
+      frozenset('phrases' if key == 'masks' else key for key in parts)
+      - {'rgb'},
+      tuple(str(text) for text, _ in header.get('phrases', ())),
+      tuple(map(int, header.get('instance_class', ()))),
+    )
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+  """Whatever bytes that are no record raise becomes one line."""
+  try:
+    yield
   except UserError as error:
     raise UserError(f'not a labeled record ({error})') from error
   except (

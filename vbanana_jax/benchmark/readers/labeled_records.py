@@ -2,8 +2,8 @@
 
 import abc
 import functools
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -61,11 +61,11 @@ class _Records(base.FolderReader):
     )
     self._places = {}
     for row in range(len(self._shards)):
-      picture = self._load(row)
-      if self.label not in picture.known:
+      found = self._read(row, records.read_questions)
+      if self.label not in found.labels:
         continue
-      for number, (suffix, phrase) in enumerate(self._list_questions(picture)):
-        item = base.Item(base.make_id(picture.id, *suffix), '', phrase)
+      for number, (suffix, phrase) in enumerate(self._list_questions(found)):
+        item = base.Item(base.make_id(found.id, *suffix), '', phrase)
         self._places[item.id] = row, number
         yield item
 
@@ -79,8 +79,13 @@ class _Records(base.FolderReader):
 
   @functools.lru_cache(maxsize=_KEPT)  # noqa: B019
   def _load(self, row: int) -> labeled.LabeledPicture:
+    return self._read(
+      row, lambda record: records.unpack_picture(record, (self.label,))
+    )
+
+  def _read(self, row: int, read: Callable[[bytes], Any]) -> Any:
     try:
-      return records.unpack_picture(self._shards.read(row), (self.label,))
+      return read(self._shards.read(row))
     except UserError as error:
       raise UserError(f'{self._shards.locate(row)}: {error}') from error
 
@@ -89,7 +94,7 @@ class _Records(base.FolderReader):
     return iter(())
 
   def _list_questions(
-    self, picture: labeled.LabeledPicture
+    self, found: records.Questions
   ) -> Iterator[tuple[tuple[str, ...], str | None]]:
     """End of the id, and the phrase, of each question about a picture."""
     yield (), None
@@ -157,9 +162,9 @@ class ReferringRecords(_Records):
   task: ClassVar[str] = 'referring'
   label: ClassVar[str] = 'phrases'
 
-  def _list_questions(self, picture):
-    for number, phrase in enumerate(picture.phrases):
-      yield (str(number),), phrase.text
+  def _list_questions(self, found):
+    for number, text in enumerate(found.phrases):
+      yield (str(number),), text
 
   def _make_truth(self, picture, number):
     mask = picture.phrases[number].mask
@@ -177,8 +182,8 @@ class InstanceRecords(_Records):
   task: ClassVar[str] = 'instance'
   label: ClassVar[str] = 'instance'
 
-  def _list_questions(self, picture):
-    for kind in sorted(set(picture.instance_class)):
+  def _list_questions(self, found):
+    for kind in sorted(set(found.instance_class)):
       yield (str(kind),), self.classes.names[kind]
 
   def _make_truth(self, picture, number):
