@@ -98,7 +98,7 @@ class Box:
     self.label, self.parts = label, {part.prompt: part for part in parts}
     self.asked = []
 
-  def paint_all(self, way, items, *, rows):
+  def paint_batches(self, way, items, *, rows):
     for item in items:
       part = self.parts[item.prompt]
       self.asked.append(item.prompt)
@@ -121,7 +121,7 @@ def test_every_part_of_every_photo_is_asked_and_joined():
     )
     for k in range(2)
   ]
-  painted = predictor.paint_all(
+  painted = predictor.paint_questions(
     task, engine.SamplerConfig(0, 0), photos, 8, rows=1
   )
   for expected, (k, picture) in zip(range(2), painted, strict=True):

@@ -151,10 +151,10 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path):
   Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(photo)
   task = TASKS['edit']
 
-  def answer(words, paint_all):
+  def answer(words, answer_photos):
     question = task.ask(np.random.default_rng(0), instruction=words)
     prepared = PreparedRequest(
-      task, question, paint_all, lambda h, w: (h, w), {}
+      task, question, answer_photos, lambda h, w: (h, w), {}
     )
     return list(predict.predict_all(prepared, [photo], out_dir=out))
 

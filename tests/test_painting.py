@@ -196,11 +196,11 @@ def test_many_at_once_are_painted_as_one_by_one(network, one_device):
   box._encode = lambda *args: texts.append(args) or encode(*args)
   items = make_canvases()
   alone = {c.label: box.paint(way, [c])[0] for c in items}
-  one_by_one = list(box.paint_all(way, iter(items), rows=1))
+  one_by_one = list(box.paint_batches(way, iter(items), rows=1))
   assert [item.label for item, _ in one_by_one] == list(range(7))
   for item, painted in one_by_one:
     np.testing.assert_array_equal(painted, alone[item.label])
-  together = list(box.paint_all(way, iter(items), rows=3))
+  together = list(box.paint_batches(way, iter(items), rows=3))
   assert sorted(item.label for item, _ in together) == list(range(7))
   for item, painted in together:
     assert painted.shape == item.source.shape

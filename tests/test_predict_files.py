@@ -38,7 +38,7 @@ def run(
     image = tmp_path / 'photo.png'
     Image.fromarray(image_u8).save(image)
 
-  def paint_all(photos):
+  def answer_photos(photos):
     for asked in photos:
       source = None if asked.photo is None else asked.photo.source
       painted = np.asarray(answer_fn(source, question.prompt), np.float32)
@@ -47,7 +47,7 @@ def run(
   prepared = PreparedRequest(
     task,
     question,
-    paint_all,
+    answer_photos,
     lambda h, w: outputs.make_grid(h, w, size=64, patch=8),
     about or {},
   )

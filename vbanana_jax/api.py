@@ -119,7 +119,7 @@ class Model:
       pixels_u8 = _load(image)
       grid = prepared.find_grid(*pixels_u8.shape[:2])
       photo = outputs.preprocess_photo(pixels_u8, grid)
-    ((_, painted, value),) = prepared.paint_all([LoadedPhoto(None, photo)])
+    ((_, painted, value),) = prepared.answer_photos([LoadedPhoto(None, photo)])
     return _make_answer(prepared, photo, pictures.to_u8(painted), value)
 
   def _prepare(self, request: PredictRequest) -> PreparedRequest:

@@ -64,7 +64,7 @@ def predict_all(
       except UserError as error:
         unread.append((image, error))
 
-  painted = prepared.paint_all(read_all())
+  painted = prepared.answer_photos(read_all())
   for answer, writing in prefetch.prefetch_map(
     answers_of.write, painted, **pace, eager_yield=True
   ):
@@ -101,7 +101,7 @@ class _Answers:
     return outputs.preprocess_photo(image_u8, grid)
 
   def write(self, answer) -> dict[str, pathlib.Path]:
-    """Files of what `PreparedRequest.paint_all` yields; see `outputs.write`."""
+    """Files of what `answer_photos` yields; see `outputs.write`."""
     asked, painted, value = answer
     task, question = self._prepared.task, self._prepared.question
     if value is not None and (told := task.value.tell(value, question.names)):

@@ -158,7 +158,7 @@ class InferenceEngine:
     batch['text_kv'] = self._read(prompts)
     return np.asarray(self._painters[sampler](self._params, batch))
 
-  def paint_all(
+  def paint_batches(
     self, sampler: SamplerConfig, items: Iterable[GenerationInput], *, rows: int
   ) -> Iterator[tuple[GenerationInput, np.ndarray]]:
     """Every item with its picture, in batches of `rows` of one grid.

@@ -21,7 +21,7 @@ def prepare(painter: Exported) -> PreparedRequest:
     tuple(manifest['legend']),
   )
 
-  def paint_all(photos):
+  def answer_photos(photos):
     for asked in photos:
       source = np.zeros((*painter.size, 3), np.float32)
       if asked.photo is not None:
@@ -33,7 +33,7 @@ def prepare(painter: Exported) -> PreparedRequest:
   return PreparedRequest(
     TASKS[manifest['task']],
     question,
-    paint_all,
+    answer_photos,
     lambda height, width: painter.size,
     {
       **{key: manifest[key] for key in _SAID},

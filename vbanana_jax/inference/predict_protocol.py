@@ -211,7 +211,7 @@ def paint_requests(
     by_seed.setdefault(request.seed, []).append(request)
   for seed, some in by_seed.items():
     sampler = engine.SamplerConfig(seed, protocol.sampler['steps'])
-    yield from predictor.paint_all(
+    yield from predictor.paint_questions(
       TASKS[protocol.task], sampler, read_all(some), size, rows=rows
     )
 

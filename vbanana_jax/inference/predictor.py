@@ -103,12 +103,12 @@ class Predictor:
     )
     palette = question.aux.get('palette')
 
-    def paint_all(photos):
+    def answer_photos(photos):
       asked = (
         PhotoQuestion(each.photo and each.photo.source, parts, palette, each)
         for each in photos
       )
-      for each, painted in self.paint_all(
+      for each, painted in self.paint_questions(
         task, sampler, asked, size, rows=rows
       ):
         value = outputs.decode_value(task, painted, question.aux)
@@ -118,7 +118,7 @@ class Predictor:
     return PreparedRequest(
       task,
       question,
-      paint_all,
+      answer_photos,
       lambda h, w: outputs.make_grid(h, w, size=size, patch=patch),
       {
         'checkpoint': str(self.run),
@@ -155,7 +155,7 @@ class Predictor:
         'many at a time as this network was trained for, and joined'
       )
 
-  def paint_all(
+  def paint_questions(
     self,
     task: base.Task,
     sampler: engine.SamplerConfig,
@@ -184,7 +184,7 @@ class Predictor:
             source, has_source, part.prompt, scale, (each, painted, k)
           )
 
-    items = self.engine.paint_all(sampler, make_inputs(), rows=rows)
+    items = self.engine.paint_batches(sampler, make_inputs(), rows=rows)
     for item, picture in items:
       each, painted, k = item.label
       painted[k] = picture

@@ -18,7 +18,7 @@ class LoadedPhoto(NamedTuple):
 
 
 # Painted [h w 3] in [0, 1] and decoded answers of photos, as they come.
-PaintAll = Callable[
+AnswerPhotos = Callable[
   [Iterable[LoadedPhoto]],
   Iterator[tuple[LoadedPhoto, np.ndarray, np.ndarray | None]],
 ]
@@ -30,13 +30,13 @@ class PreparedRequest(NamedTuple):
   Attributes:
     task: what is asked.
     question: instruction and palette.
-    paint_all: the network.
+    answer_photos: paints with the network or program, and decodes.
     find_grid: the network's height and width for those of a photo.
     about: what the JSON files say besides: checkpoint, sampler, versions.
   """
 
   task: base.Task
   question: base.Question
-  paint_all: PaintAll
+  answer_photos: AnswerPhotos
   find_grid: Callable[[int, int], tuple[int, int]]
   about: dict[str, Any]
