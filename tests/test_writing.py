@@ -54,7 +54,7 @@ def test_the_exam_is_not_begun_where_it_cannot_be_written(nowhere, monkeypatch):
   monkeypatch.setattr(evaluate, 'fingerprint', lambda run: 'x')
   monkeypatch.setattr(evaluate, 'evaluate', never)
   with pytest.raises(UserError, match='cannot write into'):
-    evaluate.write_results(nowhere.parent.parent, nowhere, out=nowhere)
+    evaluate.evaluate_and_save(nowhere.parent.parent, nowhere, out=nowhere)
 
 
 @pytest.mark.parametrize('verb', ['decode', 'prompts', 'predict'])

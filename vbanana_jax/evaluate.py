@@ -201,7 +201,7 @@ def _name_unlearned(config: dict[str, Any]) -> dict[str, list[str]]:
   }
 
 
-def write_results(
+def evaluate_and_save(
   workdir: pathlib.Path,
   run: pathlib.Path,
   level: str | None = None,
@@ -210,7 +210,7 @@ def write_results(
   out: pathlib.Path | None = None,
   overwrite: bool = False,
 ) -> dict[str, Any]:
-  """Scores `run`, prints the table, writes results.json (`out` or `workdir`).
+  """Scores `run`, prints the table, saves results.json (`out` or `workdir`).
 
   Scores on another level than the run's own, or of chosen `tasks`, go into a
   file named after these. Weights that are scored already are not scored again,

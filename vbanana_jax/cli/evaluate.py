@@ -78,7 +78,7 @@ def run_evaluate(args, rest) -> int:
     from vbanana_jax.training import weights
 
     run = weights.find_run(args.workdir)
-    evaluate.write_results(
+    evaluate.evaluate_and_save(
       args.workdir,
       run,
       args.level,
