@@ -52,12 +52,12 @@ def predict_all(
     outputs.check(prepared.task, image is not None, prepared.question)
     answers_of.check_free(image)
   files.check_folder(out_dir)
-  pace = prefetch.make_pace(rows)
+  concurrency = prefetch.choose_concurrency(rows)
   unread: list[tuple[pathlib.Path | None, UserError]] = []
 
   def read_all():
     for image, reading in prefetch.prefetch_map(
-      answers_of.read, images, **pace
+      answers_of.read, images, **concurrency
     ):
       try:
         yield LoadedPhoto(image, reading.result())
@@ -66,7 +66,7 @@ def predict_all(
 
   painted = prepared.answer_photos(read_all())
   for answer, writing in prefetch.prefetch_map(
-    answers_of.write, painted, **pace, eager_yield=True
+    answers_of.write, painted, **concurrency, eager_yield=True
   ):
     yield answer[0].image, writing.result()
     while unread:

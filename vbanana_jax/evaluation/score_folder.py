@@ -257,7 +257,9 @@ def load_answers(
       for repeat, path in enumerate(found[item.id])
     ]
 
-  pictures = prefetch.prefetch_map(read, items, **prefetch.make_pace(1))
+  pictures = prefetch.prefetch_map(
+    read, items, **prefetch.choose_concurrency(1)
+  )
   # Readers may share a file.
   for (_, reading), loading in prefetch.prefetch_map(
     lambda pair: reader.load_truth(pair[0]), pictures, ahead=1, threads=1

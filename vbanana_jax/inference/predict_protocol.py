@@ -140,10 +140,10 @@ def _save_painted(painted, folder, rows, bar) -> None:
     encoded = files.to_png(pictures.to_u8(rgb))
     return request.file, folder.write(request.file, encoded)
 
-  pace = prefetch.make_pace(rows)
+  concurrency = prefetch.choose_concurrency(rows)
   try:
     for _, writing in prefetch.prefetch_map(
-      write, painted, **pace, eager_yield=True
+      write, painted, **concurrency, eager_yield=True
     ):
       folder.note(*writing.result())
       bar.update()
@@ -199,8 +199,8 @@ def paint_requests(
 
   def read_all(some):
     # Readers may share a file.
-    pace = {**prefetch.make_pace(rows), 'threads': 1}
-    for request, reading in prefetch.prefetch_map(read, some, **pace):
+    concurrency = {**prefetch.choose_concurrency(rows), 'threads': 1}
+    for request, reading in prefetch.prefetch_map(read, some, **concurrency):
       palette, _ = request.spec.make_palette()
       yield PhotoQuestion(
         reading.result(), parts[request.file], palette, request

@@ -57,7 +57,7 @@ def _wait(begun):
   return begun
 
 
-def make_pace(rows: int) -> dict[str, int]:
-  """Threads, and how far they are ahead of a painter of `rows` at once."""
+def choose_concurrency(rows: int) -> dict[str, int]:
+  """`threads` and `ahead` of `prefetch_map` for a painter of `rows` at once."""
   threads = min(os.cpu_count() or 1, _MOST_THREADS)
   return {'threads': threads, 'ahead': rows + threads}
