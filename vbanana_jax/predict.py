@@ -124,7 +124,7 @@ class _Answers:
       name = f'{self._names[image]}_{self._prepared.task.name}'
       wanted = {
         'prompt': self._prepared.question.prompt,
-        **_settle(self._describe(image)),
+        **_drop_versions(self._describe(image)),
       }
       outputs.check_free(paths.to_path(self._out_dir) / name, wanted)
 
@@ -154,11 +154,13 @@ def name_answers(
     return dict(zip(files_of, names, strict=True))
   words = re.findall('[a-z0-9]+', question.prompt.lower())
   start = '-'.join(words)[:40].strip('-')
-  whole = json.dumps([question.prompt, _settle(about or {})], sort_keys=True)
+  whole = json.dumps(
+    [question.prompt, _drop_versions(about or {})], sort_keys=True
+  )
   digits = hashlib.sha256(whole.encode()).hexdigest()[:6]
   return {None: f'{start}-{digits}' if start else f'painted-{digits}'}
 
 
-def _settle(about: dict[str, Any]) -> dict[str, Any]:
+def _drop_versions(about: dict[str, Any]) -> dict[str, Any]:
   """What an answer depends on; not the packages that it is painted with."""
   return {name: about[name] for name in about if name != 'versions'}
