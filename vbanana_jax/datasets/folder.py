@@ -46,14 +46,14 @@ class LabeledFolder(photo_set.PhotoSet):
     self.name = fields.name + (f' {split}' if split else '')
     self.license, self.source = fields.license, fields.source
     pictures = _list_files(
-      self.root, fields.places['images'], image_formats.SUFFIXES
+      self.root, fields.patterns['images'], image_formats.SUFFIXES
     )
     if not pictures:
       raise UserError(
-        f'{self.root / fields.places["images"].folder}: no photograph there'
+        f'{self.root / fields.patterns["images"].folder}: no photograph there'
       )
     self._maps = {
-      key: _list_files(self.root, fields.places[key], suffixes)
+      key: _list_files(self.root, fields.patterns[key], suffixes)
       for key, suffixes in folder_labels.SUFFIXES.items()
     }
     self._lines = folder_lines.load(self.root, pictures)
@@ -109,7 +109,7 @@ class LabeledFolder(photo_set.PhotoSet):
         shown = ', '.join(strangers[:_NAMED])
         raise UserError(
           f'{self.root}: no photograph has the name of any of {len(names)} '
-          f'files in {self._fields.places[key].folder}/ ({shown}), as '
+          f'files in {self._fields.patterns[key].folder}/ ({shown}), as '
           f'{next(iter(pictures.values()))}: say what their names have more '
           f'with "{key}": {{"suffix": "_depth"}} in {folder_fields.NAME}'
         )
@@ -117,11 +117,13 @@ class LabeledFolder(photo_set.PhotoSet):
 
 
 def _list_files(
-  root: pathlib.Path, place: folder_fields.Place, suffixes: tuple[str, ...]
+  root: pathlib.Path,
+  pattern: folder_fields.FilePattern,
+  suffixes: tuple[str, ...],
 ) -> Mapping[str, str]:
-  """Names inside `root` by stems inside the place, without its suffix."""
+  """Names inside `root` of files of a pattern, by stems without its suffix."""
   found: dict[str, str] = {}
-  folder = root / place.folder
+  folder = root / pattern.folder
   for path in sorted(folder.rglob('*')):
     inside = path.relative_to(folder)
     if any(map(photo_folder.is_hidden, inside.parts)) or path.is_symlink():
@@ -129,9 +131,9 @@ def _list_files(
     if path.suffix.lower() not in suffixes or not path.is_file():
       continue
     stem = inside.with_suffix('').as_posix()
-    if not stem.endswith(place.suffix):
+    if not stem.endswith(pattern.suffix):
       continue
-    stem = stem.removesuffix(place.suffix)
+    stem = stem.removesuffix(pattern.suffix)
     name = path.relative_to(root).as_posix()
     if stem in found:
       raise UserError(

@@ -20,7 +20,7 @@ SECTIONS = {
   'labels': ('void',),
   'instances': ('class', 'void'),
 }
-_PLACE = ('folder', 'suffix')
+_PATTERN = ('folder', 'suffix')
 _CAMERA = ('fx', 'fy', 'cx', 'cy', 'width', 'height', 'first_pixel')
 _TOP = (
   'name', 'license', 'source', 'images', *SECTIONS, 'classes', 'intrinsics',
@@ -29,7 +29,7 @@ _TOP = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class FilePattern:
   """Where files of one kind lie.
 
   Attributes:
@@ -93,7 +93,7 @@ class Fields:
   Attributes:
     place: of the file, for errors.
     name, license, source: as of a `DataSet`.
-    places: where the photographs and each label lie.
+    patterns: where the photographs and each label lie.
     depth, normals, instances: how their files are read; None where nothing is
       said.
     table: of classes.
@@ -105,7 +105,7 @@ class Fields:
   name: str
   license: str
   source: str
-  places: Mapping[str, Place]
+  patterns: Mapping[str, FilePattern]
   depth: Depth | None = None
   normals: Normals | None = None
   instances: Instances = Instances()
@@ -133,7 +133,7 @@ def load(root: pathlib.Path, path: pathlib.Path | None = None) -> Fields:
     section = found.get(key, {})
     json_fields.check_kind(section, dict, path, key)
     json_fields.check_keys(
-      section, (*_PLACE, *SECTIONS.get(key, ())), path, key
+      section, (*_PATTERN, *SECTIONS.get(key, ())), path, key
     )
     sections[key] = section
   texts = {
@@ -145,7 +145,7 @@ def load(root: pathlib.Path, path: pathlib.Path | None = None) -> Fields:
   return Fields(
     path,
     **texts,
-    places={key: _read_place(key, sections[key], path) for key in sections},
+    patterns={key: _read_pattern(key, sections[key], path) for key in sections},
     depth=_read_depth(sections['depth'], path) if 'depth' in found else None,
     normals=(
       _read_normals(sections['normals'], path) if 'normals' in found else None
@@ -170,7 +170,7 @@ def check_camera(found: Mapping[str, Any], place: object) -> None:
       raise UserError(f'{place}: intrinsics.{key} is {found[key]!r}')
 
 
-def _read_place(key: str, section, path) -> Place:
+def _read_pattern(key: str, section, path) -> FilePattern:
   folder = json_fields.check_kind(
     section.get('folder', key), str, path, f'{key}.folder'
   )
@@ -178,7 +178,7 @@ def _read_place(key: str, section, path) -> Place:
   if not parts or folder.startswith('/') or '..' in parts:
     raise UserError(f'{path}: {key}.folder {folder!r} is not inside the folder')
   suffix = section.get('suffix', '')
-  return Place(
+  return FilePattern(
     folder, json_fields.check_kind(suffix, str, path, f'{key}.suffix')
   )
 

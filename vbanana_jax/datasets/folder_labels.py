@@ -58,7 +58,7 @@ class Meanings:
     for key, meaning in said.items():
       if key in there and meaning is None:
         raise UserError(
-          f'{fields.place}: does not say what {fields.places[key].folder}/ '
+          f'{fields.place}: does not say what {fields.patterns[key].folder}/ '
           f'holds: write {example[key]}'
         )
     if 'instances' in there and fields.table is not None:

@@ -62,7 +62,7 @@ def _read(fields, stems, split, above) -> list[str]:
     raise UserError(f'{fields.place}: splits.{split} is not a list of names')
   chosen = set()
   for name in names:
-    pattern = _to_stem(name, fields.places['images'].folder)
+    pattern = _to_stem(name, fields.patterns['images'].folder)
     found = fnmatch.filter(stems, pattern)
     if not found:
       raise UserError(
