@@ -48,7 +48,7 @@ class Protocol:
     background: color of all that has no class or is not asked for.
     void_radius: 8-bit levels; a color farther from all of the legend has no
       class. None reads every pixel as the nearest.
-    decoder: of instances: its name and constants.
+    decoder: of instances: its name and options.
     prompt: with {legend} or {phrase} filled in.
     sampler: steps that our own network samples in; 0 is one pass.
     passes: pictures a question; several are put to the vote.

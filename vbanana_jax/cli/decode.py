@@ -106,7 +106,7 @@ def run_decode(args, rest) -> int:
     void_radius=args.void_radius,
     speck_share=0.0 if args.keep_specks else decode.SPECK_SHARE,
     decoder=args.decoder,
-    constants=(('max_instances', args.max_instances),),
+    decoder_options=(('max_instances', args.max_instances),),
     **{name: end for name, end in ends.items() if end is not None},
   )
   stems = [

@@ -211,7 +211,7 @@ def flood(
 
 @dataclasses.dataclass(frozen=True)
 class FloodOptions(regions.Options):
-  """Constants of `decode_flood`, as the paper has them.
+  """Options of `decode_flood`, as the paper has them.
 
   Attributes:
     offsets: neighbors of a pixel, (rows, columns).

@@ -118,7 +118,7 @@ def grow(
 
 @dataclasses.dataclass(frozen=True)
 class RegionOptions(regions.Options):
-  """Constants of `decode_regions`.
+  """Options of `decode_regions`.
 
   Attributes:
     flat_bounds: see `find_flat`.

@@ -42,7 +42,7 @@ class Regions(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Constants that both decoders have; distances are in levels 0..255.
+  """Options that both decoders have; distances are in levels 0..255.
 
   Attributes:
     tau: nearer than this to the background is background.

@@ -261,9 +261,9 @@ def make_settings(protocol: protocols.Protocol) -> Settings:
   """How the protocol's pictures are read, beyond what its prompts say."""
   if not protocol.decoder:
     return Settings(void_radius=protocol.void_radius)
-  constants = dict(protocol.decoder)
+  options = dict(protocol.decoder)
   return Settings(
-    decoder=constants.pop('name'), constants=tuple(constants.items())
+    decoder=options.pop('name'), decoder_options=tuple(options.items())
   )
 
 

@@ -46,7 +46,7 @@ class Settings(NamedTuple):
       label. None reads every pixel as the nearest.
     speck_share: of the picture; smaller specks of a label are dropped.
     decoder: name of an instance decoder.
-    constants: of it, instead of its own, as (name, value) pairs.
+    decoder_options: of it, instead of its own, as (name, value) pairs.
   """
 
   near_m: float | None = None
@@ -54,7 +54,7 @@ class Settings(NamedTuple):
   void_radius: float | None = None
   speck_share: float = 0.0
   decoder: str = 'paper'
-  constants: tuple[tuple[str, float], ...] = ()
+  decoder_options: tuple[tuple[str, float], ...] = ()
 
 
 class PaintedReader(abc.ABC):

@@ -63,7 +63,7 @@ class InstanceReader(PaintedReader):
   def read(self, spec, rgb, palette, settings):
     del spec
     return _read_instances(
-      rgb, palette[0], settings.decoder, settings.constants
+      rgb, palette[0], settings.decoder, settings.decoder_options
     )
 
   def check(self, spec, settings):
@@ -79,7 +79,7 @@ class InstanceReader(PaintedReader):
     return {
       'category': spec.category,
       'background': list(spec.background),
-      'decoder': {'name': settings.decoder, **dict(settings.constants)},
+      'decoder': {'name': settings.decoder, **dict(settings.decoder_options)},
       'instances': count,
       'colors': np.rint(255 * found['color'][:count]).astype(int).tolist(),
       'area_px': found['area_px'][:count].tolist(),
@@ -107,9 +107,9 @@ class InstanceReader(PaintedReader):
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
-def _read_instances(rgb, ground, decoder, constants):
+def _read_instances(rgb, ground, decoder, chosen):
   decode, options = DECODERS[decoder]
-  found = decode(rgb, ground, options(**dict(constants)))
+  found = decode(rgb, ground, options(**dict(chosen)))
   painted = 255 * jnp.linalg.norm(rgb - ground, axis=-1) >= _TAU
   found = found._asdict()
   ids = found.pop('ids')
