@@ -149,7 +149,7 @@ class Task(abc.ABC):
   def score(
     self, prediction: Arrays, aux: Arrays, valid: Bool[Array, 'b']
   ) -> Arrays:
-    """Sums and counts for each example, 0 where not `valid` (traced)."""
+    """States of each example, see `metrics`; 0 where not `valid` (traced)."""
 
   @abc.abstractmethod
   def summarize(self, states: Mapping[str, np.ndarray]) -> dict[str, float]:
