@@ -47,7 +47,7 @@ def measure_task(
   model = weights.build_network(config)
   mesh = sharding.build_mesh()
   params = make_params(model, size=config['image_size'], seed=0)
-  (host,) = held_out.build_eval_set(
+  (host,) = held_out.build_batches(
     config,
     TASKS[name],
     config['sources']['scenes']['level'],

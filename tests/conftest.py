@@ -62,7 +62,7 @@ def quick_compilation():
   yield
   jax.config.update(name, before)
   jax.clear_caches()
-  held_out.eval_set_source.cache_clear()
+  held_out.open_held_out_scenes.cache_clear()
 
 
 @pytest.fixture

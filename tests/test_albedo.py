@@ -40,7 +40,7 @@ def photo(tmp_path):
 
 
 def test_the_exact_answer_scores_best_and_the_photo_does_not():
-  (batch,) = held_out.eval_set_batches(TASK, 'full', 8, 8, max_text=64)
+  (batch,) = held_out.make_frozen_batches(TASK, 'full', 8, 8, max_text=64)
   aux = {name: jnp.asarray(leaf) for name, leaf in batch['aux'].items()}
   valid = jnp.asarray(batch['valid'])
 
@@ -59,7 +59,7 @@ def test_the_exact_answer_scores_best_and_the_photo_does_not():
 
 
 def test_the_sky_does_not_count():
-  (batch,) = held_out.eval_set_batches(TASK, 'full', 8, 8, max_text=64)
+  (batch,) = held_out.make_frozen_batches(TASK, 'full', 8, 8, max_text=64)
   valid_px = batch['aux']['valid_px']
   assert 0 < valid_px.mean() < 1
   np.testing.assert_array_equal(batch['weight_px'], valid_px)

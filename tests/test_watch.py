@@ -38,7 +38,7 @@ def build(config, tasks=('generate', 'depth', 'normals')):
 def test_vision_tasks_are_watched_and_only_when_asked():
   periodic_eval = build(make_config(every='20 percent'))
   assert periodic_eval.every == 10
-  names = [evaluator.task.name for evaluator, _ in periodic_eval.eval_sets]
+  names = [evaluator.task.name for evaluator, _ in periodic_eval.evaluations]
   assert names == ['depth', 'normals']
   assert build(make_config(every='')) is None
   assert build(make_config(every='0')) is None
@@ -56,7 +56,7 @@ def test_tasks_of_other_pictures_are_not_watched_and_it_says_so(monkeypatch):
   config['sources']['mine'] = {'kind': 'records', 'path': 'gone'}
   config['mixture'].update({'normals': 0.0, 'normals@mine': 1.0})
   periodic_eval = build(config)
-  names = [evaluator.task.name for evaluator, _ in periodic_eval.eval_sets]
+  names = [evaluator.task.name for evaluator, _ in periodic_eval.evaluations]
   assert names == ['depth']
   assert told[0].startswith('normals: learned from no scenes')
   config['mixture'] = {'normals@mine': 1.0}
@@ -66,7 +66,7 @@ def test_tasks_of_other_pictures_are_not_watched_and_it_says_so(monkeypatch):
 
 def test_batches_are_rounded_up_to_what_the_devices_share():
   periodic_eval = build(make_config(every='2 steps', batch_size=9), ('depth',))
-  ((_, (batch,)),) = periodic_eval.eval_sets
+  ((_, (batch,)),) = periodic_eval.evaluations
   assert batch['valid'].shape == (16,) and batch['valid'].sum() == 8
 
 

@@ -121,7 +121,7 @@ def evaluate(
   rows, by_count, gallery = [], {}, {}
   for eval_run in _show_progress(eval_runs):
     name, task = eval_run.name, TASKS[eval_run.task]
-    batches = held_out.build_eval_set(config, task, level, eval_run.limit)
+    batches = held_out.build_batches(config, task, level, eval_run.limit)
     sampler = {'steps': eval_run.steps, 'method': settings['sampler']}
     paint = make_sample_fn(model, seed=config['seed'], **sampler)
     scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
@@ -135,7 +135,7 @@ def evaluate(
     )
   return {
     'level': level,
-    'eval_set': held_out.name_eval_set(
+    'eval_set': held_out.describe_eval_set(
       level, limit=settings['limit'], size=config['image_size']
     ),
     'rows': rows,

@@ -60,7 +60,7 @@ class EvalSet:
     tasks = [TASKS[name] for name in self.tasks]
     tasks += [] if task is None else [task]
     extras = sources.find_extras(*(each.needs for each in tasks))
-    return eval_set_source(
+    return open_held_out_scenes(
       self.level, self.scene_seed, size or self.size, extras
     )
 
@@ -75,7 +75,7 @@ def load_eval_set(level: str) -> EvalSet:
   return EvalSet(level=level, **eval_sets[level])
 
 
-def eval_set_batches(
+def make_frozen_batches(
   task: base.Task,
   level: str,
   batch_size: int,
@@ -107,7 +107,7 @@ def eval_set_batches(
 
 
 @functools.lru_cache(maxsize=4)
-def eval_set_source(
+def open_held_out_scenes(
   level: str,
   scene_seed: int,
   size: int,
@@ -181,7 +181,7 @@ def _object_count(example: sources.Example) -> int:
   return -1 if scene is None else int(scene.count)
 
 
-def eval_set_hash(eval_set: EvalSet, n: int | None = None) -> str:
+def hash_eval_set(eval_set: EvalSet, n: int | None = None) -> str:
   """SHA-256 over prompts, legends and labels of the first `n` scenes.
 
   Every whole-number array of a task's aux counts (ids, legends, masks);
@@ -212,7 +212,7 @@ def _update(digest, name: str, array: np.ndarray) -> None:
   digest.update(np.ascontiguousarray(array).tobytes())
 
 
-def name_eval_set(level: str, *, limit: int, size: int) -> str:
+def describe_eval_set(level: str, *, limit: int, size: int) -> str:
   """What scores are of: the frozen held-out set, or what differs from it.
 
   Takes some seconds for the whole held-out set. Another kind of hardware may
@@ -221,7 +221,7 @@ def name_eval_set(level: str, *, limit: int, size: int) -> str:
   eval_set = load_eval_set(level)
   if size != eval_set.size or limit < eval_set.n:
     return f'eval_v2, its first {min(limit, eval_set.n)} scenes at {size} px'
-  if eval_set_hash(eval_set) != eval_set.sha256:
+  if hash_eval_set(eval_set) != eval_set.sha256:
     return 'eval_v2, redrawn with other digests than the frozen one'
   return 'eval_v2'
 
@@ -233,13 +233,13 @@ def freeze_eval_set(level: str, n: int, size: int, prefix_n: int) -> EvalSet:
   )
   return dataclasses.replace(
     eval_set,
-    sha256=eval_set_hash(eval_set),
-    prefix_sha256=eval_set_hash(eval_set, prefix_n),
+    sha256=hash_eval_set(eval_set),
+    prefix_sha256=hash_eval_set(eval_set, prefix_n),
   )
 
 
 def save_eval_sets(eval_sets: Sequence[EvalSet], path: pathlib.Path) -> None:
-  """Write frozen held-out set as JSON."""
+  """Writes frozen held-out sets as JSON."""
   levels = {}
   for eval_set in eval_sets:
     fields = dataclasses.asdict(eval_set)
@@ -247,7 +247,7 @@ def save_eval_sets(eval_sets: Sequence[EvalSet], path: pathlib.Path) -> None:
   path.write_text(json.dumps({'version': 2, 'levels': levels}, indent=2) + '\n')
 
 
-def build_eval_set(
+def build_batches(
   config: Mapping, task: base.Task, level: str, limit: int
 ) -> list[dict[str, Any]]:
   """The first `limit` held-out scenes at the config's picture size.
@@ -255,7 +255,7 @@ def build_eval_set(
   See `make_eval_batches` for what a batch holds.
   """
   return trim_prompts(
-    eval_set_batches(
+    make_frozen_batches(
       task,
       level,
       config['eval']['batch_size'],

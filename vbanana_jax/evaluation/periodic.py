@@ -43,30 +43,32 @@ class PeriodicEval:
   """Scores of averaged weights, one pass, every so many steps.
 
   Args:
-    eval_sets: evaluators, each with its questions, padded alike.
+    evaluations: evaluators, each with its questions, padded alike.
     every: how often, in steps.
     protocol_evals: benchmarks that are scored as well.
   """
 
   def __init__(
     self,
-    eval_sets: Sequence[tuple[evaluators.TaskEvaluator, list[dict[str, Any]]]],
+    evaluations: Sequence[
+      tuple[evaluators.TaskEvaluator, list[dict[str, Any]]]
+    ],
     every: int,
     protocol_evals: Sequence[protocol_eval.ProtocolEval] = (),
   ):
     self.every = every
-    self.eval_sets = tuple(eval_sets)
+    self.evaluations = tuple(evaluations)
     self.protocol_evals = tuple(protocol_evals)
 
   def compile(self, state: TrainState) -> None:
     """Compiles, so that `run` only runs."""
-    for evaluator, batches in self.eval_sets:
+    for evaluator, batches in self.evaluations:
       evaluator.compile(state.ema_params, batches[0])
 
   def run(self, state: TrainState) -> Found:
     """Scores and pictures of the averaged weights."""
     scores, pictures = {}, {}
-    for evaluator, batches in self.eval_sets:
+    for evaluator, batches in self.evaluations:
       found, painted = evaluator.measure(state.ema_params, batches)
       task = evaluator.task
       for metric in task.metrics:
@@ -121,7 +123,7 @@ def build_periodic_eval(
     [
       (
         evaluators.TaskEvaluator(task, paint, mesh),
-        held_out.build_eval_set(config, task, level, settings['watch']),
+        held_out.build_batches(config, task, level, settings['watch']),
       )
       for task in tasks
     ],

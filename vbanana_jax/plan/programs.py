@@ -151,7 +151,7 @@ class Programs:
     size = sharding.round_up_rows(config['eval']['batch_size'], self.mesh)
     one = {**config, 'eval': {**config['eval'], 'batch_size': 1}}
     level = pairings.find_level(config)
-    (batch,) = held_out.build_eval_set(one, task, level, 1)
+    (batch,) = held_out.build_batches(one, task, level, 1)
     rows = {key: batch[key] for key in evaluators.DEVICE_KEYS}
     rows['tokens'] = np.zeros((1, config['data']['text_length']), np.int32)
     return self._spread(rows, size)
