@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from vbanana_jax.codecs import palettes
-from vbanana_jax.tasks import legend_text
+from vbanana_jax.tasks import prompt_parser
 
 NEAR_M, FAR_M = 0.1, 80.0
 NOT_ASKED = 0.2  # of a painting's cells, on average, where there are some
@@ -178,7 +178,7 @@ def _draw_legend(count, rng) -> list[palettes.Color]:
       new = drawn[rng.integers(len(drawn))] + rng.normal(0, 25, 3)
       new = np.clip(np.rint(new), 0, 255).astype(int)
     gap = np.linalg.norm(drawn - new, axis=-1).min()
-    if gap >= legend_text.READABLE_DISTANCE:
+    if gap >= prompt_parser.READABLE_DISTANCE:
       drawn = np.append(drawn, new[None], axis=0)
   return [tuple(int(level) for level in color) for color in drawn]
 
@@ -199,7 +199,7 @@ def _cover(rgb, colors, rng) -> tuple[np.ndarray, np.ndarray]:
   )
   gap = np.linalg.norm(paint[:, None] - np.array(colors), axis=-1).min(-1)
   chosen = (rng.random(count) < rng.uniform(0, 2 * NOT_ASKED)) & (
-    gap >= legend_text.READABLE_DISTANCE
+    gap >= prompt_parser.READABLE_DISTANCE
   )
   textured = rng.random(count) < 0.5
   cover = np.where(

@@ -11,7 +11,7 @@ from vbanana_jax.benchmark import protocols, questions, readers
 from vbanana_jax.codecs import palettes
 from vbanana_jax.inference import engine, outputs, request
 from vbanana_jax.inference.predictor import PhotoQuestion, Predictor
-from vbanana_jax.tasks import TASKS, legend_parts, legend_text
+from vbanana_jax.tasks import TASKS, legend_parts, legend_text, prompt_parser
 from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES
 
 ITEM = readers.Item('x', 'x.png', 'the old clock on the left of the wall')
@@ -51,7 +51,7 @@ def test_a_legend_takes_any_number_of_names(count, level):
   assert len(question.aux['palette']) == legend_text.count_rows(count)
   levels = np.rint(255 * palette)
   gaps = [np.linalg.norm(a - b) for a, b in itertools.combinations(levels, 2)]
-  assert min(gaps) > legend_text.READABLE_DISTANCE
+  assert min(gaps) > prompt_parser.READABLE_DISTANCE
 
 
 @pytest.mark.parametrize('level', LEVELS)
