@@ -50,24 +50,32 @@ def test_semantic_prompt_and_palette_agree(level):
   assert 30 < stated < 70
 
 
-def test_a_fixed_style_gives_a_name_one_color():
+@pytest.mark.parametrize('count', [2, 26, 27, 150])
+def test_a_fixed_style_gives_a_name_one_color(count):
   rng = np.random.default_rng(0)
   style = PROMPT_STYLES['fixed']
-  names = [f'thing {k}' for k in range(30)]
+  names = [f'thing {k}' for k in range(count)]
   fixed = dict(zip(names, legend_colors.find_fixed(names)))
-  assert len(set(fixed.values())) == 30
-  assert sum(not color.startswith('#') for color in fixed.values()) == 26
-  for _ in range(20):
+  assert len(set(fixed.values())) == count
+  assert all(color.startswith('#') == (count > 26) for color in fixed.values())
+  for _ in range(5):
     classes = list(rng.permutation(names))
     question = TASKS['semantic'].ask(rng, classes=classes, style=style)
     rgb = [palettes.parse_color(fixed[name]) for name in classes]
-    np.testing.assert_array_equal(
-      np.rint(255 * question.aux['palette'])[:31], [(0, 0, 0), *rgb]
-    )
-    assert colors_in(question.prompt)[:30] == rgb
-  # Without others in its way a name has the color that it likes most.
+    palette = np.rint(255 * question.aux['palette'])[: count + 1]
+    np.testing.assert_array_equal(palette, [(0, 0, 0), *rgb])
+    assert colors_in(question.prompt)[:count] == rgb
+
+
+def test_names_of_a_short_legend_mostly_have_their_first_color():
+  names = [f'thing {k}' for k in range(60)]
   alone = [legend_colors.find_fixed([name])[0] for name in names]
-  assert sum(fixed[name] == color for name, color in zip(names, alone)) > 10
+  among = [
+    color
+    for k in range(0, 60, 6)
+    for color in legend_colors.find_fixed(names[k : k + 6])
+  ]
+  assert sum(a == b for a, b in zip(alone, among)) > 48
 
 
 def test_instance_background_keeps_away_from_instances():

@@ -60,8 +60,9 @@ def ask(
 ) -> ProtocolPrompt:
   """The instruction of one example in pass `repeat`; the same at any time.
 
-  With `group`, numbers of classes, it asks for these alone, in the colors that
-  they have in the whole legend.
+  With `group`, numbers of classes, it asks for these alone: in the colors that
+  they have in the whole legend, or where colors have names in those that a
+  legend of these alone has in training.
 
   Raises:
     UserError: an example whose phrase cannot be put into the prompt.
@@ -76,6 +77,9 @@ def ask(
   if group is not None:
     names = [names[k] for k in group]
     colors = [colors[k] for k in group]
+    if protocol.notation == 'name' and not repeat:
+      texts = legend_colors.find_fixed(names, ground)
+      colors = [palettes.parse_color(text) for text in texts]
   write = functools.partial(legend_colors.write, notation=protocol.notation)
   legend = legend_text.Legend(
     tuple((name, write(color)) for name, color in zip(names, colors)),

@@ -81,22 +81,21 @@ def find_fixed(
   """A color for each name that depends on nothing but the names.
 
   Each one has a list of its own of all named colors, and gets the first that
-  is not taken; names are served in alphabetical order. Names beyond the 26
-  that this serves get colors in numbers.
+  is not taken; names are served in alphabetical order. So a name has mostly
+  the same color in legends of few. More names than there are named colors get
+  colors in numbers.
   """
+  if len(names) >= len(palettes.NAMED):
+    more = dict(zip(sorted(names), _make_palette(len(names), (ground,))))
+    return [write(more[name], 'hex').text for name in names]
+  named = tuple(palettes.NAMED.items())
   taken = {ground}
   colors = {}
   for name in sorted(names):
-    order = keys.make_rng(0, 'color', name).permutation(len(palettes.NAMED))
-    named = tuple(palettes.NAMED.items())
-    free = [named[row] for row in order if _is_apart(named[row][1], taken)]
-    if not free:
-      break
-    colors[name], rgb = free[0]
+    order = keys.make_rng(0, 'color', name).permutation(len(named))
+    free = (named[row] for row in order if _is_apart(named[row][1], taken))
+    colors[name], rgb = next(free)
     taken.add(rgb)
-  rest = [name for name in sorted(names) if name not in colors]
-  more = _make_palette(len(rest), tuple(sorted(taken)))
-  colors |= {name: write(rgb, 'hex').text for name, rgb in zip(rest, more)}
   return [colors[name] for name in names]
 
 
