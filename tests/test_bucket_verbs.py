@@ -135,6 +135,19 @@ def test_a_run_is_scored_and_reported(run, place):
   assert b'normals' in place['bucket/run/report.html']
 
 
+def test_a_training_is_scored_on_a_benchmark(run, place):
+  new, said = run(
+    'train --config quickstart:tune,smoke --workdir gs://bucket/trained '
+    '--config.eval.protocols=nyuv2_normals:test=gs://bucket/bench'
+  )
+  assert {f'trained/{name}' for name in ('run.json', 'scores.jsonl')} <= new
+  (line,) = place['bucket/trained/scores.jsonl'].splitlines()
+  scores = json.loads(line)
+  assert scores['step'] == 6
+  assert scores['nyuv2_normals_v1/mean_deg'] > 0
+  assert 'scored after the last step alone' in said.err
+
+
 def test_a_config_is_a_file_on_a_disk(run):
   for argv in (
     'train --config gs://bucket/c.py --workdir gs://bucket/w',

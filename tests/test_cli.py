@@ -3,6 +3,7 @@
 import argparse
 import os
 import pathlib
+import shlex
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import vbanana_jax
 from vbanana_jax import cli
 from vbanana_jax import config as config_lib
-from vbanana_jax.cli import distributed
+from vbanana_jax.cli import distributed, train
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import logs
 
@@ -218,6 +219,48 @@ def test_a_mistake_in_a_config_file_is_one_line(text, says, tmp_path, capsys):
   error = capsys.readouterr().err
   assert f'--config {path}' in error and says in error
   assert error.count('\n') == 1 and not (tmp_path / 'w').exists()
+
+
+@pytest.mark.parametrize(
+  'mixture, commands',
+  [
+    (
+      {'generate': 1.0, 'semantic': 1.0, 'depth': 1.0},
+      (
+        'evaluate --workdir "runs/a b"',
+        'predict photo.jpg --task depth --workdir "runs/a b"',
+        'report --workdir "runs/a b"',
+      ),
+    ),
+    (
+      {'semantic@mine': 1.0, 'depth': 0.0},
+      (
+        'predict photo.jpg --task semantic --classes NAME,NAME '
+        '--workdir "runs/a b"',
+        'predict --protocol FILE --data FOLDER --workdir "runs/a b"',
+      ),
+    ),
+    (
+      {'generate': 1.0},
+      (
+        'evaluate --workdir "runs/a b"',
+        'predict --task generate --prompt WORDS --workdir "runs/a b"',
+        'report --workdir "runs/a b"',
+      ),
+    ),
+  ],
+)
+def test_what_follows_a_training(mixture, commands):
+  sources = {'scenes': {'kind': 'scenes'}, 'mine': {'kind': 'records'}}
+  config = {'mixture': mixture, 'sources': sources}
+  first, *lines = train.describe_next(
+    config, pathlib.Path('runs/a b')
+  ).splitlines()
+  assert first == 'next:'
+  found = [shlex.split(line) for line in lines]
+  assert found == [shlex.split(f'vbanana {command}') for command in commands]
+  for words in found:
+    cli.build_parser().parse_args(words[1:])
 
 
 @pytest.mark.parametrize('inside', ['checkpoints', 'checkpoints/12'])

@@ -1,6 +1,7 @@
 """Sources and tasks meet in the config: by any names, refused where wrong."""
 
 import json
+import pathlib
 
 import pytest
 from labeled_rows import LabeledRows
@@ -39,6 +40,16 @@ def test_a_new_source_and_its_weight_come_from_the_command_line():
   }
   assert config['mixture']['semantic@mine'] == 3.0
   assert config['mixture']['albedo'] == 0.5
+
+
+def test_the_config_of_the_page_needs_no_other_run(tmp_path):
+  page = pathlib.Path(__file__).parents[1] / 'docs' / 'write_a_config.md'
+  path = tmp_path / 'my_depth.py'
+  code = page.read_text().split('```python\n')[1].partition('```')[0]
+  path.write_text(code)
+  config = config_flags.load(f'{path}:smoke', [])
+  assert pairings.find_tasks(config) == ['depth', 'normals']
+  assert not config['init_from'] and config['model']['size'] == 'smoke'
 
 
 def test_another_kind_has_other_settings():

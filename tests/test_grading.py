@@ -73,12 +73,24 @@ def test_the_command_scores_compares_and_reports(tmp_path, capsys):
   assert cli.main(['report', '--protocols', str(good)]) == 0
   table = capsys.readouterr().out
   assert 'ibims1_depth' in table and str(good) in table
-  assert 'not measured here' in table and '0.934' in table  # the paper's
+  assert '0.934' in table  # the paper's
+  assert 'not measured here' not in table and 'nyuv2' not in table
 
   other = json.loads(path.read_text())
   path.write_text(json.dumps({**other, 'version': 2}))
   assert cli.main([*command, '--against', str(path)]) == 2
   assert 'version is 1 here and 2 there' in capsys.readouterr().err
+
+
+def test_the_last_that_was_scored_comes_first(tmp_path):
+  result = {'protocol': 'x', 'version': 1, 'n': 3, 'passes': 1, 'metrics': {},
+            'complete': True}  # fmt: skip
+  dates = {'a': '2026-01-02T09:00:00', 'b': '2026-01-02T10:00:00', 'c': ''}
+  for name, date in dates.items():
+    path = tmp_path / f'scores_{name}.json'
+    path.write_text(json.dumps({**result, 'protocol': name, 'date': date}))
+  found = [each['protocol'] for each in scores.find_results([tmp_path])]
+  assert found == ['b', 'a', 'c']
 
 
 def test_saco_is_the_mean_of_seven_subsets(tmp_path):

@@ -86,7 +86,9 @@ def test_from_a_folder_to_its_scores(task, folder, tmp_path, capsys):
   assert protocol.count == len(reader.items) == {'referring': 3}.get(task, 2)
 
   assert cli.main(['doctor', str(path), str(folder)]) == 0
-  assert 'no fault found' in capsys.readouterr().out
+  said = capsys.readouterr().out
+  assert 'no fault found' in said and 'ids are those of the protocol' in said
+  assert 'published' not in said
   shared = ['--protocol', str(path), '--data', str(folder)]
   asked = tmp_path / 'asked'
   assert cli.main(['prompts', *shared, '--out', str(asked)]) == 0
@@ -104,7 +106,11 @@ def test_from_a_folder_to_its_scores(task, folder, tmp_path, capsys):
   assert scores['metrics'][name]['value'] == pytest.approx(best, abs=0.5)
   if best:
     assert scores['metrics'][name]['value'] == pytest.approx(best, abs=1e-3)
+  capsys.readouterr()
   assert cli.main(['report', '--protocols', str(answers)]) == 0
+  table = capsys.readouterr().out
+  assert table.startswith(protocol.name) and 'Pictures of your own' in table
+  assert 'not measured here' not in table
 
 
 def test_what_is_asked_and_what_does_not_count(folder):

@@ -7,7 +7,7 @@ import painted
 import pytest
 
 from vbanana_jax import cli
-from vbanana_jax.benchmark import readers
+from vbanana_jax.benchmark import protocols, readers
 from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import protocol_eval, score_folder
@@ -92,7 +92,9 @@ def test_a_limit_takes_the_first_examples(untrained_run, tmp_path, monkeypatch):
   assert seen == [items[0]] and len(items) > 1
 
 
-def test_a_training_writes_them_beside_its_own(tmp_path, capsys):
+# Without eval.every, after the last step alone.
+@pytest.mark.parametrize('every', ['2 steps', ''])
+def test_a_training_writes_them_beside_its_own(every, tmp_path, capsys):
   protocol = painted.write_benchmark('depth', tmp_path / 'data')
   code = cli.main(
     [
@@ -100,15 +102,17 @@ def test_a_training_writes_them_beside_its_own(tmp_path, capsys):
       '--config=quickstart:tune,smoke',
       '--config.length=2 steps',
       '--config.save_every=2 steps',
-      '--config.eval.every=2 steps',
+      f'--config.eval.every={every}',
       f'--config.eval.protocols={protocol.name}={tmp_path / "data"}',
       f'--workdir={tmp_path / "run"}',
     ]
   )
   assert code == 0, capsys.readouterr().err
   (line,) = (tmp_path / 'run' / 'scores.jsonl').read_text().splitlines()
+  found = json.loads(line)
   names = {f'{protocol.label}/{name}' for name in protocol.headline}
-  assert names <= json.loads(line).keys()
+  assert names <= found.keys() and ('depth/delta1' in found) == bool(every)
+  assert found['step'] == 2
 
 
 @pytest.mark.parametrize(
@@ -128,3 +132,13 @@ def test_a_split_is_named_with_its_protocol():
   (found,) = protocol_eval.parse_protocols('nyuv2_depth:train=data/nyu')
   assert found[0].label == 'nyuv2_depth_v1_train'
   assert found[1].as_posix() == 'data/nyu'
+
+
+def test_protocol_and_folder_may_lie_in_a_bucket(bucket):
+  text = (protocols.FOLDER / 'nyuv2_depth_v1.json').read_bytes()
+  bucket['bucket/mine.json'] = text
+  parse = protocol_eval.parse_protocols
+  ((found, data),) = parse('gs://bucket/mine.json=gs://bucket/nyu')
+  assert found.label == 'nyuv2_depth_v1' and str(data) == 'gs://bucket/nyu'
+  ((found, _),) = parse('gs://bucket/mine.json:train=data/nyu')
+  assert found.label == 'nyuv2_depth_v1_train'

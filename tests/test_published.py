@@ -188,14 +188,25 @@ def test_our_result_stands_first_with_interval_and_provenance():
   assert max(len(line) for line in table.splitlines()) <= 100
 
 
+def test_what_was_scored_stands_before_what_was_not():
+  other = {**RESULT, 'protocol': 'mine', 'headline': ['delta1']}
+  table = published.make_protocol_table(ROWS, [other, RESULT])
+  names = [block.split()[0] for block in table.split('\n\n')]
+  assert names[:2] == ['mine', 'nyuv2_depth'] and len(names) > 10
+  rivals = published.find_rivals(ROWS, [other, RESULT])
+  assert rivals == [row for row in ROWS if row.benchmark == 'nyuv2_depth']
+  alone = published.make_protocol_table([], [other])
+  assert alone.startswith('mine ') and 'their authors' not in alone
+
+
 def test_decoder_and_date_are_shown_where_the_result_has_them():
   result = {
     **RESULT,
     'decoder': {'name': 'paper', 'tau': 14},
-    'date': '2027-1-2',
+    'date': '2027-01-02T03:04:05',
   }
   text = ' '.join(published.make_protocol_table((), [result]).split())
-  assert 'decoder paper' in text and '2027-1-2' in text
+  assert 'decoder paper' in text and '2027-01-02 03:04:05' in text
 
 
 def test_partial_results_and_benchmarks_without_rivals():

@@ -125,6 +125,9 @@ def test_another_split_is_read_scored_and_marked(tmp_path, capsys):
   (block,) = [b for b in blocks if b.startswith('cityscapes_semantic, split')]
   assert 'ours, 1 pass' in block and 'not comparable' in block
   assert 'Vision Banana' not in block  # nor any other published number
+  assert not [b for b in blocks if b.startswith('cityscapes_semantic ')]
+  assert cli.main(['report', '--all', '--protocols', str(out)]) == 0
+  blocks = capsys.readouterr().out.split('\n\n')
   (block,) = [b for b in blocks if b.startswith('cityscapes_semantic ')]
   assert 'not measured here' in block
 
@@ -156,14 +159,12 @@ def test_as_many_examples_of_other_ids_are_pointed_out(tmp_path):
   protocol = dataclasses.replace(full, count=2)
   painted.paint(protocol, data, out, scale=1)
   faults = [f.text for f in doctor.examine(protocol, data, sample=2) if f[0]]
-  assert len(faults) == 1 and 'ids are not the published ones' in faults[0]
-  with pytest.raises(
-    UserError, match=r'2 examples, as many .* not the publish'
-  ):
+  assert len(faults) == 1 and 'ids are not those of the protocol' in faults[0]
+  with pytest.raises(UserError, match=r'2 examples, as many .* not those of'):
     score_folder.grade(protocol, data, out)
   results = score_folder.grade(protocol, data, out, partial=True).results
   assert results['ids_published'] is False and results['complete'] is False
-  assert 'ids are not the published' in scores.make_table(results)
+  assert 'ids are not those of the protocol' in scores.make_table(results)
 
   known = protocols.hash_ids(protocol.open(data).items)
   whole = dataclasses.replace(protocol, ids_sha256=known)

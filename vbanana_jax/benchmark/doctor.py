@@ -87,11 +87,11 @@ def _check_list(protocol, items) -> Iterator[Finding]:
   if known is None:
     yield Finding(False, f'SHA-256 of the ids: {digest} (none to compare with)')
   elif known:
-    yield Finding(False, 'ids are the published ones')
+    yield Finding(False, 'ids are those of the protocol')
   elif n == wanted:  # of another number they cannot be
     yield Finding(
       True,
-      'ids are not the published ones, though as many: other examples, or '
+      'ids are not those of the protocol, though as many: other examples, or '
       'files under other names',
     )
   if not protocol.verified:

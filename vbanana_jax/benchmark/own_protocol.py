@@ -66,8 +66,9 @@ def make_protocol(
     cap_m=None,
     clamp_m=like.clamp_m and [like.near_m, _find_farthest(reader)],
     headline=[name for name in TASKS[task].metrics if name in like.headline],
-    known_difference=f"A held-out split of one's own: {reader.set_name}. "
-    f'Wording, decoder and metrics as of {like.title}.',
+    known_difference=f'Pictures of your own ({reader.set_name}), which nobody '
+    'has published scores of. The prompt, the decoder and the metrics are '
+    f'those of {like.title}.',
     notation=COLORS[colors],
     other_splits={},
   )

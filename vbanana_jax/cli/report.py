@@ -28,6 +28,11 @@ def add_verb(verbs) -> None:
     'published numbers alone',
   )
   verb.add_argument(
+    '--all',
+    action='store_true',
+    help='of --protocols: benchmarks too that were published and not scored',
+  )
+  verb.add_argument(
     '--markdown', action='store_true', help='the table of --protocols, for docs'
   )
   verb.set_defaults(run=run_report)
@@ -48,5 +53,8 @@ def run_report(args, rest) -> int:
   if args.markdown:
     make_table = published.make_protocol_markdown
   ours = scores.find_results(args.protocols)
-  print(make_table(published.load_published(), ours))
+  theirs = published.load_published()
+  if ours and not args.all:
+    theirs = published.find_rivals(theirs, ours)
+  print(make_table(theirs, ours))
   return 0

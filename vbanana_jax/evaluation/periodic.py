@@ -88,7 +88,8 @@ def build_periodic_eval(
 ) -> PeriodicEval | None:
   """A watch over vision tasks learned from scenes, and over benchmarks.
 
-  None without any of them, or without `eval.every`.
+  Without `eval.every` the benchmarks alone are scored, after the last step.
+  None where nothing is to be scored.
 
   Raises:
     UserError: for a mistake in the config's `eval` section.
@@ -98,13 +99,15 @@ def build_periodic_eval(
   vision = [task for task in tasks if task.vision]
   tasks = [task for task in vision if task.name in drawn]
   benchmarks = protocol_eval.parse_protocols(settings['protocols'])
-  if settings['every'] in _NEVER:
-    return None
-  if not benchmarks:
+  every = settings['every']
+  if every in _NEVER:
+    tasks, every = [], '100 percent'
+    _say_scored_last(benchmarks)
+  elif not benchmarks:
     _say_unwatched([task.name for task in vision if task not in tasks])
   if not (tasks or benchmarks):
     return None
-  if settings['watch'] < 1:
+  if tasks and settings['watch'] < 1:
     raise UserError(
       f'config.eval.watch is {settings["watch"]}: score at least one scene, '
       'or set config.eval.every=0 to score none'
@@ -113,7 +116,7 @@ def build_periodic_eval(
   rows = sharding.round_up_rows(settings['batch_size'], mesh)
   config = {**config, 'eval': {**settings, 'batch_size': rows}}
   every = durations.to_steps(
-    settings['every'],
+    every,
     batch_size=config['batch_size'],
     total_steps=total_steps,
   )
@@ -146,6 +149,15 @@ def _build_protocol_evals(
     )
     for protocol, folder in benchmarks
   ]
+
+
+def _say_scored_last(benchmarks) -> None:
+  if benchmarks:
+    names = ', '.join(protocol.label for protocol, _ in benchmarks)
+    processes.log(
+      f'{names}: scored after the last step alone, as config.eval.every is '
+      'empty'
+    )
 
 
 def _say_unwatched(names: Sequence[str]) -> None:

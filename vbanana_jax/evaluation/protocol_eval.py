@@ -6,7 +6,6 @@ weights.
 """
 
 import functools
-import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from vbanana_jax.evaluation.protocol_evaluator import (
 )
 from vbanana_jax.inference import predict_protocol
 from vbanana_jax.inference.predictor import Predictor
-from vbanana_jax.runtime import logs, prefetch
+from vbanana_jax.runtime import logs, paths, prefetch
 from vbanana_jax.tasks import TASKS
 
 
@@ -113,7 +112,7 @@ class ProtocolEval:
 
 
 def open_examples(
-  protocol: protocols.Protocol, data: pathlib.Path, limit: int = 0
+  protocol: protocols.Protocol, data: paths.Path, limit: int = 0
 ) -> list[ProtocolExample]:
   """Examples of a benchmark's folder, the first `limit`; all of them for 0.
 
@@ -131,7 +130,7 @@ def open_examples(
   ]
 
 
-def parse_protocols(text: str) -> list[tuple[protocols.Protocol, pathlib.Path]]:
+def parse_protocols(text: str) -> list[tuple[protocols.Protocol, paths.Path]]:
   """Protocols with their folders, of `config.eval.protocols`.
 
   Args:
@@ -149,7 +148,9 @@ def parse_protocols(text: str) -> list[tuple[protocols.Protocol, pathlib.Path]]:
         f'config.eval.protocols has {each!r}: write NAME=FOLDER, as in '
         'nyuv2_depth=data/nyuv2, with commas between several'
       )
-    name, _, split = name.partition(':')
-    protocol = protocols.load_protocol(name, split or None)
-    found.append((protocol, pathlib.Path(folder)))
+    before, _, split = name.rpartition(':')
+    if not before or '/' in split:  # no split, but a file, as in gs://b/x.json
+      before, split = name, None
+    protocol = protocols.load_protocol(before, split or None)
+    found.append((protocol, paths.to_path(folder)))
   return found

@@ -107,7 +107,7 @@ def grade(
       'passes': passes,
       **facts,
       **metrics,
-      'date': datetime.date.today().isoformat(),
+      'date': datetime.datetime.now().isoformat(timespec='seconds'),
       'versions': provenance.get_versions(),
       'git': provenance.get_git_state(),
     },
@@ -228,7 +228,7 @@ def describe_lack(
   if protocol.has_known_ids(items) is False:
     return (
       f'--data lists {len(items)} examples, as many as {protocol.label} has, '
-      'but their ids are not the published ones (by SHA-256)'
+      'but their ids are not those of the protocol (by SHA-256)'
     )
   if len(answered) < len(items):
     ids = {item.id for item in answered}

@@ -139,7 +139,10 @@ def load_results(path: pathlib.Path) -> dict[str, Any]:
 
 
 def find_results(places: list[pathlib.Path]) -> list[dict[str, Any]]:
-  """All scores under some folders, and the files named themselves."""
+  """All scores under some folders, and of files named themselves.
+
+  The last ones that were scored come first.
+  """
   found = []
   for place in places:
     if not place.exists():
@@ -151,6 +154,7 @@ def find_results(places: list[pathlib.Path]) -> list[dict[str, Any]]:
         'writes them'
       )
     found += [load_results(path) for path in sorted(paths)]
+  found.sort(key=lambda results: results.get('date', ''), reverse=True)
   return [*found, *_make_saco_mean(found)]
 
 
@@ -215,7 +219,9 @@ def make_table(results: dict[str, Any]) -> str:
     if settings.get('version') != results['version']:
       lines.append(f'PAINTED FOR VERSION {settings.get("version")}')
   if results['lack']:
-    lines.append(f'{results["lack"]}; not comparable with published numbers')
+    lines.append(
+      f'{results["lack"]}; not comparable with other scores of this protocol'
+    )
   lines += [
     '',
     f'{"metric":<24}{"score":>10}{"95 % interval":>24}'

@@ -94,10 +94,18 @@ def load_published() -> tuple[Published, ...]:
   return tuple(Published(**row) for row in rows)
 
 
+def find_rivals(
+  published: Iterable[Published], ours: Iterable[Mapping[str, Any]]
+) -> list[Published]:
+  """What was published on the benchmarks that we have results of."""
+  scored = {_name_block(result) for result in ours}
+  return [row for row in published if row.benchmark in scored]
+
+
 def make_protocol_table(
   published: Iterable[Published], ours: Iterable[Mapping[str, Any]]
 ) -> str:
-  """Plain text of at most 100 columns, one block a benchmark.
+  """Plain text of at most 100 columns, one block a benchmark, ours first.
 
   Args:
     published: as from `load_published`.
@@ -105,14 +113,15 @@ def make_protocol_table(
       predictions, passes, metrics {name: {value, interval}}, single_pass,
       git, known_difference. Benchmarks without one say so.
   """
-  lines = []
+  lines, published = [], list(published)
   for block in _make_blocks(published, ours):
     head = [block.title, *block.metrics, '', '']
     lines += [_write_line(row).rstrip() for row in (head, *block.rows)]
     for note in block.write_notes():
       lines += _wrap(note, '  ')
     lines.append('')
-  return '\n'.join([*lines, *_wrap(_explain_marks())])
+  marks = _wrap(_explain_marks()) if published else []
+  return '\n'.join([*lines, *marks])
 
 
 def make_protocol_markdown(
@@ -140,7 +149,7 @@ def _make_blocks(
     own.setdefault(_name_block(result), []).append(result)
   return [
     _make_block(name, theirs.get(name, []), own.get(name, []))
-    for name in dict.fromkeys((*theirs, *own))
+    for name in dict.fromkeys((*own, *theirs))
   ]
 
 
@@ -217,7 +226,7 @@ def _describe(result: Mapping[str, Any]) -> str:
   jax_version = (result.get('versions') or {}).get('jax', 'unknown')
   facts.append(f'jax {jax_version}')
   if result.get('date'):
-    facts.append(str(result['date']))
+    facts.append(str(result['date']).replace('T', ' '))
   return '; '.join(facts)
 
 
