@@ -138,7 +138,7 @@ def test_a_run_is_scored_and_reported(run, place):
 def test_a_training_is_scored_on_a_benchmark(run, place):
   new, said = run(
     'train --config quickstart:tune,smoke --workdir gs://bucket/trained '
-    '--config.eval.protocols=nyuv2_normals:test=gs://bucket/bench'
+    '--config.eval.protocols=nyuv2_normals=gs://bucket/bench'
   )
   assert {f'trained/{name}' for name in ('run.json', 'scores.jsonl')} <= new
   (line,) = place['bucket/trained/scores.jsonl'].splitlines()

@@ -240,3 +240,33 @@ def test_more_classes_than_are_scored(tmp_path):
     '255 classes',
     '254',
   )
+
+
+def test_scores_stand_beside_the_best_constant_answer(folder, tmp_path, capsys):
+  path, answers = tmp_path / 'mine.json', tmp_path / 'answers'
+  write_protocol(folder, 'semantic', path)
+  protocol = protocols.load_protocol(str(path))
+  # Cups everywhere: of the classes that are asked for, most pixels are cups.
+  cup = np.array(protocol.classes[1][1], np.uint8)
+  painted.paint(
+    protocol, folder, answers, spoil=lambda x: np.zeros_like(x) + cup
+  )
+  shared = ['--protocol', str(path), '--data', str(folder)]
+  assert cli.main(['evaluate', *shared, '--predictions', str(answers)]) == 0
+  scores = json.loads((answers / f'scores_{protocol.title}.json').read_text())
+  # 4 rows of wall, 12 x 20 pixels of cup, and all else above row 20 is none.
+  area, everything = {'wall': 4 * W, 'cup': 12 * 20}, 20 * W
+  iou = {'wall': 0.0, 'cup': area['cup'] / everything}
+  share = {name: area[name] / sum(area.values()) for name in area}
+  for name, row in scores['classes'].items():
+    assert row['iou'] == pytest.approx(iou[name])
+    assert row['share'] == pytest.approx(share[name])
+  for name, constant in scores['constants'].items():
+    assert constant == pytest.approx(scores['metrics'][name]['value'])
+  assert scores['constants']['miou'] == pytest.approx(iou['cup'] / 2)
+  assert scores['constants'].keys() == set(protocol.headline)
+  table = capsys.readouterr().out
+  assert f'cup       {iou["cup"]:.3f}  {share["cup"]:.1%}' in table
+  assert 'constant' in table
+  assert cli.main(['report', '--protocols', str(answers)]) == 0
+  assert 'best constant answer' in capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 from vbanana_jax import cli
 from vbanana_jax.benchmark import doctor, protocols, readers
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import score_folder, scores
+from vbanana_jax.evaluation import score_folder, scores_text
 from vbanana_jax.report import published
 
 # First digits of the digests of published lists: of NYUv2 and KITTI by BTS, of
@@ -164,7 +164,7 @@ def test_as_many_examples_of_other_ids_are_pointed_out(tmp_path):
     score_folder.grade(protocol, data, out)
   results = score_folder.grade(protocol, data, out, partial=True).results
   assert results['ids_published'] is False and results['complete'] is False
-  assert 'ids are not those of the protocol' in scores.make_table(results)
+  assert 'ids are not those of the protocol' in scores_text.make_table(results)
 
   known = protocols.hash_ids(protocol.open(data).items)
   whole = dataclasses.replace(protocol, ids_sha256=known)

@@ -113,7 +113,7 @@ def _choose_tasks(args) -> list[str] | None:
 
 def _grade(args) -> int:
   from vbanana_jax.benchmark import protocols
-  from vbanana_jax.evaluation import score_folder, scores
+  from vbanana_jax.evaluation import score_folder, scores, scores_text
   from vbanana_jax.runtime import files
 
   protocol = protocols.load_protocol(args.protocol, args.split)
@@ -138,9 +138,11 @@ def _grade(args) -> int:
     passes=args.passes,
     partial=args.partial,
   )
-  print(scores.make_table(grade.results))  # whatever goes wrong from here on
+  print(
+    scores_text.make_table(grade.results)
+  )  # whatever goes wrong from here on
   scores.save_scores(grade, path)
   print(f'\n{path}')
   if other:
-    print('\n' + scores.make_comparison(scores.compare(grade, *other)))
+    print('\n' + scores_text.make_comparison(scores.compare(grade, *other)))
   return 0

@@ -126,7 +126,7 @@ class ProtocolEvaluator:
     rgb = jnp.asarray(_LEVELS)[picture['painted_u8'].astype(jnp.int32)]
     found = reader.read(self._spec, rgb, picture['palette'], self._settings)
     value = found['value']
-    painted = _find_inside(value.shape[:2], picture['size'])
+    painted = find_inside(value.shape[:2], picture['size'])
     facts = {name: jnp.sum(found[name] & painted) for name in reader.odd_pixels}
     facts['pixels'] = jnp.prod(picture['size'])
     facts['overflow'] = jnp.asarray(found.get('overflow', False))
@@ -136,7 +136,7 @@ class ProtocolEvaluator:
       value = self._task.benchmark.resize(value, tables)
     else:
       value = resizing.take_nearest(value, tables)
-    inside = _find_inside(value.shape[:2], size[0])
+    inside = find_inside(value.shape[:2], size[0])
     inside = inside.reshape(*inside.shape, *[1] * (value.ndim - 2))
     value = jnp.where(inside, value, 0)
     return jax.tree.map(lambda x: x[None], (value, facts))
@@ -267,7 +267,7 @@ def make_settings(protocol: protocols.Protocol) -> Settings:
   )
 
 
-def _find_inside(shape, size):
+def find_inside(shape, size):
   """Where pixels [h w] of a padded picture are those of a picture of `size`."""
   return (jnp.arange(shape[0]) < size[0])[:, None] & (
     jnp.arange(shape[1]) < size[1]

@@ -19,6 +19,7 @@ from vbanana_jax.benchmark import painted_folder, protocols, questions, readers
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import protocol_evaluator, scores
+from vbanana_jax.evaluation.protocol_constants import score_constants
 from vbanana_jax.runtime import prefetch
 from vbanana_jax.tasks import TASKS, prompts
 from vbanana_jax.training import provenance
@@ -107,6 +108,8 @@ def grade(
       'passes': passes,
       **facts,
       **metrics,
+      'constants': score_constants(protocol, reader, items),
+      'classes': scores.score_classes(protocol, states),
       'date': datetime.datetime.now().isoformat(timespec='seconds'),
       'versions': provenance.get_versions(),
       'git': provenance.get_git_state(),

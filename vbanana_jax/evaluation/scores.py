@@ -19,13 +19,6 @@ from vbanana_jax.runtime import files, logs
 from vbanana_jax.tasks import TASKS, benchmark
 
 PREFIX = 'scores_'
-# Other ways to add up or to fit the same errors: in the file only.
-_SECONDARY = ('pooled_', 'aligned_', 'image_')
-_LEAST_SHARE = 1e-4  # of pixels, that is printed
-_SHARES = {
-  'no_surface_share': 'have colors that no direction has',
-  'between_colors_share': 'lie between two colors and are read as a third',
-}
 _SACO_SUBSETS = 7
 _FIELDS = {'protocol', 'version', 'n', 'complete', 'metrics', 'passes'}
 _RESAMPLES = 1000
@@ -95,6 +88,18 @@ def summarize(
     }
     for name, value in metrics.items()
   }, states
+
+
+def score_classes(
+  protocol: protocols.Protocol, states: benchmark.States
+) -> dict[str, dict[str, float | None]]:
+  """Scores by class name, of states [n ...]; empty without a legend."""
+  sums = {name: bootstrap.widen(x).sum(0) for name, x in states.items()}
+  found = TASKS[protocol.task].benchmark.score_classes(sums, protocol)
+  return {
+    name: {key: logs.to_number(value) for key, value in row.items()}
+    for name, row in found.items()
+  }
 
 
 def _make_rng(name: str) -> np.random.Generator:
@@ -191,90 +196,3 @@ def _make_saco_mean(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
       'single_pass': None,
     }
   ]
-
-
-def make_table(results: dict[str, Any]) -> str:
-  """What a person reads after an evaluation: headline first."""
-  whole = {
-    True: 'whole split',
-    False: 'PART OF THE SPLIT',
-    None: 'nobody has said how many there are',
-  }[results['complete']]
-  lines = [
-    f'{results["protocol"]} version {results["version"]}: {results["n"]} '
-    f'examples ({whole}), {results["predictions"]}',
-  ]
-  if results['split'] != results['standard_split']:
-    lines.append(
-      f'SPLIT {results["split"]}, and not {results["standard_split"]}, which '
-      'the protocol scores: not comparable with published numbers'
-    )
-  if results['painted']:
-    settings = results['painted']['settings']
-    way = ', '.join(
-      f'{name} {settings.get(name)}'
-      for name in ('weights', 'size', 'steps', 'seed')
-    )
-    lines.append(f'painted by {results["painted"].get("run")} ({way})')
-    if settings.get('version') != results['version']:
-      lines.append(f'PAINTED FOR VERSION {settings.get("version")}')
-  if results['lack']:
-    lines.append(
-      f'{results["lack"]}; not comparable with other scores of this protocol'
-    )
-  lines += [
-    '',
-    f'{"metric":<24}{"score":>10}{"95 % interval":>24}'
-    + (f'{"first pass":>12}' if results['single_pass'] else ''),
-  ]
-  headline = results['headline']
-  others = [
-    name
-    for name in results['metrics']
-    if name not in headline and not name.startswith(_SECONDARY)
-  ]
-  for name in (*headline, *others):
-    lines.append(_make_line(name, results))
-    if name == headline[-1]:
-      lines.append('')
-  hidden = len(results['metrics']) - len(headline) - len(others)
-  if hidden:
-    lines += ['', f'{hidden} more metrics, pooled and aligned, are in the file']
-  for oddity, n in results['odd_pictures'].items():
-    if n:
-      lines += ['', f'Look at them: {n} pictures {oddity}.']
-  for name, share in results['shares_of_pixels'].items():
-    if share >= _LEAST_SHARE:
-      lines += ['', f'Of all pixels {share:.2%} {_SHARES[name]}.']
-  if not results['reader_verified']:
-    lines += ['', "The reader's layout was never checked on the real files."]
-  return '\n'.join([*lines, '', results['known_difference']])
-
-
-def _make_line(name: str, results: dict[str, Any]) -> str:
-  found = results['metrics'][name]
-  low, high = found['interval']
-  line = (
-    f'{name:<24}{to_text(found["value"]):>10}'
-    f'{to_text(low) + " to " + to_text(high):>24}'
-  )
-  if results['single_pass']:
-    line += f'{to_text(results["single_pass"][name]["value"]):>12}'
-  return line
-
-
-def make_comparison(
-  differences: dict[str, tuple[float, tuple[float, float]]],
-) -> str:
-  """Differences with intervals, one a line."""
-  lines = ['difference, this minus the other, on the same examples:']
-  for name, (difference, (low, high)) in differences.items():
-    lines.append(
-      f'{name:<24}{difference:>+10.4g}{f"{low:+.4g} to {high:+.4g}":>24}'
-    )
-  return '\n'.join(lines)
-
-
-def to_text(value: float | None) -> str:
-  """Four digits, or a dash where there is no value."""
-  return '-' if value is None else f'{value:.4g}'

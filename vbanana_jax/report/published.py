@@ -111,7 +111,7 @@ def make_protocol_table(
     published: as from `load_published`.
     ours: results as grading writes them: protocol, version, n, complete,
       predictions, passes, metrics {name: {value, interval}}, single_pass,
-      git, known_difference. Benchmarks without one say so.
+      constants, git, known_difference. Benchmarks without one say so.
   """
   lines, published = [], list(published)
   for block in _make_blocks(published, ours):
@@ -200,6 +200,9 @@ def _add_ours(block: _Block, result: Mapping[str, Any]) -> None:
     spreads = [_write_interval(cell.get('interval')) for cell in cells]
     block.rows.append([label, *values, '', letter])
     block.rows.append(['  95 % interval', *spreads, '', ''])
+  if constants := result.get('constants'):
+    cells = [_write(constants.get(metric)) for metric in block.metrics]
+    block.rows.append(['best constant answer', *cells, '', ''])
   block.facts.append(f'ours: {_describe(result)}')
 
 

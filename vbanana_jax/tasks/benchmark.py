@@ -101,6 +101,38 @@ class Benchmark(abc.ABC):
   def summarize(self, states: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Metrics from states summed over examples in float64 and int64."""
 
+  def score_classes(
+    self, states: Mapping[str, np.ndarray], settings: ScoringRules
+  ) -> dict[str, dict[str, float]]:
+    """Scores of each class of the legend by its name; empty without one.
+
+    Args:
+      states: summed over examples.
+      settings: of the protocol.
+    """
+    del states, settings
+    return {}
+
+  def list_constants(self, settings: ScoringRules) -> Sequence[Any]:
+    """Constant answers to try; empty where they are `Task.constants`."""
+    del settings
+    return ()
+
+  @abc.abstractmethod
+  def make_constant_aux(
+    self, shape: tuple[int, int], settings: ScoringRules
+  ) -> Arrays:
+    """What `Task.constant_prediction` needs to make an answer of a shape."""
+
+  def score_constant(
+    self, value: Num[Array, 'b H W *c'], truth: Arrays, settings: ScoringRules
+  ) -> Arrays:
+    """As `score`, of a constant answer; what only other metrics need may lack.
+
+    Headlines have to be among what `summarize` makes of it.
+    """
+    return self.score(value, truth, settings)
+
   @abc.abstractmethod
   def make_tally(self) -> Tally:
     """A new count of what a sample of truths looks like."""

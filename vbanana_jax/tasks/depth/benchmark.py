@@ -37,28 +37,45 @@ class DepthBenchmark(benchmark.Benchmark):
     return jnp.where(nearest, resized, jnp.inf)
 
   def score(self, depth_m, truth, settings):
-    limits = {
-      'near_m': settings.near_m or metric.NEAREST_M,
-      'cap_m': np.inf if settings.cap_m is None else settings.cap_m,
-      'clamp_m': tuple(settings.clamp_m),
-      'where': truth['where'],
-    }
-    states = metric.depth_states(depth_m, truth['depth_m'], **limits)
+    states = self.score_constant(depth_m, truth, settings)
     for fit in _ALIGNMENTS:
       states |= alignment.aligned_depth_states(
-        depth_m, truth['depth_m'], alignment=fit, **limits
+        depth_m,
+        truth['depth_m'],
+        alignment=fit,
+        **_make_limits(truth, settings),
       )
     return states
+
+  def make_constant_aux(self, shape, settings):
+    del settings
+    return {'depth_m': jnp.zeros((1, *shape))}
+
+  def score_constant(self, depth_m, truth, settings):
+    """Without alignments: a constant that is aligned is another one."""
+    limits = _make_limits(truth, settings)
+    return metric.depth_states(depth_m, truth['depth_m'], **limits)
 
   def summarize(self, states):
     """In meters as they come, and, named apart, after each alignment."""
     scores = metric.summarize_depth(states)
     for fit in _ALIGNMENTS:
+      if f'aligned_{fit}_images' not in states:
+        continue
       scores |= alignment.summarize_aligned_depth(states, alignment=fit)
     return scores
 
   def make_tally(self):
     return _Tally()
+
+
+def _make_limits(truth, settings):
+  return {
+    'near_m': settings.near_m or metric.NEAREST_M,
+    'cap_m': np.inf if settings.cap_m is None else settings.cap_m,
+    'clamp_m': tuple(settings.clamp_m),
+    'where': truth['where'],
+  }
 
 
 class _Tally:

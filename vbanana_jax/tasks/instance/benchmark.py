@@ -1,11 +1,13 @@
 """Instances on benchmarks: masks matched with those of several annotators."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from vbanana_jax.metrics import instances as metric
 from vbanana_jax.tasks import benchmark
 
 _MAX_INSTANCES = 256  # more than any protocol's decoder holds
+_MAX_CONSTANT = 8  # more than a constant answer has
 # Decoders take seconds to compile: fewer shapes, and numbers of masks.
 _BLOCK = 256
 _MASKS = (8, 16, 32, 64)  # and multiples of the last
@@ -30,13 +32,15 @@ class InstanceBenchmark(benchmark.Benchmark):
 
   def score(self, ids, truth, settings):
     del settings
-    return metric.saco_states(
-      ids,
-      truth['masks'],
-      truth['crowd'],
-      max_predictions=_MAX_INSTANCES,
-      where=truth['where'],
-    )
+    return _match(ids, truth, _MAX_INSTANCES)
+
+  def make_constant_aux(self, shape, settings):
+    del settings
+    return {'ids': jnp.zeros((1, *shape), jnp.int32)}
+
+  def score_constant(self, ids, truth, settings):
+    del settings
+    return _match(ids, truth, _MAX_CONSTANT)
 
   def summarize(self, states):
     return metric.summarize_saco(states)
@@ -47,6 +51,16 @@ class InstanceBenchmark(benchmark.Benchmark):
 
   def make_tally(self):
     return _Tally()
+
+
+def _match(ids, truth, most):
+  return metric.saco_states(
+    ids,
+    truth['masks'],
+    truth['crowd'],
+    max_predictions=most,
+    where=truth['where'],
+  )
 
 
 class _Tally:

@@ -45,6 +45,10 @@ class NormalsBenchmark(benchmark.Benchmark):
   def summarize(self, states):
     return metric.summarize_normals(states)
 
+  def make_constant_aux(self, shape, settings):
+    del settings
+    return {'normals': jnp.zeros((1, *shape, 3))}
+
   def make_tally(self):
     return _Tally()
 

@@ -1,5 +1,6 @@
 """Referring expressions on benchmarks: overlap with the phrase's mask."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from vbanana_jax.metrics import segmentation as metric
@@ -27,6 +28,10 @@ class ReferringBenchmark(benchmark.Benchmark):
 
   def summarize(self, states):
     return metric.summarize_referring(states)
+
+  def make_constant_aux(self, shape, settings):
+    del settings
+    return {'label': jnp.zeros((1, *shape), jnp.int32)}
 
   def make_tally(self):
     return _Tally()

@@ -1,5 +1,6 @@
 """Semantic segmentation on benchmarks: overlaps a class of the protocol."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from vbanana_jax.metrics import segmentation as metric
@@ -29,6 +30,22 @@ class SemanticBenchmark(benchmark.Benchmark):
 
   def summarize(self, states):
     return metric.summarize_semantic(states)
+
+  def score_classes(self, states, settings):
+    """`iou`, and `share` of the labeled pixels; nan of a class never met."""
+    area = np.asarray(states['truth_area'], np.float64)
+    iou, share = metric.class_iou(states), area / max(area.sum(), 1.0)
+    return {
+      name: {'iou': float(iou[k]), 'share': float(share[k])}
+      for k, (name, _) in enumerate(settings.classes or ())
+    }
+
+  def list_constants(self, settings):
+    return range(-1, len(settings.classes or ()))
+
+  def make_constant_aux(self, shape, settings):
+    ids = jnp.asarray(self.list_constants(settings), jnp.int32)
+    return {'class_id': ids[None], 'label': jnp.zeros((1, *shape), jnp.int32)}
 
   def make_tally(self):
     return _Tally()
