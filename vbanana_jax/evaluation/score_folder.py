@@ -290,13 +290,11 @@ def find_odd_kinds(
   size: tuple[int, int],
 ) -> set[str]:
   """Kinds of `_ODD` that a picture is of, by what was decoded, and by sizes."""
-  is_lossy = 'lossy' in file.odd
   kinds = {
     *file.odd,
-    *decode.find_odd_values(file.spec, facts, is_lossy=is_lossy),
+    *decode.find_odd_values(file.spec, facts, is_lossy='lossy' in file.odd),
     *decode.find_odd_shape(file.size, size),
   }
   # Where a phrase may mean nothing in the photograph, nothing is an answer.
-  if not TASKS[protocol.task].reader.expects_labels:
-    kinds.discard('nothing_found')
-  return kinds
+  expects_labels = TASKS[protocol.task].reader.expects_labels
+  return kinds if expects_labels else kinds - {'nothing_found'}
