@@ -251,8 +251,7 @@ def evaluate_and_save(
     'phases': phases,
     'seconds_train_eval': sum(x['seconds'] for x in (found, *phases.values())),
     'config': config,
-    'versions': provenance.get_versions(),
-    'git': provenance.get_git_state(),
+    **provenance.get_code(),
     'prompts': gallery_file.list_prompts(gallery),
   }
   # Printed before anything is written: a full disk loses no scores.

@@ -90,9 +90,8 @@ def grade(
     raise UserError(
       f'{lack}; --partial scores what is there and marks the result as partial'
     )
-  scored, facts = score_pictures(
-    protocol, reader, items, found, mesh or sharding.build_mesh()
-  )
+  mesh = mesh or sharding.build_mesh()
+  scored, facts = score_pictures(protocol, reader, items, found, mesh)
   if manifest is not None:
     names = [path.name for item in items for path in found[item.id]]
     painted, odd = painted_folder.describe_painted(manifest, predictions, names)
@@ -111,8 +110,7 @@ def grade(
       'constants': score_constants(protocol, reader, items),
       'classes': scores.score_classes(protocol, states),
       'date': datetime.datetime.now().isoformat(timespec='seconds'),
-      'versions': provenance.get_versions(),
-      'git': provenance.get_git_state(),
+      **provenance.get_code(),
     },
     states,
   )

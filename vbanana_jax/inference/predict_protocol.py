@@ -237,8 +237,7 @@ def make_manifest(
     },
     about={
       'run': str(predictor.run),
-      'versions': provenance.get_versions(),
-      'git': provenance.get_git_state(),
+      **provenance.get_code(),
       'date': datetime.date.today().isoformat(),
     },
   )

@@ -48,6 +48,11 @@ def get_package_versions() -> dict[str, str]:
   return versions
 
 
+def get_code() -> dict[str, dict[str, str]]:
+  """What a result was computed with: `versions` and `git`."""
+  return {'versions': get_versions(), 'git': get_git_state()}
+
+
 def get_git_state() -> dict[str, str]:
   """Commit of the source tree, and a hash of what was changed since.
 
@@ -112,8 +117,7 @@ def save_run_json(
   path = workdir / 'run.json'
   now = {
     'command': sys.argv,
-    'git': get_git_state(),
-    'versions': get_versions(),
+    **get_code(),
     'topology': get_topology(mesh),
   }
   if not start_step:
