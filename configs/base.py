@@ -10,6 +10,7 @@ _WORDS = {
   'style': 'full',  # a key of tasks.prompt_styles.PROMPT_STYLES
   'least_classes': 1,  # of one legend
   'most_classes': 20,  # likewise, as far as there are and model.max_text holds
+  'class_balance': 0.0,  # to 1: how far rare classes weigh more in the loss
 }
 # How far readings of a picture vary; these do not. See data.augment.Settings.
 _AUGMENT = {

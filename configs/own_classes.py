@@ -34,6 +34,8 @@ def get_config(arg: str = ''):
     # answers about all of them are asked for in parts.
     least_classes=2,
     most_classes=20,
+    # Small things drown in a one-pass answer unless they weigh more.
+    class_balance=0.5,
   )
   # Few pictures have to look like many.
   config.sources.mine.augment.update(

@@ -251,6 +251,7 @@ def test_words_of_a_source_that_cannot_be_are_refused():
     ('style=fulll', "style is 'fulll': choose of quick, full, numbers"),
     ('least_classes=0', 'least_classes is 0 and most_classes 20'),
     ('least_classes=21', 'least_classes is 21 and most_classes 20'),
+    ('class_balance=1.5', 'class_balance is 1.5'),
   ):
     config = load(
       NEW, f'--config.sources.mine.{override}', '--config.mixture.depth@mine=1'

@@ -315,3 +315,19 @@ def test_tasks_are_hashable_and_named(name):
   assert task.name == name and hash(task) == hash(type(task)())
   assert task.noise_scale == (4.0 if task.vision else None)
   assert base.get_style({}) is PROMPT_STYLES['full']
+
+
+@pytest.mark.parametrize('balance', [0.0, 0.5, 1.0])
+def test_rare_colors_weigh_more_at_the_same_sum(balance):
+  label = np.zeros((10, 10), np.int32)
+  label[2:4], label[4, :5], label[5:], label[0] = 1, 3, 4, labels.VOID
+  weights = legend_text.make_weights(label, balance)
+  assert weights.dtype == np.float32
+  np.testing.assert_array_equal(weights[label == labels.VOID], 0)
+  np.testing.assert_array_equal(weights[label == 0], 1)
+  sums = np.array([weights[label == k].sum() for k in (1, 3, 4)])
+  area = np.array([20, 5, 50])
+  expected = area.astype(float) ** (1 - balance)
+  np.testing.assert_allclose(
+    sums, 3 * 75 * expected / expected.sum(), rtol=1e-6
+  )

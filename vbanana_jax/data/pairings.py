@@ -148,9 +148,15 @@ def make_style(config: Mapping[str, Any], source: str) -> PromptStyle:
       f'{at}.least_classes is {least} and most_classes {most}: legends need at '
       'least one name, and no more at least than at most'
     )
+  if not 0 <= settings['class_balance'] <= 1:
+    raise UserError(
+      f'{at}.class_balance is {settings["class_balance"]}: choose from 0 (all '
+      'pixels weigh alike) to 1 (all classes do)'
+    )
   return dataclasses.replace(
     PROMPT_STYLES[settings['style']],
     entries=(least, most),
+    class_balance=settings['class_balance'],
     least_share=0.0,
     most_tokens=config['model']['max_text'],
   )

@@ -150,20 +150,38 @@ def encode_legend(
 
   Where `label` is VOID it is painted as background and weighs nothing.
   """
+  balance = base.get_style(example).class_balance
   return base.EncodedExample(
     prompt=question.prompt,
     source=example['rgb'],
     has_source=True,
     target=question.aux['palette'][np.maximum(label, 0)],
-    weight_px=make_weights(label),
+    weight_px=make_weights(label, balance),
     aux={**question.aux, 'label': label},
   )
 
 
-def make_weights(label: np.ndarray) -> Float[np.ndarray, 'h w']:
-  """What pixels count for in the loss: those with a color more, VOID 0."""
-  weights = np.array((0.0, 1.0, FOREGROUND_WEIGHT), np.float32)
-  return weights[np.sign(label) + 1]
+def make_weights(
+  label: np.ndarray, balance: float = 0.0
+) -> Float[np.ndarray, 'h w']:
+  """What pixels count for in the loss: those with a color more, VOID 0.
+
+  With `balance` b, pixels whose color covers a share s of the colored ones
+  weigh in proportion to s**-b, at the same sum: at 0 all weigh alike, at 1 all
+  colors do. A one-pass answer is a mean, in which small things drown.
+  """
+  weights = np.array((0.0, 1.0, FOREGROUND_WEIGHT), np.float32)[
+    np.sign(label) + 1
+  ]
+  if balance and (label > 0).any():
+    area = np.bincount(label[label > 0])
+    share = np.maximum(area, 1) / area.sum()
+    factor = share**-balance
+    factor *= 1 / (share * factor)[area > 0].sum()
+    weights = np.where(
+      label > 0, weights * factor[np.maximum(label, 0)], weights
+    )
+  return weights.astype(np.float32)
 
 
 def read_legend(rgb: Float[Array, 'b h w 3'], aux: base.Arrays) -> base.Arrays:

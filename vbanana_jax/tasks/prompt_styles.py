@@ -22,6 +22,8 @@ class PromptStyle:
       one that is there.
     most_tokens: of an instruction that can leave something out, as a legend
       can; 0 for any number.
+    class_balance: of a semantic legend, how far rare classes weigh more in the
+      loss, see `legend_text.make_weights`.
     fixed_colors: whether a name has the same color in every legend, see
       `legend_colors.find_fixed`, and the background is black.
   """
@@ -35,6 +37,7 @@ class PromptStyle:
   most_phrases: int
   least_share: float = 12 / 64**2
   most_tokens: int = 0
+  class_balance: float = 0.0
   fixed_colors: bool = False
 
 
