@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import signal
 import time
+import zlib
 from collections.abc import Callable
 
 # Of <linux/capability.h>, <linux/sched.h> and <linux/mount.h>.
@@ -25,7 +26,7 @@ _listeners = []
 
 
 def record_ids(workdir: pathlib.Path) -> None:
-  """Writes the ids of every batch to ids.jsonl."""
+  """Writes the ids of every batch, and a checksum of it, to ids.jsonl."""
   from vbanana_jax.data import stream
 
   build = stream.build_stream
@@ -36,7 +37,12 @@ def record_ids(workdir: pathlib.Path) -> None:
         step += 1
         for listener in _listeners:
           listener(step)
-        row = json.dumps({'step': step, 'ids': batch['index'].tolist()})
+        checksum = 0
+        for key in sorted(batch):
+          checksum = zlib.crc32(batch[key].tobytes(), checksum)
+        row = json.dumps(
+          {'step': step, 'ids': batch['index'].tolist(), 'crc32': checksum}
+        )
         # On a full disk the training itself shall find out.
         with contextlib.suppress(OSError):
           with (workdir / 'ids.jsonl').open('a') as file:

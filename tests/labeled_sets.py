@@ -76,8 +76,18 @@ def prepare_sets(folder):
       f'--config.sources.{name}.style=quick',
       f'--config.sources.{name}.most_classes=4',
       f'--config.sources.{name}.augment.crop_scale=0.5,1',
+      f'--config.sources.{name}.augment.flip=0.5',
       f'--config.sources.{name}.augment.brightness=0.2',
     ]
   return overrides + [
     f'--config.mixture.{key}={weight}' for key, weight in MIXTURE.items()
   ]
+
+
+def spoil_record(folder, name, record):
+  """Changes one bit of the photograph of a record of `prepare_sets`."""
+  (path,) = (folder / name).glob('*.array_record')
+  content = bytearray(path.read_bytes())
+  photo = LabeledSet(name).load(record).encoded
+  content[content.index(photo) + len(photo) // 2] ^= 4
+  path.write_bytes(content)

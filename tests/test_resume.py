@@ -68,6 +68,18 @@ def assert_same_run(one, other):
   assert load_ids(one) == load_ids(other)
 
 
+def assert_close_run(one, other):
+  """The same examples and the same noise; sums in another order."""
+  assert load_ids(one) == load_ids(other)
+  wanted, found = load_losses(one), load_losses(other)
+  for step in range(1, STEPS + 1):
+    for key, value in wanted[step].items():
+      np.testing.assert_allclose(found[step][key], value, rtol=1e-3)
+  wanted = load_state(one).ema_params
+  off = jax.tree.map(np.subtract, load_state(other).ema_params, wanted)
+  assert optax.tree.norm(off) < 1e-3 * optax.tree.norm(wanted)
+
+
 def test_sigkill_and_a_watched_rest(whole_run, trainings, tmp_path):
   code, error = trainings.run(
     tmp_path, fault=f'die_in_step 6 {tmp_path}/checkpoints/4'
@@ -138,15 +150,7 @@ def test_on_another_number_of_devices(
   run = logs.load_json(workdir / 'run.json')
   assert run['topology']['devices'] == first
   assert run['resumed'][0]['topology']['devices'] == then
-  # The same examples and the same noise; sums in another order.
-  assert load_ids(workdir) == load_ids(whole_run)
-  whole, losses = load_losses(whole_run), load_losses(workdir)
-  for step in range(1, STEPS + 1):
-    for key, value in whole[step].items():
-      np.testing.assert_allclose(losses[step][key], value, rtol=1e-3)
-  wanted = load_state(whole_run).ema_params
-  off = jax.tree.map(np.subtract, load_state(workdir).ema_params, wanted)
-  assert optax.tree.norm(off) < 1e-3 * optax.tree.norm(wanted)
+  assert_close_run(whole_run, workdir)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,12 @@ def load_ids(workdir: pathlib.Path) -> dict[int, list[int]]:
   return ids
 
 
+def load_batches(workdir: pathlib.Path) -> set[str]:
+  """Step, ids and checksum of every batch, those made again only once."""
+  lines = (workdir / 'ids.jsonl').read_text().splitlines()
+  return set(filter(None, lines))
+
+
 def serve() -> None:
   from vbanana_jax import cli
 
