@@ -18,7 +18,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 PROCESSORS = ('amx_bf16', 'avx512_bf16', 'avx2')
-CHECKED = ('codecs', 'metrics', 'diffusion')
+CHECKED = ('codecs', 'metrics', 'diffusion', 'klein', 'models.klein')
 install_import_hook(
   [f'vbanana_jax.{name}' for name in CHECKED], 'beartype.beartype'
 )

@@ -25,7 +25,7 @@ ROWS = (
   ('config', 'durations', 'keys', 'runtime'),
   ('resizing',),
   ('codecs', 'metrics', 'scenes', 'diffusion', 'models', 'tokenizer'),
-  ('drawing',),
+  ('drawing', 'klein'),
   ('tasks',),
   ('data', 'sharding', 'report'),
   ('training',),
@@ -50,9 +50,11 @@ OWNERS = {
   'jax.experimental.pjit': (),
   'orbax': ('training/checkpoint.py',),
   'pillow_heif': ('data/image_formats.py',),
+  'safetensors': ('inference/export', 'klein/stored.py'),
   'tensorflow': ('data/prepare',),
   'tensorboardX': ('runtime/writers.py',),
   'tensorflow_datasets': ('data/',),
+  'tokenizers': ('klein/tokenizer.py', 'tokenizer/'),
   'wandb': ('runtime/writers.py',),
 }
 # Arrays in, arrays out: no files, no processes, no configs.
@@ -72,7 +74,8 @@ PACKAGES = {
 # The library, and what only the tests import.
 OURS = {
   'bucket', 'byte_files', 'conftest', 'event_files', 'faults', 'forms',
-  'frozen_tfds', 'labeled_rows', 'labeled_sets', 'mistake_rows', 'mistakes',
+  'frozen_tfds', 'klein_files', 'labeled_rows', 'labeled_sets',
+  'mistake_rows', 'mistakes',
   'painted', 'perf',
   'phrase_reader', 'prepared', 'shells', 'test_readers_reasonseg',
   'test_readers_refcoco', 'test_resume', 'trainings', 'two_processes',

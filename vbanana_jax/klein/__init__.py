@@ -1,0 +1,14 @@
+"""FLUX.2 klein from a snapshot: files, words, sampling.
+
+  snapshot    a folder as `huggingface-cli download` leaves it, opened
+  configs     its JSON files, read strictly
+  stored      its safetensors files, read by slices
+  tables      stored names and the parameters that they fill
+  weights     the strict check of a table, and the arrays
+  tokenizer   prompts in the chat form that the network was trained with
+  schedules   noise levels of sampling and of training
+  pictures    what happens to a reference picture before it is encoded
+  pipeline    words and pictures to a picture
+
+The networks themselves are in `vbanana_jax.models.klein`.
+"""
