@@ -3,7 +3,7 @@
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +53,7 @@ def list_tensors(folder: str | os.PathLike, stem: str) -> dict[str, Stored]:
     said = {tensor for tensor, file in places.items() if file == name}
     if wrong := sorted(said ^ set(found)):
       raise UserError(
-        f'{index} and {name} disagree about {_shorten(wrong)}: {_AGAIN}'
+        f'{index} and {name} disagree about {name_some(wrong)}: {_AGAIN}'
       )
     tensors |= found
   return tensors
@@ -108,6 +108,7 @@ def _unreadable(path: pathlib.Path, error: Exception) -> UserError:
   return UserError(f'{path} cannot be read ({why}): {_AGAIN}')
 
 
-def _shorten(names: list[str]) -> str:
+def name_some(names: Sequence[str]) -> str:
+  """The first three names, and how many follow."""
   more = f' and {len(names) - 3} more' if len(names) > 3 else ''
   return ', '.join(names[:3]) + more

@@ -39,12 +39,14 @@ def check(
   wanted = _get_wanted_shapes(rows, leaves)
   dead = tuple(dead)
   where = next(iter(tensors.values())).file.parent if tensors else 'a file'
-  again = 'is this the snapshot of FLUX.2 klein that its config.json says?'
+  again = 'download config.json and the weights again, of one snapshot'
   if missing := sorted(set(wanted) - set(tensors)):
-    raise UserError(f'{where} lacks {_shorten(missing)}: {again}')
+    raise UserError(f'{where} lacks {files.name_some(missing)}: {again}')
   unknown = set(tensors) - set(wanted)
   if unknown := sorted(name for name in unknown if not name.startswith(dead)):
-    raise UserError(f'{where} has {_shorten(unknown)}, unknown here: {again}')
+    raise UserError(
+      f'{where} has {files.name_some(unknown)}, unknown here: {again}'
+    )
   for name, shape in wanted.items():
     if tensors[name].shape != shape:
       raise UserError(
@@ -139,7 +141,7 @@ def _check_filled(rows: Sequence[Row], leaves: Mapping[str, Any]) -> None:
   ]
   if sorted(map(str, filled)) != sorted(map(str, needed)):
     wrong = sorted(map(str, set(filled) ^ set(needed)))
-    raise ValueError(f'rows and parameters differ: {_shorten(wrong)}')
+    raise ValueError(f'rows and parameters differ: {files.name_some(wrong)}')
 
 
 def _get_wanted_shapes(
@@ -163,8 +165,3 @@ def _get_wanted_shapes(
       end += sizes[axis]
     wanted[name] = tuple(end if k == axis else s for k, s in enumerate(sizes))
   return wanted
-
-
-def _shorten(names: list[str]) -> str:
-  more = f' and {len(names) - 3} more' if len(names) > 3 else ''
-  return ', '.join(names[:3]) + more
