@@ -13,6 +13,7 @@ from vbanana_jax import models
 from vbanana_jax.klein import snapshot
 from vbanana_jax.models.klein import autoencoder, rotary
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
 MOVES = klein_files.load_cases('transformer')
 PICTURES = klein_files.load_cases('vae')
 TEXT = klein_files.load_arrays('text')

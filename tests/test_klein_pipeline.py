@@ -10,6 +10,7 @@ from klein_files import channels_last, error
 from vbanana_jax.errors import UserError
 from vbanana_jax.klein import pictures, sampling, schedules
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
 CASES = klein_files.load_json('pipeline')['cases']
 GOLDEN = klein_files.load_cases('pipeline')
 TOLERANCE = 5e-4
