@@ -74,7 +74,9 @@ def test_a_straight_flow_ends_where_it_goes(steps):
 
 def test_guidance_goes_beyond_the_prompt():
   told, untold = jax.random.normal(jax.random.key(0), (2, 2, 5, 3))
-  velocity = sampling.guide(lambda z, sigma: jnp.concatenate([told, untold]), 4)
+  velocity = sampling.guide(
+    lambda z, sigma: jnp.concatenate([told, untold]), 4.0
+  )
   guided = velocity(told, jnp.ones(2))
   np.testing.assert_allclose(guided, 4 * told - 3 * untold, atol=1e-5)
 
