@@ -35,6 +35,8 @@ SOURCES = {
   'records': {'path': '', **_WORDS, 'augment': _AUGMENT},
   # A prepared TFDS set, in the folder `path`.
   'tfds': {'name': '', 'path': '', 'split': 'train', **_WORDS},
+  # What `open_source(size)` of the Python file `path` returns.
+  'python': {'path': '', **_WORDS},
 }
 
 

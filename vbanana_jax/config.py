@@ -6,6 +6,7 @@ import importlib.util
 import pathlib
 import re
 import traceback
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,9 +36,7 @@ def load_config(text: str):
     )
   try:
     if name.endswith('.py'):
-      spec = importlib.util.spec_from_file_location('config', name)
-      module = importlib.util.module_from_spec(spec)
-      spec.loader.exec_module(module)
+      module = _run_file('config', name)
     else:
       module = importlib.import_module(f'vbanana_jax.configs.{name}')
     config = module.get_config(arg)
@@ -59,6 +58,31 @@ def load_config(text: str):
     config.sources = complete_sources(config.sources.to_dict())
   config.lock()
   return config
+
+
+def load_module(path: str) -> types.ModuleType:
+  """A Python file of a user's, run as code.
+
+  Raises:
+    UserError: names the file and the line that fails.
+  """
+  try:
+    return _run_file('source', path)
+  except UserError:
+    raise
+  except Exception as error:  # whatever Python the file holds
+    raise UserError(
+      f'{path}{_find_line(error, path)}: {type(error).__name__}: {error}'
+    ) from error
+
+
+def _run_file(name: str, path: str) -> types.ModuleType:
+  spec = importlib.util.spec_from_file_location(name, path)
+  if spec is None:
+    raise UserError(f'{path}: the name of a Python file ends with .py')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
 
 
 def complete_sources(

@@ -11,6 +11,7 @@ from vbanana_jax import keys
 from vbanana_jax.config import complete_sources
 from vbanana_jax.data import (
   bad_records,
+  example_checks,
   kinds,
   mixture,
   pairings,
@@ -116,8 +117,10 @@ class _Opener:
       if pairing.source == name
       for key in TASKS[pairing.task].needs
     }
+    source = kinds.open_source(name, self._described[name], size, needs)
+    example_checks.check_source(source, name, size)
     return bad_records.ReplacingSource(
-      kinds.open_source(name, self._described[name], size, needs),
+      source,
       name=name,
       allowed=self._config['data']['bad_records'],
       seed=self._config['seed'],

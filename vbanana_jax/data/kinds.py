@@ -7,6 +7,7 @@ from vbanana_jax.data import (
   array_records,
   augment,
   bad_records,
+  python_source,
   record_source,
 )
 from vbanana_jax.errors import UserError
@@ -92,6 +93,15 @@ def _describe_tfds(settings: Settings) -> dict[str, Any]:
   return {'manifest': tfds_source.hash_manifest(name, path)}
 
 
+def _open_python(settings, size, needs) -> bad_records.FiniteSource:
+  del needs  # it makes what it has
+  return python_source.PythonSource(settings['path'], size)
+
+
+def _describe_python(settings: Settings) -> dict[str, Any]:
+  return {'code': array_records.hash_file(paths.to_path(settings['path']))}
+
+
 KINDS = {
   'records': Kind(
     ('path',),
@@ -104,5 +114,11 @@ KINDS = {
     'name a prepared data set, and the folder that it is in',
     _open_tfds,
     _describe_tfds,
+  ),
+  'python': Kind(
+    ('path',),
+    'name a Python file with a function open_source(size)',
+    _open_python,
+    _describe_python,
   ),
 }
