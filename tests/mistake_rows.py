@@ -255,7 +255,7 @@ TABLE = {
     'wrong size': goes_on(
       f'{_PREDICT} photo.png --size 16',
       'says so',
-      'the network was trained at 32, and is worse at any other size',
+      'the network was trained on squares of 32',
     ),
     'wrong unit': fails(
       f'{_PREDICT} photo.png --steps 2 --guidance nan', 'give a finite number'

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from labeled_rows import LabeledRows
 
-from vbanana_jax import labels
+from vbanana_jax import cli, labels
 from vbanana_jax.cli import config_flags
 from vbanana_jax.data import bad_records, build, example_checks, stream
 from vbanana_jax.errors import UserError
@@ -45,6 +45,21 @@ def test_the_page_is_a_config_and_its_batches(tmp_path):
   before = build.describe_data(config)['sources']['rooms']['code']
   path.write_text(find_code()[0] + '# changed\n')
   assert build.describe_data(config)['sources']['rooms']['code'] != before
+
+
+@pytest.mark.usefixtures('quick_compilation')
+def test_the_page_trains_and_scores(tmp_path, monkeypatch, capsys):
+  source, score = find_code()
+  (tmp_path / 'rooms.py').write_text(source)
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.syspath_prepend(tmp_path)
+  train = 'train --config rooms.py:smoke --workdir runs/rooms'
+  assert cli.main([*train.split(), '--config.length=2 steps']) == 0
+  exec(compile(score, 'page', 'exec'), {})
+  found = re.search(
+    r'AbsRel on walls it never saw: (.+)', capsys.readouterr().out
+  )
+  assert 0 < float(found[1]) < 100
 
 
 @pytest.mark.parametrize(

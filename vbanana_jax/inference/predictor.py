@@ -146,8 +146,8 @@ class Predictor:
     trained = self.config['image_size']
     if size != trained:
       processes.log(
-        f'--size {size}: the network was trained at {trained}, and is worse at '
-        'any other size'
+        f'--size {size}: the network was trained on squares of {trained}, and '
+        'is worse where the short edge is another'
       )
     if parts > 1:
       processes.log(
