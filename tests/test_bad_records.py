@@ -63,6 +63,8 @@ def make_folder(root, records):
     'labels': {'captions': ROWS},
     'classes': None,
     'notes': [],
+    'license': '',
+    'source': 'photographs of pets',
     'shards': shards,
     'skipped': [],
   }

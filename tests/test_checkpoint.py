@@ -208,7 +208,7 @@ def test_a_reader_that_may_not_read(tmp_path, monkeypatch):
     raise PermissionError(errno.EACCES, 'Permission denied')
 
   save(tmp_path, 1, keep=1)
-  monkeypatch.setattr(checkpoint.ocp, 'CheckpointManager', refuse)
+  monkeypatch.setattr(checkpoint, '_Manager', refuse)
   with pytest.raises(UserError, match=r'cannot be read \(.*denied') as caught:
     checkpoint.Checkpoints(tmp_path)
   assert caught.value.exit_code == 2
