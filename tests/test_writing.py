@@ -1,5 +1,6 @@
 """Where results cannot go is said before the work; nothing is half-written."""
 
+import errno
 import json
 import types
 
@@ -11,7 +12,7 @@ from PIL import Image
 from vbanana_jax import cli, evaluate
 from vbanana_jax.benchmark import protocols, question_list, readers
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import results, score_folder
+from vbanana_jax.evaluation import results, score_folder, scores_text
 from vbanana_jax.runtime import files
 
 
@@ -78,6 +79,17 @@ def test_the_table_is_printed_whatever_happens(
   printed = capsys.readouterr()
   assert 'delta1' in printed.out
   assert 'cannot write' in printed.err.splitlines()[-1]
+
+
+def test_who_reads_the_table_may_leave(answered, tmp_path, monkeypatch, capsys):
+  def leave(results):
+    raise BrokenPipeError(errno.EPIPE, 'Broken pipe')
+
+  out = tmp_path / 'scores'
+  monkeypatch.setattr(scores_text, 'make_table', leave)
+  assert cli.main(f'{answered} --out {out}'.split()) == 2
+  assert 'Broken pipe' in capsys.readouterr().err
+  assert json.loads((out / 'scores_ibims1_depth_v1.json').read_text())['n'] == 2
 
 
 def test_scores_go_where_they_are_wanted(answered, tmp_path, capsys):

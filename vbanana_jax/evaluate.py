@@ -254,11 +254,12 @@ def evaluate_and_save(
     **provenance.get_code(),
     'prompts': gallery_file.list_prompts(gallery),
   }
-  # Printed before anything is written: a full disk loses no scores.
-  processes.print_from_first(tables.make_table(results))
-  if processes.is_first():
-    gallery_file.save_gallery(out / f'gallery{suffix}.npz', gallery)
-  logs.save_json(path, results)
+  try:  # a full disk loses no table, and a reader who left (`| head`) no file
+    processes.print_from_first(tables.make_table(results))
+  finally:
+    if processes.is_first():
+      gallery_file.save_gallery(out / f'gallery{suffix}.npz', gallery)
+    logs.save_json(path, results)
   return results
 
 

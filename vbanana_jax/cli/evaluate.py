@@ -138,10 +138,10 @@ def _grade(args) -> int:
     passes=args.passes,
     partial=args.partial,
   )
-  print(
-    scores_text.make_table(grade.results)
-  )  # whatever goes wrong from here on
-  scores.save_scores(grade, path)
+  try:  # a full disk loses no table, and a reader who left (`| head`) no file
+    print(scores_text.make_table(grade.results), flush=True)
+  finally:
+    scores.save_scores(grade, path)
   print(f'\n{path}')
   if other:
     print('\n' + scores_text.make_comparison(scores.compare(grade, *other)))
