@@ -517,7 +517,8 @@ TABLE = {
       'prepare folder nothing --out o', 'nothing/images: no photograph there'
     ),
     'wrong type': fails(
-      'prepare folder notes.txt --out o', f'notes.txt: {_NO_FOLDER}'
+      'prepare folder notes.txt --out o',
+      'notes.txt: a file, and this kind reads a folder',
     ),
     'wrong size': fails(
       'prepare folder half_size --out o', 'one of them was resized'

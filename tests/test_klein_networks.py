@@ -92,7 +92,7 @@ def test_places_of_references_are_those_of_the_published_pipeline():
     grids = []
     for number in range(references + 1):
       rows_columns = places[places[:, 0] == 10 * number][:, 1:3]
-      grids.append(tuple(rows_columns.max(0) + 1))
+      grids.append(tuple(map(int, rows_columns.max(0) + 1)))
     np.testing.assert_array_equal(rotary.picture_places(grids), places)
 
 
