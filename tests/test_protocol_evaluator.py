@@ -52,6 +52,8 @@ def test_a_mesh_finds_the_digits_of_one_device(task, passes, rtol, tmp_path):
     )
     for mesh in (ONE, EIGHT)
   )
+  for grade in (one, eight):
+    del grade.results['date']
   assert rtol or one.results == eight.results
   for name, state in one.states.items():
     assert np.any(state)
