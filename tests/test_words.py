@@ -55,7 +55,8 @@ def test_a_fixed_style_gives_a_name_one_color(count):
   rng = np.random.default_rng(0)
   style = PROMPT_STYLES['fixed']
   names = [f'thing {k}' for k in range(count)]
-  fixed = dict(zip(names, legend_colors.find_fixed(names)))
+  found = legend_colors.find_fixed(names)
+  fixed = {name: color.text for name, color in zip(names, found)}
   assert len(set(fixed.values())) == count
   assert all(color.startswith('#') == (count > 26) for color in fixed.values())
   for _ in range(5):

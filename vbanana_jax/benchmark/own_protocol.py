@@ -126,8 +126,7 @@ def _color(names, colors, data) -> list[tuple[str, list[int]]]:
       f'{data}: {len(names)} classes, at most {_MOST_CLASSES} are scored'
     )
   if colors == 'words':
-    texts = legend_colors.find_fixed(names, _GROUND)
-    palette = [palettes.parse_color(text) for text in texts]
+    palette = [c.rgb for c in legend_colors.find_fixed(names, _GROUND)]
   else:
     palette = palettes.farthest_point_palette(len(names), avoid=[_GROUND])
   return [(name, list(color)) for name, color in zip(names, palette)]

@@ -78,8 +78,7 @@ def ask(
     names = [names[k] for k in group]
     colors = [colors[k] for k in group]
     if protocol.notation == 'name' and not repeat:
-      texts = legend_colors.find_fixed(names, ground)
-      colors = [palettes.parse_color(text) for text in texts]
+      colors = [c.rgb for c in legend_colors.find_fixed(names, ground)]
   write = functools.partial(legend_colors.write, notation=protocol.notation)
   legend = legend_text.Legend(
     tuple((name, write(color)) for name, color in zip(names, colors)),

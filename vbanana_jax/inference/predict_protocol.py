@@ -13,7 +13,6 @@ import tqdm
 from jaxtyping import UInt8
 
 from vbanana_jax.benchmark import painted_folder, protocols, questions
-from vbanana_jax.codecs import palettes
 from vbanana_jax.data import pairings
 from vbanana_jax.drawing import pictures
 from vbanana_jax.inference import engine, outputs
@@ -122,8 +121,8 @@ def _doubt_colors(predictor, protocol, parts) -> str:
     )
   classes = protocol.classes or []
   fixed = legend_colors.find_fixed([name for name, _ in classes])
-  given = [palettes.parse_color(text) for text in fixed]
-  if style.fixed_colors and given != [tuple(color) for _, color in classes]:
+  given = [tuple(color) for _, color in classes]
+  if style.fixed_colors and given != [color.rgb for color in fixed]:
     return (
       'its names have other colors than those that this network learned by '
       "heart (config.sources.NAME.style is 'fixed'; vbanana protocol new "

@@ -49,11 +49,9 @@ class Pipeline:
     precision = precision or models.build_precision()
     self.snapshot = Snapshot(folder, precision, states)
     self.text_length = text_length
-    self._params = {name: self.snapshot.load(name) for name in self._parts}
-
-  @property
-  def _parts(self):
-    return self.snapshot.parts
+    self._params = {
+      name: self.snapshot.load(name) for name in self.snapshot.parts
+    }
 
   def generate(
     self,
@@ -132,7 +130,7 @@ class Pipeline:
       text,
       jnp.asarray(sigmas),
       guidance,
-      network=self._parts['transformer'].network,
+      network=self.snapshot.parts['transformer'].network,
       grids=tuple(x.shape[1:3] for x in (noise, *references)),
     )
     return tokens.reshape(noise.shape)
@@ -144,7 +142,7 @@ class Pipeline:
     return jnp.clip(models.from_network(pictures), 0.0, 1.0)
 
   def _apply(self, name: str, *inputs: Any, method: str = '__call__'):
-    network = self._parts[name].network
+    network = self.snapshot.parts[name].network
     return _apply(self._params[name], inputs, network=network, method=method)
 
 

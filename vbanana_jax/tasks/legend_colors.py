@@ -77,7 +77,7 @@ def check_apart(
 
 def find_fixed(
   names: Sequence[str], ground: palettes.Color = BLACK.rgb
-) -> list[str]:
+) -> list[Color]:
   """A color for each name that depends on nothing but the names.
 
   Each one has a list of its own of all named colors, and gets the first that
@@ -87,15 +87,15 @@ def find_fixed(
   """
   if len(names) >= len(palettes.NAMED):
     more = dict(zip(sorted(names), _make_palette(len(names), (ground,))))
-    return [write(more[name], 'hex').text for name in names]
+    return [write(more[name], 'hex') for name in names]
   named = tuple(palettes.NAMED.items())
   taken = {ground}
   colors = {}
   for name in sorted(names):
     order = keys.make_rng(0, 'color', name).permutation(len(named))
     free = (named[row] for row in order if _is_apart(named[row][1], taken))
-    colors[name], rgb = next(free)
-    taken.add(rgb)
+    colors[name] = Color(*next(free))
+    taken.add(colors[name].rgb)
   return [colors[name] for name in names]
 
 

@@ -103,7 +103,8 @@ def draw_legend(
   stated = background is not None or rng.random() < BACKGROUND_SHARE
   if style.fixed_colors and colors is None:
     background = background or BLACK.text
-    colors = legend_colors.find_fixed(names, palettes.parse_color(background))
+    ground = palettes.parse_color(background)
+    colors = [c.text for c in legend_colors.find_fixed(names, ground)]
   given = [legend_colors.read(text) for text in colors or ()]
   if background is not None:
     ground = legend_colors.read(background)
