@@ -30,7 +30,7 @@ from vbanana_jax.runtime import logs
 from vbanana_jax.training import checkpoint, weights
 from vbanana_jax.training.state import TrainState
 
-_SIZE = 256  # long edge of the grid
+_SIZE = 192  # short edge of the grid; the photograph has 640x480
 
 
 def make_run(folder: pathlib.Path) -> pathlib.Path:

@@ -48,7 +48,7 @@ def run(
     task,
     question,
     answer_photos,
-    lambda h, w: outputs.make_grid(h, w, size=64, patch=8),
+    lambda h, w: outputs.make_grid(h, w, size=32, patch=8),
     about or {},
   )
   ((_, paths),) = predict.predict_all(
@@ -64,11 +64,13 @@ def load(path):
 @pytest.mark.parametrize(
   'height, width, expected',
   [
-    (480, 640, (48, 64)),
-    (640, 480, (64, 48)),
+    (480, 640, (64, 88)),
+    (640, 480, (88, 64)),
     (64, 64, (64, 64)),
-    (48, 90, (32, 64)),
-    (10, 4000, (8, 64)),
+    (48, 90, (64, 120)),
+    (100, 400, (64, 256)),
+    (10, 80, (32, 256)),
+    (10, 4000, (8, 256)),
     (1, 1, (64, 64)),
   ],
 )

@@ -32,7 +32,7 @@ def add_verb(verbs) -> None:
   )
   verb.add_argument('--out', type=flags.path, default=flags.path('answers'))
   verb.add_argument(
-    '--size', type=flags.at_least(8), help='long edge the network works at'
+    '--size', type=flags.at_least(8), help='short edge the network works at'
   )
   verb.add_argument(
     '--batch',

@@ -22,8 +22,11 @@ from vbanana_jax.tasks import base
 
 VIEW_EDGE = 1024  # long edge of the picture to look at, whatever the photo's
 
-# Short edges of the grids of one long edge, at most.
-_SHORT_EDGES = 16
+# A panorama is shrunk until its long edge is so many times the size.
+_LONGEST = 4
+
+# Aspects between a square and one twice as wide; 4:3 and 3:2 among them.
+_ASPECTS = 24
 
 
 class Photo(NamedTuple):
@@ -152,19 +155,21 @@ def check_free(stem: paths.Path, wanted: dict[str, Any]) -> None:
 def make_grid(
   height: int, width: int, *, size: int, patch: int
 ) -> tuple[int, int]:
-  """Height and width for the model: long edge `size`, aspect kept.
+  """Height and width for the model: short edge `size`, aspect kept.
 
-  Both edges are multiples of `patch`. The short edge is the long one less a
-  multiple of a step, which is a patch below 32 patches and grows from there:
-  for every grid the network is compiled once, so there are few of them, and
-  the aspect is kept to 1 part in 32, or to half a patch where that is more.
+  So a photo is seen at the scale of training, where the largest square of each
+  picture is shrunk to `size`. Of a panorama, whose long edge would be more than
+  4 times `size`, the long edge is 4 times `size`.
+
+  Both edges are multiples of `patch`. For every grid the network is compiled
+  once, so there are few of them: the aspect is kept to 1 part in 48, and to
+  half a patch.
   """
-  count = max(1, round(size / patch))
-  step = max(1, count // _SHORT_EDGES)
-  less = (1 - min(height, width) / max(height, width)) * count
-  short = max(1, count - step * round(less / step))
-  edges = (count, short) if height >= width else (short, count)
-  return edges[0] * patch, edges[1] * patch
+  aspect = max(height, width) / min(height, width)
+  aspect = round(aspect * _ASPECTS) / _ASPECTS
+  short = max(1, round(size / patch)) * min(1, _LONGEST / aspect)
+  edges = [max(1, round(edge)) * patch for edge in (short, short * aspect)]
+  return (edges[1], edges[0]) if height >= width else (edges[0], edges[1])
 
 
 def shrink_photo(

@@ -184,7 +184,7 @@ def paint_requests(
     load_photo: the photograph of a request; called in a thread.
     requests: what to paint.
     parts: of their instructions, from `make_parts`.
-    size: long edge that the network works at; the trained one if not given.
+    size: short edge that the network works at; the trained one if not given.
     rows: pictures of one grid to paint at once.
   """
   size = size or predictor.config['image_size']

@@ -28,7 +28,7 @@ class PredictRequest:
     steps: sampler steps, 0 for one pass; None for the task's usual.
     guidance: 1 is off; only sampling knows it, and one pass does not.
     sampler: a key of `samplers.STEPS`; likewise.
-    size: long edge that the network works at; None for the trained size.
+    size: short edge that the network works at; None for the trained size.
     seed: of noise, colors and wording.
   """
 
@@ -142,7 +142,7 @@ def split_question(
 
 
 def check_size(edge: int, trained: int) -> None:
-  """Raises UserError for a long edge that no network answers well at.
+  """Raises UserError for a short edge that no network answers well at.
 
   What a network remembers of a picture grows with its edge's fourth power, and
   a system that has no memory left ends a program without a word.
