@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from vbanana_jax.models import numerics
+from vbanana_jax.models import blocked, numerics
 
 
 def attend(
@@ -28,7 +28,9 @@ def attend(
     `[b, n, k * e]`.
   """
   b, n, heads, e = q.shape
-  if precision.accelerator:
+  if blocked.suits(precision.blocked, q, k):
+    out = precision.blocked(q, k, v, mask)
+  elif precision.accelerator:
     mask = jnp.broadcast_to(mask[:, None, None, :], (b, heads, n, k.shape[1]))
     out = jax.nn.dot_product_attention(q, k, v, mask=mask)
   else:

@@ -11,10 +11,13 @@ import dataclasses
 import functools
 import os
 import pathlib
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from vbanana_jax.models import blocked
 
 _CPU_INFO = pathlib.Path('/proc/cpuinfo')
 _CPU_FLAGS = {'amx_bf16', 'avx512_bf16'}
@@ -32,11 +35,13 @@ class Precision:
     activation_dtype: what is kept between products.
     accelerator: blocks are scanned and attention is the library's; otherwise
       both are written as a CPU likes them.
+    blocked: a kernel of `models.blocked` for long sequences, if there is one.
   """
 
   matmul_dtype: str = 'float32'
   activation_dtype: str = 'float32'
   accelerator: bool = False
+  blocked: Callable[..., jax.Array] | None = None
 
 
 def build_precision(backend: str | None = None) -> Precision:
@@ -47,7 +52,8 @@ def build_precision(backend: str | None = None) -> Precision:
   """
   backend = backend or jax.default_backend()
   if backend != 'cpu':
-    return Precision('bfloat16', 'bfloat16', accelerator=True)
+    kernel = blocked.find_kernel(backend)
+    return Precision('bfloat16', 'bfloat16', accelerator=True, blocked=kernel)
   return Precision(matmul_dtype='bfloat16' if _cpu_has_bf16() else 'float32')
 
 

@@ -17,6 +17,7 @@ from vbanana_jax.sharding.rows import (
   put_batch,
   round_up_rows,
   shard_map_over_batch,
+  shard_map_over_heads,
 )
 from vbanana_jax.sharding.rules import (
   PRESETS,
@@ -44,4 +45,5 @@ __all__ = [
   'reshard_for_muon',
   'round_up_rows',
   'shard_map_over_batch',
+  'shard_map_over_heads',
 ]

@@ -64,6 +64,28 @@ def shard_map_over_batch(
   return own_rows
 
 
+def shard_map_over_heads(attend: Callable, mesh: Mesh) -> Callable:
+  """`attend`, computed by each device for its own rows and heads alone.
+
+  A kernel is one piece to the compiler, which would gather all of them for it.
+
+  Args:
+    attend: of queries, keys and values `[b, n, k, e]` and, if it is given, a
+      mask `[b, m]`.
+    mesh: the devices; `tensor` shares the heads where it can.
+  """
+
+  def own_heads(q, k, v, *mask):
+    whole = q.shape[2] % mesh.shape['tensor']
+    split = PartitionSpec(ROWS, None, None if whole else 'tensor')
+    specs = (split,) * 3 + (PartitionSpec(ROWS),) * len(mask)
+    return jax.shard_map(
+      attend, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False
+    )(q, k, v, *mask)
+
+  return own_heads
+
+
 def check_batch_size(
   key: str, batch_size: int, mesh: Mesh, accumulate: int = 1
 ) -> None:

@@ -1,5 +1,6 @@
 """A config's network, and the weights of a workdir that fit it."""
 
+import dataclasses
 import hashlib
 import pathlib
 from typing import Any, NamedTuple
@@ -44,7 +45,11 @@ def build_network(
   if mesh is None:
     return models.build_model(shape)
   # The devices may be described and not present: see `plan`.
-  precision = models.build_precision(mesh.devices.flat[0].platform)
+  platform = mesh.devices.flat[0].platform
+  precision = models.build_precision(platform)
+  if precision.blocked and mesh.size > 1:
+    attend = sharding.shard_map_over_heads(precision.blocked, mesh)
+    precision = dataclasses.replace(precision, blocked=attend)
   model = models.build_model(
     shape, precision, sharding.build_activation_constraint(mesh)
   )

@@ -7,7 +7,7 @@ network may exceed.
 import jax
 from jaxtyping import Array, Bool, Float
 
-from vbanana_jax.models import numerics
+from vbanana_jax.models import blocked, numerics
 
 
 def attend(
@@ -30,5 +30,8 @@ def attend(
     the heads side by side, d = k e.
   """
   q, k, v = (x.astype(precision.matmul_dtype) for x in (q, k, v))
-  out = jax.nn.dot_product_attention(q, k, v, mask=mask)
+  if mask is None and blocked.suits(precision.blocked, q, k):
+    out = precision.blocked(q, k, v)
+  else:
+    out = jax.nn.dot_product_attention(q, k, v, mask=mask)
   return out.reshape(*out.shape[:2], -1).astype(precision.activation_dtype)
