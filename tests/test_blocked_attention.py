@@ -1,4 +1,4 @@
-"""Attention in blocks equals the plain one, on one device and shared by many."""
+"""Attention in blocks equals the plain one, alone and shared by devices."""
 
 import dataclasses
 import functools
