@@ -4,14 +4,17 @@ VBANANA_KLEIN names a folder with another set of the same form.
 """
 
 import functools
+import hashlib
 import json
 import os
 import pathlib
 
 import jax.numpy as jnp
 import numpy as np
+import safetensors.numpy
 
 from vbanana_jax import models
+from vbanana_jax.klein import vendor
 from vbanana_jax.klein.pipeline import Pipeline
 from vbanana_jax.klein.snapshot import Snapshot
 
@@ -61,6 +64,35 @@ def load_params(part):
 def open_pipeline():
   length = load_json('pipeline')['text_length']
   return Pipeline(SNAPSHOT, EXACT, states(), length)
+
+
+def write_single_file(folder):
+  """The transformer in the vendor's own layout, which the folder may lack.
+
+  It is put together from the snapshot's, and has to be the vendor's to the bit.
+  """
+  path = FOLDER / 'single_file.safetensors'
+  if path.exists():
+    return path
+  file = SNAPSHOT / 'transformer' / 'diffusion_pytorch_model.safetensors'
+  tensors = safetensors.numpy.load_file(file)
+  rows = {}
+  shapes = {name: array.shape for name, array in tensors.items()}
+  for name, pieces in vendor.list_pieces(shapes).items():
+    first = 0
+    for piece in pieces:
+      last = first + piece.stop - piece.start
+      rows.setdefault(piece.name, {})[piece.start] = tensors[name][first:last]
+      first = last
+  joined = {
+    name: np.concatenate([parts[start] for start in sorted(parts)])
+    for name, parts in rows.items()
+  }
+  path = folder / 'single_file.safetensors'
+  safetensors.numpy.save_file(joined, path)
+  golden = load_json('single_file')['sha256']
+  assert hashlib.sha256(path.read_bytes()).hexdigest() == golden
+  return path
 
 
 def channels_last(x):

@@ -72,6 +72,7 @@ _PREDICT = 'predict --task normals --workdir run'
 _PAINT = 'predict --protocol ibims1_depth --workdir run --data'
 _EXPORT = 'export --task normals --platforms cpu --size 8x8 --out o --workdir'
 _DECODE = 'decode --task depth'
+_IMPORT = 'import klein klein --states 1,2,4'
 _NEW = 'protocol new --task depth --data'
 _PROMPTS = 'prompts --protocol ibims1_depth --data'
 _NO_RUN = 'has no checkpoint: make one'
@@ -644,6 +645,45 @@ TABLE = {
       2,
       'is being made by another process',
       'test_mistakes.py::test_two_do_not_prepare_one_folder',
+    ),
+  },
+  'import': {
+    'missing': fails('import klein gone --out o', f'gone: {_NO_FOLDER}'),
+    'empty': fails(
+      'import klein nothing --out o', 'nothing/model_index.json cannot be read'
+    ),
+    'wrong type': fails(
+      'import klein notes.txt --out o', 'notes.txt cannot be read'
+    ),
+    'wrong size': elsewhere(
+      2,
+      'a tensor of another name, shape or type, or with NaN; a file cut short',
+      'test_klein_import.py::test_a_mistake_is_one_line_and_writes_nothing',
+    ),
+    'wrong unit': fails(
+      'import klein distilled --states 1,2,4 --out o',
+      'is distilled (model_index.json says is_distilled)',
+    ),
+    'too large': elsewhere(
+      4,
+      'a disk without room is named before anything is written',
+      'test_klein_import.py::test_a_disk_without_room_is_named',
+    ),
+    'duplicate': fails(f'{_IMPORT} --out o --out p', '--out is given twice'),
+    'not writable': fails(f'{_IMPORT} --out file/o', 'cannot write into file'),
+    'interrupted': elsewhere(
+      130,
+      'no --out; the same command goes on',
+      'test_klein_import.py::test_an_interrupted_import_goes_on',
+    ),
+    'run twice': goes_on(
+      f'{_IMPORT} --out o && {_IMPORT} --out o',
+      'what is there stays; of another snapshot it is refused',
+    ),
+    'two at once': elsewhere(
+      2,
+      'is being made by another process',
+      'test_klein_import.py::test_two_do_not_make_one_import',
     ),
   },
 }

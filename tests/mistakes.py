@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import struct
 import zlib
 
@@ -17,6 +18,7 @@ from vbanana_jax.data import prepare
 from vbanana_jax.evaluation import gallery_file
 
 H, W = 24, 32
+SNAPSHOT = pathlib.Path(__file__).parent / 'oracles' / 'klein' / 'snapshot'
 
 
 def make_place(root: pathlib.Path) -> None:
@@ -56,8 +58,19 @@ def make_place(root: pathlib.Path) -> None:
   (root / 'listed' / 'results.json').write_text('[]')
   _write_results(root / 'blank')
   (root / 'blank' / 'results.json').write_text('')
+  _write_snapshots(root)
   (root / 'run').mkdir()
   untrained.save_run(root / 'run', 'normals')
+
+
+def _write_snapshots(root: pathlib.Path) -> None:
+  """A tiny FLUX.2 klein, and the configs of a distilled one."""
+  shutil.copytree(SNAPSHOT, root / 'klein')
+  weights = shutil.ignore_patterns('*.safetensors')
+  shutil.copytree(SNAPSHOT, root / 'distilled', ignore=weights)
+  path = root / 'distilled' / 'model_index.json'
+  values = json.loads(path.read_text())
+  path.write_text(json.dumps({**values, 'is_distilled': True}))
 
 
 def _write_labeled(root: pathlib.Path) -> None:

@@ -154,8 +154,7 @@ def test_devices_read_their_own_shares():
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
   abstract = jax.tree.map(place, part.make_abstract())
-  tensors = stored.list_tensors(klein_files.SNAPSHOT / part.folder, part.stem)
-  shared = weights.load(part.rows, abstract, tensors, np.float32)
+  shared = part.load(klein_files.SNAPSHOT, np.float32, abstract)
   jax.tree.map(
     lambda x, y: np.testing.assert_array_equal(x, y.astype(np.float32)),
     shared,

@@ -125,7 +125,9 @@ def test_what_comes_out(verb, kind, row, place, monkeypatch, capsys):
 
 
 def test_every_verb_has_every_kind():
-  verbs = {verb.__name__.rpartition('.')[2] for verb in cli._VERBS}
+  # `import` is a word of the language, and its file is import_.py.
+  files = (verb.__name__.rpartition('.')[2] for verb in cli._VERBS)
+  verbs = {name.rstrip('_') for name in files}
   assert verbs == {name.split()[0] for name in TABLE}
   for verb, rows in TABLE.items():
     assert tuple(rows) == KINDS, verb

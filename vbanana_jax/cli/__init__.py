@@ -10,6 +10,7 @@
   vbanana prompts   --protocol nyuv2_depth --data data/nyuv2 --out questions
   vbanana doctor    nyuv2 data/nyuv2
   vbanana prepare   image_folder photos.zip --out data/photos
+  vbanana import    klein FLUX.2-klein-base-4B --out imports/klein_4b
   vbanana protocol  new --data data/val --task semantic
 
 Only this folder knows flags, exit codes and folders' names; what it calls are
@@ -29,6 +30,7 @@ from vbanana_jax.cli import (
   doctor,
   evaluate,
   export,
+  import_,
   plan,
   predict,
   prepare,
@@ -56,6 +58,7 @@ _VERBS = (
   prompts,
   doctor,
   prepare,
+  import_,
   protocol,
 )
 _TAKE_CONFIG_KEYS = ('train', 'plan')

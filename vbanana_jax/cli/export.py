@@ -10,18 +10,27 @@ def add_verb(verbs) -> None:
   """Adds `export`."""
   verb = verbs.add_parser(
     'export',
-    help='write a run as a program that answers without this code',
+    help='write a run as a program that answers without this code, or klein '
+    'for diffusers',
     description='Writes how a run answers one question, painted and decoded, '
     'as a folder for serving: one program for several platforms and any '
     'number of pictures, its weights, and a manifest that says what goes in '
     'and comes out. Runs without the code of the network: see '
-    'vbanana_jax/inference/exported.py, or vbanana predict --exported.',
+    'vbanana_jax/inference/exported.py, or vbanana predict --exported. With '
+    '--format diffusers it writes FLUX.2 klein, as imported or tuned, as a '
+    'snapshot that diffusers loads.',
     epilog='Example: vbanana export --workdir runs/quickstart --task depth '
     '--size 48x64 --out served',
   )
   flags.add_workdir(verb, newest=True)
   flags.add_question(verb)
   verb.add_argument('--out', type=flags.path, required=True)
+  verb.add_argument(
+    '--format',
+    choices=('program', 'diffusers'),
+    default='program',
+    help='diffusers: --workdir is an import of FLUX.2 klein',
+  )
   verb.add_argument(
     '--size',
     type=_to_size,
@@ -42,6 +51,8 @@ def add_verb(verbs) -> None:
 
 
 def run_export(args, rest) -> int:
+  if args.format == 'diffusers':
+    return _export_snapshot(args)
   from vbanana_jax.inference import export
   from vbanana_jax.inference.request import build_question
 
@@ -64,6 +75,23 @@ def run_export(args, rest) -> int:
   )
   for path in found:
     print(path)
+  return 0
+
+
+def _export_snapshot(args) -> int:
+  from vbanana_jax.klein import exporter
+  from vbanana_jax.runtime import logs
+
+  if flags.has_question(args) or args.classes or args.size or args.overwrite:
+    raise UserError(
+      '--format diffusers writes weights: it takes --workdir and --out alone'
+    )
+  if args.workdir is None:
+    raise UserError('--format diffusers needs --workdir: which import?')
+  with logs.open_byte_bar('export') as start:
+    names = exporter.export_snapshot(args.workdir, args.out, start)
+  for name in names:
+    print(args.out / name)
   return 0
 
 

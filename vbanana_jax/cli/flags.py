@@ -34,6 +34,25 @@ def path(text: str) -> paths.Path:
     raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def add_states(verb: argparse.ArgumentParser) -> None:
+  """Adds --states of a verb that opens a snapshot of FLUX.2 klein."""
+  verb.add_argument(
+    '--states',
+    type=_to_states,
+    default=(9, 18, 27),
+    metavar='N,N,N',
+    help='layers of its text encoder after which the transformer listens; '
+    '9,18,27 if not given, as all published ones',
+  )
+
+
+def _to_states(text: str) -> tuple[int, ...]:
+  words = text.split(',')
+  if not all(word.isdecimal() for word in words):
+    raise argparse.ArgumentTypeError(f'{text} is not as 9,18,27')
+  return tuple(map(int, words))
+
+
 def add_workdir(verb: argparse.ArgumentParser, *, newest: bool) -> None:
   """Adds --workdir of a verb that asks a trained run; see docs/training.md."""
   text = 'folder that vbanana train wrote a run into, or one with it as tune/'

@@ -5,6 +5,12 @@
   stored      its safetensors files, read by slices
   tables      stored names and the parameters that they fill
   weights     the strict check of a table, and the arrays
+  vendor      the vendor's single file
+  sources     what an import is made of, checked
+  importer    a snapshot to a folder for tuning, with a manifest
+  imported    that folder, opened
+  exporter    that folder, or what was tuned from it, for diffusers
+  assembly    folders of large files, written piece by piece
   tokenizer   prompts in the chat form that the network was trained with
   schedules   noise levels of sampling and of training
   pictures    what happens to a reference picture before it is encoded

@@ -5,6 +5,7 @@ The folder is what `huggingface-cli download` leaves: `transformer`, `vae`,
 """
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -59,25 +60,34 @@ class Part:
 
   def make_boxed(self) -> Any:
     """The same with the names of axes, for `models.get_axes`."""
-    inputs = _make_inputs(self.network)
-    init = jax.eval_shape(
-      lambda key: self.network.init(key, *inputs), jax.random.key(0)
-    )
-    return init['params']
+    return _make_boxed(self.network)
 
-  def load(self, snapshot: pathlib.Path, dtype: Any = None) -> Any:
+  def list_tensors(self, snapshot: pathlib.Path) -> dict[str, stored.Stored]:
+    """All stored tensors of the part, after a check of names and shapes.
+
+    Raises:
+      UserError: they are not those that the config asks for.
+    """
+    tensors = stored.list_tensors(snapshot / self.folder, self.stem)
+    weights.check(self.rows, self.make_abstract(), tensors, self.dead)
+    return tensors
+
+  def load(
+    self, snapshot: pathlib.Path, dtype: Any = None, abstract: Any = None
+  ) -> Any:
     """Parameters from the files of a snapshot, after a check of all of them.
 
     Args:
       snapshot: the folder in which the part's folder is.
       dtype: of the parameters; None keeps what is stored.
+      abstract: as `make_abstract`, with the shardings that the parameters
+        get; on the first device if not given.
 
     Raises:
       UserError: the stored tensors are not those that the config asks for.
     """
-    tensors = stored.list_tensors(snapshot / self.folder, self.stem)
-    abstract = self.make_abstract()
-    weights.check(self.rows, abstract, tensors, self.dead)
+    tensors = self.list_tensors(snapshot)
+    abstract = self.make_abstract() if abstract is None else abstract
     return weights.load(self.rows, abstract, tensors, dtype)
 
 
@@ -129,6 +139,7 @@ class Snapshot:
     folder: where it lies.
     distilled: whether it was made to be sampled in a few steps without
       guidance; such a network is not for training.
+    states: after which layers of the text encoder features are taken.
     parts: by the name of their folders.
     tokenizer: of prompts.
   """
@@ -151,7 +162,7 @@ class Snapshot:
       UserError: a file is missing or damaged, or names a network that is not
         FLUX.2 klein.
     """
-    self.folder = pathlib.Path(folder)
+    self.folder, self.states = pathlib.Path(folder), states
     index = stored.read_json(self.folder / _INDEX)
     if index.get('_class_name') != _PIPELINE:
       raise UserError(
@@ -180,9 +191,9 @@ class Snapshot:
     )
     self.parts = {part.folder: part for part in built}
 
-  def load(self, name: str, dtype: Any = None) -> Any:
+  def load(self, name: str, dtype: Any = None, abstract: Any = None) -> Any:
     """Parameters of a part; see `Part.load`."""
-    return self.parts[name].load(self.folder, dtype)
+    return self.parts[name].load(self.folder, dtype, abstract)
 
   def _read(self, name: str) -> tuple[pathlib.Path, Mapping[str, Any]]:
     path = self.folder / name / 'config.json'
@@ -199,6 +210,16 @@ class Snapshot:
           f'{self.folder}: {name} makes {ours} features a token and the '
           f'transformer takes {theirs}: download all parts of one snapshot'
         )
+
+
+@functools.lru_cache(maxsize=8)
+def _make_boxed(network: Network) -> Any:
+  """See `Part.make_boxed`; tracing a network takes a second."""
+  inputs = _make_inputs(network)
+  init = jax.eval_shape(
+    lambda key: network.init(key, *inputs), jax.random.key(0)
+  )
+  return init['params']
 
 
 def _make_inputs(network: Network) -> tuple[Any, ...]:

@@ -1,5 +1,7 @@
 """Stored tensors to parameters: all of them, each in its shape, or an error."""
 
+import collections
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +13,9 @@ from vbanana_jax.klein import stored as files
 from vbanana_jax.klein.tables import Row
 
 # Types that a weight may be stored in.
-_TYPES = ('BF16', 'F16', 'F32')
+_TYPES = tuple(files.ITEM_BYTES)
+# Of tensors that were measured and not learned.
+_MEASURED = 'bn.'
 
 
 def check(
@@ -34,11 +38,39 @@ def check(
     ValueError: `rows` leave a part of a parameter or of a tensor out, or
       take it twice: a mistake in the table.
   """
+  wanted = find_shapes(rows, abstract)
+  where = next(iter(tensors.values())).file.parent if tensors else 'a file'
+  compare(where, wanted, tensors, dead)
+
+
+def find_shapes(
+  rows: Sequence[Row], abstract: Mapping[str, Any]
+) -> dict[str, tuple[int, ...]]:
+  """Shapes of the stored tensors that fill parameters, by their names.
+
+  Raises:
+    ValueError: a mistake in the table, see `check`.
+  """
   leaves = flatten(abstract)
   _check_filled(rows, leaves)
-  wanted = _get_wanted_shapes(rows, leaves)
+  return _get_wanted_shapes(rows, leaves)
+
+
+def compare(
+  where: str | os.PathLike,
+  wanted: Mapping[str, tuple[int, ...]],
+  tensors: Mapping[str, files.Stored],
+  dead: Iterable[str],
+) -> None:
+  """Raises UserError unless the stored tensors are those that are wanted.
+
+  Args:
+    where: a file or folder, for messages.
+    wanted: shapes by name.
+    tensors: what is stored.
+    dead: prefixes of the names of tensors that nothing needs.
+  """
   dead = tuple(dead)
-  where = next(iter(tensors.values())).file.parent if tensors else 'a file'
   again = 'download config.json and the weights again, of one snapshot'
   if missing := sorted(set(wanted) - set(tensors)):
     raise UserError(f'{where} lacks {files.name_some(missing)}: {again}')
@@ -53,12 +85,29 @@ def check(
         f'{tensors[name].file}: {name} is {list(tensors[name].shape)} and '
         f'the config asks for {list(shape)}: {again}'
       )
-  types = {tensors[name].dtype: name for name in wanted}
-  for dtype, name in types.items():
+  _check_types(wanted, tensors)
+
+
+def _check_types(
+  wanted: Iterable[str], tensors: Mapping[str, files.Stored]
+) -> None:
+  """Raises UserError unless all weights have one type that weights have.
+
+  Measured statistics may have another one than the weights beside them.
+  """
+  types = {name: tensors[name].dtype for name in wanted}
+  weights = (t for name, t in types.items() if not name.startswith(_MEASURED))
+  (usual, _), *_ = collections.Counter(weights).most_common(1)
+  for name, dtype in types.items():
     if dtype not in _TYPES:
       raise UserError(
         f'{tensors[name].file}: {name} is stored as {dtype}: take a snapshot '
         f'in {", ".join(_TYPES)}, not a quantized one'
+      )
+    if dtype != usual and not name.startswith(_MEASURED):
+      raise UserError(
+        f'{tensors[name].file}: {name} is stored as {dtype} and the other '
+        f'weights as {usual}: download the weights again, of one snapshot'
       )
 
 
@@ -105,11 +154,16 @@ def _read_part(rows, shape, tensors, index, dtype) -> np.ndarray:
   bounds = [range(size)[part] for size, part in zip(shape, index, strict=True)]
   if rows[0].block is None:
     part = _read_row(rows[0], tensors, bounds)
-  else:
-    part = np.stack(
-      [_read_row(rows[n], tensors, bounds[1:]) for n in bounds[0]]
-    )
-  return part if dtype is None else part.astype(dtype)
+    return part if dtype is None else part.astype(dtype)
+  # Block by block into one array: never a second copy of a whole stack.
+  part = None
+  for place, number in enumerate(bounds[0]):
+    block = _read_row(rows[number], tensors, bounds[1:])
+    if part is None:
+      shape = (len(bounds[0]), *block.shape)
+      part = np.empty(shape, block.dtype if dtype is None else dtype)
+    part[place] = block
+  return part
 
 
 def _read_row(row, tensors, bounds: Sequence[range]) -> np.ndarray:
