@@ -7,7 +7,6 @@ import shutil
 
 import jax.numpy as jnp
 import klein_files
-import ml_dtypes
 import numpy as np
 import pytest
 import safetensors
@@ -145,7 +144,7 @@ def test_tuned_weights_keep_names_shapes_types_and_order(whole, tmp_path):
   )
   for name, array in golden.items():
     if name == 'proj_out.weight':
-      array = (array.astype('f') + np.float32(0.01)).astype(ml_dtypes.bfloat16)
+      array = (array.astype('f') + np.float32(0.01)).astype(jnp.bfloat16)
     np.testing.assert_array_equal(ours[name], array)
 
 

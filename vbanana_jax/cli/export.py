@@ -80,7 +80,7 @@ def run_export(args, rest) -> int:
 
 def _export_snapshot(args) -> int:
   from vbanana_jax.klein import exporter
-  from vbanana_jax.runtime import logs
+  from vbanana_jax.runtime import byte_bar
 
   if flags.has_question(args) or args.classes or args.size or args.overwrite:
     raise UserError(
@@ -88,7 +88,7 @@ def _export_snapshot(args) -> int:
     )
   if args.workdir is None:
     raise UserError('--format diffusers needs --workdir: which import?')
-  with logs.open_byte_bar('export') as start:
+  with byte_bar.open_bar('export') as start:
     names = exporter.export_snapshot(args.workdir, args.out, start)
   for name in names:
     print(args.out / name)

@@ -35,13 +35,13 @@ def add_verb(verbs) -> None:
 
 def run_import(args, rest) -> int:
   from vbanana_jax.klein import importer, sources
-  from vbanana_jax.runtime import logs, paths
+  from vbanana_jax.runtime import byte_bar, paths
 
   for path in (args.path, args.parts):
     if path is not None:
       paths.refuse_bucket(path, 'tensors cannot be read by slices')
   source = sources.open_source(args.path, args.parts, args.states)
-  with logs.open_byte_bar('import') as start:
+  with byte_bar.open_bar('import') as start:
     manifest = importer.import_snapshot(source, args.out, start)
   _print_manifest(args.out, manifest)
   return 0

@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import vbanana_jax
+from vbanana_jax import __version__
 from vbanana_jax.klein import assembly, imported, sources, weights
 from vbanana_jax.runtime import paths
 
@@ -73,7 +73,7 @@ def _make_manifest(
       for target in targets
     },
     'fingerprint': fingerprint,
-    'version': vbanana_jax.__version__,
+    'version': __version__,
   }
 
 

@@ -149,30 +149,6 @@ def make_bar(total: int, initial: int, name: str) -> tqdm.tqdm:
   )
 
 
-@contextlib.contextmanager
-def open_byte_bar(name: str) -> Iterator[Callable[[int], Callable[[int], Any]]]:
-  """Progress bar of bytes on stderr, once it is known how many there are.
-
-  Returns:
-    takes their number, and gives what is told of every part that is done.
-  """
-  with contextlib.ExitStack() as stack:
-
-    def start(total: int) -> Callable[[int], Any]:
-      bar = tqdm.tqdm(
-        total=total,
-        desc=name,
-        unit='B',
-        unit_scale=True,
-        dynamic_ncols=True,
-        mininterval=0.5 if sys.stderr.isatty() else 20.0,
-        disable=not processes.is_first(),
-      )
-      return stack.enter_context(bar).update
-
-    yield start
-
-
 class Meter:
   """Averages between log lines, and where the time went.
 
