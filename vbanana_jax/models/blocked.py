@@ -6,6 +6,7 @@ them block by block: splash on a TPU, cuDNN's on a GPU.
 """
 
 import functools
+import re
 from collections.abc import Callable
 
 import jax
@@ -18,7 +19,7 @@ LEAST_TOKENS = 1024
 
 _BLOCK = 512  # queries, and keys, at a time
 _LANES = 128  # least block of the kernel
-_AMPERE = '8.0'  # the first of NVIDIA's that cuDNN's kernel is written for
+_AMPERE = 8.0  # the first of NVIDIA's that cuDNN's kernel is written for
 
 # Of queries, keys, values and, if not all keys may be seen, a mask.
 Kernel = Callable[..., jax.Array]
@@ -26,10 +27,13 @@ Kernel = Callable[..., jax.Array]
 
 def find_kernel(platform: str) -> Kernel | None:
   """The kernel of this platform; None where there is none, as on a CPU."""
-  if platform == 'gpu':
-    capability = getattr(jax.devices('gpu')[0], 'compute_capability', '')
-    return attend_cudnn if capability >= _AMPERE else None
-  return attend_splash if platform == 'tpu' else None
+  if platform == 'tpu':
+    return attend_splash
+  if platform == jax.default_backend() == 'gpu':
+    found = getattr(jax.devices()[0], 'compute_capability', '')
+    if re.fullmatch(r'[0-9.]+', found) and float(found) >= _AMPERE:
+      return attend_cudnn
+  return None
 
 
 def suits(kernel: Kernel | None, q: jax.Array, k: jax.Array) -> bool:
