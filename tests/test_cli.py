@@ -16,7 +16,7 @@ from vbanana_jax import cli
 from vbanana_jax import config as config_lib
 from vbanana_jax.cli import distributed, train
 from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import logs
+from vbanana_jax.training import provenance
 
 TRAIN = ('train', '--config', 'quickstart', '--workdir', 'w')
 TWO = ('--coordinator=localhost:1', '--processes=2')
@@ -293,7 +293,7 @@ def test_a_spoilt_record_of_a_run_is_named(text, tmp_path, capsys):
     f'vbanana: {tmp_path}/run.json holds no config: bring it back from a copy\n'
   )
   with pytest.raises(UserError, match=r'run\.json holds no config'):
-    logs.load_run_json(tmp_path)
+    provenance.load_run_json(tmp_path)
 
 
 @pytest.mark.parametrize(

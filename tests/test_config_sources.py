@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import pytest
 from labeled_rows import LabeledRows
@@ -11,8 +12,10 @@ from vbanana_jax.cli import config_flags
 from vbanana_jax.configs import base
 from vbanana_jax.data import build, encoder, kinds, pairings, stream
 from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import logs, processes
+from vbanana_jax.inference import predictor, request
+from vbanana_jax.runtime import processes
 from vbanana_jax.tasks.prompt_styles import FULL, QUICK
+from vbanana_jax.training import provenance
 
 NEW = '--config.sources.mine.kind=records'
 
@@ -313,5 +316,42 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_line(tmp_path):
   config = {'data': {'level': 'quick', 'photos': ''}, 'mixture': {'depth': 1.0}}
   (tmp_path / 'run.json').write_text(json.dumps({'config': config}))
   with pytest.raises(UserError, match='of an earlier version') as caught:
-    logs.load_run_json(tmp_path)
+    provenance.load_run_json(tmp_path)
   assert '\n' not in str(caught.value)
+
+
+def drop(folder, name, key):
+  """Removes a setting of a source from a run's record, as if it were older."""
+  path = folder / 'run.json'
+  run = json.loads(path.read_text())
+  del run['config']['sources'][name][key]
+  path.write_text(json.dumps(run))
+
+
+@pytest.mark.parametrize('kind', base.SOURCES)
+def test_settings_newer_than_a_run_have_their_defaults(kind, tmp_path):
+  config = load(f'--config.sources.mine.kind={kind}')
+  for key, default in base.SOURCES[kind].items():
+    (tmp_path / 'run.json').write_text(json.dumps({'config': config}))
+    drop(tmp_path, 'mine', key)
+    found = provenance.load_run_json(tmp_path)['config']
+    assert found == config and found['sources']['mine'][key] == default
+
+
+def test_a_run_older_than_a_setting_can_be_asked(untrained_run, tmp_path):
+  shutil.copytree(untrained_run, tmp_path, dirs_exist_ok=True)
+  run = json.loads((tmp_path / 'run.json').read_text())
+  run['config'] |= load(NEW, '--config.mixture.semantic@mine=1')
+  (tmp_path / 'run.json').write_text(json.dumps(run))
+  drop(tmp_path, 'mine', 'class_balance')
+  asked = request.PredictRequest('semantic', classes=('wall', 'floor'))
+  prepared = predictor.Predictor(tmp_path).prepare(asked)
+  assert prepared.question.names == ('wall', 'floor')
+
+
+def test_a_run_newer_than_this_version_is_refused_in_one_line(tmp_path):
+  config = load(NEW)
+  config['sources']['mine']['later'] = 1
+  (tmp_path / 'run.json').write_text(json.dumps({'config': config}))
+  with pytest.raises(UserError, match=r"no setting 'later'.* use the version "):
+    provenance.load_run_json(tmp_path)

@@ -13,6 +13,7 @@ from flax import traverse_util
 from trainings import STEPS, load_ids
 
 from vbanana_jax import sharding
+from vbanana_jax.config import complete_sources
 from vbanana_jax.errors import Interrupted, Preempted, UserError
 from vbanana_jax.runtime import logs, preemption
 from vbanana_jax.tasks import TASKS
@@ -188,12 +189,15 @@ def test_every_difference_is_named(whole_run):
 
 def test_a_source_may_move_but_not_change(tmp_path, monkeypatch):
   def make_run(path, digest):
-    source = {'kind': 'records', 'path': path}
-    config = {'seed': 0, 'sources': {'mine': source}}
-    data = {'sources': {'mine': {**source, 'manifest': digest}}}
+    sources = complete_sources({'mine': {'kind': 'records', 'path': path}})
+    config = {'seed': 0, 'sources': sources}
+    data = {'sources': {'mine': {**sources['mine'], 'manifest': digest}}}
     return config, data
 
   config, data = make_run('old/place', 'a')
+  # A setting that is newer than the run has its default.
+  for older in (config['sources']['mine'], data['sources']['mine']):
+    del older['class_balance']
   logs.save_json(tmp_path / 'run.json', {'config': config, 'data': data})
   monkeypatch.setattr(checkpoint, 'newest_step', lambda workdir: 3)
   for digest in ('a', 'b'):

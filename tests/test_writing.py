@@ -14,6 +14,7 @@ from vbanana_jax.benchmark import protocols, question_list, readers
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import results, score_folder, scores_text
 from vbanana_jax.runtime import files
+from vbanana_jax.training import provenance
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_scores_are_not_begun_where_they_cannot_be_written(
 def test_the_exam_is_not_begun_where_it_cannot_be_written(nowhere, monkeypatch):
   config = {'mixture': {}, 'sources': {}}
   monkeypatch.setattr(
-    results.logs, 'load_run_json', lambda run: {'config': config}
+    provenance, 'load_run_json', lambda run: {'config': config}
   )
   monkeypatch.setattr(evaluate, 'fingerprint', lambda run: 'x')
   monkeypatch.setattr(evaluate, 'evaluate', never)

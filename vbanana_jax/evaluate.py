@@ -216,7 +216,7 @@ def evaluate_and_save(
   file named after these. Weights that are scored already are not scored again,
   and scores of another run in `out` are replaced with `overwrite` alone.
   """
-  config = logs.load_run_json(run)['config']
+  config = provenance.load_run_json(run)['config']
   level = level or pairings.find_level(config)
   suffix = _name_choice(config, level, tasks)
   out = out or workdir

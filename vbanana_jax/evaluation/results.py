@@ -9,6 +9,7 @@ from vbanana_jax.evaluation import evaluators
 from vbanana_jax.metrics import generation
 from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import TASKS, base
+from vbanana_jax.training import provenance
 
 _NEEDED = {
   'rows', 'by_count', 'phases', 'seconds', 'seconds_train_eval', 'config',
@@ -65,7 +66,7 @@ def load_phases(
     if rows:
       names = ('step', 'seconds', 'cpu_seconds', 'waited', 'compile_seconds')
       phase = {name: rows[-1][name] for name in names}
-      run = logs.load_run_json(folder)
+      run = provenance.load_run_json(folder)
       config, topology = run['config'], run.get('topology', {})
       if (topology.get('device'), topology.get('processes')) == ('cpu', 1):
         phase['drawing_cpu_seconds'] = sum(

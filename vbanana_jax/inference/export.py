@@ -25,7 +25,7 @@ from vbanana_jax.inference.request import (
 )
 from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.report import answers
-from vbanana_jax.runtime import files, logs
+from vbanana_jax.runtime import files
 from vbanana_jax.tasks import base
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import checkpoint, provenance
@@ -64,7 +64,7 @@ def export_run(
     UserError: a mistake in the question or the size, no checkpoint, or an
       `out` that cannot be written or has an export of something else.
   """
-  config = logs.load_run_json(run)['config']
+  config = provenance.load_run_json(run)['config']
   model = weights_lib.build_network(config)
   model = model.clone(precision=models.build_precision('cpu'))
   task, question = _build_question(config, request, model.config.max_text)

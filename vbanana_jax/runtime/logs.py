@@ -46,21 +46,6 @@ def load_json(path: paths.Path) -> Any:
     raise UserError(f'{path} cannot be read as JSON: {error}') from error
 
 
-def load_run_json(workdir: paths.Path) -> dict[str, Any]:
-  """A workdir's run.json; UserError unless it holds a config of today."""
-  path = workdir / 'run.json'
-  run = load_json(path)
-  config = run.get('config') if isinstance(run, dict) else None
-  if not (isinstance(config, dict) and config):
-    raise UserError(f'{path} holds no config: bring it back from a copy')
-  if 'sources' not in config:
-    raise UserError(
-      f'{path} is of an earlier version, whose configs had no sources: train '
-      'again, or use the version that it names'
-    )
-  return run
-
-
 class StepLog:
   """Appends one JSON object with a 'step' a line to a file.
 

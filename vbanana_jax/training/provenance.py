@@ -12,7 +12,9 @@ from typing import Any
 
 import jax
 
-from vbanana_jax.runtime import logs, processes
+from vbanana_jax.config import complete_sources
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import logs, paths, processes
 
 PACKAGES = (
   'vbanana-jax',
@@ -124,6 +126,34 @@ def save_run_json(
     data = build.describe_data(config)
     logs.save_json(path, {'config': config, 'data': data, **now})
     return
-  before = logs.load_run_json(workdir)
+  before = load_run_json(workdir)
   resumed = [*before.get('resumed', []), {'step': start_step, **now}]
   logs.save_json(path, {**before, 'config': config, 'resumed': resumed})
+
+
+def load_run_json(workdir: paths.Path) -> dict[str, Any]:
+  """A workdir's run.json.
+
+  Settings of its sources that are newer than the run have their defaults, with
+  which an example is what it was before there was the setting.
+
+  Raises:
+    UserError: it holds no config, or one that this version does not know.
+  """
+  path = workdir / 'run.json'
+  run = logs.load_json(path)
+  config = run.get('config') if isinstance(run, dict) else None
+  if not (isinstance(config, dict) and config):
+    raise UserError(f'{path} holds no config: bring it back from a copy')
+  if 'sources' not in config:
+    raise UserError(
+      f'{path} is of an earlier version, whose configs had no sources: train '
+      'again, or use the version that it names'
+    )
+  try:
+    sources = complete_sources(config['sources'])
+  except UserError as error:
+    raise UserError(
+      f'{path} is of another version: {error}; use the version that it names'
+    ) from error
+  return {**run, 'config': {**config, 'sources': sources}}

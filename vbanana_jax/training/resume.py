@@ -8,7 +8,7 @@ import jax
 
 from vbanana_jax.data import build
 from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import logs, processes
+from vbanana_jax.runtime import processes
 from vbanana_jax.training import checkpoint, provenance
 
 # Keys and sections that a run may change when it goes on. Where the weights
@@ -30,7 +30,7 @@ MAY_CHANGE = (
   'writers',
 )
 # Where a source lies may change too: `run.json` holds a digest of its data.
-_PLACE = re.compile(r'(run\.json data\.)?sources\.\w+\.path')
+_PLACE = re.compile(r'sources\.\w+\.path')
 
 
 def check_processes_agree(
@@ -66,12 +66,12 @@ def check_same_config(workdir: pathlib.Path, config: dict[str, Any]) -> None:
   """
   if checkpoint.newest_step(workdir) is None:
     return
-  run = logs.load_run_json(workdir)
+  run = provenance.load_run_json(workdir)
   before = flatten_config(run['config'])
   now = flatten_config(config)
   if 'data' in run:  # older versions did not write it
-    before |= flatten_config({'run.json data': run['data']})
-    now |= flatten_config({'run.json data': build.describe_data(config)})
+    before |= _flatten_data(run['data'], now)
+    now |= _flatten_data(build.describe_data(config), now)
   differences = [
     f'{key} was {before.get(key)}, is {now.get(key)}'
     for key in sorted(now.keys() | before.keys())
@@ -85,6 +85,17 @@ def check_same_config(workdir: pathlib.Path, config: dict[str, Any]) -> None:
       'repeat the command of its run.json, or choose another --workdir; '
       f'--config.init_from={workdir} begins that one with these weights'
     )
+
+
+def _flatten_data(
+  data: dict[str, Any], settings: dict[str, Any]
+) -> dict[str, Any]:
+  """What describes the data, without the settings that a config has too."""
+  return {
+    f'run.json data.{key}': value
+    for key, value in flatten_config(data).items()
+    if key not in settings
+  }
 
 
 def report_complete(workdir: pathlib.Path, step: int, total: int) -> None:

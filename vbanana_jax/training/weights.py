@@ -13,9 +13,9 @@ from jax.experimental import multihost_utils
 from vbanana_jax import models, sharding
 from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
-from vbanana_jax.runtime import logs, paths, processes
+from vbanana_jax.runtime import paths, processes
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
-from vbanana_jax.training import checkpoint
+from vbanana_jax.training import checkpoint, provenance
 from vbanana_jax.training.state import make_logical_axes, make_params
 
 # Its rows are the words of a vocabulary.
@@ -107,7 +107,7 @@ def load_run(run: pathlib.Path) -> LoadedRun:
     UserError: there is no checkpoint, it is of another network, or its token
       ids mean something else.
   """
-  config = logs.load_run_json(run)['config']
+  config = provenance.load_run_json(run)['config']
   require(run)
   step = checkpoint.newest_step(run)
   processes.check_agree({'config of the run': config, 'its last step': step})
@@ -174,7 +174,7 @@ def find_trained_tasks(config: dict[str, Any], kind: str = '') -> set[str]:
       return tasks
     seen.add(start)
     try:
-      config = logs.load_run_json(paths.to_path(start))['config']
+      config = provenance.load_run_json(paths.to_path(start))['config']
     except (UserError, OSError):  # moved away: what it learned is not known
       return tasks
 
