@@ -35,24 +35,42 @@ def test_scores_are_those_of_the_painted_folder(task, untrained_run, tmp_path):
   assert found == evaluator.run(predictor.params)  # nothing is left behind
 
 
-def test_colors_that_were_not_learned_are_said(
-  untrained_run, tmp_path, capsys, monkeypatch
-):
-  protocol = painted.write_benchmark('semantic', tmp_path / 'data')
+@pytest.fixture
+def read_doubt(untrained_run, tmp_path, capsys, monkeypatch):
+  """What a painting of a protocol says of colors; nothing is painted."""
   predictor = Predictor(untrained_run)
+  monkeypatch.setattr(predict_protocol, 'paint_requests', lambda *_, **__: ())
 
-  def paint(protocol, name):
+  def read(protocol):
     predict_protocol.paint_protocol(
-      predictor, protocol, tmp_path / 'data', tmp_path / name, passes=1
+      predictor, protocol, tmp_path, tmp_path / 'out', passes=1, overwrite=True
     )
     return ' '.join(capsys.readouterr().err.split())
 
-  assert "style is not 'numbers'" in paint(protocol, 'numbers')
+  return read
+
+
+def test_colors_that_were_not_learned_are_said(
+  read_doubt, tmp_path, monkeypatch
+):
+  protocol = painted.write_benchmark('semantic', tmp_path)
+  assert "style is not 'numbers'" in read_doubt(protocol)
   words = dataclasses.replace(protocol, notation='name')
-  assert 'expect wrong colors' not in paint(words, 'words')
+  assert 'expect wrong colors' not in read_doubt(words)
   style = prompt_styles.PROMPT_STYLES['fixed']
   monkeypatch.setattr(pairings, 'find_style', lambda *_: style)
-  assert 'learned by heart' in paint(words, 'heart')
+  assert 'learned by heart' in read_doubt(words)
+
+
+def test_the_color_of_a_phrase_is_not_learned_by_heart(
+  read_doubt, tmp_path, monkeypatch
+):
+  style = prompt_styles.PROMPT_STYLES['fixed']
+  monkeypatch.setattr(pairings, 'find_style', lambda *_: style)
+  protocol = painted.write_benchmark('referring', tmp_path)
+  assert '2 colors in numbers' in read_doubt(protocol)
+  words = dataclasses.replace(protocol, notation='name')
+  assert 'expect wrong colors' not in read_doubt(words)
 
 
 def test_examples_need_no_folder(untrained_run, tmp_path):

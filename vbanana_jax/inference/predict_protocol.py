@@ -119,7 +119,8 @@ def _doubt_colors(predictor, protocol, parts) -> str:
       f'{style.most_triplets} at most (config.sources.NAME.style is not '
       "'numbers')"
     )
-  classes = protocol.classes or []
+  # A phrase has the color that is written beside it, in training too.
+  classes = [x for x in protocol.classes or () if '{phrase}' not in x[0]]
   fixed = legend_colors.find_fixed([name for name, _ in classes])
   given = [tuple(color) for _, color in classes]
   if style.fixed_colors and given != [color.rgb for color in fixed]:
