@@ -596,3 +596,12 @@ def test_a_dry_run_of_bad_labels_is_drawn_and_refused(tmp_path, capsys):
   said = capsys.readouterr()
   assert said.out.count('value 4') == 6 and '6 of 8 pictures' in said.err
   assert cli.main([*words, '--most-bad', '6 records']) == 0
+
+
+def test_the_license_of_a_file_is_changed_there(tmp_path, capsys):
+  root = make(tmp_path / 'in', {'images/a.jpg': photo()}, license='mine')
+  words = ['prepare', 'folder', str(root), '--out', str(tmp_path / 'out')]
+  assert cli.main([*words, '--license', 'MIT']) == 2
+  error = capsys.readouterr().err
+  assert "the license of in is 'mine' in its dataset.json" in error
+  assert error.count('\n') == 1 and not (tmp_path / 'out').exists()

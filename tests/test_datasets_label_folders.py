@@ -12,7 +12,8 @@ from byte_files import (
 )
 from PIL import Image
 
-from vbanana_jax import labels
+from vbanana_jax import cli, labels
+from vbanana_jax.data import array_records
 from vbanana_jax.datasets import KINDS, class_files, class_tables
 
 VOID = labels.VOID
@@ -268,3 +269,29 @@ def test_kinds_say_what_they_are_in_a_line():
   for name, kind in KINDS.items():
     assert '\n' not in kind.about and len(kind.about) < 80, name
     assert kind.example.startswith(f'vbanana prepare {name}'), name
+
+
+def test_the_license_is_given_where_the_folder_has_none(tmp_path, capsys):
+  root, out = write_set(tmp_path / 'in'), tmp_path / 'out'
+  words = ['prepare', 'label_folders', str(root), '--license', 'CC BY 4.0']
+  assert cli.main([*words, '--dry-run', str(tmp_path / 'look.png')]) == 0
+  assert 'license: CC BY 4.0\n' in capsys.readouterr().out
+  exclude = tmp_path / 'exclude.txt'
+  exclude.write_text('a\n')
+  assert (
+    cli.main([*words, '--exclude-ids', str(exclude), '--out', str(out)]) == 0
+  )
+  assert f'{out}: license: CC BY 4.0\n' in capsys.readouterr().out
+  assert array_records.load_manifest(out)['license'] == 'CC BY 4.0'
+  # Other terms are another set of records.
+  words[-1] = 'MIT'
+  assert (
+    cli.main([*words, '--exclude-ids', str(exclude), '--out', str(out)]) == 2
+  )
+  assert 'holds something else already' in capsys.readouterr().err
+
+
+def test_kinds_without_a_license_take_one():
+  for kind in KINDS.values():
+    terms = getattr(kind.open, 'license', None)
+    assert terms is None or kind.takes_license == (not terms), kind.about

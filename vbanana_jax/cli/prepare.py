@@ -35,8 +35,6 @@ def add_verb(verbs, *, with_kinds: bool = True) -> None:
 
 
 def _add_kind(subparsers, name: str, kind) -> None:
-  from vbanana_jax.data import labeled, prepare_pictures
-
   verb = subparsers.add_parser(
     name,
     help=kind.about,
@@ -48,6 +46,10 @@ def _add_kind(subparsers, name: str, kind) -> None:
     verb.add_argument('path', type=flags.path, nargs='?', help=kind.path)
   for flag in kind.flags:
     _add_flag(verb, flag)
+  if kind.takes_license:
+    verb.add_argument(
+      '--license', help='terms of the pictures, where no dataset.json has them'
+    )
   verb.add_argument('--out', type=flags.path, help='folder to make')
   verb.add_argument(
     '--dry-run',
@@ -58,6 +60,13 @@ def _add_kind(subparsers, name: str, kind) -> None:
   verb.add_argument(
     '--verify', action='store_true', help='check what is in --out already'
   )
+  _add_limits(verb, kind)
+  verb.set_defaults(run=run_prepare, layout=kind)
+
+
+def _add_limits(verb, kind) -> None:
+  from vbanana_jax.data import labeled, prepare_pictures
+
   verb.add_argument(
     '--require',
     action='append',
@@ -93,7 +102,6 @@ def _add_kind(subparsers, name: str, kind) -> None:
     default=prepare_pictures.MAX_TEXT,
     help='longest caption in tokens: what config.model.max_text will be',
   )
-  verb.set_defaults(run=run_prepare, layout=kind)
 
 
 def _add_flag(verb, flag) -> None:
@@ -140,6 +148,8 @@ def run_prepare(args, rest) -> int:
   inputs = [args.path] if kind.path else []
   opened = kind.open(*inputs, **options)
   with contextlib.closing(opened):
+    if kind.takes_license and args.license is not None:
+      _set_license(opened, args.license)
     dataset = exclusions.exclude(opened, left_out)
     if args.dry_run is not None:
       _show(args.dry_run, dataset, limits)
@@ -160,6 +170,15 @@ def _need_out(args) -> None:
     raise UserError(
       f'prepare {args.kind} needs --out, the folder to make, or --dry-run'
     )
+
+
+def _set_license(dataset, terms: str) -> None:
+  if dataset.license:
+    raise UserError(
+      f'--license {terms!r}: the license of {dataset.name} is '
+      f'{dataset.license!r} in its dataset.json: change it there'
+    )
+  dataset.license = terms
 
 
 def _read_options(args, own_flags) -> dict:

@@ -147,6 +147,7 @@ KIND = kinds.Kind(
   about='a folder of your own: images, depth, normals, labels, captions, ...',
   example='vbanana prepare folder office --split train --out data/office',
   open=LabeledFolder,
+  takes_license=True,
   flags=(
     kinds.Flag('--split', f'one of those in {folder_fields.NAME}, or all', ''),
   ),

@@ -161,6 +161,7 @@ KIND = kinds.Kind(
   open=open_image_folder,
   path='the folder or zip',
   most_bad='100 percent',
+  takes_license=True,
   flags=(
     kinds.Flag(
       '--caption', 'of pictures that neither folder nor file describes'

@@ -46,6 +46,8 @@ class Kind:
     flags: those that it takes besides those of every kind.
     path: what its path is, as 'a folder or zip'; '' where it reads none.
     most_bad: pictures that may be left out as bad before all are refused.
+    takes_license: whether the terms of its pictures may be given, as those of
+      anybody's pictures are not known.
   """
 
   about: str
@@ -54,3 +56,4 @@ class Kind:
   flags: tuple[Flag, ...] = ()
   path: str = 'the folder'
   most_bad: str = '5 percent'
+  takes_license: bool = False

@@ -155,6 +155,7 @@ KIND = kinds.Kind(
   example='vbanana prepare label_folders camvid --split train '
   '--out data/camvid',
   open=LabelFolders,
+  takes_license=True,
   flags=(
     kinds.Flag('--split', 'folder or list of names to take', ''),
     kinds.Flag('--images', 'folder of the photographs', 'images'),

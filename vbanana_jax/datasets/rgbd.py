@@ -182,6 +182,7 @@ KIND = kinds.Kind(
   example='vbanana prepare rgbd data/office --derive-normals '
   '--out data/office_records',
   open=RgbdFolder,
+  takes_license=True,
   flags=(
     kinds.Flag(
       '--per-meter', 'steps of the depth in one meter', 1000.0, (),

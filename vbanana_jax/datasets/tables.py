@@ -230,6 +230,7 @@ KIND = kinds.Kind(
   example='vbanana prepare tables data/pokemon --text text --out data/records',
   open=Tables,
   path='the file, or a folder of *.parquet or *.arrow',
+  takes_license=True,
   flags=(
     kinds.Flag('--split', 'what the names of its files begin with', ''),
     kinds.Flag('--image', 'column of the pictures', ''),

@@ -183,6 +183,7 @@ KIND = kinds.Kind(
   example='vbanana prepare webdataset shards --out data/shards',
   open=WebDataset,
   path='the tar, or the folder of tars',
+  takes_license=True,
   flags=(
     kinds.Flag(
       '--meaning', 'a dataset.json, where none lies beside the tars', ''
