@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
+import safetensors.numpy
 
 from vbanana_jax.errors import UserError
 
@@ -175,6 +176,19 @@ def list_file(path: pathlib.Path) -> Tensors:
       }
   except (OSError, safetensors.SafetensorError) as error:
     raise unreadable(path, error) from error
+
+
+def read_metadata(path: pathlib.Path) -> dict[str, str]:
+  """Texts in the header of a file that `list_file` has passed."""
+  with safetensors.safe_open(path, framework='np') as file:
+    return file.metadata() or {}
+
+
+def make_file(
+  tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> bytes:
+  """A whole file of small tensors."""
+  return safetensors.numpy.save(dict(tensors), dict(metadata))
 
 
 def unreadable(path: pathlib.Path, error: Exception) -> UserError:

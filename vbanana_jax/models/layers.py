@@ -39,7 +39,8 @@ def named(init: Callable[..., Any], *names: str) -> Callable[..., Any]:
 class Dense(nn.Module):
   """`x [..., i] -> [..., features]`, by `numerics.dot`.
 
-  `axes` are the logical names of the kernel's two.
+  `axes` are the logical names of the kernel's two. Variables `lora`, `down`
+  [i, rank] and `up` [rank, features], change it where they are given.
   """
 
   features: int
@@ -56,6 +57,12 @@ class Dense(nn.Module):
       (x.shape[-1], self.features),
     )
     y = numerics.dot(x, kernel, self.precision.matmul_dtype)
+    if self.has_variable('lora', 'down'):
+      change = x
+      for name in ('down', 'up'):
+        factor = self.get_variable('lora', name)
+        change = numerics.dot(change, factor, self.precision.matmul_dtype)
+      y += change
     if self.use_bias:
       zeros = named(nn.initializers.zeros, 'vector')
       y += self.param('bias', zeros, (self.features,))
@@ -214,7 +221,7 @@ def apply_blocks(
   block = REMAT[remat](block)
   stack = nn.scan(
     block,
-    variable_axes={'params': 0},
+    variable_axes={'params': 0, 'lora': 0},
     split_rngs={'params': True},
     in_axes=(0,) * per_block + (nn.broadcast,) * shared,
     length=depth,
