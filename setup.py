@@ -23,7 +23,11 @@ setuptools.setup(
   # it imported and installed with the rest, also by a session that runs.
   packages=setuptools.find_packages(include=['vbanana_jax', 'vbanana_jax.*']),
   package_data={
-    'vbanana_jax': ['protocols/*.json', 'tokenizer/vocabulary.json']
+    'vbanana_jax': [
+      'klein/published_check.npz',
+      'protocols/*.json',
+      'tokenizer/vocabulary.json',
+    ]
   },
   entry_points={'console_scripts': ['vbanana = vbanana_jax.cli:main']},
   # Ranges that are meant to work; constraints.txt is the set that is tested.

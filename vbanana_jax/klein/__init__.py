@@ -11,6 +11,10 @@
   imported    that folder, opened
   exporter    that folder, or what was tuned from it, for diffusers
   assembly    folders of large files, written piece by piece
+  doctor      what a snapshot's networks make of pictures, line by line
+  findings    a line: what was found, and whether it will do
+  round_trip  painted numbers through the autoencoder and back
+  published   nine pixels that the published distilled 4B paints
   tokenizer   prompts in the chat form that the network was trained with
   schedules   noise levels of sampling and of training
   pictures    what happens to a reference picture before it is encoded

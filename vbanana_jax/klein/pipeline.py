@@ -34,14 +34,17 @@ class Pipeline:
     precision: numerics.Precision | None = None,
     states: tuple[int, ...] = STATES,
     text_length: int = TEXT_LENGTH,
+    parts: Sequence[str] | None = None,
   ):
-    """Loads all of a snapshot, in the types in which it is stored.
+    """Loads a snapshot, in the types in which it is stored.
 
     Args:
       folder: of the snapshot.
       precision: arithmetic; the backend's own if not given.
       states: after which layers of the text encoder features are taken.
       text_length: tokens of a prompt, pads included.
+      parts: those that are loaded now, and others by `load_part`; all of them
+        if not given.
 
     Raises:
       UserError: a file is missing or damaged, or is not FLUX.2 klein's.
@@ -49,9 +52,22 @@ class Pipeline:
     precision = precision or models.build_precision()
     self.snapshot = Snapshot(folder, precision, states)
     self.text_length = text_length
-    self._params = {
-      name: self.snapshot.load(name) for name in self.snapshot.parts
-    }
+    self._params: dict[str, Any] = {}
+    for name in self.snapshot.parts if parts is None else parts:
+      self.load_part(name)
+
+  def load_part(self, name: str) -> Any:
+    """Loads one of the parts of the snapshot; its parameters.
+
+    Raises:
+      UserError: a file is missing or damaged.
+    """
+    self._params[name] = self.snapshot.load(name)
+    return self._params[name]
+
+  def drop_part(self, name: str) -> None:
+    """Makes room for other parts."""
+    del self._params[name]
 
   def generate(
     self,
@@ -121,19 +137,45 @@ class Pipeline:
       sigmas: levels of noise from one step to the next.
       guidance: as in `generate`; not read if `text` is of one prompt each.
     """
-    b, _, _, c = noise.shape
-    flat = [x.reshape(b, -1, c) for x in (noise, *references)]
+    flat, joined, grids = _flatten(noise, references)
     tokens = _sample(
       self._params['transformer'],
-      flat[0],
-      jnp.concatenate(flat[1:], axis=1) if references else flat[0][:, :0],
+      flat,
+      joined,
       text,
       jnp.asarray(sigmas),
       guidance,
       network=self.snapshot.parts['transformer'].network,
-      grids=tuple(x.shape[1:3] for x in (noise, *references)),
+      grids=grids,
     )
     return tokens.reshape(noise.shape)
+
+  def find_velocity(
+    self,
+    z: Float[Array, 'b y x c'],
+    sigma: Float[Array, 'b'],
+    text: Float[Array, 'b l j'],
+    references: Sequence[Float[Array, 'b _ _ c']] = (),
+  ) -> Float[Array, 'b y x c']:
+    """noise - data of the flow, at noisy tokens in rows and columns.
+
+    Args:
+      z: tokens of the target.
+      sigma: share of noise in them.
+      text: features of one prompt for each picture.
+      references: from `encode_picture`.
+    """
+    flat, joined, grids = _flatten(z, references)
+    velocity = _find_velocity(
+      self._params['transformer'],
+      flat,
+      joined,
+      text,
+      sigma,
+      network=self.snapshot.parts['transformer'].network,
+      grids=grids,
+    )
+    return velocity.reshape(z.shape)
 
   def decode(self, tokens: Float[Array, 'b y x c']) -> Float[Array, 'b h w 3']:
     """Pictures in [0, 1] of normalized tokens in rows and columns."""
@@ -146,17 +188,34 @@ class Pipeline:
     return _apply(self._params[name], inputs, network=network, method=method)
 
 
+def _flatten(target, references):
+  """Tokens of the target, of all references, and rows and columns of each."""
+  pictures = (target, *references)
+  flat = [x.reshape(len(x), -1, x.shape[-1]) for x in pictures]
+  joined = jnp.concatenate(flat[1:], axis=1) if references else flat[0][:, :0]
+  return flat[0], joined, tuple(x.shape[1:3] for x in pictures)
+
+
+@functools.partial(jax.jit, static_argnames=('network', 'grids'))
+def _find_velocity(params, z, references, text, sigma, *, network, grids):
+  """Velocity at tokens `[b n c]` of targets; see `Pipeline.find_velocity`."""
+  tokens = jnp.concatenate([z, references], axis=1)
+  places = rotary.picture_places(grids)
+  velocity = network.apply({'params': params}, tokens, sigma, text, places)
+  return velocity[:, : z.shape[1]]
+
+
 @functools.partial(jax.jit, static_argnames=('network', 'grids'))
 def _sample(params, noise, references, text, sigmas, scale, *, network, grids):
   """Tokens at the end of the path; see `Pipeline.sample`."""
-  b, n, _ = noise.shape
-  times = len(text) // b
-  places = rotary.picture_places(grids)
+  times = len(text) // len(noise)
 
   def velocity(z, sigma):
-    tokens = jnp.concatenate([z, references], axis=1)
-    tokens, sigma = (jnp.concatenate([x] * times) for x in (tokens, sigma))
-    return network.apply({'params': params}, tokens, sigma, text, places)[:, :n]
+    z, seen, sigma = (jnp.concatenate([x] * times)
+                      for x in (z, references, sigma))  # fmt: skip
+    return _find_velocity(
+      params, z, seen, text, sigma, network=network, grids=grids
+    )
 
   if times == 2:
     velocity = sampling.guide(velocity, scale)
