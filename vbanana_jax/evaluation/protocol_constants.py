@@ -5,13 +5,12 @@ each truth and scored as a painted answer is.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
 
 from vbanana_jax import resizing
 from vbanana_jax.benchmark import protocols, readers
@@ -24,56 +23,68 @@ _FITTED = 16  # truths that answers are chosen by
 _STEP = 4  # between the rows and columns of them that are looked at
 
 
-def score_constants(
-  protocol: protocols.Protocol,
-  reader: readers.Reader,
-  items: Sequence[readers.Item],
-) -> dict[str, float | None]:
+class BestConstants:
   """Scores of the best constant answers, by headline metric.
 
   Each metric has its own best answer of the task's short list. It is chosen on
-  a few of the truths, spread over them, and scored on all.
+  a few of the truths, spread over them, and scored on all that are added.
 
   Args:
     protocol: how truths are scored.
     reader: of the truths.
     items: the examples.
   """
-  task = TASKS[protocol.task]
-  names = [name for name in protocol.headline if name in task.metrics]
-  candidates = np.asarray(
-    task.benchmark.list_constants(protocol) or task.constants
-  )
-  chosen = np.unique(np.linspace(0, len(items) - 1, _FITTED).round())
-  few = (reader.load_truth(items[int(i)]) for i in chosen)
-  tables = _score(protocol, candidates, few, step=_STEP)
-  best = {}
-  for name in names:
-    sign = 1.0 if task.metrics[name] == 'max' else -1.0
-    values = np.array([sign * table[name] for table in tables])
-    best[name] = int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
-  kept = sorted(set(best.values()))
-  bar = tqdm.tqdm(items, desc='constant answers', unit='example')
-  every = (reader.load_truth(item) for item in bar)
-  tables = _score(protocol, candidates[kept], every, step=1)
-  return {
-    name: logs.to_number(tables[kept.index(best[name])][name]) for name in names
-  }
+
+  def __init__(
+    self,
+    protocol: protocols.Protocol,
+    reader: readers.Reader,
+    items: Sequence[readers.Item],
+  ):
+    task = TASKS[protocol.task]
+    names = [name for name in protocol.headline if name in task.metrics]
+    candidates = np.asarray(
+      task.benchmark.list_constants(protocol) or task.constants
+    )
+    few = _Scorer(protocol, candidates, step=_STEP)
+    for i in np.unique(np.linspace(0, len(items) - 1, _FITTED).round()):
+      few.add(reader.load_truth(items[int(i)]))
+    tables = few.summarize()
+    best = {}
+    for name in names:
+      sign = 1.0 if task.metrics[name] == 'max' else -1.0
+      values = np.array([sign * table[name] for table in tables])
+      best[name] = int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
+    kept = sorted(set(best.values()))
+    self._rows = {name: kept.index(k) for name, k in best.items()}
+    self._scorer = _Scorer(protocol, candidates[kept], step=1)
+
+  def add(self, truth: benchmark.Truth) -> None:
+    """One more example that is scored."""
+    self._scorer.add(truth)
+
+  def summarize(self) -> dict[str, float | None]:
+    """Scores on all that were added."""
+    tables = self._scorer.summarize()
+    return {
+      name: logs.to_number(tables[row][name])
+      for name, row in self._rows.items()
+    }
 
 
-def _score(
-  protocol: protocols.Protocol,
-  candidates: np.ndarray,
-  truths: Iterable[benchmark.Truth],
-  *,
-  step: int,
-) -> list[dict[str, float]]:
-  """Metrics of each candidate [c ...], on every `step`-th row and column."""
-  scoring = TASKS[protocol.task].benchmark
-  score_truth = _build_score(protocol)
-  rows: list[list[benchmark.States]] = [[] for _ in candidates]
-  for truth in truths:
-    padded = scoring.pad_truth(truth, protocol)
+class _Scorer:
+  """States of each candidate [c ...], on every `step`-th row and column."""
+
+  def __init__(
+    self, protocol: protocols.Protocol, candidates: np.ndarray, *, step: int
+  ):
+    self._protocol, self._candidates, self._step = protocol, candidates, step
+    self._rows: list[list[benchmark.States]] = [[] for _ in candidates]
+
+  def add(self, truth: benchmark.Truth) -> None:
+    scoring = TASKS[self._protocol.task].benchmark
+    step = self._step
+    padded = scoring.pad_truth(truth, self._protocol)
     size, padded_size = scoring.get_shape(truth), padded['where'].shape
     answer = (_SIDE, _SIDE)
     tables = resizing.make_tables(
@@ -81,16 +92,20 @@ def _score(
     )
     thin = resizing.Tables(tables.rows[::step], tables.columns[::step])
     found = jax.device_get(
-      score_truth(
-        candidates,
+      _build_score(self._protocol)(
+        self._candidates,
         thin,
         np.array([-(-edge // step) for edge in size], np.int32),
         {name: _thin(x, padded_size, step) for name, x in padded.items()},
       )
     )
-    for i, some in enumerate(rows):
+    for i, some in enumerate(self._rows):
       some.append({name: x[i] for name, x in found.items()})
-  return [scoring.summarize_rows(some)[0] for some in rows]
+
+  def summarize(self) -> list[dict[str, float]]:
+    """Metrics of each candidate."""
+    scoring = TASKS[self._protocol.task].benchmark
+    return [scoring.summarize_rows(some)[0] for some in self._rows]
 
 
 def _thin(x: np.ndarray, size: tuple[int, int], step: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from vbanana_jax.benchmark import painted_folder, protocols, questions, readers
 from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import protocol_evaluator, scores
-from vbanana_jax.evaluation.protocol_constants import score_constants
+from vbanana_jax.evaluation.protocol_constants import BestConstants
 from vbanana_jax.runtime import prefetch
 from vbanana_jax.tasks import TASKS, prompts
 from vbanana_jax.training import provenance
@@ -107,7 +107,6 @@ def grade(
       'passes': passes,
       **facts,
       **metrics,
-      'constants': score_constants(protocol, reader, items),
       'classes': scores.score_classes(protocol, states),
       'date': datetime.datetime.now().isoformat(timespec='seconds'),
       **provenance.get_code(),
@@ -172,7 +171,7 @@ def score_pictures(
   found: dict[str, list[pathlib.Path]],
   mesh: jax.sharding.Mesh,
 ) -> tuple[list[protocol_evaluator.Score], dict[str, Any]]:
-  """The score of every item, and what is odd about their pictures.
+  """The score of every item, and facts about all of them.
 
   Args:
     protocol: how to ask, read and score.
@@ -182,18 +181,20 @@ def score_pictures(
     mesh: devices that share the work.
 
   Returns:
-    scores; and `odd_pictures`, how many should be looked at, by `_ODD`, and
-    `shares_of_pixels`, means over pictures of shares that are facts.
+    scores; and `odd_pictures`, how many to look at, by `_ODD`, means of
+    `shares_of_pixels` over pictures, and `constants`, see `BestConstants`.
   """
   scoring = TASKS[protocol.task].benchmark
   painted: list[list[PaintedFile]] = []  # without their pixels
   sizes: list[tuple[int, int]] = []  # of the truths
+  constants = BestConstants(protocol, reader, items)
 
   def load_all():
     bar = tqdm.tqdm(items, desc=protocol.label, unit='example')
     for files, truth in load_answers(protocol, reader, bar, found):
       painted.append([file._replace(pixels_u8=None) for file in files])
       sizes.append(scoring.get_shape(truth))
+      constants.add(truth)
       yield protocol_evaluator.PaintedExample(
         [file.pixels_u8 for file in files], [file.spec for file in files], truth
       )
@@ -212,7 +213,8 @@ def score_pictures(
         if name.endswith('_share'):
           shares.setdefault(name, []).append(facts[name])
   means = {name: float(np.mean(x)) for name, x in shares.items()}
-  return scored, {'odd_pictures': dict(odd), 'shares_of_pixels': means}
+  facts = {'odd_pictures': dict(odd), 'shares_of_pixels': means}
+  return scored, {**facts, 'constants': constants.summarize()}
 
 
 def describe_lack(
