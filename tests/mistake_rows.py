@@ -73,6 +73,7 @@ _PAINT = 'predict --protocol ibims1_depth --workdir run --data'
 _EXPORT = 'export --task normals --platforms cpu --size 8x8 --out o --workdir'
 _DECODE = 'decode --task depth'
 _IMPORT = 'import klein klein --states 1,2,4'
+_BACK = 'export --format diffusers --out o --workdir'
 _NEW = 'protocol new --task depth --data'
 _PROMPTS = 'prompts --protocol ibims1_depth --data'
 _NO_RUN = 'has no checkpoint: make one'
@@ -353,6 +354,42 @@ TABLE = {
       'test_export.py::test_a_wrong_file_is_one_line',
     ),
   },
+  'export --format': {
+    'missing': fails(f'{_BACK} gone', 'gone is no import: make one'),
+    'empty': fails(f'{_BACK} nothing', 'nothing is no import: make one'),
+    'wrong type': fails(f'{_BACK} photo.png', 'photo.png is no import'),
+    'wrong size': elsewhere(
+      2,
+      'weights of another network: the first shape that differs',
+      'test_klein_import.py::test_weights_of_another_network_are_not_exported',
+    ),
+    'wrong unit': fails(f'{_BACK} run --task depth', 'alone'),
+    'too large': elsewhere(
+      4,
+      'a disk without room is named before anything is written',
+      'test_klein_import.py::test_a_disk_without_room_is_named',
+    ),
+    'duplicate': fails(f'{_BACK} i --workdir j', '--workdir is given twice'),
+    'not writable': fails(
+      f'{_IMPORT} --out i && export --format diffusers --workdir i '
+      '--out file/o',
+      'cannot write into file',
+    ),
+    'interrupted': elsewhere(
+      130,
+      'no --out; the same command goes on',
+      'test_klein_import.py::test_an_interrupted_import_goes_on',
+    ),
+    'run twice': fails(
+      f'{_IMPORT} --out i && {_BACK} i && {_BACK} i',
+      'o holds something else already: choose another --out',
+    ),
+    'two at once': elsewhere(
+      2,
+      'is being made by another process',
+      'test_klein_import.py::test_two_do_not_make_one_import',
+    ),
+  },
   'decode': {
     'missing': fails(f'{_DECODE} gone.png', 'gone.png: no such file'),
     'empty': fails(f'{_DECODE} empty.png', 'empty.png: not a'),
@@ -464,6 +501,27 @@ TABLE = {
     'not writable': _READS,
     'interrupted': stopped(
       'doctor ibims1 bench', 'vbanana_jax.benchmark.doctor:examine'
+    ),
+    'run twice': _READS,
+    'two at once': _READS,
+  },
+  'doctor klein': {
+    'missing': fails('doctor klein gone', f'gone: {_NO_FOLDER}'),
+    'empty': Row(2, 'model_index.json', 'doctor klein nothing', 'a finding'),
+    'wrong type': fails('doctor klein notes.txt', f'notes.txt: {_NO_FOLDER}'),
+    'wrong size': fails('doctor klein klein --size 72', 'no multiple of 16'),
+    'wrong unit': fails(
+      'doctor klein klein --states many', 'many is not as 9,18,27'
+    ),
+    'too large': fails(
+      'doctor klein klein --size 100000', '100000 is more than 1024'
+    ),
+    'duplicate': fails(
+      'doctor klein klein --size 64 --size 64', '--size is given twice'
+    ),
+    'not writable': _READS,
+    'interrupted': stopped(
+      'doctor klein klein', 'vbanana_jax.klein.doctor:examine'
     ),
     'run twice': _READS,
     'two at once': _READS,

@@ -53,31 +53,45 @@ def single_file(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def whole(tmp_path_factory):
+def snap(tmp_path_factory):
+  """The snapshot, its transformer in one file."""
+  folder = tmp_path_factory.mktemp('snap') / 'snapshot'
+  shutil.copytree(klein_files.SNAPSHOT, folder)
+  if files := sorted((folder / TRANSFORMER).parent.glob('*-of-*')):
+    tensors = {}
+    for path in files:
+      tensors |= safetensors.numpy.load_file(path)
+      path.unlink()
+    (folder / f'{TRANSFORMER}.index.json').unlink()
+    metadata = {'format': 'pt'}
+    safetensors.numpy.save_file(tensors, folder / TRANSFORMER, metadata)
+  return folder
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory, snap):
   """An import; tests only read it."""
   out = tmp_path_factory.mktemp('import') / 'klein'
   assert run(
-    'import', 'klein', klein_files.SNAPSHOT, '--states', STATES, '--out', out
+    'import', 'klein', snap, '--states', STATES, '--out', out
   ) == 0  # fmt: skip
   return out
 
 
 @pytest.fixture
-def copy(tmp_path):
+def copy(tmp_path, snap):
   """A snapshot that may be damaged, in a folder of its own."""
-  return shutil.copytree(klein_files.SNAPSHOT, tmp_path / 'place' / 'snapshot')
+  return shutil.copytree(snap, tmp_path / 'place' / 'snapshot')
 
 
-def test_an_import_says_what_was_proven(whole):
+def test_an_import_says_what_was_proven(whole, snap):
   manifest = imported.load_manifest(whole)
   assert manifest['family'] == 'klein'
   assert manifest['states'] == list(klein_files.states())
   opened = imported.open_import(whole, klein_files.EXACT)
   assert manifest['tokenizer'] == opened.tokenizer.hash
   for name, part in manifest['parts'].items():
-    tensors = stored.list_tensors(
-      klein_files.SNAPSHOT / name, opened.parts[name].stem
-    )
+    tensors = stored.list_tensors(snap / name, opened.parts[name].stem)
     assert part['tensors'] == len(tensors) == part['used'] + len(part['dead'])
     assert set(part['dead']) < set(tensors)
     used = tensors.keys() - set(part['dead'])
@@ -85,21 +99,21 @@ def test_an_import_says_what_was_proven(whole):
     assert part['weights'] == count
   hashes = {name: entry['sha256'] for name, entry in manifest['files'].items()}
   assert imported.verify(whole, lambda count: None) == hashes
-  assert set(hashes) == set(load_files(klein_files.SNAPSHOT))
+  assert set(hashes) == set(load_files(snap))
 
 
-def test_an_import_is_exported_byte_for_byte(whole, tmp_path):
+def test_an_import_is_exported_byte_for_byte(whole, tmp_path, snap):
   out = tmp_path / 'back'
   words = ('export', '--format', 'diffusers', '--workdir', whole, '--out', out)
   assert run(*words) == 0
-  assert load_files(out) == load_files(klein_files.SNAPSHOT)
+  assert load_files(out) == load_files(snap)
 
 
-def test_the_vendors_file_becomes_the_snapshots(single_file, tmp_path):
+def test_the_vendors_file_becomes_the_snapshots(single_file, tmp_path, snap):
   out = tmp_path / 'klein'
-  words = ('--parts', klein_files.SNAPSHOT, '--states', STATES, '--out', out)
+  words = ('--parts', snap, '--states', STATES, '--out', out)
   assert run('import', 'klein', single_file, *words) == 0
-  golden = (klein_files.SNAPSHOT / TRANSFORMER).read_bytes()
+  golden = (snap / TRANSFORMER).read_bytes()
   assert (out / TRANSFORMER).read_bytes() == golden
 
 
@@ -122,7 +136,7 @@ def test_tensors_in_several_files_stay_in_them(copy, tmp_path):
   assert load_files(back) == load_files(copy)
 
 
-def test_tuned_weights_keep_names_shapes_types_and_order(whole, tmp_path):
+def test_tuned_weights_keep_names_shapes_types_and_order(whole, tmp_path, snap):
   opened = imported.open_import(whole, klein_files.EXACT)
   masters = opened.load('transformer', jnp.float32)
   for name, change in (('same', 0.0), ('moved', 0.01)):
@@ -131,16 +145,16 @@ def test_tuned_weights_keep_names_shapes_types_and_order(whole, tmp_path):
     exporter.export_snapshot(whole, tmp_path / name, silent, tuned)
   before, same, moved = (
     load_files(folder)
-    for folder in (klein_files.SNAPSHOT, tmp_path / 'same', tmp_path / 'moved')
+    for folder in (snap, tmp_path / 'same', tmp_path / 'moved')
   )
   assert same == before
   changed = {name for name in before if before[name] != moved[name]}
   assert changed == {TRANSFORMER}
-  header = stored.read_header(klein_files.SNAPSHOT / TRANSFORMER)
+  header = stored.read_header(snap / TRANSFORMER)
   assert moved[TRANSFORMER].startswith(header.data)
   golden, ours = (
     safetensors.numpy.load_file(folder / TRANSFORMER)
-    for folder in (klein_files.SNAPSHOT, tmp_path / 'moved')
+    for folder in (snap, tmp_path / 'moved')
   )
   for name, array in golden.items():
     if name == 'proj_out.weight':
@@ -271,18 +285,18 @@ def change_single(path, change):
   ],
 )
 def test_a_vendors_file_that_does_not_fit(
-  single_file, tmp_path, name, change, says
+  single_file, tmp_path, name, change, says, snap
 ):
   path = shutil.copy(single_file, tmp_path / f'{name}.safetensors')
   change_single(path, change)
   with pytest.raises(UserError, match=says.replace('[', r'\[')):
-    sources.open_source(path, klein_files.SNAPSHOT, klein_files.states())
+    sources.open_source(path, snap, klein_files.states())
 
 
-def test_a_part_of_a_snapshot_is_no_vendors_file():
-  path = klein_files.SNAPSHOT / TRANSFORMER
+def test_a_part_of_a_snapshot_is_no_vendors_file(snap):
+  path = snap / TRANSFORMER
   with pytest.raises(UserError, match='name the folder with model_index'):
-    sources.open_source(path, klein_files.SNAPSHOT, klein_files.states())
+    sources.open_source(path, snap, klein_files.states())
 
 
 @pytest.mark.parametrize('family', ['klein_4b', 'klein_9b'])
@@ -301,11 +315,9 @@ def test_every_row_of_the_vendors_file_is_read_once(family):
     assert [start for start, _ in sorted(spans)] == ends[:-1]
 
 
-def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
+def test_an_interrupted_import_goes_on(tmp_path, monkeypatch, snap):
   out = tmp_path / 'klein'
-  source = sources.open_source(
-    klein_files.SNAPSHOT, states=klein_files.states()
-  )
+  source = sources.open_source(snap, states=klein_files.states())
   monkeypatch.setattr(assembly, 'PIECE_BYTES', 1 << 14)
   read, asked = assembly._read, []
 
@@ -322,7 +334,7 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
   assert all(path.name.startswith('.klein.') for path in tmp_path.iterdir())
   first, told = list(asked), []
   importer.import_snapshot(source, out, lambda total: told.append)
-  total = sum(len(data) for data in load_files(klein_files.SNAPSHOT).values())
+  total = sum(len(data) for data in load_files(snap).values())
   assert sum(told) == total
   again = asked[len(first) :]
   # The piece that was not written, and nothing before it.
@@ -335,27 +347,25 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
   assert [path.name for path in tmp_path.iterdir()] == ['klein']
 
 
-def test_a_disk_without_room_is_named(tmp_path, monkeypatch, capsys):
+def test_a_disk_without_room_is_named(tmp_path, monkeypatch, capsys, snap):
   monkeypatch.setattr(paths, 'get_free_bytes', lambda folder: 1000)
   words = ('--states', STATES, '--out', tmp_path / 'klein')
-  assert run('import', 'klein', klein_files.SNAPSHOT, *words) == 4
+  assert run('import', 'klein', snap, *words) == 4
   assert '0.0 GB free and' in capsys.readouterr().err
   assert not list(tmp_path.iterdir())
 
 
-def test_two_do_not_make_one_import(tmp_path, capsys):
+def test_two_do_not_make_one_import(tmp_path, capsys, snap):
   out = tmp_path / 'klein'
   with workdir_lock.hold_out(out):
     words = ('--states', STATES, '--out', out)
-    assert run('import', 'klein', klein_files.SNAPSHOT, *words) == 2
+    assert run('import', 'klein', snap, *words) == 2
   assert 'is being made by another process' in capsys.readouterr().err
   assert not list(tmp_path.iterdir())
 
 
-def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
-  source = sources.open_source(
-    klein_files.SNAPSHOT, states=klein_files.states()
-  )
+def test_a_failure_leaves_nothing(tmp_path, monkeypatch, snap):
+  source = sources.open_source(snap, states=klein_files.states())
 
   def fail(target, piece):
     raise OSError(28, 'No space left on device')
@@ -366,10 +376,10 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
   assert not list(tmp_path.iterdir())
 
 
-def test_what_is_there_stays(whole, copy, tmp_path, capsys):
+def test_what_is_there_stays(whole, copy, tmp_path, capsys, snap):
   before = load_files(whole)
   words = ('--states', STATES, '--out', whole)
-  assert run('import', 'klein', klein_files.SNAPSHOT, *words) == 0
+  assert run('import', 'klein', snap, *words) == 0
   os.utime(copy / TRANSFORMER, (0, 0))
   assert run('import', 'klein', copy, *words) == 2
   assert 'holds something else already' in capsys.readouterr().err
