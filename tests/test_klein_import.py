@@ -102,6 +102,16 @@ def test_an_import_says_what_was_proven(whole, snap):
   assert set(hashes) == set(load_files(snap))
 
 
+def test_the_same_contents_have_one_fingerprint(whole, copy, tmp_path):
+  """Whenever and wherever they were downloaded."""
+  os.utime(copy / TRANSFORMER, (0, 0))
+  source = sources.open_source(copy, states=klein_files.states())
+  other = importer.import_snapshot(source, tmp_path / 'klein', silent)
+  manifest = imported.load_manifest(whole)
+  assert other['fingerprint'] == manifest['fingerprint']
+  assert other['made_from'] != manifest['made_from']
+
+
 def test_an_import_is_exported_byte_for_byte(whole, tmp_path, snap):
   out = tmp_path / 'back'
   words = ('export', '--format', 'diffusers', '--workdir', whole, '--out', out)

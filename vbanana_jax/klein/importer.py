@@ -7,6 +7,8 @@ at, and the folder gets its name when all of it is there.
 """
 
 import collections
+import hashlib
+import json
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -39,7 +41,7 @@ def import_snapshot(
   fingerprint = assembly.make_fingerprint(about, targets)
   if imported.is_import(out):
     manifest = imported.load_manifest(out)
-    if manifest['fingerprint'] == fingerprint:
+    if manifest['made_from'] == fingerprint:
       return manifest
 
   def finish(hashes: Mapping[str, str]) -> dict[str, bytes]:
@@ -54,10 +56,12 @@ def _make_manifest(
   source: sources.Source,
   targets: Sequence[assembly.Target],
   hashes: Mapping[str, str],
-  fingerprint: str,
+  made_from: str,
 ) -> dict[str, Any]:
   snapshot = source.snapshot
   parts = {name: _count(source, name) for name in snapshot.parts}
+  # Of the contents alone, so that it is the same wherever it is imported.
+  contents = json.dumps([snapshot.states, dict(sorted(hashes.items()))])
   network, terms = imported.get_license(parts[sources.TRANSFORMER]['weights'])
   return {
     'family': imported.FAMILY,
@@ -72,7 +76,8 @@ def _make_manifest(
       target.name: {'bytes': target.size, 'sha256': hashes[target.name]}
       for target in targets
     },
-    'fingerprint': fingerprint,
+    'fingerprint': hashlib.sha256(contents.encode()).hexdigest(),
+    'made_from': made_from,
     'version': __version__,
   }
 
