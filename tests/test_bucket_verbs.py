@@ -15,6 +15,8 @@ from PIL import Image
 from vbanana_jax import cli
 from vbanana_jax.runtime import paths
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 ASKED = '--protocol nyuv2_normals --data gs://bucket/bench'
 RUN = 'gs://bucket/run'
 
