@@ -73,6 +73,7 @@ setuptools.setup(
       'pyarrow',
       'pycocotools',
       'pytest',
+      'pytest-xdist',
       'pyyaml',
       'ruff',
       'scipy',

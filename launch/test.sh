@@ -8,7 +8,8 @@ usage() {
 usage: bash launch/test.sh [PYTEST ARGUMENTS]
 
 Sets up the environment as launch/quickstart.sh does, with what the tests
-need, and runs the test suite on the CPU. Arguments go to pytest:
+need, and runs the test suite on the CPU, as many files at a time as there are
+cores, four at most. Arguments go to pytest, which then runs in one process:
 
   bash launch/test.sh                            everything
   bash launch/test.sh tests/test_durations.py -x one file, stop at a failure
@@ -20,4 +21,7 @@ case "${1:-}" in -h | --help) usage; exit 0 ;; esac
 
 setup_env test
 cd "$ROOT"
+if (($# == 0)); then
+  set -- --numprocesses=auto --maxprocesses=4 --dist=loadfile
+fi
 python -m pytest "$@"
