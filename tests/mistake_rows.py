@@ -355,9 +355,9 @@ TABLE = {
     ),
   },
   'export --format': {
-    'missing': fails(f'{_BACK} gone', 'gone is no import: make one'),
-    'empty': fails(f'{_BACK} nothing', 'nothing is no import: make one'),
-    'wrong type': fails(f'{_BACK} photo.png', 'photo.png is no import'),
+    'missing': fails(f'{_BACK} gone', 'gone is neither an import'),
+    'empty': fails(f'{_BACK} nothing', 'nothing is neither an import'),
+    'wrong type': fails(f'{_BACK} run', 'run did not tune FLUX.2 klein'),
     'wrong size': elsewhere(
       2,
       'weights of another network: the first shape that differs',

@@ -13,6 +13,7 @@ import safetensors
 import safetensors.numpy
 
 from vbanana_jax import cli
+from vbanana_jax.config import load_config
 from vbanana_jax.errors import UserError
 from vbanana_jax.klein import (
   assembly,
@@ -24,6 +25,8 @@ from vbanana_jax.klein import (
   vendor,
 )
 from vbanana_jax.runtime import paths, workdir_lock
+from vbanana_jax.training import checkpoint
+from vbanana_jax.training.state import TrainState
 
 STATES = ','.join(map(str, klein_files.states()))
 TRANSFORMER = 'transformer/diffusion_pytorch_model.safetensors'
@@ -170,6 +173,36 @@ def test_tuned_weights_keep_names_shapes_types_and_order(whole, tmp_path, snap):
     if name == 'proj_out.weight':
       array = (array.astype('f') + np.float32(0.01)).astype(jnp.bfloat16)
     np.testing.assert_array_equal(ours[name], array)
+
+
+def save_run(workdir, snapshot, params):
+  """What a training leaves of its config and its averaged weights."""
+  workdir.mkdir()
+  config = load_config('quickstart:smoke').to_dict()
+  config['model']['snapshot'] = str(snapshot)
+  (workdir / 'run.json').write_text(json.dumps({'config': config}))
+  params = {'transformer': params}
+  state = TrainState(jnp.int32(3), params, params, {})
+  with checkpoint.Checkpoints(workdir, keep=1) as checkpoints:
+    checkpoints.save(state, {})
+
+
+def test_a_run_is_exported_with_its_averaged_weights(whole, snap, tmp_path):
+  opened = imported.open_import(whole, klein_files.EXACT)
+  masters = opened.load('transformer', jnp.float32)
+  save_run(tmp_path / 'run', whole, masters)
+  words = ('export', '--format', 'diffusers', '--workdir', tmp_path / 'run')
+  assert run(*words, '--out', tmp_path / 'back') == 0
+  assert load_files(tmp_path / 'back') == load_files(snap)
+
+
+def test_a_run_of_another_import_is_not_exported(whole, tmp_path, capsys):
+  kernel = {'head': {'kernel': jnp.zeros((2, 2))}}
+  save_run(tmp_path / 'run', whole, kernel)
+  words = ('export', '--format', 'diffusers', '--workdir', tmp_path / 'run')
+  assert run(*words, '--out', tmp_path / 'back') == 2
+  assert 'is it the import that the run began from' in capsys.readouterr().err
+  assert not (tmp_path / 'back').exists()
 
 
 def test_weights_of_another_network_are_not_exported(whole, tmp_path):

@@ -29,7 +29,8 @@ def add_verb(verbs) -> None:
     '--format',
     choices=('program', 'diffusers'),
     default='program',
-    help='diffusers: --workdir is an import of FLUX.2 klein',
+    help='diffusers: --workdir is an import of FLUX.2 klein, or a run that '
+    'tuned one',
   )
   verb.add_argument(
     '--size',
@@ -79,7 +80,7 @@ def run_export(args, rest) -> int:
 
 
 def _export_snapshot(args) -> int:
-  from vbanana_jax.klein import exporter
+  from vbanana_jax.klein import exporter, imported
   from vbanana_jax.runtime import byte_bar
 
   if flags.has_question(args) or args.classes or args.size or args.overwrite:
@@ -87,12 +88,31 @@ def _export_snapshot(args) -> int:
       '--format diffusers writes weights: it takes --workdir and --out alone'
     )
   if args.workdir is None:
-    raise UserError('--format diffusers needs --workdir: which import?')
+    raise UserError('--format diffusers needs --workdir: which import or run?')
+  folder, tuned = args.workdir, None
+  if not imported.is_import(folder):
+    folder, tuned = _load_tuned(folder)
   with byte_bar.open_bar('export') as start:
-    names = exporter.export_snapshot(args.workdir, args.out, start)
+    names = exporter.export_snapshot(folder, args.out, start, tuned)
   for name in names:
     print(args.out / name)
   return 0
+
+
+def _load_tuned(workdir):
+  """The import that a run began from, and what it made of it."""
+  from vbanana_jax.klein import exporter
+  from vbanana_jax.training import checkpoint, tuned
+
+  runs_there = (workdir, workdir / 'tune')
+  run = next(filter(checkpoint.newest_step, runs_there), None)
+  if run is None:
+    raise UserError(
+      f'{workdir} is neither an import of FLUX.2 klein nor a trained run'
+    )
+  found = tuned.load_tuned(run)
+  words = f'{run.absolute()}, step {found.step}'
+  return found.snapshot, exporter.Tuned(found.params, words)
 
 
 def _to_size(text: str) -> tuple[int, int]:
