@@ -69,14 +69,15 @@ def test_blocks_equal_the_whole_of_klein(small_blocks):
   )
 
 
-def test_each_device_attends_for_its_own_rows_and_heads(small_blocks):
+@pytest.mark.parametrize('batch, heads', [(4, 2), (1, 3)])
+def test_each_device_attends_for_its_own_rows_and_heads(
+  batch, heads, small_blocks
+):
   mesh = sharding.build_mesh({'replica': 2, 'fsdp': 2, 'tensor': 2})
   shared = dataclasses.replace(
     PLAIN, blocked=sharding.shard_map_over_heads(SPLASH, mesh)
   )
-  *arrays, mask = make(128, 128, batch=4)
-  rows = sharding.batch_sharding(mesh)
-  arrays = [jax.device_put(x, rows) for x in arrays]
+  *arrays, mask = make(128, 128, batch=batch, heads=heads)
   attend = jax.jit(lambda q, k, v: attention.attend(q, k, v, mask, shared))
   np.testing.assert_allclose(
     attend(*arrays), attention.attend(*arrays, mask, PLAIN), atol=1e-5

@@ -72,13 +72,15 @@ def shard_map_over_heads(attend: Callable, mesh: Mesh) -> Callable:
   Args:
     attend: of queries, keys and values `[b, n, k, e]` and, if it is given, a
       mask `[b, m]`.
-    mesh: the devices; `tensor` shares the heads where it can.
+    mesh: the devices; rows and heads that they cannot share are whole on
+      each.
   """
 
   def own_heads(q, k, v, *mask):
-    whole = q.shape[2] % mesh.shape['tensor']
-    split = PartitionSpec(ROWS, None, None if whole else 'tensor')
-    specs = (split,) * 3 + (PartitionSpec(ROWS),) * len(mask)
+    rows = None if q.shape[0] % num_batch_shards(mesh) else ROWS
+    heads = None if q.shape[2] % mesh.shape['tensor'] else 'tensor'
+    split = PartitionSpec(rows, None, heads)
+    specs = (split,) * 3 + (PartitionSpec(rows),) * len(mask)
     return jax.shard_map(
       attend, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False
     )(q, k, v, *mask)
