@@ -96,8 +96,11 @@ def get_base() -> ConfigDict:
 
   config.loss = ConfigDict()
   config.loss.one_pass_share = 0.75  # of a vision task's examples
+  config.loss.times = 'logit_normal'  # or uniform: the 1000 levels of FLUX.2
   config.loss.time_mean = -0.8  # of the logit-normal times
   config.loss.time_std = 0.8
+  config.loss.shift = 'none'  # or flux1: by tokens; or a number, as '0.8'
+  config.loss.weighting = 'none'  # or sigma_sqrt, cosmap
 
   config.optim = ConfigDict()
   config.optim.name = 'muon'

@@ -12,9 +12,10 @@ import numpy as np
 import optax
 import torch
 
-from perf import torch_twin, workload
+from perf import torch_twin
 from vbanana_jax import keys, models
 from vbanana_jax.diffusion import flow
+from vbanana_jax.diffusion.schedules import TrainingLevels, build_levels
 from vbanana_jax.training import weights
 from vbanana_jax.training.step import draw_noise
 
@@ -22,11 +23,11 @@ EQUAL = 1e-3  # greatest relative difference of losses and gradient norms
 _COMPARED = 4  # examples, with and without a source
 
 
-def make_draws(batch, *, time_mean: float, time_std: float):
-  """The twin's own, of the same distributions."""
+def make_draws(batch, levels: TrainingLevels):
+  """The twin's own, of the same logit-normal distribution."""
   target, share = batch['target'], batch['one_pass_share']
   one_pass = torch.rand_like(share) < share
-  time = torch.sigmoid(time_mean + time_std * torch.randn_like(share))
+  time = torch.sigmoid(levels.mean + levels.std * torch.randn_like(share))
   scale = torch.where(one_pass, 0.0, batch['noise_scale'])
   noise = torch.randn_like(target) * scale[:, None, None, None]
   return one_pass, torch.where(one_pass, 0.0, time), noise
@@ -60,17 +61,17 @@ class Trainer:
   Args:
     twin: the network, on its device.
     batch: from `to_torch`.
-    times: from `workload.get_times`.
+    levels: from `schedules.build_levels`.
     autocast: bfloat16 products, by `torch.autocast`.
     compiled: by `torch.compile`, loss and draws included.
   """
 
-  def __init__(self, twin, batch, times, *, autocast: bool, compiled: bool):
+  def __init__(self, twin, batch, levels, *, autocast: bool, compiled: bool):
     self.twin, self._batch, self._autocast = twin, batch, autocast
     self._device = batch['target'].device.type
 
     def lose(twin, batch, draws):
-      draws = make_draws(batch, **times) if draws is None else draws
+      draws = make_draws(batch, levels) if draws is None else draws
       return compute_loss(twin, batch, draws)
 
     self._lose = torch.compile(lose, dynamic=False) if compiled else lose
@@ -122,12 +123,14 @@ def check(
 
 def _compute_theirs(twin, config, batch) -> list[float]:
   """With our draws, in float32 that is not TensorFloat-32."""
-  times = workload.get_times(config)
+  levels = build_levels(config['loss'])
   key = keys.make_key(config['seed'], 'noise')
   device = str(next(twin.parameters()).device)
-  draws = to_torch(draw_noise(batch, key=key, **times), device)
+  shape = batch['target'].shape[1:]
+  draws = draw_noise(batch, shape, key=key, levels=levels)
+  draws = to_torch(tuple(draws), device)
   trainer = Trainer(
-    twin, to_torch(batch, device), times, autocast=False, compiled=False
+    twin, to_torch(batch, device), levels, autocast=False, compiled=False
   )
   before = torch.get_float32_matmul_precision()
   torch.set_float32_matmul_precision('highest')

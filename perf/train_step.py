@@ -25,6 +25,7 @@ import jax.numpy as jnp
 
 from perf import ceiling, run, timing, workload
 from vbanana_jax import keys, sharding
+from vbanana_jax.diffusion.schedules import build_levels
 from vbanana_jax.errors import UserError
 from vbanana_jax.training import flops, optim, setup, weights
 from vbanana_jax.training.step import make_example_losses
@@ -228,9 +229,9 @@ def build_rivals(
   if device == 'cuda':
     torch.set_float32_matmul_precision('high')
   on_torch = torch_training.to_torch(batch, device)
-  times = workload.get_times(config)
+  levels = build_levels(config['loss'])
   for name in modes:
-    trainer = torch_training.Trainer(twin, on_torch, times, **TWINS[name])
+    trainer = torch_training.Trainer(twin, on_torch, levels, **TWINS[name])
     calls[name] = trainer.step
   return calls, equality
 
@@ -238,10 +239,12 @@ def build_rivals(
 def make_passes(model, config: dict[str, Any]) -> Callable:
   """(weights, batch) -> loss and its gradient, as `step` takes them."""
   key = keys.make_key(config['seed'], 'noise')
-  times = workload.get_times(config)
+  levels = build_levels(config['loss'])
 
   def lose(params, batch):
-    return jnp.mean(make_example_losses(model, params, batch, key=key, **times))
+    return jnp.mean(
+      make_example_losses(model, params, batch, key=key, levels=levels)
+    )
 
   return jax.value_and_grad(lose)
 

@@ -24,11 +24,6 @@ def make_config(
   return {**config, 'batch_size': batch_size, 'image_size': image_size}
 
 
-def get_times(config: dict[str, Any]) -> dict[str, float]:
-  """The distribution of times that a config trains with."""
-  return {name: config['loss'][name] for name in ('time_mean', 'time_std')}
-
-
 def make_batch(config: dict[str, Any], seed: int = 0) -> dict[str, np.ndarray]:
   """A training batch of noise: its time does not depend on what it shows.
 

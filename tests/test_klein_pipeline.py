@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from klein_files import channels_last, error
 
+from vbanana_jax.diffusion import schedules
 from vbanana_jax.errors import UserError
-from vbanana_jax.klein import pictures, sampling, schedules
+from vbanana_jax.klein import pictures, sampling
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
 CASES = klein_files.load_json('pipeline')['cases']

@@ -10,8 +10,9 @@ import pytest
 import tokenizers
 from klein_files import error
 
+from vbanana_jax.diffusion import schedules
 from vbanana_jax.errors import UserError
-from vbanana_jax.klein import pictures, schedules
+from vbanana_jax.klein import pictures
 from vbanana_jax.klein.tokenizer import PromptTokenizer
 
 PATH = klein_files.SNAPSHOT / 'tokenizer' / 'tokenizer.json'

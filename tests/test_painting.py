@@ -88,7 +88,13 @@ def paint_wastefully(network, batch, *, steps, method='euler', guidance=1.0):
     )
   )(batch['index'])
   x = jax.jit(
-    lambda noise: samplers.sample(denoise, noise, steps=steps, method=method)
+    lambda noise: samplers.sample(
+      denoise,
+      noise,
+      times=samplers.even_times(steps),
+      start_time=0.04,
+      method=method,
+    )
   )(noise)
   return np.clip(from_network(x), 0, 1)
 
@@ -116,7 +122,7 @@ def test_a_text_memory_replaces_tokens(network):
   batch['tokens'][:] = batch['tokens'][0]
   expected = paint(network, batch, steps=0)
   memory = sampling.make_text_encoder(model)(params, batch.pop('tokens')[:1])
-  found = paint(network, {**batch, 'text_kv': memory}, steps=0)
+  found = paint(network, {**batch, 'memory': memory}, steps=0)
   np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
 
 
@@ -171,6 +177,7 @@ def test_outside_the_interval_the_other_branch_is_not_computed():
     lambda z, t: jnp.full_like(z, 2.0),
     lambda z, t: (jnp.full_like(z, jnp.nan), z),
     scale=3.0,
+    interval=(0.1, 1.0),
   )
   z = jnp.zeros((2, 4, 4, 3))
   np.testing.assert_array_equal(guided(z, jnp.array([0.0, 0.1])), 2.0)

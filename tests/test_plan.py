@@ -14,6 +14,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from vbanana_jax import cli, models
 from vbanana_jax.config import load_config
 from vbanana_jax.data import build, stream
+from vbanana_jax.diffusion.schedules import TrainingLevels
 from vbanana_jax.errors import UserError
 from vbanana_jax.models.layers import hidden_width
 from vbanana_jax.plan import (
@@ -67,7 +68,7 @@ def lower_step(config, iterations=None):
     lambda: make_state(model, optimizer, size=size, seed=0)
   )
   step = make_train_step(
-    make_gradient_fn(model, seed=0, time_mean=0.0, time_std=1.0),
+    make_gradient_fn(model, seed=0, levels=TrainingLevels()),
     optimizer,
     num_tasks=7,
     ema_decay=0.9,

@@ -240,7 +240,6 @@ def test_an_array_of_no_weight_is_refused(abstract, axes):
   'change, message',
   [
     ({'embed': None, 'mlp': 'delete'}, r"without a rule: \['mlp'\]"),
-    ({'color': 'fsdp'}, r"no weight has: \['color'\]"),
     ({'heads': 'fsdp'}, "two axes of .*'blocks'.* over the same devices"),
   ],
 )

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vbanana_jax import config as config_lib
-from vbanana_jax import train
+from vbanana_jax import models, train
+from vbanana_jax.diffusion.schedules import TrainingLevels
 from vbanana_jax.errors import NonFiniteLossError, UserError
 from vbanana_jax.runtime import logs
 from vbanana_jax.training import checkpoint, config_numbers, weights
@@ -86,10 +87,15 @@ def test_another_vocabulary_is_refused(whole_run, monkeypatch):
 class Constant:
   """A network of one weight."""
 
-  config = None
+  flow = models.DiT.flow
 
-  def apply(self, variables, canvas, *inputs):
-    return canvas * 0 + variables['params']['w']
+  def apply(self, variables, x, *inputs, method):
+    if method == 'to_canvas':
+      return models.to_network(x)
+    return x * 0 + variables['params']['w']
+
+  def pool_weights(self, weight_px):
+    return weight_px
 
 
 def make_tiny_step(**options):
@@ -103,7 +109,7 @@ def make_tiny_step(**options):
     jnp.zeros((), jnp.int32), params, params, optimizer.init(params)
   )
   step = make_train_step(
-    make_gradient_fn(Constant(), seed=0, time_mean=-0.8, time_std=0.8),
+    make_gradient_fn(Constant(), seed=0, levels=TrainingLevels()),
     optimizer,
     num_tasks=2,
     ema_decay=0.9,

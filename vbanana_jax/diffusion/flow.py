@@ -2,15 +2,17 @@
 
   z = t x + (1 - t) s e,     v = dz/dt = x - s e = (x - z) / (1 - t)
 
-with data x, unit Gaussian noise e and noise scale s. The network predicts x;
-both the target and the loss live in velocity space, where the error of x is
-weighted by 1 / (1 - t)^2 (JiT, "Back to Basics", section 4).
+with data x, unit Gaussian noise e and noise scale s. A network predicts x or v
+(`PREDICTIONS`); both the target and the loss live in velocity space, where the
+error of x is weighted by 1 / (1 - t)^2 (JiT, "Back to Basics", section 4).
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+# What a network's output is: the clean picture, or the velocity.
+PREDICTIONS = ('x', 'v')
 # Below this distance from the data the velocity's denominator stops shrinking.
 MIN_TIME_LEFT = 0.05
 # Side of the largest pictures whose noise has unit scale.
@@ -64,3 +66,37 @@ def velocity(
   """Velocity at `z` of the path that ends in `x`."""
   left = jnp.maximum(1.0 - time, min_time_left)
   return (x - z) / left[:, None, None, None]
+
+
+def find_velocity_error(
+  prediction: Float[Array, 'b h w c'],
+  x: Float[Array, 'b h w c'],
+  noise: Float[Array, 'b h w c'],
+  time: Float[Array, 'b'],
+  kind: str,
+) -> Float[Array, 'b h w c']:
+  """Predicted less true velocity at the point of the path at `time`.
+
+  Args:
+    prediction: the network's output there.
+    x: the true picture, network units.
+    noise: at the start of the path, already scaled.
+    time: of the point.
+    kind: of the prediction, of `PREDICTIONS`.
+  """
+  if kind == 'v':
+    return prediction - (x - noise)
+  z = interpolate(x, noise, time)
+  return velocity(prediction, z, time) - velocity(x, z, time)
+
+
+def to_picture(
+  prediction: Float[Array, 'b h w c'],
+  z: Float[Array, 'b h w c'],
+  time: Float[Array, 'b'],
+  kind: str,
+) -> Float[Array, 'b h w c']:
+  """The clean picture that a prediction at `z` and `time` means."""
+  if kind == 'v':
+    return z + (1.0 - time)[:, None, None, None] * prediction
+  return prediction

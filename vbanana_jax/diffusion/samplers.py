@@ -19,9 +19,6 @@ DEFAULT = 'euler'
 Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
 # The same with the instruction and without it.
 PairDenoiser = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
-# What a network is told where a path begins. Training's logit-normal hardly
-# draws an earlier time, and at 0 itself the network answers in one pass.
-START_TIME = 0.04
 # The last step never divides by less than this.
 _SMALLEST_TIME_LEFT = 1e-4
 
@@ -30,10 +27,11 @@ def sample(
   denoise: Denoiser,
   noise: Float[Array, 'b h w c'],
   *,
-  steps: int,
+  times: Float[Array, 't'],
+  start_time: float,
   method: str = DEFAULT,
 ) -> Float[Array, 'b h w c']:
-  """Integrates dz/dt = v from time 0 to 1 on an even grid of `steps`.
+  """Integrates dz/dt = v from time 0 to 1, from each of `times` to the next.
 
   The last step is always Euler's: it lands on the network's own clean
   picture, where Heun's corrector would divide by a vanishing time.
@@ -41,7 +39,9 @@ def sample(
   Args:
     denoise: predicts the clean picture.
     noise: the start, already scaled.
-    steps: number of steps; Heun calls the network twice in all but the last.
+    times: from 0 to 1, rising; between two of them is one step, in which Heun
+      calls the network twice, but for the last.
+    start_time: the least time that the network is told.
     method: a key of `STEPS`.
 
   Raises:
@@ -50,15 +50,24 @@ def sample(
   if method not in STEPS:
     raise ValueError(f'sampler {method!r}: choose of {sorted(STEPS)}')
   step = STEPS[method]
-  grid = jnp.linspace(0.0, 1.0, steps + 1)
+
+  def find_velocity(z, time):
+    t = jnp.full(z.shape[0], time)
+    x = denoise(z, jnp.maximum(t, start_time))
+    return flow.velocity(x, z, t, _SMALLEST_TIME_LEFT)
 
   def body(z, interval):
-    return step(denoise, z, *interval), None
+    return step(find_velocity, z, *interval), None
 
   if step is _euler:  # one loop, and so the network is compiled once
-    return jax.lax.scan(body, noise, (grid[:-1], grid[1:]))[0]
-  z, _ = jax.lax.scan(body, noise, (grid[:-2], grid[1:-1]))
-  return _euler(denoise, z, grid[-2], grid[-1])
+    return jax.lax.scan(body, noise, (times[:-1], times[1:]))[0]
+  z, _ = jax.lax.scan(body, noise, (times[:-2], times[1:-1]))
+  return _euler(find_velocity, z, times[-2], times[-1])
+
+
+def even_times(steps: int) -> Float[Array, 't']:
+  """The times between `steps` steps of one length, 0 and 1 included."""
+  return jnp.linspace(0.0, 1.0, steps + 1)
 
 
 def predict_in_one_pass(
@@ -78,13 +87,13 @@ def guide(
   both: PairDenoiser,
   *,
   scale: float,
-  interval: tuple[float, float] = (0.1, 1.0),
+  interval: tuple[float, float],
 ) -> Denoiser:
   """Classifier-free guidance, on for times inside `interval` only.
 
   Linear in x, hence the same in velocity space. Outside the interval the
-  conditional prediction is used alone (JiT guides in (0.1, 1.0)); where that
-  is so for all rows, nothing else is computed.
+  conditional prediction is used alone; where that is so for all rows, nothing
+  else is computed.
 
   Args:
     conditional: the network with the instruction.
@@ -106,19 +115,13 @@ def guide(
   return denoise
 
 
-def _velocity(denoise, z, time):
-  t = jnp.full(z.shape[0], time)
-  x = denoise(z, jnp.maximum(t, START_TIME))
-  return flow.velocity(x, z, t, _SMALLEST_TIME_LEFT)
+def _euler(velocity, z, start, end):
+  return z + (end - start) * velocity(z, start)
 
 
-def _euler(denoise, z, start, end):
-  return z + (end - start) * _velocity(denoise, z, start)
-
-
-def _heun(denoise, z, start, end):
-  first = _velocity(denoise, z, start)
-  second = _velocity(denoise, z + (end - start) * first, end)
+def _heun(velocity, z, start, end):
+  first = velocity(z, start)
+  second = velocity(z + (end - start) * first, end)
   return z + (end - start) * 0.5 * (first + second)
 
 

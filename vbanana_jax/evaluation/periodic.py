@@ -63,19 +63,19 @@ class PeriodicEval:
   def compile(self, state: TrainState) -> None:
     """Compiles, so that `run` only runs."""
     for evaluator, batches in self.evaluations:
-      evaluator.compile(state.ema_params, batches[0])
+      evaluator.compile(state.ema_weights, batches[0])
 
   def run(self, state: TrainState) -> Found:
     """Scores and pictures of the averaged weights."""
     scores, pictures = {}, {}
     for evaluator, batches in self.evaluations:
-      found, painted = evaluator.measure(state.ema_params, batches)
+      found, painted = evaluator.measure(state.ema_weights, batches)
       task = evaluator.task
       for metric in task.metrics:
         scores[f'{task.name}/{metric}'] = logs.to_number(found[metric])
       pictures[task.name] = make_picture(batches[0], painted)
     for each in self.protocol_evals:
-      scores |= each.run(state.ema_params)
+      scores |= each.run(state.ema_weights)
     return Found(scores, pictures)
 
 

@@ -155,7 +155,7 @@ class InferenceEngine:
     batch = sharding.put_batch(
       {k: x[own] for k, x in batch.items()}, self._mesh
     )
-    batch['text_kv'] = self._read(prompts)
+    batch['memory'] = self._read(prompts)
     return np.asarray(self._painters[sampler](self._params, batch))
 
   def paint_batches(

@@ -5,17 +5,25 @@ nor topology changes a picture.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from vbanana_jax import keys
-from vbanana_jax.diffusion import flow, samplers
-from vbanana_jax.models import TextKV, from_network, to_network
+from vbanana_jax.diffusion import flow, samplers, schedules
+
+# Between which times a canvas of so many places is sampled, in so many steps.
+TIMES = {
+  'even': lambda steps, places: samplers.even_times(steps),
+  'flux2': lambda steps, places: (
+    1.0 - jnp.asarray(schedules.sampling_sigmas(places, steps))
+  ),
+}
 
 
-def make_text_encoder(model) -> Callable[[dict, jax.Array], TextKV]:
-  """The function `(params, tokens [b l]) -> text_kv`, once a prompt."""
+def make_text_encoder(model) -> Callable[[dict, jax.Array], Any]:
+  """The function `(weights, tokens [b l]) -> memory`, once a prompt."""
 
   def encode(params, tokens):
     return model.apply({'params': params}, tokens, method='encode_text')
@@ -33,73 +41,79 @@ def make_sample_fn(
 ) -> Callable[[dict, dict], jax.Array]:
   """The function `(params, batch) -> rgb [b h w 3]` in [0, 1].
 
-  Instead of `tokens` a batch may bring `text_kv`, what `make_text_encoder` made
+  Instead of `tokens` a batch may bring `memory`, what `make_text_encoder` made
   of them: a row for each picture, or one row for all.
 
   Args:
-    model: from `models.build_model`.
+    model: see `models.contract.Network`.
     seed: of the noise, folded with each example's index.
     steps: 0 for the one-pass answer; otherwise sampler steps.
     method: a key of `samplers.STEPS`; one pass has none.
     guidance: 1 is off. The unconditional branch reads an empty instruction
       and keeps the source.
   """
-  encode = make_text_encoder(model)
+  traits, encode = model.flow, make_text_encoder(model)
 
-  def sample(params, batch):
-    source = to_network(batch['source'])
+  def sample(weights, batch, source):
     b = source.shape[0]
-    if 'text_kv' in batch:
-      text_kv = _repeat_text(batch['text_kv'], b)
-    else:
-      text_kv = encode(params, batch['tokens'])
-    given = text_kv, source, batch['has_source']
-    denoise = _build_denoiser(model, params, *given)
+    memory = batch.get('memory')
+    if memory is None:
+      memory = encode(weights, batch['tokens'])
+    memory = _repeat_text(model, memory, b)
+    given = memory, source, batch['has_source']
+    denoise = _build_denoiser(model, weights, *given)
     if steps == 0:
-      return from_network(samplers.predict_in_one_pass(denoise, source.shape))
+      return samplers.predict_in_one_pass(denoise, source.shape)
     if guidance != 1.0:
-      nothing = jnp.zeros((1, text_kv.mask.shape[1] - 1), jnp.int32)
-      without = _repeat_text(encode(params, nothing), b)
-      denoise_both = _build_both(model, params, *given, without)
-      denoise = samplers.guide(denoise, denoise_both, scale=guidance)
+      without = _apply(model, weights, memory, method='encode_nothing')
+      without = _repeat_text(model, without, b)
+      denoise_both = _build_both(model, weights, *given, without)
+      denoise = samplers.guide(
+        denoise, denoise_both, scale=guidance, interval=traits.guided
+      )
     example_keys = keys.make_example_keys(
       keys.make_key(seed, 'sample'), batch['index']
     )
-    noise = flow.make_noise(
-      example_keys, source.shape[1:], batch['noise_scale']
+    scale = jnp.ones(b) if traits.unit_noise else batch['noise_scale']
+    _, rows, columns, _ = source.shape
+    return samplers.sample(
+      denoise,
+      flow.make_noise(example_keys, source.shape[1:], scale),
+      times=TIMES[traits.times](steps, rows * columns),
+      start_time=traits.start_time,
+      method=method,
     )
-    painted = samplers.sample(denoise, noise, steps=steps, method=method)
-    return from_network(painted)
 
-  def clipped(params, batch):
-    return jnp.clip(sample(params, batch), 0.0, 1.0)
+  def paint(weights, batch):
+    source = _apply(model, weights, batch['source'], method='to_canvas')
+    canvas = sample(weights, batch, source)
+    painted = _apply(model, weights, canvas, method='from_canvas')
+    return jnp.clip(painted, 0.0, 1.0)
 
-  return clipped
+  return paint
 
 
-def _build_denoiser(model, params, text_kv: TextKV, source, has_source):
-  """The function `(z [b h w 3], time [b]) -> x [b h w 3]` of one question."""
+def _apply(model, weights, *inputs, method: str):
+  return model.apply({'params': weights}, *inputs, method=method)
+
+
+def _build_denoiser(model, weights, memory, source, has_source):
+  """The function `(z [b y x c], time [b]) -> x [b y x c]` of one question."""
 
   def denoise(z, time):
-    return model.apply(
-      {'params': params},
-      z,
-      time,
-      text_kv,
-      source,
-      has_source,
-      method='denoise',
-    )
+    given = z, time, memory, source, has_source
+    prediction = _apply(model, weights, *given, method='denoise')
+    return flow.to_picture(prediction, z, time, model.flow.prediction)
 
   return denoise
 
 
-def _build_both(model, params, text_kv, source, has_source, without: TextKV):
+def _build_both(model, weights, memory, source, has_source, without):
   """The function `(z, time) -> (x, x without words)`, both in one batch."""
   denoise_pairs = _build_denoiser(
     model,
-    params,
-    jax.tree.map(_pair, text_kv, without, _TEXT_ROWS),
+    weights,
+    jax.tree.map(_pair, memory, without, model.memory_rows),
     _pair(source, source),
     _pair(has_source, has_source),
   )
@@ -112,17 +126,13 @@ def _build_both(model, params, text_kv, source, has_source, without: TextKV):
   return denoise_both
 
 
-# The axis of a text memory's leaves that counts instructions.
-_TEXT_ROWS = TextKV(keys=1, values=1, mask=0)
-
-
-def _repeat_text(text_kv: TextKV, b: int) -> TextKV:
+def _repeat_text(model, memory, b: int):
   """One row for each of `b` pictures, where all share one."""
 
   def repeat(x, axis):
     return jnp.broadcast_to(x, (*x.shape[:axis], b, *x.shape[axis + 1 :]))
 
-  return jax.tree.map(repeat, text_kv, _TEXT_ROWS)
+  return jax.tree.map(repeat, memory, model.memory_rows)
 
 
 def _pair(x: jax.Array, y: jax.Array, axis: int = 0) -> jax.Array:

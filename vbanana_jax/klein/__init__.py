@@ -16,7 +16,6 @@
   round_trip  painted numbers through the autoencoder and back
   published   nine pixels that the published distilled 4B paints
   tokenizer   prompts in the chat form that the network was trained with
-  schedules   noise levels of sampling and of training
   pictures    what happens to a reference picture before it is encoded
   pipeline    words and pictures to a picture
 

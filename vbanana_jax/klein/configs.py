@@ -57,7 +57,7 @@ _TEXT_DEAD = (
   'max_window_layers', 'pad_token_id', 'sliding_window',
   'tie_word_embeddings', 'torch_dtype', 'transformers_version', 'use_cache',
 )  # fmt: skip
-# The shift is by another formula; see `schedules`.
+# The shift is by another formula; see `diffusion.schedules`.
 _SCHEDULER_DEAD = (
   'base_image_seq_len', 'base_shift', 'max_image_seq_len', 'max_shift', 'shift',
 )  # fmt: skip

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from vbanana_jax import models
-from vbanana_jax.klein import sampling, schedules
+from vbanana_jax.diffusion import schedules
+from vbanana_jax.klein import sampling
 from vbanana_jax.klein.snapshot import STATES, Snapshot
 from vbanana_jax.models import numerics
 from vbanana_jax.models.klein import rotary

@@ -20,7 +20,7 @@ def integrate(
   Args:
     velocity: of the flow, at tokens and a level of noise.
     noise: where the first of `sigmas` stands.
-    sigmas: from `schedules.sampling_sigmas`.
+    sigmas: from `diffusion.schedules.sampling_sigmas`.
   """
 
   def step(z, interval):

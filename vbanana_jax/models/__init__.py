@@ -14,6 +14,7 @@ from vbanana_jax.errors import UserError
 from vbanana_jax.models import layers
 from vbanana_jax.models.dit import DiT, ModelConfig, TextKV
 from vbanana_jax.models.numerics import Precision, build_precision
+from vbanana_jax.models.units import from_network, to_network
 
 __all__ = [
   'SIZES',
@@ -102,16 +103,6 @@ def get_axes(variables):
     a tree like the unboxed one, each leaf a PartitionSpec of names.
   """
   return nn.get_partition_spec(variables)
-
-
-def to_network(rgb: jax.Array) -> jax.Array:
-  """RGB in [0, 1] to the network's units, [-1, 1]; mid-gray is zero."""
-  return 2.0 * rgb - 1.0
-
-
-def from_network(x: jax.Array) -> jax.Array:
-  """Inverse of `to_network`; does not clip."""
-  return (x + 1.0) / 2.0
 
 
 def count_parameters(params) -> int:

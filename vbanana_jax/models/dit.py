@@ -8,6 +8,7 @@ text stack. The output is the clean picture itself (x-prediction, as in JiT,
 """
 
 import dataclasses
+import types
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -15,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vbanana_jax.models import attention, layers, numerics, text
+from vbanana_jax.models import attention, layers, numerics, text, units
+from vbanana_jax.models.contract import FlowTraits
 
 _TIME_FEATURES = 128
 _POSITION_OCTAVES = 6
@@ -110,7 +112,9 @@ def _gates_open(key, shape, dtype=jnp.float32):
 
 
 class DiT(nn.Module):
-  """See the module's docstring. Pictures are in network units, [-1, 1].
+  """See the module's docstring, and `contract.Network` for its members.
+
+  A canvas is pixels in network units, [-1, 1].
 
   Attributes:
     config: shape.
@@ -121,6 +125,26 @@ class DiT(nn.Module):
   config: ModelConfig
   precision: numerics.Precision
   constrain: layers.ActivationConstraint = layers.identity
+
+  flow = FlowTraits(
+    prediction='x',
+    times='even',
+    # The logit-normal of training hardly draws an earlier time, and at 0 itself
+    # the network answers in one pass.
+    start_time=0.04,
+    guided=(0.1, 1.0),  # as JiT guides
+    unit_noise=False,
+  )
+  frozen = types.MappingProxyType({})
+  memory_rows = TextKV(keys=1, values=1, mask=0)
+
+  @property
+  def heads(self) -> dict[str, int]:
+    """Numbers of attention heads."""
+    return {
+      'heads of the pictures': self.config.heads,
+      'heads of the text': self.config.text_heads,
+    }
 
   def setup(self):
     c, precision = self.config, self.precision
@@ -199,6 +223,30 @@ class DiT(nn.Module):
       project(self.text_value),
       mask,
     )
+
+  def encode_nothing(self, text_kv: TextKV) -> TextKV:
+    """Keys and values of no instruction, one row, as long as `text_kv`."""
+    return self.encode_text(jnp.zeros((1, text_kv.mask.shape[1] - 1), int))
+
+  def to_canvas(self, rgb) -> jax.Array:
+    """RGB in [0, 1] to the network's units, [-1, 1]."""
+    return units.to_network(rgb)
+
+  def from_canvas(self, x) -> jax.Array:
+    """Inverse of `to_canvas`; does not clip."""
+    return units.from_network(x)
+
+  @nn.nowrap
+  def make_inputs(self, size: int) -> tuple[jax.Array, ...]:
+    """Of `__call__`, for one picture with sides of `size` pixels."""
+    picture = jnp.zeros((1, size, size, 3))
+    tokens = jnp.zeros((1, self.config.max_text), jnp.int32)
+    return picture, jnp.zeros(1), tokens, picture, jnp.ones(1, bool)
+
+  @nn.nowrap
+  def pool_weights(self, weight_px) -> jax.Array:
+    """The weights themselves: each place of the canvas is a pixel."""
+    return weight_px
 
   def denoise(self, noisy, time, text_kv, source, has_source) -> jax.Array:
     """The network's clean picture.

@@ -120,7 +120,7 @@ class Programs:
     """The one-pass answer to a batch of the held-out set."""
     batch = self._make_eval_batch(self.exam_task)
     return compile_program(
-      jax.jit(self._build_painter()).lower(self.state.ema_params, batch)
+      jax.jit(self._build_painter()).lower(self.state.ema_weights, batch)
     )
 
   def compile_eval_step(self) -> Program:
@@ -129,7 +129,7 @@ class Programs:
     evaluator = evaluators.TaskEvaluator(task, self._build_painter(), self.mesh)
     return compile_program(
       evaluator.evaluate.lower(
-        self.state.ema_params, self._make_eval_batch(task)
+        self.state.ema_weights, self._make_eval_batch(task)
       )
     )
 

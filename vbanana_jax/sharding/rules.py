@@ -57,23 +57,19 @@ def make_shardings(
     a NamedSharding for each leaf of `abstract_state`.
 
   Raises:
-    UserError: an unknown preset; a name without a rule or a rule without a
-      name; two axes of one weight over the same devices; an axis that the
-      devices cannot share evenly; devices along an axis without a rule.
+    UserError: an unknown preset; a name without a rule; two axes of one weight
+      over the same devices; an axis that the devices cannot share evenly;
+      devices along an axis without a rule.
   """
   rules = _get_rules(preset, mesh)
   names, tree = jax.tree.flatten_with_path(
     logical_axes, is_leaf=lambda x: isinstance(x, PartitionSpec)
   )
   used = {name for _, axes in names for name in axes}
-  for wrong, what in (
-    (used - set(rules), 'axes without a rule'),
-    (set(rules) - used, 'rules for axes that no weight has'),
-  ):
-    if wrong:
-      raise UserError(f'preset {preset!r}: {what}: {sorted(wrong)}')
+  if wrong := used - set(rules):
+    raise UserError(f'preset {preset!r}: axes without a rule: {sorted(wrong)}')
 
-  weights = getattr(abstract_state, 'params', abstract_state)
+  weights = getattr(abstract_state, 'weights', abstract_state)
   shapes = {
     to_keys(path): leaf.shape
     for (path, _), leaf in zip(names, tree.flatten_up_to(weights), strict=True)

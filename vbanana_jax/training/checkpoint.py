@@ -123,7 +123,8 @@ class Checkpoints:
       DiskFullError: there is no room; checkpoints already there stay good.
       SaveError: this one or the one before it could not be written.
     """
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    items = _to_items(state)
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
     free = paths.get_free_bytes(self.path)
     if free < _SPARE * size:
       raise DiskFullError(
@@ -139,7 +140,7 @@ class Checkpoints:
         self._saving,
         args=ocp.args.Composite(
           manifest=ocp.args.JsonSave(manifest),
-          **{k: ocp.args.PyTreeSave(v) for k, v in _to_items(state).items()},
+          **{name: ocp.args.PyTreeSave(item) for name, item in items.items()},
         ),
       )
 
@@ -178,7 +179,10 @@ class Checkpoints:
     )
 
   def restore(self, abstract: TrainState) -> TrainState:
-    """The newest state, with the shapes and shardings of `abstract`."""
+    """The newest state, with the shapes and shardings of `abstract`.
+
+    Frozen parts are in no checkpoint: those of `abstract` are returned.
+    """
     self._check_fit(abstract.params)
     items = _to_items(abstract)
     restored = self._restore(
@@ -187,6 +191,7 @@ class Checkpoints:
     return TrainState(
       params=restored['params'],
       ema_params=restored['ema_params'],
+      frozen=abstract.frozen,
       **restored['rest'],
     )
 

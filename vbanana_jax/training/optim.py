@@ -15,6 +15,8 @@ from vbanana_jax.errors import UserError
 from vbanana_jax.models import Precision
 from vbanana_jax.training import muon
 
+# Modules that are stacks of blocks.
+_STACKS = {'blocks', 'double', 'single'}
 # What a block reads of the instruction; computed apart, once a prompt.
 _TEXT_MATRICES = ('text_key', 'text_value')
 
@@ -105,8 +107,8 @@ def find_matrices(params):
 
   def is_owned(path, _):
     name = path[-1].key
-    stacked = any(key.key == 'blocks' for key in path) and name == 'kernel'
-    return stacked or name in _TEXT_MATRICES
+    stacked = any(key.key in _STACKS for key in path)
+    return (stacked and name == 'kernel') or name in _TEXT_MATRICES
 
   return jax.tree_util.tree_map_with_path(is_owned, params)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from vbanana_jax import durations, sharding
 from vbanana_jax.data import build
-from vbanana_jax.diffusion import samplers
+from vbanana_jax.diffusion import samplers, schedules
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes, writers
 from vbanana_jax.training import checkpoint, config_numbers, optim, weights
@@ -72,6 +72,7 @@ def check_config(config: dict[str, Any], mesh) -> None:
   """
   config_numbers.check_numbers(config)
   writers.parse_names(config['writers'])
+  schedules.build_levels(config['loss'])
   if config['eval']['sampler'] not in samplers.STEPS:
     raise UserError(
       f'config.eval.sampler is {config["eval"]["sampler"]!r}: choose of '
@@ -122,8 +123,7 @@ def jit_train_step(
   take_gradient = make_gradient_fn(
     model,
     seed=config['seed'],
-    time_mean=config['loss']['time_mean'],
-    time_std=config['loss']['time_std'],
+    levels=schedules.build_levels(config['loss']),
     accumulate=config['accumulate'],
   )
   return jax.jit(

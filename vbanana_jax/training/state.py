@@ -14,17 +14,59 @@ from vbanana_jax import keys, models
 
 
 class TrainState(NamedTuple):
-  """A pytree; `step` counts finished updates."""
+  """A pytree; `step` counts finished updates.
+
+  Attributes:
+    step: number of updates.
+    params: what is trained.
+    ema_params: their average.
+    opt_state: moments of the optimizer.
+    frozen: parts of the network that are never trained, by name; None for
+      none. They are in no checkpoint.
+  """
 
   step: jax.Array
   params: Any
   ema_params: Any
   opt_state: Any
+  frozen: Any = None
+
+  @property
+  def weights(self) -> Any:
+    """All that the network computes with."""
+    return join_weights(self.params, self.frozen)
+
+  @property
+  def ema_weights(self) -> Any:
+    """The same with the averaged weights."""
+    return join_weights(self.ema_params, self.frozen)
+
+
+def join_weights(params: Any, frozen: Any) -> Any:
+  """Trained and frozen parts as the one tree that the network computes with."""
+  return {**params, **frozen} if frozen else params
+
+
+def split_weights(model, weights: Any) -> tuple[Any, Any]:
+  """Inverse of `join_weights`: trained parts, and those of `model.frozen`."""
+  frozen = {name: weights[name] for name in model.frozen}
+  return {k: v for k, v in weights.items() if k not in frozen}, frozen or None
 
 
 def make_params(model, *, size: int, seed: int) -> Any:
-  """Fresh weights; `size` is the side of the pictures they are traced with."""
-  return models.unbox(_make_named_params(model, size=size, seed=seed))
+  """Fresh weights, frozen parts included.
+
+  Args:
+    model: see `models.contract.Network`.
+    size: side in pixels of the pictures that the weights are traced with.
+    seed: of the run.
+  """
+  made = models.unbox(_make_named_params(model, size=size, seed=seed))
+  for name, dtype in model.frozen.items():
+    made[name] = jax.tree.map(
+      lambda x, dtype=dtype: x.astype(dtype), made[name]
+    )
+  return made
 
 
 def make_logical_axes(model, *, size: int) -> Any:
@@ -41,15 +83,8 @@ def make_logical_axes(model, *, size: int) -> Any:
 
 
 def _make_named_params(model, *, size: int, seed: int) -> Any:
-  picture = jnp.zeros((1, size, size, 3))
-  return model.init(
-    keys.make_key(seed, 'init'),
-    picture,
-    jnp.zeros(1),
-    jnp.zeros((1, model.config.max_text), jnp.int32),
-    picture,
-    jnp.ones(1, bool),
-  )['params']
+  inputs = model.make_inputs(size)
+  return model.init(keys.make_key(seed, 'init'), *inputs)['params']
 
 
 def make_state(
@@ -63,10 +98,18 @@ def make_state(
     size: side in pixels of the pictures that the weights are traced with.
     seed: of the run.
   """
-  params = make_params(model, size=size, seed=seed)
+  return begin_state(model, optimizer, make_params(model, size=size, seed=seed))
+
+
+def begin_state(
+  model, optimizer: optax.GradientTransformation, weights: Any
+) -> TrainState:
+  """The state of step 0 of these weights, frozen parts included."""
+  params, frozen = split_weights(model, weights)
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
     ema_params=jax.tree.map(jnp.copy, params),
     opt_state=optimizer.init(params),
+    frozen=frozen,
   )

@@ -5,6 +5,7 @@ so neither batch size nor topology changes what an example sees.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,96 +14,144 @@ import optax
 
 from vbanana_jax import keys
 from vbanana_jax.diffusion import flow, losses
-from vbanana_jax.models import to_network
+from vbanana_jax.diffusion.schedules import TrainingLevels
 from vbanana_jax.training import optim
-from vbanana_jax.training.state import TrainState
+from vbanana_jax.training.state import TrainState, join_weights
 
 _UNREAD = np.full(2, np.nan, np.float32)  # norms of a step that is not logged
 
 
-def draw_noise(
-  batch, *, key, time_mean, time_std
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+class Draws(NamedTuple):
   """What chance decides of a training batch.
+
+  Attributes:
+    one_pass: bool[b], whether an example is a one-pass answer.
+    time: f32[b] in [0, 1]; 0 of a one-pass answer.
+    noise: f32[b y x c]; zeros of a one-pass answer.
+  """
+
+  one_pass: jax.Array
+  time: jax.Array
+  noise: jax.Array
+
+
+def draw_noise(
+  batch, shape: tuple[int, ...], *, key, levels: TrainingLevels, unit=False
+) -> Draws:
+  """Draws for every example of a batch.
 
   Args:
     batch: see `types.Batch`.
+    shape: of the canvas of one example, `(y, x, c)`.
     key: of the run; folded with each example's index.
-    time_mean: of the logit-normal times.
-    time_std: likewise.
-
-  Returns:
-    one_pass: bool[b], whether an example is a one-pass answer.
-    time: f32[b] in [0, 1]; 0 of a one-pass answer.
-    noise: f32[b h w 3]; zeros of a one-pass answer.
+    levels: of the noise.
+    unit: whether noise has unit strength, whatever the batch says.
   """
   example_keys = keys.make_example_keys(key, batch['index'])
+  b = len(batch['index'])
   key_mode, key_time, key_noise = jnp.moveaxis(
     jax.vmap(lambda k: jax.random.split(k, 3))(example_keys), 1, 0
   )
   one_pass = jax.vmap(jax.random.uniform)(key_mode) < batch['one_pass_share']
-  time = jnp.where(
-    one_pass, 0.0, flow.sample_times(key_time, time_mean, time_std)
+  scale = jnp.ones(b) if unit else batch['noise_scale']
+  scale = jnp.where(one_pass, 0.0, scale)
+  time = levels.draw(key_time, shape[0] * shape[1])
+  return Draws(
+    one_pass,
+    jnp.where(one_pass, 0.0, time),
+    flow.make_noise(key_noise, shape, scale),
   )
-  noise_scale = jnp.where(one_pass, 0.0, batch['noise_scale'])
-  shape = batch['target'].shape[1:]
-  return one_pass, time, flow.make_noise(key_noise, shape, noise_scale)
 
 
-def make_example_losses(model, params, batch, *, key, time_mean, time_std):
+def make_example_losses(
+  model, weights, batch, *, key: jax.Array, levels: TrainingLevels
+) -> jax.Array:
   """Loss of every example of a training batch, `[b]`.
 
-  With its task's probability an example is a one-pass answer: empty image,
+  With its task's probability an example is a one-pass answer: empty canvas,
   time 0. Otherwise it stands somewhere on the path from noise to its target.
 
   Args:
-    model: from `models.build_model`.
-    params: its weights.
+    model: see `models.contract.Network`.
+    weights: of all of it.
     batch: see `types.Batch`.
     key: of the run; folded with each example's index.
-    time_mean: of the logit-normal times.
-    time_std: likewise.
+    levels: of the noise.
   """
-  x = to_network(batch['target'])
-  one_pass, time, noise = draw_noise(
-    batch, key=key, time_mean=time_mean, time_std=time_std
+
+  def apply(*inputs, method):
+    return model.apply({'params': weights}, *inputs, method=method)
+
+  x = apply(batch['target'], method='to_canvas')
+  source = apply(batch['source'], method='to_canvas')
+  memory = apply(batch['tokens'], method='encode_text')
+  draws = draw_noise(
+    batch, x.shape[1:], key=key, levels=levels, unit=model.flow.unit_noise
   )
-  z = flow.interpolate(x, noise, time)
-  prediction = model.apply(
-    {'params': params},
-    z,
-    time,
-    batch['tokens'],
-    to_network(batch['source']),
-    batch['has_source'],
-  )
+
+  def denoise(z):
+    return apply(
+      z, draws.time, memory, source, batch['has_source'], method='denoise'
+    )
+
   # Weights shift where a one-pass answer tips from background to color; a
   # sampled picture should keep the frequencies of the data.
   weight_px = jnp.where(
-    one_pass[:, None, None], batch['weight_px'], batch['weight_px'] > 0
+    draws.one_pass[:, None, None], batch['weight_px'], batch['weight_px'] > 0
   )
-  return losses.velocity_loss(prediction, x, z, time, weight_px)
+  weight = model.pool_weights(weight_px)
+  return find_losses(
+    denoise, x, draws, weight, kind=model.flow.prediction, levels=levels
+  )
+
+
+def find_losses(
+  denoise: Callable[[jax.Array], jax.Array],
+  x: jax.Array,
+  draws: Draws,
+  weight: jax.Array,
+  *,
+  kind: str,
+  levels: TrainingLevels,
+) -> jax.Array:
+  """Losses `[b]` of canvases `x [b y x c]` at given draws.
+
+  Args:
+    denoise: the network's prediction from a point of the path.
+    x: true canvases.
+    draws: of times and noise.
+    weight: `[b, y, x]`, of each place.
+    kind: of the prediction, of `flow.PREDICTIONS`.
+    levels: say what an error counts for; in one pass all count alike.
+  """
+  _, time, noise = draws
+  prediction = denoise(flow.interpolate(x, noise, time))
+  error = flow.find_velocity_error(prediction, x, noise, time, kind)
+  loss = losses.velocity_loss(error, weight)
+  if levels.weighting == 'none':
+    return loss
+  return loss * jnp.where(draws.one_pass, 1.0, levels.weigh(time))
 
 
 def make_gradient_fn(
-  model, *, seed: int, time_mean: float, time_std: float, accumulate: int = 1
-) -> Callable[[dict, dict], tuple[jax.Array, jax.Array, dict]]:
-  """The function `(params, batch) -> (loss, example losses [b], gradients)`.
+  model, *, seed: int, levels: TrainingLevels, accumulate: int = 1
+) -> Callable[[dict, dict, dict], tuple[jax.Array, jax.Array, dict]]:
+  """The function that takes gradients of the mean loss of a batch.
 
-  The loss is the mean over the batch. With `accumulate`, the gradient is
+  It is `(params, frozen, batch) -> (loss, example losses [b], gradients)`, of
+  trained and of frozen parts of the network. With `accumulate`, the gradient is
   summed over so many parts of the batch, one after the other; the memory for
   activations is that of one part, and the gradient is the same to rounding.
   """
 
-  def take(params, batch):
+  def take(params, frozen, batch):
     def mean_loss(params):
       per_example = make_example_losses(
         model,
-        params,
+        join_weights(params, frozen),
         batch,
         key=keys.make_key(seed, 'noise'),
-        time_mean=time_mean,
-        time_std=time_std,
+        levels=levels,
       )
       return jnp.mean(per_example), per_example
 
@@ -111,9 +160,9 @@ def make_gradient_fn(
     )(params)
     return loss, per_example, gradients
 
-  def take_in_parts(params, batch):
+  def take_in_parts(params, frozen, batch):
     def add(total, part):
-      _, per_example, gradients = take(params, part)
+      _, per_example, gradients = take(params, frozen, part)
       return jax.tree.map(jnp.add, total, gradients), per_example
 
     zeros = jax.tree.map(jnp.zeros_like, params)
@@ -128,7 +177,7 @@ def make_gradient_fn(
 
 
 def make_train_step(
-  take_gradient: Callable[[dict, dict], tuple[jax.Array, jax.Array, dict]],
+  take_gradient: Callable[..., tuple[jax.Array, jax.Array, dict]],
   optimizer: optax.GradientTransformation,
   *,
   num_tasks: int,
@@ -159,7 +208,9 @@ def make_train_step(
   update = make_update(optimizer, ema_decay=ema_decay, log_every=log_every)
 
   def train_step(state, batch):
-    loss, per_example, gradients = take_gradient(state.params, batch)
+    loss, per_example, gradients = take_gradient(
+      state.params, state.frozen, batch
+    )
     norm = optax.tree.norm(gradients)
     state, (parameter_norm, update_norm) = jax.lax.cond(
       jnp.isfinite(loss) & jnp.isfinite(norm),
@@ -206,7 +257,7 @@ def make_update(
       state.params,
       updates,
     )
-    return TrainState(step, params, ema, opt_state), norms
+    return TrainState(step, params, ema, opt_state, state.frozen), norms
 
   return update
 
