@@ -70,8 +70,10 @@ def get_base() -> ConfigDict:
   config.sharding = 'fsdp'  # a key of sharding.PRESETS: dp, fsdp, fsdp_tp
 
   config.model = ConfigDict()
-  config.model.size = 'nano'  # or smoke, mini, small, base, large, xl
-  config.model.patch = 8
+  config.model.family = 'pixels'  # or klein
+  config.model.snapshot = ''  # of klein: the folder of vbanana import
+  config.model.size = 'nano'  # of pixels; smoke, mini, small, base, large, xl
+  config.model.patch = 8  # of pixels
   config.model.max_text = 160  # tokens; a longer instruction is refused
   config.model.remat = 'none'
 

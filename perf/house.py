@@ -28,7 +28,7 @@ NOT_TASKS = {
   'codecs/__init__.py': {'depth', 'normals'},  # modules
   'metrics/__init__.py': {'depth', 'normals'},  # likewise
   'models/__init__.py': {'depth'},  # of a network: its blocks
-  'training/flops.py': {'depth'},  # likewise
+  'families/pixels.py': {'depth'},  # likewise
   'data/label_maps.py': {'depth', 'instance', 'normals', 'semantic'},  # folders
   'datasets/folder.py': {'depth', 'normals'},  # likewise
   'datasets/folder_fields.py': {'depth', 'normals'},  # likewise

@@ -41,7 +41,8 @@ def make_run(folder: pathlib.Path) -> pathlib.Path:
   logs.save_json(folder / 'run.json', {'config': config})
   state = TrainState(jnp.int32(1), params, params, {'none': jnp.zeros(1)})
   with checkpoint.Checkpoints(folder, keep=1) as checkpoints:
-    checkpoints.save(jax.block_until_ready(state), weights.make_manifest())
+    manifest = weights.make_manifest(config)
+    checkpoints.save(jax.block_until_ready(state), manifest)
   return folder
 
 

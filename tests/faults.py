@@ -172,6 +172,13 @@ def die_in_deletion(step: str) -> None:
   patch(deleter.StandardCheckpointDeleter, 'delete', replace)
 
 
+def multiply_in_float32() -> None:
+  """As on a processor without bfloat16, whose rounding hides small changes."""
+  from vbanana_jax.models import numerics
+
+  numerics._cpu_has_bf16 = lambda: False
+
+
 def get_no_space(step: str) -> None:
   """A write in the background of the save of `step` finds the disk full."""
   from vbanana_jax.training import checkpoint_files

@@ -14,7 +14,7 @@ import numpy as np
 import safetensors.numpy
 
 from vbanana_jax import models
-from vbanana_jax.klein import vendor
+from vbanana_jax.klein import importer, sources, vendor
 from vbanana_jax.klein.pipeline import Pipeline
 from vbanana_jax.klein.snapshot import Snapshot
 
@@ -93,6 +93,13 @@ def write_single_file(folder):
   golden = load_json('single_file')['sha256']
   assert hashlib.sha256(path.read_bytes()).hexdigest() == golden
   return path
+
+
+def make_import(out):
+  """The tiny snapshot as `vbanana import klein` leaves it in `out`."""
+  source = sources.open_source(SNAPSHOT, states=states())
+  importer.import_snapshot(source, out, lambda total: lambda count: None)
+  return out
 
 
 def channels_last(x):

@@ -26,7 +26,7 @@ ROWS = (
   ('resizing',),
   ('codecs', 'metrics', 'scenes', 'diffusion', 'models', 'tokenizer'),
   ('drawing', 'klein'),
-  ('tasks',),
+  ('families', 'tasks'),
   ('data', 'sharding', 'report'),
   ('training',),
   ('decode',),
@@ -55,6 +55,9 @@ OWNERS = {
   'tensorboardX': ('runtime/writers.py',),
   'tensorflow_datasets': ('data/',),
   'tokenizers': ('klein/tokenizer.py', 'tokenizer/'),
+  # A family of networks: everybody else asks `families`.
+  'vbanana_jax.klein': ('cli/', 'families/', 'klein/', 'training/tuned.py'),
+  'vbanana_jax.models.klein': ('families/', 'klein/', 'models/klein/'),
   'wandb': ('runtime/writers.py',),
 }
 # Arrays in, arrays out: no files, no processes, no configs.

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from klein_files import channels_last, error
 
+from vbanana_jax.diffusion import schedules
 from vbanana_jax.klein import (
   pictures,
   pipeline,
   sampling,
-  schedules,
   sources,
   stored,
   tables,
@@ -447,10 +447,10 @@ def test_5_a_chat_form_without_its_empty_thoughts(monkeypatch):
   words = klein_files.load_json('tokenizer')
   own = klein_files.open_snapshot().tokenizer
   case = next(each for each in words['cases'] if each['text'] == '')
-  assert own._encode('') == case['chat_ids']
+  assert own.list_ids('') == case['chat_ids']
   shorter = tokenizer._AFTER.replace('<think>\n\n</think>\n\n', '')
   monkeypatch.setattr(tokenizer, '_AFTER', shorter)
-  assert own._encode('') != case['chat_ids']
+  assert own.list_ids('') != case['chat_ids']
 
 
 # From words to a picture.

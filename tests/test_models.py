@@ -9,7 +9,7 @@ import pytest
 
 from vbanana_jax import models
 from vbanana_jax.errors import UserError
-from vbanana_jax.models import attention, dit, layers, numerics
+from vbanana_jax.models import attention, layers, numerics, patches
 
 POLICY = models.Precision()
 
@@ -87,7 +87,7 @@ def test_patches_must_divide_the_picture(network):
 
 def test_patchify_is_undone():
   x = jnp.arange(2 * 16 * 24 * 3.0).reshape(2, 16, 24, 3)
-  y = dit.unpatchify(dit.patchify(x, 8), (2, 3), 8)
+  y = patches.unpatchify(patches.patchify(x, 8), (2, 3), 8)
   np.testing.assert_array_equal(x, y)
 
 

@@ -19,6 +19,7 @@ from vbanana_jax.runtime import logs, preemption
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import (
   checkpoint,
+  init_from,
   optim,
   provenance,
   resume,
@@ -37,12 +38,9 @@ def load_state(workdir):
   mesh = sharding.build_mesh(config['mesh'])
   model = weights.build_network(config, mesh)
   optimizer = optim.build_optimizer(config['optim'], STEPS, model.precision)
+  abstract = setup.make_abstract_state(config, model, optimizer, mesh)
   with checkpoint.Checkpoints(workdir) as checkpoints:
-    return jax.device_get(
-      checkpoints.restore(
-        setup.make_abstract_state(config, model, optimizer, mesh)
-      )
-    )
+    return jax.device_get(checkpoints.restore(abstract._replace(frozen=None)))
 
 
 def load_losses(workdir):
@@ -232,7 +230,8 @@ def test_run_json_says_how_to_repeat_it(whole_run):
     'seed': 0,
     'edit_seed': 1_000_000,
   }
-  assert run['data']['tokenizer'] == weights.make_manifest()['tokenizer']
+  manifest = weights.make_manifest(run['config'])
+  assert run['data']['tokenizer'] == manifest['tokenizer']
   assert len(run['git']['commit']) == 40 or run['git']['commit'] == 'unknown'
 
 
@@ -270,18 +269,21 @@ def make_fresh(workdir, **model):
 
 
 def test_tuning_starts_from_averaged_weights(whole_run):
-  params, report = weights.load_matching(whole_run, make_fresh(whole_run))
+  manifest = weights.make_manifest(load_config(whole_run))
+  params, report = init_from.load_matching(
+    whole_run, make_fresh(whole_run), manifest
+  )
   jax.tree.map(
     np.testing.assert_array_equal, params, load_state(whole_run).ema_params
   )
   assert report == f'{whole_run}, step 12: 42 of 42 arrays loaded'
 
 
-def test_what_has_another_shape_or_meaning_stays_fresh(whole_run, monkeypatch):
-  monkeypatch.setattr(weights, 'make_manifest', lambda: {'tokenizer': 'new'})
+def test_what_has_another_shape_or_meaning_stays_fresh(whole_run):
   fresh = make_fresh(whole_run, patch=4)
   fresh['extra'] = fresh.pop('no_source')
-  params, report = weights.load_matching(whole_run, fresh)
+  manifest = {'tokenizer': 'new'}
+  params, report = init_from.load_matching(whole_run, fresh, manifest)
   count, *lines = report.splitlines()
   assert count.endswith('step 12: 37 of 42 arrays loaded')
   assert lines == [
@@ -304,4 +306,4 @@ def test_what_has_another_shape_or_meaning_stays_fresh(whole_run, monkeypatch):
 def test_nothing_that_fits_is_an_error(whole_run):
   fresh = {'other': jax.numpy.zeros(3), 'head': jax.numpy.zeros(3)}
   with pytest.raises(UserError, match=r'none of its 42 .* config\.init_from'):
-    weights.load_matching(whole_run, fresh)
+    init_from.load_matching(whole_run, fresh, {})

@@ -77,11 +77,12 @@ def test_numbers_of_our_configs_pass(name):
 def test_another_vocabulary_is_refused(whole_run, monkeypatch):
   with checkpoint.Checkpoints(whole_run) as checkpoints:
     manifest = checkpoints.load_manifest()
+    config = logs.load_json(whole_run / 'run.json')['config']
     monkeypatch.setattr(
       checkpoints, 'load_manifest', lambda: {**manifest, 'tokenizer': 'other'}
     )
     with pytest.raises(UserError, match='another vocabulary'):
-      weights.check_tokenizer(checkpoints)
+      weights.check_manifest(checkpoints, config)
 
 
 class Constant:
@@ -90,7 +91,7 @@ class Constant:
   flow = models.DiT.flow
 
   def apply(self, variables, x, *inputs, method):
-    if method == 'to_canvas':
+    if method == 'to_latents':
       return models.to_network(x)
     return x * 0 + variables['params']['w']
 

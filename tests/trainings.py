@@ -54,6 +54,7 @@ class Trainings:
     self,
     workdir: pathlib.Path,
     *args: str,
+    base: tuple[str, ...] = ARGS,
     fault: str = '',
     devices: int = DEVICES,
   ) -> tuple[int, str]:
@@ -62,6 +63,7 @@ class Trainings:
     Args:
       workdir: also gets ids.jsonl, the ids of the examples of every step.
       *args: more arguments of `vbanana train`.
+      base: the first ones.
       fault: what goes wrong: functions of `faults` with ';' between them,
         each with its arguments behind spaces.
       devices: how many to train on.
@@ -69,7 +71,7 @@ class Trainings:
     self._count += 1
     log = self._folder / f'{self._count}.log'
     job = {
-      'args': ['train', f'--workdir={workdir}', *ARGS, *args],
+      'args': ['train', f'--workdir={workdir}', *base, *args],
       'workdir': str(workdir),
       'fault': fault,
       'devices': devices,

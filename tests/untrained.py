@@ -42,4 +42,4 @@ def save_run(
   (workdir / 'metrics.jsonl').write_text(json.dumps(row) + '\n')
   state = TrainState(jnp.int32(1), params, params, {'moments': jnp.zeros(2)})
   with checkpoint.Checkpoints(workdir, keep=1) as checkpoints:
-    checkpoints.save(state, weights.make_manifest())
+    checkpoints.save(state, weights.make_manifest(config))

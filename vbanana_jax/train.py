@@ -185,7 +185,7 @@ def run_steps(run: Run, state: TrainState) -> TrainState:
       forecast.look(step, meter.seconds)
       if must_save:
         run.check_lock()
-        run.checkpoints.save(state, weights.make_manifest())
+        run.checkpoints.save(state, weights.make_manifest(run.config))
       if stop:
         raise stop(
           f'saved at step {step} of {total}; the same command goes on from here'

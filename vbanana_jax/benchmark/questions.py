@@ -8,7 +8,7 @@ tell.
 
 import functools
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -111,6 +111,7 @@ def ask_parts(
   *,
   most_names: int | None,
   max_text: int,
+  count_tokens: Callable[[str], int] | None = None,
 ) -> tuple[legend_parts.Part, ...]:
   """The same question for a network, in parts where it takes no longer ones.
 
@@ -121,11 +122,13 @@ def ask_parts(
     most_names: of one question that the network was trained for; None for any
       number.
     max_text: tokens that it takes.
+    count_tokens: of an instruction; of the package's own vocabulary if not
+      given.
 
   Raises:
     UserError: the instruction is too long and has nothing to split.
   """
-  count = tokenizer.Tokenizer.load().count
+  count = count_tokens or tokenizer.Tokenizer.load().count
   names = range(len(protocol.classes or ()))
 
   def fits(group: range | None) -> bool:

@@ -10,7 +10,7 @@ def add_verb(verbs) -> None:
     help='check a published network and make it ready for tuning',
     description='Checks all of a snapshot of FLUX.2 klein base (names, shapes, '
     'types, every number), and writes it with a manifest into --out, which '
-    'tuning starts from. Interrupted, the same command goes on.',
+    'config.model.snapshot takes. Interrupted, the same command goes on.',
     epilog='Example: vbanana import klein FLUX.2-klein-base-4B --out '
     'imports/klein_4b',
   )

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vbanana_jax import keys
+from vbanana_jax import families, keys
 from vbanana_jax.data import fitting_words, sources
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes
@@ -116,6 +116,7 @@ class ReplacingSource:
     seed: of the run.
     max_text: longest instruction in tokens; a record without words that fit
       is bad.
+    tokenizer: of the network; the package's own if not given.
     log: of the run; sources of one name share what it lists.
 
   Raises:
@@ -135,6 +136,7 @@ class ReplacingSource:
     seed: int,
     max_text: int,
     log: BadRecordLog,
+    tokenizer: families.Tokenizer | None = None,
   ):
     self.name = name
     self.labels = source.labels
@@ -142,7 +144,7 @@ class ReplacingSource:
     self._source = source
     self._allowed = to_count(allowed, len(source))
     self._seed = seed
-    self._max_text = max_text
+    self._max_text, self._tokenizer = max_text, tokenizer
     self._log = log
     self._lock = threading.Lock()
     self._known = log.load(self.name)
@@ -203,7 +205,9 @@ class ReplacingSource:
   ) -> sources.Example:
     """Leaves out words that are too long; bad is who has no others."""
     try:
-      return fitting_words.keep_fitting(example, self._max_text)
+      return fitting_words.keep_fitting(
+        example, self._max_text, self._tokenizer
+      )
     except UserError as error:
       raise BadRecordError(f'{self.locate(record)}: {error}') from error
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vbanana_jax import keys
+from vbanana_jax import families, keys
 from vbanana_jax.config import complete_sources
 from vbanana_jax.data import (
   bad_records,
@@ -21,7 +21,6 @@ from vbanana_jax.data import (
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes
 from vbanana_jax.tasks import TASKS
-from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 # Scenes that take more than one rendering are a stream of their own.
 _EXTRA_SEED_OFFSET = 1_000_000
@@ -125,6 +124,7 @@ class _Opener:
       allowed=self._config['data']['bad_records'],
       seed=self._config['seed'],
       max_text=self._config['model']['max_text'],
+      tokenizer=families.load_tokenizer(self._config),
       log=self._log,
     )
 
@@ -225,4 +225,5 @@ def describe_data(config: Mapping) -> dict[str, Any]:
         for extra in sorted(sources.find_extras(*needed))
       },
     }
-  return {'tokenizer': Tokenizer.load().hash, 'sources': found}
+  tokenizer = families.load_tokenizer(config)
+  return {'tokenizer': tokenizer.hash, 'sources': found}

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
-from vbanana_jax import keys
+from vbanana_jax import families, keys
 from vbanana_jax.data import mixture as mixture_lib
 from vbanana_jax.data import sources, watchdog
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import base
-from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.types import Batch
 
 
@@ -24,6 +23,7 @@ class ExampleEncoder:
     *,
     seed: int,
     max_text: int,
+    tokenizer: families.Tokenizer,
     one_pass_share: float = 0.5,
     dog: watchdog.Watchdog | None = None,
   ):
@@ -32,7 +32,7 @@ class ExampleEncoder:
     self.seed = seed
     self.max_text = max_text
     self.one_pass_share = one_pass_share
-    self.tokenizer = Tokenizer.load()
+    self.tokenizer = tokenizer
     readers = {}  # one order a source, whichever entries share it
     for entry in mixture.entries:
       if id(entry.source) not in readers:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from vbanana_jax import families
 from vbanana_jax.data import sources
 from vbanana_jax.errors import UserError
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
@@ -10,19 +11,24 @@ from vbanana_jax.tokenizer.tokenizer import Tokenizer
 _AROUND_PHRASE = 64
 
 
-def keep_fitting(example: sources.Example, max_text: int) -> sources.Example:
+def keep_fitting(
+  example: sources.Example,
+  max_text: int,
+  tokenizer: families.Tokenizer | None = None,
+) -> sources.Example:
   """The example without captions and phrases that are too long.
 
   Args:
     example: its `captions` are a sequence of str, its `phrases` one of
       `labels.Phrase`, if it has any.
     max_text: longest instruction in tokens.
+    tokenizer: of the network; the package's own if not given.
 
   Raises:
     UserError: all captions are too long, or all phrases, or the instruction of
       its edit.
   """
-  count = Tokenizer.load().count
+  count = (tokenizer or Tokenizer.load()).count
   room = max(max_text - _AROUND_PHRASE, max_text // 2)
   kept = dict(example)
   if example.get('captions'):

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from vbanana_jax import families
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES, PromptStyle
@@ -159,6 +160,7 @@ def make_style(config: Mapping[str, Any], source: str) -> PromptStyle:
     class_balance=settings['class_balance'],
     least_share=0.0,
     most_tokens=config['model']['max_text'],
+    count_tokens=families.load_tokenizer(config).count,
   )
 
 

@@ -10,10 +10,12 @@ import grain
 import numpy as np
 from absl import flags
 
+from vbanana_jax import families
 from vbanana_jax.data import encoder as encoder_lib
 from vbanana_jax.data import mixture as mixture_lib
 from vbanana_jax.data import watchdog
 from vbanana_jax.runtime import processes
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.types import Batch
 
 # Steps whose examples are sorted into short and long instructions.
@@ -38,6 +40,7 @@ class StreamSettings:
     threads: threads that read and pose batches.
     prefetch: batches read ahead, or groups of eight where they are sorted; at
       least one a thread.
+    tokenizer: of the network; the package's own if not given.
     patience: seconds that a batch may take until a line says what it is that
       takes so long.
   """
@@ -51,6 +54,9 @@ class StreamSettings:
   rows: Sequence[int] | None = None
   threads: int = 2
   prefetch: int = 2
+  tokenizer: families.Tokenizer = dataclasses.field(
+    default_factory=Tokenizer.load
+  )
   patience: float = watchdog.PATIENCE
 
   @property
@@ -69,6 +75,7 @@ def make_settings(config: Mapping[str, Any], **changes: Any) -> StreamSettings:
     'text_length': config['data']['text_length'],
     'short_text_length': config['data']['short_text_length'],
     'one_pass_share': config['loss']['one_pass_share'],
+    'tokenizer': families.load_tokenizer(config),
   }
   return StreamSettings(**{**settings, **changes})
 
@@ -110,6 +117,7 @@ def build_stream(
     seed=settings.seed,
     max_text=settings.max_text,
     one_pass_share=settings.one_pass_share,
+    tokenizer=settings.tokenizer,
     dog=dog,
   )
 

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Collection
 from typing import Any
 
+from vbanana_jax import families
 from vbanana_jax.data import sources
 from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.tasks import TASKS
@@ -37,6 +38,7 @@ def make_constants(
       batch_size=settings['batch_size'],
       seed=_WORDING_SEED,
       max_text=config['model']['max_text'],
+      tokenizer=families.load_tokenizer(config),
     )
     return evaluator, evaluator.fit(batches)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vbanana_jax import keys
+from vbanana_jax import families, keys
 from vbanana_jax.data import encoder, sources, stream
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, base
@@ -83,6 +83,7 @@ def make_frozen_batches(
   *,
   max_text: int,
   size: int | None = None,
+  tokenizer: families.Tokenizer | None = None,
 ) -> Iterator[dict[str, Any]]:
   """Batches of the frozen held-out set, see `make_eval_batches`.
 
@@ -94,6 +95,7 @@ def make_frozen_batches(
     max_text: length of the token arrays; a longer instruction is refused.
     size: another picture size than the frozen one (other labels, so the
       frozen digest does not apply).
+    tokenizer: of the network; the package's own if not given.
   """
   eval_set = load_eval_set(level)
   return make_eval_batches(
@@ -103,6 +105,7 @@ def make_frozen_batches(
     batch_size=batch_size,
     seed=eval_set.encode_seed,
     max_text=max_text,
+    tokenizer=tokenizer,
   )
 
 
@@ -127,6 +130,7 @@ def make_eval_batches(
   batch_size: int,
   seed: int,
   max_text: int,
+  tokenizer: families.Tokenizer | None = None,
 ) -> Iterator[dict[str, Any]]:
   """Padded batches of a task on the given rows of a source, in order.
 
@@ -134,7 +138,7 @@ def make_eval_batches(
   (False on padding), `aux` (stacked), `count` int32[b] (objects in the
   scene, -1 where there is no scene) and `prompt` list[str] for the host.
   """
-  tokenizer = Tokenizer.load()
+  tokenizer = tokenizer or Tokenizer.load()
   for first in range(0, len(rows), batch_size):
     chosen = list(rows[first : first + batch_size])
     encoded = [encode_row(task, source, row, seed) for row in chosen]
@@ -262,5 +266,6 @@ def build_batches(
       limit,
       max_text=config['model']['max_text'],
       size=config['image_size'],
+      tokenizer=families.load_tokenizer(config),
     )
   )

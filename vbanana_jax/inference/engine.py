@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vbanana_jax import sharding
+from vbanana_jax import families, sharding
 from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import sampling
@@ -61,12 +61,20 @@ class InferenceEngine:
   """Paints with one network; compiles what it needs and keeps it.
 
   Args:
-    model: from `models.build_model`.
+    model: see `models.contract.Network`.
     params: its weights, on the devices of `mesh`.
     mesh: the devices that share the rows of a batch.
+    tokenizer: of the network; the package's own if not given.
   """
 
-  def __init__(self, model, params: Any, mesh: jax.sharding.Mesh):
+  def __init__(
+    self,
+    model,
+    params: Any,
+    mesh: jax.sharding.Mesh,
+    tokenizer: families.Tokenizer | None = None,
+  ):
+    self._tokenizer = tokenizer or Tokenizer.load()
     self._model, self._params, self._mesh = model, params, mesh
     self._whole = sharding.replicated_sharding(mesh)
     self._painters: dict[SamplerConfig, Any] = {}
@@ -200,8 +208,8 @@ class InferenceEngine:
 
   def _make_tokens(self, prompts: list[str]) -> np.ndarray:
     longest = self._model.config.max_text
-    tokenizer = Tokenizer.load()
-    tokens = np.stack([tokenizer.encode(text, longest) for text in prompts])
+    encode = self._tokenizer.encode
+    tokens = np.stack([encode(text, longest) for text in prompts])
     return tokens[:, : fit_text((tokens > 0).sum(1).max(), longest)]
 
 

@@ -12,7 +12,7 @@ import safetensors.numpy
 from flax import traverse_util
 from jax import export
 
-from vbanana_jax import models
+from vbanana_jax import families, models
 from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, exported
@@ -27,7 +27,6 @@ from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.report import answers
 from vbanana_jax.runtime import files
 from vbanana_jax.tasks import base
-from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import checkpoint, provenance
 from vbanana_jax.training import weights as weights_lib
 
@@ -65,15 +64,16 @@ def export_run(
       `out` that cannot be written or has an export of something else.
   """
   config = provenance.load_run_json(run)['config']
-  model = weights_lib.build_network(config)
-  model = model.clone(precision=models.build_precision('cpu'))
+  arithmetic = models.build_precision('cpu')
+  model = weights_lib.build_network(config, precision=arithmetic)
+  tokenizer = families.load_tokenizer(config)
   task, question = _build_question(config, request, model.config.max_text)
   size = size or (config['image_size'],) * 2
   files.check_folder(out)
   _check_size(size, config, model.config.patch)
-  tokens = _make_tokens(task, question.prompt, model.config.max_text)
+  tokens = _make_tokens(tokenizer, task, question.prompt, model.config.max_text)
   about = {
-    **_describe_question(task, question, tokens, size),
+    **_describe_question(task, question, tokens, size, tokenizer.hash),
     'sampler': _describe_sampler(request),
     'platforms': list(platforms),
     'checkpoint': str(run),
@@ -101,7 +101,8 @@ def _build_question(
   """See `request.build_question`; UserError for more than one program can."""
   style = pairings.find_style(config, request.task)
   task, question = build_question(request, style)
-  parts = split_question(request, question, style, max_text)
+  tokenizer = families.load_tokenizer(config)
+  parts = split_question(request, question, style, max_text, tokenizer)
   if len(parts) > 1:
     raise UserError(
       f'--classes: this network takes {len(question.names)} names in '
@@ -169,6 +170,7 @@ def _describe_question(
   question: base.Question,
   tokens: np.ndarray,
   size: tuple[int, int],
+  vocabulary: str,
 ) -> dict[str, Any]:
   """What is asked, what goes in and what comes out, as JSON."""
   palette = answers.get_palette(question.aux)
@@ -183,7 +185,7 @@ def _describe_question(
         'shape': 'int32 [b, l]',
         'l': len(tokens),
         'default': tokens.tolist(),
-        'tokenizer': Tokenizer.load().hash,
+        'tokenizer': vocabulary,
       },
       'source': {
         'shape': 'float32 [b, h, w, 3], red, green and blue in [0, 1]',
@@ -265,8 +267,10 @@ def export_program(
   )
 
 
-def _make_tokens(task: base.Task, prompt: str, longest: int) -> np.ndarray:
-  tokens: Any = Tokenizer.load().encode(prompt, longest)
+def _make_tokens(
+  tokenizer: families.Tokenizer, task: base.Task, prompt: str, longest: int
+) -> np.ndarray:
+  tokens: Any = tokenizer.encode(prompt, longest)
   if task.inputs.prompt:  # the next instruction may be longer
     return tokens
   return tokens[: engine.fit_text((tokens > 0).sum(), longest)]

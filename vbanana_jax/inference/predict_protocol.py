@@ -251,6 +251,7 @@ def _ask_parts(predictor, protocol, item, repeat=0):
     repeat,
     most_names=TASKS[protocol.task].count_names(style),
     max_text=predictor.model.config.max_text,
+    count_tokens=predictor.tokenizer.count,
   )
 
 

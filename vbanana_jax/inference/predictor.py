@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vbanana_jax import models, sharding
+from vbanana_jax import families, models, sharding
 from vbanana_jax.data import pairings
 from vbanana_jax.inference import engine, outputs
 from vbanana_jax.inference.prepared import PreparedRequest
@@ -56,7 +56,10 @@ class Predictor:
     self.run = run
     loaded = loaded or weights.load_run(run)
     self.config, self.model, self.params, self.mesh = loaded
-    self.engine = engine.InferenceEngine(self.model, self.params, self.mesh)
+    self.tokenizer = families.load_tokenizer(self.config)
+    self.engine = engine.InferenceEngine(
+      self.model, self.params, self.mesh, self.tokenizer
+    )
 
   @functools.cached_property
   def weights_hash(self) -> str:
@@ -94,7 +97,8 @@ class Predictor:
     rows = self.count_rows(rows)
     style = pairings.find_style(self.config, request.task)
     task, question = build_question(request, style)
-    parts = split_question(request, question, style, self.model.config.max_text)
+    max_text = self.model.config.max_text
+    parts = split_question(request, question, style, max_text, self.tokenizer)
     size = request.size or self.config['image_size']
     check_size(size, self.config['image_size'])
     self._tell(request.task, size, question, len(parts))

@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from vbanana_jax import keys
+from vbanana_jax import families, keys
 from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, legend_parts
 from vbanana_jax.tasks.base import Inputs, Question, Task
 from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
-from vbanana_jax.tokenizer import tokenizer
+from vbanana_jax.tokenizer.tokenizer import Tokenizer
 
 _GENERATE_STEPS = 25
 _MOST_GUIDANCE = 100
@@ -103,31 +103,33 @@ def split_question(
   question: Question,
   style: PromptStyle,
   max_text: int,
+  tokenizer: families.Tokenizer | None = None,
 ) -> tuple[legend_parts.Part, ...]:
   """The questions that a network can take; together they ask for `question`.
 
   One for most. A semantic legend longer than the `style` trains on, or than
-  `max_text` tokens, is split; each part has colors and words of its own.
+  `max_text` tokens, is split; each part has colors and words of its own. The
+  tokenizer is the network's, or the package's own if not given.
 
   Raises:
     UserError: an instruction of more than `max_text` tokens that cannot be
       split.
   """
-  names = question.names
+  names, tokenizer = question.names, tokenizer or Tokenizer.load()
 
   def ask_some(group: range) -> Question:
     some = tuple(names[k] for k in group)
     return build_question(dataclasses.replace(request, classes=some), style)[1]
 
   def fits(group: range) -> bool:
-    return tokenizer.Tokenizer.load().count(ask_some(group).prompt) <= max_text
+    return tokenizer.count(ask_some(group).prompt) <= max_text
 
   groups = None
   most = TASKS[request.task].count_names(style)
   if most is not None:
     groups = legend_parts.split_names(len(names), most, fits)
   if groups is None or len(groups) == 1:
-    tokenizer.Tokenizer.load().encode(question.prompt, max_text)
+    tokenizer.encode(question.prompt, max_text)
     palette = question.aux.get('palette', np.zeros((1, 3), np.float32))
     return (
       legend_parts.Part(question.prompt, palette, np.arange(len(palette))),

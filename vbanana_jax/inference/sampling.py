@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from vbanana_jax import keys
 from vbanana_jax.diffusion import flow, samplers, schedules
 
-# Between which times a canvas of so many places is sampled, in so many steps.
+# Between which times latents of so many places is sampled, in so many steps.
 TIMES = {
   'even': lambda steps, places: samplers.even_times(steps),
   'flux2': lambda steps, places: (
@@ -85,9 +85,9 @@ def make_sample_fn(
     )
 
   def paint(weights, batch):
-    source = _apply(model, weights, batch['source'], method='to_canvas')
-    canvas = sample(weights, batch, source)
-    painted = _apply(model, weights, canvas, method='from_canvas')
+    source = _apply(model, weights, batch['source'], method='to_latents')
+    latents = sample(weights, batch, source)
+    painted = _apply(model, weights, latents, method='from_latents')
     return jnp.clip(painted, 0.0, 1.0)
 
   return paint

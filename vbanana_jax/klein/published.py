@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from vbanana_jax import models
-from vbanana_jax.klein import imported, schedules
+from vbanana_jax.diffusion import schedules
+from vbanana_jax.klein import imported
 from vbanana_jax.klein.findings import Finding, judge
 from vbanana_jax.klein.pipeline import Pipeline
 

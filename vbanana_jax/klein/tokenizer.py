@@ -58,7 +58,7 @@ class PromptTokenizer:
 
   def count(self, text: str) -> int:
     """Number of tokens of a prompt, the form around it included."""
-    return len(self._encode(text))
+    return len(self.list_ids(text))
 
   def encode(self, text: str, max_length: int) -> Int[np.ndarray, 'l']:
     """Token ids of a prompt in its form, filled up to `max_length` with pads.
@@ -67,7 +67,7 @@ class PromptTokenizer:
       UserError: it has more tokens, or holds a mark of the form; nothing is
         cut, since the end of the form would be.
     """
-    ids = self._encode(text)
+    ids = self.list_ids(text)
     if len(ids) > max_length:
       raise UserError(
         f'the prompt has {len(ids)} tokens and the model takes {max_length}; '
@@ -80,7 +80,12 @@ class PromptTokenizer:
     kept = [int(i) for i in ids if i != self.pad]
     return self._bpe.decode(kept, skip_special_tokens=False)
 
-  def _encode(self, text: str) -> list[int]:
+  def list_ids(self, text: str) -> list[int]:
+    """Token ids of a prompt in its form, however many.
+
+    Raises:
+      UserError: it holds a mark of the form.
+    """
     if marks := [mark for mark in self._marks if mark in text]:
       raise UserError(
         f'the prompt holds {marks[0]}, which the text encoder reads as a mark '

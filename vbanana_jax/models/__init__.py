@@ -12,6 +12,7 @@ import jax
 
 from vbanana_jax.errors import UserError
 from vbanana_jax.models import layers
+from vbanana_jax.models.contract import Network
 from vbanana_jax.models.dit import DiT, ModelConfig, TextKV
 from vbanana_jax.models.numerics import Precision, build_precision
 from vbanana_jax.models.units import from_network, to_network
@@ -20,6 +21,7 @@ __all__ = [
   'SIZES',
   'DiT',
   'ModelConfig',
+  'Network',
   'Precision',
   'TextKV',
   'build_model',

@@ -1,8 +1,9 @@
 """What the rest of the library knows of a network, whatever it is.
 
-A network works on a canvas `[b, y, x, c]`: the pixels themselves, or tokens of
-their latents. Noise, times, the loss and the samplers live there; pictures in
-[0, 1] go in through `to_canvas` and come out of `from_canvas`.
+A network works on latents `[b, y, x, c]`: the pixels themselves, or tokens of
+what an autoencoder makes of them. Noise, times, the loss and the samplers live
+there; pictures in [0, 1] go in through `to_latents` and come out of
+`from_latents`.
 """
 
 import dataclasses
@@ -59,7 +60,7 @@ class Network(Protocol):
 
   def __call__(
     self,
-    canvas: Float[Array, 'b y x c'],
+    latents: Float[Array, 'b y x c'],
     time: Float[Array, 'b'],
     tokens: Int[Array, 'b l'],
     source: Float[Array, 'b y x c'],
@@ -78,7 +79,7 @@ class Network(Protocol):
 
   def denoise(
     self,
-    canvas: Float[Array, 'b y x c'],
+    latents: Float[Array, 'b y x c'],
     time: Float[Array, 'b'],
     memory: Any,
     source: Float[Array, 'b y x c'],
@@ -87,17 +88,17 @@ class Network(Protocol):
     """The prediction that `flow` names.
 
     Args:
-      canvas: noisy, or zeros at time 0 for an answer in one pass.
+      latents: noisy, or zeros at time 0 for an answer in one pass.
       time: in [0, 1].
       memory: from `encode_text`.
-      source: canvas of the source picture; ignored without one.
+      source: latents of the source picture; ignored without one.
       has_source: whether there is one.
     """
 
-  def to_canvas(self, rgb: Float[Array, 'b h w 3']) -> jax.Array:
-    """Canvas of pictures in [0, 1]."""
+  def to_latents(self, rgb: Float[Array, 'b h w 3']) -> jax.Array:
+    """Latents of pictures in [0, 1]."""
 
-  def from_canvas(self, canvas: Float[Array, 'b y x c']) -> jax.Array:
+  def from_latents(self, latents: Float[Array, 'b y x c']) -> jax.Array:
     """Pictures `[b, h, w, 3]`, which may leave [0, 1]."""
 
   def pool_weights(self, weight_px: Float[Array, 'b h w']) -> jax.Array:

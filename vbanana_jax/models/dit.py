@@ -14,13 +14,16 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from vbanana_jax.models import attention, layers, numerics, text, units
+from vbanana_jax.models import (
+  attention,
+  layers,
+  numerics,
+  patches,
+  text,
+  units,
+)
 from vbanana_jax.models.contract import FlowTraits
-
-_TIME_FEATURES = 128
-_POSITION_OCTAVES = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +117,7 @@ def _gates_open(key, shape, dtype=jnp.float32):
 class DiT(nn.Module):
   """See the module's docstring, and `contract.Network` for its members.
 
-  A canvas is pixels in network units, [-1, 1].
+  Latents are pixels in network units, [-1, 1].
 
   Attributes:
     config: shape.
@@ -228,12 +231,12 @@ class DiT(nn.Module):
     """Keys and values of no instruction, one row, as long as `text_kv`."""
     return self.encode_text(jnp.zeros((1, text_kv.mask.shape[1] - 1), int))
 
-  def to_canvas(self, rgb) -> jax.Array:
+  def to_latents(self, rgb) -> jax.Array:
     """RGB in [0, 1] to the network's units, [-1, 1]."""
     return units.to_network(rgb)
 
-  def from_canvas(self, x) -> jax.Array:
-    """Inverse of `to_canvas`; does not clip."""
+  def from_latents(self, x) -> jax.Array:
+    """Inverse of `to_latents`; does not clip."""
     return units.from_network(x)
 
   @nn.nowrap
@@ -245,7 +248,7 @@ class DiT(nn.Module):
 
   @nn.nowrap
   def pool_weights(self, weight_px) -> jax.Array:
-    """The weights themselves: each place of the canvas is a pixel."""
+    """The weights themselves: each place is a pixel."""
     return weight_px
 
   def denoise(self, noisy, time, text_kv, source, has_source) -> jax.Array:
@@ -269,22 +272,24 @@ class DiT(nn.Module):
         f'a {h}x{w} picture does not divide into patches of {c.patch} pixels'
       )
     grid = (h // c.patch, w // c.patch)
-    source_tokens = self.source_out(self.source_in(patchify(source, c.patch)))
+    source_tokens = self.source_out(
+      self.source_in(patches.patchify(source, c.patch))
+    )
     source_tokens = jnp.where(
       has_source[:, None, None], source_tokens, self.no_source
     )
-    x = self.noisy_out(self.noisy_in(patchify(noisy, c.patch)))
+    x = self.noisy_out(self.noisy_in(patches.patchify(noisy, c.patch)))
     x = (
-      x + source_tokens + self.position(_position_features(grid))
+      x + source_tokens + self.position(patches.position_features(grid))
     )  #       b n d
     x = self.constrain(x.astype(self.precision.activation_dtype))
 
-    t_emb = nn.silu(self.time_in(_time_features(time)))
+    t_emb = nn.silu(self.time_in(patches.time_features(time)))
     t_emb = nn.silu(self.time_out(t_emb))  #                     b d
     modulation = self.modulation(t_emb).reshape(b, 6, c.width)
     n = grid[0] * grid[1]
     mask = jnp.concatenate([text_kv.mask, jnp.ones((b, n), bool)], axis=1)
-    tables = layers.rope_sin_cos(_grid(grid), c.width // c.heads)
+    tables = layers.rope_sin_cos(patches.list_places(grid), c.width // c.heads)
     x, _ = self.blocks(
       x, text_kv.keys, text_kv.values, modulation, mask, tables
     )
@@ -292,41 +297,4 @@ class DiT(nn.Module):
     x = layers.rms_norm(x) * (1 + scale) + shift
     # The output layer stays in float32: bf16 near +-1 is a 0.6 % step of depth.
     x = x.astype(jnp.float32) @ self.head
-    return unpatchify(x, grid, c.patch)
-
-
-def patchify(picture: jax.Array, patch: int) -> jax.Array:
-  """`[b, h, w, 3]` to `[b, n, 3 * patch**2]`, row by row."""
-  b, h, w, c = picture.shape
-  x = picture.reshape(b, h // patch, patch, w // patch, patch, c)
-  return x.swapaxes(2, 3).reshape(b, -1, patch * patch * c)
-
-
-def unpatchify(x: jax.Array, grid: tuple[int, int], patch: int) -> jax.Array:
-  """Inverse of `patchify` for a grid of `(rows, columns)` patches."""
-  b, (rows, columns) = x.shape[0], grid
-  x = x.reshape(b, rows, columns, patch, patch, 3).swapaxes(2, 3)
-  return x.reshape(b, rows * patch, columns * patch, 3)
-
-
-def _grid(grid: tuple[int, int]) -> np.ndarray:
-  """Row and column of every patch, `[n, 2]`."""
-  return np.stack(np.indices(grid), axis=-1).reshape(-1, 2).astype('f')
-
-
-def _position_features(grid: tuple[int, int]) -> np.ndarray:
-  """Sines and cosines of the place in the frame, `[n, 4 * octaves]`.
-
-  Unlike RoPE these know where the frame ends, at any size and aspect.
-  """
-  centers = (_grid(grid) + 0.5) / np.array(grid, 'f')  #             in (0, 1)
-  angles = np.pi * centers[:, :, None] * 2.0 ** np.arange(_POSITION_OCTAVES)
-  angles = angles.reshape(len(centers), -1)
-  return np.concatenate([np.sin(angles), np.cos(angles)], 1).astype('f')
-
-
-def _time_features(time: jax.Array) -> jax.Array:
-  """Sines and cosines of the time, `[b, 128]`."""
-  frequencies = np.pi * np.geomspace(0.5, 500.0, _TIME_FEATURES // 2)
-  angles = time[:, None] * frequencies.astype('f')
-  return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+    return patches.unpatchify(x, grid, c.patch)

@@ -13,6 +13,7 @@ class Memory:
     parameters: weights.
     averaged: their running average.
     optimizer: moments.
+    frozen: parts of the network that are not trained.
     batch: examples.
     padding: that the tiles of the layout add to all of these.
     activations: of the temporaries, what grows with the batch; None unless
@@ -26,6 +27,7 @@ class Memory:
   parameters: float
   averaged: float
   optimizer: float
+  frozen: float
   batch: float
   padding: float
   activations: float | None
@@ -46,9 +48,9 @@ def make_memory(
     slope: bytes a chip that one more example costs; None if not known.
   """
   state = programs.state
-  parameters, averaged, optimizer = (
+  parameters, averaged, optimizer, frozen = (
     float(count_bytes(tree))
-    for tree in (state.params, state.ema_params, state.opt_state)
+    for tree in (state.params, state.ema_params, state.opt_state, state.frozen)
   )
   batch = float(count_bytes(programs.make_batch(programs.config['batch_size'])))
   activations = None
@@ -59,8 +61,11 @@ def make_memory(
     parameters=parameters,
     averaged=averaged,
     optimizer=optimizer,
+    frozen=frozen,
     batch=batch,
-    padding=step.arguments - parameters - averaged - optimizer - batch,
+    padding=(
+      step.arguments - parameters - averaged - optimizer - frozen - batch
+    ),
     activations=activations,
     temporaries=step.temporaries - (activations or 0.0) + step.results,
     code=step.code,

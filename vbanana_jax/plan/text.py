@@ -1,11 +1,11 @@
 """What a plan says, part by part, for a person to read."""
 
+from vbanana_jax import families
 from vbanana_jax.plan.compiler import Bounds
 from vbanana_jax.plan.memory import Memory
 from vbanana_jax.plan.programs import Program, Programs, count_bytes
 from vbanana_jax.plan.roofline import make_roofline
 from vbanana_jax.plan.topologies import Topology
-from vbanana_jax.training import flops
 
 NOTE = (
   'Memory and programs are what the compiler makes for these chips. Times are '
@@ -23,13 +23,13 @@ def describe_slice(programs: Programs) -> str:
     f'{topology.name}: {topology.count} chip{"s" * (topology.count > 1)}, '
     f'{topology.layout} '
     f'(the cloud calls it {topology.accelerator})\n'
-    f'{config["model"]["size"]}, {config["image_size"]} px in patches of '
-    f'{config["model"]["patch"]}, batch of {config["batch_size"]}, '
+    f'{families.label(config)}, {config["image_size"]} px in patches of '
+    f'{programs.model.config.patch}, batch of {config["batch_size"]}, '
     f'{config["data"]["text_length"]} tokens; {config["sharding"]}: {mesh}\n'
   )
 
 
-def describe_estimate(programs: Programs, analytic: flops.StepFlops) -> str:
+def describe_estimate(programs: Programs, analytic: families.StepFlops) -> str:
   """What needs no compiler: the state's bytes and the products' time."""
   topology = programs.topology
   share = analytic.total / topology.count / topology.chip.flops
@@ -83,7 +83,7 @@ def describe_train_step(
   programs: Programs,
   step: Program,
   memory: Memory | None,
-  analytic: flops.StepFlops,
+  analytic: families.StepFlops,
 ) -> str:
   """The compiled step; `memory` is None if it does not fit."""
   topology = programs.topology
@@ -115,6 +115,7 @@ def _describe_memory(memory: Memory) -> list[str]:
     'parameters': memory.parameters,
     'their average': memory.averaged,
     'optimizer': memory.optimizer,
+    'frozen parts': memory.frozen,
     'batch': memory.batch,
     'padding of these': memory.padding,
     'activations': memory.activations,
@@ -124,6 +125,8 @@ def _describe_memory(memory: Memory) -> list[str]:
   if memory.activations is None:
     rows['activations and temporaries'] = memory.temporaries
     del rows['activations'], rows['temporaries']
+  if not memory.frozen:
+    del rows['frozen parts']
   share = memory.total / memory.limit
   return [
     f'training step, a chip: {to_size(memory.total)} of '

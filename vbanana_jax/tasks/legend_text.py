@@ -209,14 +209,19 @@ def fits(prompt: str, style: PromptStyle) -> bool:
   """Whether an instruction has no more tokens than its style allows."""
   if not style.most_tokens:
     return True
-  return tokenizer.Tokenizer.load().count(prompt) <= style.most_tokens
+  return _count_tokens(prompt, style) <= style.most_tokens
 
 
 def count_fitting(question: base.Question, style: PromptStyle) -> int:
   """Names that a shorter legend can have, at least one less than there are."""
-  tokens = tokenizer.Tokenizer.load().count(question.prompt)
+  tokens = _count_tokens(question.prompt, style)
   count = len(question.names)
   return max(min(count * style.most_tokens // tokens, count - 1), 1)
+
+
+def _count_tokens(prompt: str, style: PromptStyle) -> int:
+  count = style.count_tokens or tokenizer.Tokenizer.load().count
+  return count(prompt)
 
 
 def choose(rng: np.random.Generator, options: Sequence):

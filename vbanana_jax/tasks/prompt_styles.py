@@ -1,6 +1,7 @@
 """How instructions are worded: long or short, in which colors and notations."""
 
 import dataclasses
+from collections.abc import Callable
 
 from vbanana_jax.codecs import palettes
 
@@ -22,6 +23,8 @@ class PromptStyle:
       one that is there.
     most_tokens: of an instruction that can leave something out, as a legend
       can; 0 for any number.
+    count_tokens: tokens of an instruction; of the package's own vocabulary if
+      not given.
     class_balance: of a semantic legend, how far rare classes weigh more in the
       loss, see `legend_text.make_weights`.
     fixed_colors: whether a name has the same color in every legend, see
@@ -37,6 +40,7 @@ class PromptStyle:
   most_phrases: int
   least_share: float = 12 / 64**2
   most_tokens: int = 0
+  count_tokens: Callable[[str], int] | None = None
   class_balance: float = 0.0
   fixed_colors: bool = False
 

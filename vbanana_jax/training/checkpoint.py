@@ -123,8 +123,7 @@ class Checkpoints:
       DiskFullError: there is no room; checkpoints already there stay good.
       SaveError: this one or the one before it could not be written.
     """
-    items = _to_items(state)
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(_to_items(state)))
     free = paths.get_free_bytes(self.path)
     if free < _SPARE * size:
       raise DiskFullError(
@@ -140,7 +139,7 @@ class Checkpoints:
         self._saving,
         args=ocp.args.Composite(
           manifest=ocp.args.JsonSave(manifest),
-          **{name: ocp.args.PyTreeSave(item) for name, item in items.items()},
+          **{k: ocp.args.PyTreeSave(v) for k, v in _to_items(state).items()},
         ),
       )
 
@@ -179,10 +178,7 @@ class Checkpoints:
     )
 
   def restore(self, abstract: TrainState) -> TrainState:
-    """The newest state, with the shapes and shardings of `abstract`.
-
-    Frozen parts are in no checkpoint: those of `abstract` are returned.
-    """
+    """The newest state, as `abstract` has it, without frozen parts."""
     self._check_fit(abstract.params)
     items = _to_items(abstract)
     restored = self._restore(
@@ -191,7 +187,6 @@ class Checkpoints:
     return TrainState(
       params=restored['params'],
       ema_params=restored['ema_params'],
-      frozen=abstract.frozen,
       **restored['rest'],
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from vbanana_jax.config import complete_sources
+from vbanana_jax.configs import base
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import logs, paths, processes
 
@@ -26,6 +27,9 @@ PACKAGES = (
   'grain',
   'numpy',
 )
+
+# Sections of a config, beside the sources, that may lack what is newer.
+_FILLED = ('model', 'loss')
 
 
 def get_versions() -> dict[str, str]:
@@ -134,8 +138,8 @@ def save_run_json(
 def load_run_json(workdir: paths.Path) -> dict[str, Any]:
   """A workdir's run.json.
 
-  Settings of its sources that are newer than the run have their defaults, with
-  which an example is what it was before there was the setting.
+  Settings of its sources, network and loss that are newer than the run have
+  their defaults, with which all is what it was before there was the setting.
 
   Raises:
     UserError: it holds no config, or one that this version does not know.
@@ -156,4 +160,10 @@ def load_run_json(workdir: paths.Path) -> dict[str, Any]:
     raise UserError(
       f'{path} is of another version: {error}; use the version that it names'
     ) from error
-  return {**run, 'config': {**config, 'sources': sources}}
+  defaults = base.get_base().to_dict()
+  filled = {
+    name: {**defaults[name], **config[name]}
+    for name in _FILLED
+    if name in config
+  }
+  return {**run, 'config': {**config, **filled, 'sources': sources}}

@@ -24,6 +24,7 @@ MAY_CHANGE = (
   'init_from',
   'mesh',
   'sharding',
+  'model.snapshot',  # where it lies; checkpoints say which it is
   'accumulate',
   'data.bad_records',
   'profile',

@@ -1,18 +1,30 @@
 """What a config becomes before the first step: lengths, arrays, the step."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from vbanana_jax import durations, sharding
+from vbanana_jax import durations, families, sharding
 from vbanana_jax.data import build
 from vbanana_jax.diffusion import samplers, schedules
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes, writers
-from vbanana_jax.training import checkpoint, config_numbers, optim, weights
-from vbanana_jax.training.state import TrainState, make_logical_axes, make_state
+from vbanana_jax.training import (
+  checkpoint,
+  config_numbers,
+  init_from,
+  optim,
+  weights,
+)
+from vbanana_jax.training.state import (
+  TrainState,
+  begin_state,
+  make_logical_axes,
+  make_state,
+)
 from vbanana_jax.training.step import make_gradient_fn, make_train_step
 
 
@@ -161,25 +173,42 @@ def start_state(
   mesh,
   checkpoints: checkpoint.Checkpoints,
 ) -> TrainState:
-  """The workdir's own state, else weights of `init_from`, else fresh ones."""
+  """The workdir's own state, else weights of `init_from`, else first ones."""
   abstract = make_abstract_state(config, model, optimizer, mesh)
   if checkpoints.latest_step() is not None:
-    weights.check_tokenizer(checkpoints)
-    return checkpoints.restore(abstract)
+    weights.check_manifest(checkpoints, config)
+    state = checkpoints.restore(abstract)
+    return state._replace(frozen=weights.load_frozen(config, abstract.frozen))
+
+  state = _make_first_state(config, model, optimizer, abstract)
+  if not config['init_from']:
+    return state
+  params, report = init_from.load_matching(
+    paths.to_path(config['init_from']),
+    state.params,
+    weights.make_manifest(config),
+  )
+  processes.print_from_first(report)
+  return state._replace(
+    params=params, ema_params=jax.tree.map(jnp.copy, params)
+  )
+
+
+def _make_first_state(
+  config: dict[str, Any], model, optimizer, abstract: TrainState
+) -> TrainState:
+  """The state of step 0: of weights that a family brings, or of new ones."""
+  shardings = jax.tree.map(lambda x: x.sharding, abstract)
+  section = config['model']
+  given = families.get_family(section).load_parts(section, abstract.weights)
+  if given:
+    begin = functools.partial(begin_state, model, optimizer)
+    make = jax.jit(begin, donate_argnums=0, out_shardings=shardings)
+    return make(given)
 
   def make() -> TrainState:
     return make_state(
       model, optimizer, size=config['image_size'], seed=config['seed']
     )
 
-  shardings = jax.tree.map(lambda x: x.sharding, abstract)
-  state = jax.jit(make, out_shardings=shardings)()
-  if not config['init_from']:
-    return state
-  params, report = weights.load_matching(
-    paths.to_path(config['init_from']), state.params
-  )
-  processes.print_from_first(report)
-  return state._replace(
-    params=params, ema_params=jax.tree.map(jnp.copy, params)
-  )
+  return jax.jit(make, out_shardings=shardings)()

@@ -42,7 +42,7 @@ def draw_noise(
 
   Args:
     batch: see `types.Batch`.
-    shape: of the canvas of one example, `(y, x, c)`.
+    shape: of the latents of one example, `(y, x, c)`.
     key: of the run; folded with each example's index.
     levels: of the noise.
     unit: whether noise has unit strength, whatever the batch says.
@@ -68,7 +68,7 @@ def make_example_losses(
 ) -> jax.Array:
   """Loss of every example of a training batch, `[b]`.
 
-  With its task's probability an example is a one-pass answer: empty canvas,
+  With its task's probability an example is a one-pass answer: empty latents,
   time 0. Otherwise it stands somewhere on the path from noise to its target.
 
   Args:
@@ -82,8 +82,8 @@ def make_example_losses(
   def apply(*inputs, method):
     return model.apply({'params': weights}, *inputs, method=method)
 
-  x = apply(batch['target'], method='to_canvas')
-  source = apply(batch['source'], method='to_canvas')
+  x = apply(batch['target'], method='to_latents')
+  source = apply(batch['source'], method='to_latents')
   memory = apply(batch['tokens'], method='encode_text')
   draws = draw_noise(
     batch, x.shape[1:], key=key, levels=levels, unit=model.flow.unit_noise
@@ -114,11 +114,11 @@ def find_losses(
   kind: str,
   levels: TrainingLevels,
 ) -> jax.Array:
-  """Losses `[b]` of canvases `x [b y x c]` at given draws.
+  """Losses `[b]` of latents `x [b y x c]` at given draws.
 
   Args:
     denoise: the network's prediction from a point of the path.
-    x: true canvases.
+    x: true latents.
     draws: of times and noise.
     weight: `[b, y, x]`, of each place.
     kind: of the prediction, of `flow.PREDICTIONS`.

@@ -10,60 +10,67 @@ import numpy as np
 from flax import traverse_util
 from jax.experimental import multihost_utils
 
-from vbanana_jax import models, sharding
+from vbanana_jax import families, models, sharding
 from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
+from vbanana_jax.models import layers
 from vbanana_jax.runtime import paths, processes
-from vbanana_jax.tokenizer.tokenizer import Tokenizer
 from vbanana_jax.training import checkpoint, provenance
-from vbanana_jax.training.state import make_logical_axes, make_params
-
-# Its rows are the words of a vocabulary.
-_WORDS = 'text/embedding'
+from vbanana_jax.training.state import (
+  join_weights,
+  make_logical_axes,
+  make_params,
+  split_weights,
+)
 
 
 def build_network(
-  config: dict[str, Any], mesh: jax.sharding.Mesh | None = None
-) -> models.DiT:
-  """The network of a config, for the vocabulary that the package ships.
+  config: dict[str, Any],
+  mesh: jax.sharding.Mesh | None = None,
+  precision: models.Precision | None = None,
+) -> models.Network:
+  """The network of a config, for the vocabulary of its family.
 
   Args:
     config: see `configs/base.py`.
     mesh: devices that share its weights or its batches; one if not given.
+    precision: arithmetic on one device; the backend's own if not given.
 
   Raises:
     UserError: for a mistake in the model's section, pictures that do not
       divide into its patches, or heads that the mesh cannot share.
   """
-  size, patch = config['image_size'], config['model']['patch']
-  if patch < 1 or size < patch or size % patch:
-    raise UserError(
-      f'config.image_size is {size}, which does not divide into patches of '
-      f'{patch} pixels (config.model.patch)'
-    )
-  shape = {**config['model'], 'vocab_size': Tokenizer.load().vocab_size}
   if mesh is None:
-    return models.build_model(shape)
+    precision = precision or models.build_precision()
+    return _build(config, precision, layers.identity)
   # The devices may be described and not present: see `plan`.
   platform = mesh.devices.flat[0].platform
   precision = models.build_precision(platform)
   if precision.blocked and mesh.size > 1:
     attend = sharding.shard_map_over_heads(precision.blocked, mesh)
     precision = dataclasses.replace(precision, blocked=attend)
-  model = models.build_model(
-    shape, precision, sharding.build_activation_constraint(mesh)
-  )
-  heads = {
-    'heads of the pictures': model.config.heads,
-    'heads of the text': model.config.text_heads,
-  }
-  sharding.check_heads(heads, mesh, config['sharding'])
+  constrain = sharding.build_activation_constraint(mesh)
+  model = _build(config, precision, constrain)
+  sharding.check_heads(model.heads, mesh, config['sharding'])
   return model
 
 
-def make_manifest() -> dict[str, Any]:
-  """What a checkpoint says of itself: what its token ids mean."""
-  return {'tokenizer': Tokenizer.load().hash}
+def _build(config, precision, constrain) -> models.Network:
+  family = families.get_family(config['model'])
+  model = family.build_network(config['model'], precision, constrain)
+  size, patch = config['image_size'], model.config.patch
+  if patch < 1 or size < patch or size % patch:
+    raise UserError(
+      f'config.image_size is {size}, which does not divide into patches of '
+      f'{patch} pixels'
+    )
+  return model
+
+
+def make_manifest(config: dict[str, Any]) -> dict[str, Any]:
+  """What a checkpoint says of itself: what it means without being in it."""
+  model = config['model']
+  return families.get_family(model).describe(model)
 
 
 def find_run(folder: pathlib.Path) -> pathlib.Path:
@@ -87,13 +94,13 @@ class LoadedRun(NamedTuple):
   Attributes:
     config: see `configs/base.py`, as plain nested dicts.
     model: its network, for `mesh`.
-    params: its averaged weights, split over `mesh` as `config['sharding']`
-      says.
+    params: its averaged weights and its frozen parts, split over `mesh` as
+      `config['sharding']` says.
     mesh: the devices: the run's mesh, or one like it where theirs differ.
   """
 
   config: dict[str, Any]
-  model: models.DiT
+  model: models.Network
   params: Any
   mesh: jax.sharding.Mesh
 
@@ -113,13 +120,16 @@ def load_run(run: pathlib.Path) -> LoadedRun:
   processes.check_agree({'config of the run': config, 'its last step': step})
   mesh, model, abstract = _find_mesh(run, config)
   with checkpoint.Checkpoints(run) as checkpoints:
-    check_tokenizer(checkpoints)
-    return LoadedRun(config, model, checkpoints.restore_ema(abstract), mesh)
+    check_manifest(checkpoints, config)
+    params, frozen = split_weights(model, abstract)
+    params = checkpoints.restore_ema(params)
+  weights = join_weights(params, load_frozen(config, frozen))
+  return LoadedRun(config, model, weights, mesh)
 
 
 def _find_mesh(
   run: pathlib.Path, config: dict[str, Any]
-) -> tuple[jax.sharding.Mesh, models.DiT, Any]:
+) -> tuple[jax.sharding.Mesh, models.Network, Any]:
   """The run's mesh, or the most similar one that devices and weights allow.
 
   Returns:
@@ -146,9 +156,9 @@ def _find_mesh(
 
 
 def make_abstract_params(
-  config: dict[str, Any], model: models.DiT, mesh: jax.sharding.Mesh
+  config: dict[str, Any], model: models.Network, mesh: jax.sharding.Mesh
 ) -> Any:
-  """Shapes, types and shardings of a config's weights."""
+  """Shapes, types and shardings of a config's weights, frozen parts too."""
   size = config['image_size']
   abstract = jax.eval_shape(lambda: make_params(model, size=size, seed=0))
   axes = make_logical_axes(model, size=size)
@@ -197,62 +207,33 @@ def hash_weights(params: Any) -> str:
   return found.hexdigest()
 
 
-def load_matching(run: pathlib.Path, params: Any) -> tuple[Any, str]:
-  """Averaged weights of a workdir wherever name and shape are the same.
+def load_frozen(config: dict[str, Any], abstract: Any) -> Any:
+  """Frozen parts of a config's network, which no checkpoint has; or None.
 
   Args:
-    run: the workdir, of whatever network.
-    params: fresh weights, on their devices; they stay where nothing fits.
-
-  Returns:
-    the weights, and a report of what was loaded, skipped and missing.
-
-  Raises:
-    UserError: there is no checkpoint, or nothing in it fits.
+    config: see `configs/base.py`.
+    abstract: their shapes, types and shardings, by name; None for none.
   """
-  require(run)
-  here = traverse_util.flatten_dict(params, sep='/')
-  with checkpoint.Checkpoints(run) as checkpoints:
-    step = checkpoints.latest_step()
-    there = checkpoints.load_shapes()
-    skipped = {
-      name: f'{shape} there, {here[name].shape if name in here else "not"} here'
-      for name, shape in there.items()
-      if name not in here or here[name].shape != shape
-    }
-    if checkpoints.load_manifest() != make_manifest() and _WORDS in there:
-      skipped.setdefault(_WORDS, 'its rows stand for another vocabulary')
-    fitting = there.keys() - skipped.keys()
-    if not fitting:
-      raise UserError(
-        f'{run}: none of its {len(there)} arrays has the name and the shape of '
-        f'one of the {len(here)} here: is config.init_from the right run?'
-      )
-    wanted = {
-      name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
-      for name, leaf in here.items()
-      if name in fitting
-    }
-    loaded = checkpoints.restore_ema(
-      traverse_util.unflatten_dict(wanted, sep='/'), partial=True
-    )
-  lines = [f'{run}, step {step}: {len(fitting)} of {len(here)} arrays loaded']
-  lines += [f'  skipped {name}: {why}' for name, why in skipped.items()]
-  lines += [
-    f'  missing {name}: {here[name].shape} here, not there'
-    for name in sorted(here.keys() - there.keys())
-  ]
-  merged = here | traverse_util.flatten_dict(loaded, sep='/')
-  return traverse_util.unflatten_dict(merged, sep='/'), '\n'.join(lines)
+  if abstract is None:
+    return None
+  model = config['model']
+  return families.get_family(model).load_parts(model, abstract)
 
 
-def check_tokenizer(checkpoints: checkpoint.Checkpoints) -> None:
-  """Refuses weights whose token ids mean something else."""
-  theirs = checkpoints.load_manifest()['tokenizer']
-  if theirs != Tokenizer.load().hash:
+def check_manifest(
+  checkpoints: checkpoint.Checkpoints, config: dict[str, Any]
+) -> None:
+  """Refuses weights that were trained with something else beside them."""
+  theirs, ours = checkpoints.load_manifest(), make_manifest(config)
+  if theirs['tokenizer'] != ours['tokenizer']:
     raise UserError(
       f'{checkpoints.path} was trained with another vocabulary: install the '
       'version of vbanana_jax that its run.json names'
+    )
+  if theirs != ours:
+    raise UserError(
+      f'{checkpoints.path} was trained on another snapshot than '
+      f'{config["model"]["snapshot"]}: name its own with config.model.snapshot'
     )
 
 

@@ -16,6 +16,7 @@ def attend(
   v: Float[Array, 'b m g e'],
   precision: numerics.Precision,
   mask: Bool[Array, 'b 1 n m'] | None = None,
+  seen: Bool[Array, 'b m'] | None = None,
 ) -> Float[Array, 'b n d']:
   """Attention with a float32 softmax and logits over the root of e.
 
@@ -25,13 +26,16 @@ def attend(
     v: values.
     precision: the type of operands and of the result.
     mask: True where a query may see a key; everywhere if not given.
+    seen: True at keys that every query may see; likewise, and not with a mask.
 
   Returns:
     the heads side by side, d = k e.
   """
   q, k, v = (x.astype(precision.matmul_dtype) for x in (q, k, v))
   if mask is None and blocked.suits(precision.blocked, q, k):
-    out = precision.blocked(q, k, v)
+    out = precision.blocked(q, k, v, *([] if seen is None else [seen]))
   else:
+    if seen is not None:
+      mask = seen[:, None, None]
     out = jax.nn.dot_product_attention(q, k, v, mask=mask)
   return out.reshape(*out.shape[:2], -1).astype(precision.activation_dtype)

@@ -7,7 +7,7 @@ gate and up), so that each is one matrix for the optimizer and for sharding.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from vbanana_jax.models import layers, numerics
 from vbanana_jax.models.klein import attention, rotary
@@ -108,6 +108,7 @@ class DoubleBlock(nn.Module):
     text_modulation: Float[Array, 'b 6 d'],
     picture_modulation: Float[Array, 'b 6 d'],
     tables: rotary.Tables,
+    seen: Bool[Array, 'b m'] | None,
   ) -> tuple[tuple[Float[Array, 'b l d'], Float[Array, 'b n d']], None]:
     text, picture = streams
     text_side = Stream(self.config, self.precision, name='text')
@@ -119,10 +120,10 @@ class DoubleBlock(nn.Module):
         picture_side.ask(picture, picture_modulation),
       )
     )  #                                                           b l+n k e
-    seen = attend_turned(q, k, v, tables, self.precision)
+    y = attend_turned(q, k, v, tables, self.precision, seen)
     l = text.shape[1]
-    text = text_side.answer(text, seen[:, :l], text_modulation)
-    picture = picture_side.answer(picture, seen[:, l:], picture_modulation)
+    text = text_side.answer(text, y[:, :l], text_modulation)
+    picture = picture_side.answer(picture, y[:, l:], picture_modulation)
     return (self.constrain(text), self.constrain(picture)), None
 
 
@@ -139,15 +140,16 @@ class SingleBlock(nn.Module):
     x: Float[Array, 'b m d'],
     modulation: Float[Array, 'b 3 d'],
     tables: rotary.Tables,
+    seen: Bool[Array, 'b m'] | None,
   ) -> tuple[Float[Array, 'b m d'], None]:
     c, precision = self.config, self.precision
     shift, scale, gate = jnp.moveaxis(modulation, 1, 0)
     y = modulate(x, shift, scale, c.eps)
     q, k, v = QueryKeyValue(c, precision, name='qkv')(y)
-    seen = attend_turned(q, k, v, tables, precision)
+    attended = attend_turned(q, k, v, tables, precision, seen)
     out = layers.Dense(c.width, precision, ('heads', 'embed'), name='out')
     down = layers.Dense(c.width, precision, _NARROW, name='down')
-    y = out(seen) + down(Opened(c, precision, name='mlp')(y))
+    y = out(attended) + down(Opened(c, precision, name='mlp')(y))
     return self.constrain(x + gate[:, None] * y), None
 
 
@@ -157,7 +159,8 @@ def attend_turned(
   v: Float[Array, 'b m k e'],
   tables: rotary.Tables,
   precision: numerics.Precision,
+  seen: Bool[Array, 'b m'] | None,
 ) -> Float[Array, 'b m d']:
   """Attention of queries and keys that are turned by their places."""
   q, k = (layers.apply_rope(y, tables, precision.matmul_dtype) for y in (q, k))
-  return attention.attend(q, k, v, precision)
+  return attention.attend(q, k, v, precision, seen=seen)

@@ -8,7 +8,7 @@ noise - data of the flow `z = (1 - sigma) x + sigma noise`.
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Bool, Float, Float32, Int
 
 from vbanana_jax.models import layers, numerics
 from vbanana_jax.models.klein import rotary
@@ -57,10 +57,10 @@ class Transformer(nn.Module):
       'constrain': self.constrain,
     }
     self.double = layers.apply_blocks(
-      DoubleBlock, c.double_blocks, shared=3, **kind
+      DoubleBlock, c.double_blocks, shared=4, **kind
     )
     self.single = layers.apply_blocks(
-      SingleBlock, c.single_blocks, shared=2, **kind
+      SingleBlock, c.single_blocks, shared=3, **kind
     )
     self.head = dense(c.channels, exact, ('embed', 'patch'))
 
@@ -70,6 +70,7 @@ class Transformer(nn.Module):
     sigma: Float[Array, 'b'],
     text: Float[Array, 'b l j'],
     places: Int[np.ndarray, 'n 4'],
+    seen: Bool[Array, 'b m'] | None = None,
   ) -> Float32[Array, 'b n c']:
     """Velocity at all tokens of pictures; only the target's is of use.
 
@@ -78,6 +79,8 @@ class Transformer(nn.Module):
       sigma: share of noise in the target, in [0, 1].
       text: features of the prompt; all of them are seen, pads included.
       places: from `rotary.picture_places`.
+      seen: which tokens, of the prompt and then of pictures, others may see;
+        all of them if not given.
 
     Returns:
       noise - data, in the units of `tokens`.
@@ -96,9 +99,11 @@ class Transformer(nn.Module):
       _in_chunks(self.text_modulation(time), 6),
       _in_chunks(self.picture_modulation(time), 6),
       tables,
+      seen,
     )
     x = jnp.concatenate(streams, axis=1)
-    x, _ = self.single(x, _in_chunks(self.single_modulation(time), 3), tables)
+    modulation = _in_chunks(self.single_modulation(time), 3)
+    x, _ = self.single(x, modulation, tables, seen)
     # Scale comes first here, and second in the blocks.
     scale, shift = jnp.split(self.head_modulation(time), 2, axis=-1)
     x = modulate(x[:, l:].astype(jnp.float32), shift, scale, c.eps)

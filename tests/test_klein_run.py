@@ -1,0 +1,163 @@
+"""A tiny FLUX.2 klein is trained, stopped, resumed, scored and asked."""
+
+import json
+import signal
+
+import klein_files
+import numpy as np
+import pytest
+from PIL import Image
+from test_resume import assert_close_run, assert_same_run, load_losses
+from trainings import STEPS
+
+from vbanana_jax import cli, families
+from vbanana_jax.config import load_config
+from vbanana_jax.errors import UserError
+from vbanana_jax.training import checkpoint, weights
+
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+SPLIT = ('--config.mesh.replica=2', '--config.mesh.fsdp=4')
+WHOLE = ('--config.mesh.replica=-1', '--config.mesh.fsdp=1')
+TEXT = 256  # tokens; the tiny vocabulary needs many
+
+
+@pytest.fixture(scope='module')
+def snapshot(tmp_path_factory):
+  return klein_files.make_import(tmp_path_factory.mktemp('import') / 'klein')
+
+
+@pytest.fixture(scope='module')
+def train(trainings, tmp_path_factory, snapshot):
+  """Trains in a workdir; returns the exit code and stderr."""
+  base = (
+    '--config=klein:smoke',
+    f'--config.model.snapshot={snapshot}',
+    f'--config.model.max_text={TEXT}',
+    f'--config.data.text_length={TEXT}',
+    '--config.sources.scenes.level=quick',
+    f'--config.length={STEPS} steps',
+    '--config.save_every=4 steps',
+    '--config.log_every=1 steps',
+    '--config.optim.adam_learning_rate=0.001',
+    '--config.eval.constant_scenes=8',
+    '--config.eval.limit=8',
+    '--config.eval.vision_steps=0',
+    '--config.eval.sampled_limit=0',
+  )
+
+  def run(workdir, *args, fault='', **options):
+    fault = f'multiply_in_float32;{fault}'
+    return trainings.run(workdir, *args, base=base, fault=fault, **options)
+
+  return run
+
+
+@pytest.fixture(scope='module')
+def run(train, tmp_path_factory):
+  """A workdir trained without interruption; tests only read it."""
+  workdir = tmp_path_factory.mktemp('klein')
+  code, error = train(workdir, *SPLIT)
+  assert code == 0, error
+  return workdir
+
+
+def load_small_config(folder, **model):
+  config = load_config('klein:smoke').to_dict()
+  config['model'] |= {'snapshot': str(folder)} | model
+  return config
+
+
+def test_the_loss_falls_and_only_the_transformer_is_stored(run):
+  losses = [row['loss'] for row in load_losses(run).values()]
+  assert np.mean(losses[-4:]) < 0.9 * np.mean(losses[:4])
+  with checkpoint.Checkpoints(run) as checkpoints:
+    stored = {name.partition('/')[0] for name in checkpoints.load_shapes()}
+    assert stored == {'transformer'}
+    assert set(checkpoints.load_manifest()) == {'tokenizer', 'snapshot'}
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(train, run, tmp_path):
+  fault = f'die_in_step 6 {tmp_path}/checkpoints/4'
+  code, error = train(tmp_path, *SPLIT, fault=fault)
+  assert code == -signal.SIGKILL, error
+  code, error = train(tmp_path, *SPLIT)
+  assert code == 0, error
+  assert_same_run(run, tmp_path)
+
+
+def test_one_device_trains_like_eight(train, run, tmp_path):
+  code, error = train(tmp_path, *WHOLE, devices=1)
+  assert code == 0, error
+  assert_close_run(run, tmp_path)
+
+
+def test_the_trained_network_is_scored_and_asked(run, tmp_path):
+  workdir = str(run)
+  args = ['evaluate', '--workdir', workdir, '--tasks', 'depth']
+  assert cli.main(args) == 0
+  results = json.loads((run / 'results.json').read_text())
+  assert {row['task'] for row in results['rows']} == {'depth'}
+  Image.fromarray(np.full((50, 70, 3), 90, np.uint8)).save(tmp_path / 'a.png')
+  out = tmp_path / 'answers'
+  args = ['predict', str(tmp_path / 'a.png'), '--task', 'depth']
+  assert cli.main([*args, '--workdir', workdir, '--out', str(out)]) == 0
+  args = ['predict', '--prompt', 'a red box', '--steps', '2', '--guidance=2']
+  assert cli.main([*args, '--workdir', workdir, '--out', str(out)]) == 0
+  written = {path.suffix for path in out.rglob('*')}
+  assert {'.png', '.npy'} <= written, sorted(out.rglob('*'))
+
+
+def test_another_snapshot_than_that_of_the_training_is_refused(
+  run, monkeypatch
+):
+  family = families.FAMILIES['klein']
+  describe = type(family).describe
+  monkeypatch.setattr(
+    type(family),
+    'describe',
+    lambda self, model: {**describe(self, model), 'snapshot': 'other'},
+  )
+  with pytest.raises(UserError, match=r'another snapshot .*model\.snapshot'):
+    weights.load_run(run)
+
+
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    ({'snapshot': ''}, r'model\.snapshot is empty: .*import klein'),
+    ({'snapshot': 'gone'}, 'gone is no import'),
+    ({'max_text': 3}, r'max_text is 3: the form .* alone has'),
+    ({'remat': 'some'}, r"model\.remat is 'some': choose of none"),
+    ({'family': 'gan'}, r"model\.family is 'gan': choose of pixels, klein"),
+  ],
+)
+def test_mistakes_in_the_model_are_named(snapshot, change, message):
+  config = load_small_config(snapshot, **change)
+  with pytest.raises(UserError, match=message):
+    weights.build_network(config)
+  if 'snapshot' in change:
+    with pytest.raises(UserError, match=message):
+      families.load_tokenizer(config)
+
+
+def test_pictures_that_do_not_divide_into_tokens_are_named(snapshot):
+  config = load_small_config(snapshot) | {'image_size': 40}
+  with pytest.raises(UserError, match=r'40, which does not divide .* of 16'):
+    weights.build_network(config)
+
+
+def test_instructions_have_no_token_0_and_keep_their_form(snapshot):
+  config = load_small_config(snapshot)
+  tokenizer = families.load_tokenizer(config)
+  prompts = klein_files.open_snapshot().tokenizer
+  ids = tokenizer.encode('a red box', TEXT)
+  count = tokenizer.count('a red box')
+  assert (ids[:count] > 0).all() and not ids[count:].any()
+  np.testing.assert_array_equal(
+    ids[:count] - 1, prompts.encode('a red box', TEXT)[:count]
+  )
+  manifest = weights.make_manifest(config)
+  assert manifest['tokenizer'] == prompts.hash
+  assert json.loads((snapshot / 'import.json').read_text())['fingerprint'] in (
+    manifest.values()
+  )

@@ -1,0 +1,68 @@
+"""What a family of networks has to have."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Int
+
+from vbanana_jax.families.work import StepFlops
+from vbanana_jax.models import Network, Precision, layers
+
+
+class Tokenizer(Protocol):
+  """Instructions to token ids; 0 fills up and is the id of no token.
+
+  Attributes:
+    hash: SHA-256 of the vocabulary's file.
+  """
+
+  hash: str
+
+  def count(self, text: str) -> int:
+    """Number of tokens of an instruction."""
+
+  def encode(self, text: str, max_length: int) -> Int[np.ndarray, 'l']:
+    """Token ids, filled up to `max_length`; UserError where there are more."""
+
+
+class Family(Protocol):
+  """What becomes of a config's section `model`; UserError names a mistake."""
+
+  def label(self, model: Mapping[str, Any]) -> str:
+    """What people call the network."""
+
+  def load_tokenizer(self, model: Mapping[str, Any]) -> Tokenizer:
+    """Of the network's instructions; read once a process."""
+
+  def build_network(
+    self,
+    model: Mapping[str, Any],
+    precision: Precision,
+    constrain: layers.ActivationConstraint,
+  ) -> Network:
+    """The network, without weights.
+
+    Args:
+      model: section of a config.
+      precision: arithmetic.
+      constrain: from `sharding.build_activation_constraint`.
+    """
+
+  def load_parts(
+    self, model: Mapping[str, Any], abstract: Mapping[str, Any]
+  ) -> dict[str, Any]:
+    """Parts of the weights as the family brings them; {} if they are new.
+
+    Args:
+      model: section of a config.
+      abstract: shapes, types and shardings of the parts, by name.
+    """
+
+  def describe(self, model: Mapping[str, Any]) -> dict[str, str]:
+    """What a checkpoint has to say of what is outside of it."""
+
+  def count_step_flops(
+    self, config: Mapping[str, Any], text_length: int
+  ) -> StepFlops:
+    """Work of one training step of a whole config, by hand."""

@@ -1,0 +1,140 @@
+"""FLUX.2 klein base, tuned from an import: `config.model.snapshot`.
+
+Its instructions, shapes and first weights are those of the import, and so are
+the parts that are never trained, which no checkpoint repeats.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from vbanana_jax import models
+from vbanana_jax.errors import UserError
+from vbanana_jax.families import klein_work
+from vbanana_jax.families.work import StepFlops
+from vbanana_jax.klein import imported
+from vbanana_jax.klein.snapshot import Snapshot
+from vbanana_jax.klein.tokenizer import PromptTokenizer
+from vbanana_jax.models import layers
+from vbanana_jax.models.klein.network import Klein, KleinConfig
+
+
+class KleinTokenizer:
+  """Prompts in klein's form, as ids plus one: see `base.Tokenizer`."""
+
+  def __init__(self, prompts: PromptTokenizer):
+    self._prompts = prompts
+    self.hash: str = prompts.hash
+
+  def count(self, text: str) -> int:
+    """Number of tokens, those of the form included."""
+    return self._prompts.count(text)
+
+  def encode(self, text: str, max_length: int) -> Int[np.ndarray, 'l']:
+    """Ids plus one, filled up with 0.
+
+    Raises:
+      UserError: there are more than `max_length`, or the text holds a mark.
+    """
+    ids = self._prompts.encode(text, max_length)
+    used = np.arange(max_length) < self._prompts.count(text)
+    return np.where(used, ids + 1, 0).astype(np.int32)
+
+
+class KleinFamily:
+  """See `base.Family`."""
+
+  def label(self, model: Mapping[str, Any]) -> str:
+    manifest = imported.load_manifest(_get_folder(model))
+    return f'klein ({manifest["network"]})'
+
+  def load_tokenizer(self, model: Mapping[str, Any]) -> KleinTokenizer:
+    return KleinTokenizer(_open(_get_folder(model)).tokenizer)
+
+  def build_network(
+    self,
+    model: Mapping[str, Any],
+    precision: models.Precision,
+    constrain: layers.ActivationConstraint,
+  ) -> Klein:
+    if model['remat'] not in layers.REMAT:
+      raise UserError(
+        f'config.model.remat is {model["remat"]!r}: choose of '
+        f'{", ".join(layers.REMAT)}'
+      )
+    snapshot = imported.open_import(_get_folder(model), precision)
+    prompts = snapshot.tokenizer
+    networks = {
+      name: part.network.clone(constrain=constrain)
+      if name != 'vae'
+      else part.network
+      for name, part in snapshot.parts.items()
+    }
+    shape = networks['transformer'].config
+    networks['transformer'] = networks['transformer'].clone(
+      config=dataclasses.replace(shape, remat=model['remat'])
+    )
+    nothing = tuple(prompts.list_ids(''))
+    if model['max_text'] < len(nothing):
+      raise UserError(
+        f'config.model.max_text is {model["max_text"]}: the form around an '
+        f'instruction alone has {len(nothing)} tokens'
+      )
+    config = KleinConfig(
+      max_text=model['max_text'],
+      patch=math.lcm(*networks['vae'].config.token_px),
+      pad=prompts.pad,
+      nothing=nothing,
+    )
+    return Klein(config, **networks)
+
+  def load_parts(
+    self, model: Mapping[str, Any], abstract: Mapping[str, Any]
+  ) -> dict[str, Any]:
+    snapshot = _open(_get_folder(model))
+    return {
+      name: snapshot.load(name, _get_type(part), part)
+      for name, part in abstract.items()
+    }
+
+  def describe(self, model: Mapping[str, Any]) -> dict[str, str]:
+    folder = _get_folder(model)
+    return {
+      'tokenizer': self.load_tokenizer(model).hash,
+      'snapshot': imported.load_manifest(folder)['fingerprint'],
+    }
+
+  def count_step_flops(
+    self, config: Mapping[str, Any], text_length: int
+  ) -> StepFlops:
+    del text_length  # all instructions are filled up to one length
+    snapshot = _open(_get_folder(config['model']))
+    return klein_work.count_step_flops(config, snapshot)
+
+
+@functools.lru_cache(maxsize=2)
+def _open(folder: str) -> Snapshot:
+  return imported.open_import(folder, models.Precision())
+
+
+def _get_folder(model: Mapping[str, Any]) -> str:
+  folder = model['snapshot']
+  if not folder:
+    raise UserError(
+      'config.model.snapshot is empty: name the folder that vbanana import '
+      'klein made, as --config.model.snapshot=imports/klein_4b'
+    )
+  return folder
+
+
+def _get_type(part: Any) -> Any:
+  """The one type of all arrays of a part."""
+  types = {leaf.dtype for leaf in jax.tree.leaves(part)}
+  (found,) = types
+  return found

@@ -1,0 +1,47 @@
+"""Patches of a picture as tokens, and features of their place and time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_TIME_FEATURES = 128
+_POSITION_OCTAVES = 6
+
+
+def patchify(picture: jax.Array, patch: int) -> jax.Array:
+  """`[b, h, w, 3]` to `[b, n, 3 * patch**2]`, row by row."""
+  b, h, w, c = picture.shape
+  x = picture.reshape(b, h // patch, patch, w // patch, patch, c)
+  return x.swapaxes(2, 3).reshape(b, -1, patch * patch * c)
+
+
+def unpatchify(x: jax.Array, grid: tuple[int, int], patch: int) -> jax.Array:
+  """Inverse of `patchify` for a grid of `(rows, columns)` patches."""
+  b, (rows, columns) = x.shape[0], grid
+  x = x.reshape(b, rows, columns, patch, patch, 3).swapaxes(2, 3)
+  return x.reshape(b, rows * patch, columns * patch, 3)
+
+
+def list_places(grid: tuple[int, int]) -> np.ndarray:
+  """Row and column of every patch, `[n, 2]`."""
+  return np.stack(np.indices(grid), axis=-1).reshape(-1, 2).astype('f')
+
+
+def position_features(grid: tuple[int, int]) -> np.ndarray:
+  """Sines and cosines of the place in the frame, `[n, 4 * octaves]`.
+
+  Unlike RoPE these know where the frame ends, at any size and aspect.
+  """
+  centers = (list_places(grid) + 0.5) / np.array(
+    grid, 'f'
+  )  #             in (0, 1)
+  angles = np.pi * centers[:, :, None] * 2.0 ** np.arange(_POSITION_OCTAVES)
+  angles = angles.reshape(len(centers), -1)
+  return np.concatenate([np.sin(angles), np.cos(angles)], 1).astype('f')
+
+
+def time_features(time: jax.Array) -> jax.Array:
+  """Sines and cosines of the time, `[b, 128]`."""
+  frequencies = np.pi * np.geomspace(0.5, 500.0, _TIME_FEATURES // 2)
+  angles = time[:, None] * frequencies.astype('f')
+  return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
