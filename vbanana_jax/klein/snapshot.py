@@ -43,7 +43,7 @@ class Part:
   Attributes:
     network: the module.
     rows: which stored tensor fills which parameter.
-    dead: prefixes of the names of tensors that are not needed.
+    dead: names of tensors that are not needed.
     folder: name of the part's folder.
     stem: of the names of its weights' files.
   """
@@ -121,12 +121,13 @@ def build_text_encoder(
   config: TextConfig, depth: int, precision: numerics.Precision
 ) -> Part:
   """The part `text_encoder`, of whose `depth` layers the first are used."""
-  unused = range(config.states[-1], depth)
-  dead = tuple(f'model.layers.{layer}.' for layer in unused)
+  rows = tables.text_rows(config)
+  whole = tables.text_rows(dataclasses.replace(config, states=(depth,)))
+  dead = {row.stored for row in whole} - {row.stored for row in rows}
   return Part(
     TextEncoder(config, precision),
-    tables.text_rows(config),
-    ('model.norm.weight', 'lm_head.weight', *dead),
+    rows,
+    ('model.norm.weight', 'lm_head.weight', *sorted(dead)),
     'text_encoder',
     'model',
   )

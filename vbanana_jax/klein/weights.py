@@ -30,7 +30,7 @@ def check(
     rows: of `tables`.
     abstract: parameters as `module.init` makes them, shapes are enough.
     tensors: what is stored.
-    dead: prefixes of the names of tensors that no parameter needs.
+    dead: names of tensors that no parameter needs.
 
   Raises:
     UserError: a tensor is missing, has another shape or a type that is no
@@ -68,14 +68,12 @@ def compare(
     where: a file or folder, for messages.
     wanted: shapes by name.
     tensors: what is stored.
-    dead: prefixes of the names of tensors that nothing needs.
+    dead: names of tensors that nothing needs.
   """
-  dead = tuple(dead)
   again = 'download config.json and the weights again, of one snapshot'
   if missing := sorted(set(wanted) - set(tensors)):
     raise UserError(f'{where} lacks {files.name_some(missing)}: {again}')
-  unknown = set(tensors) - set(wanted)
-  if unknown := sorted(name for name in unknown if not name.startswith(dead)):
+  if unknown := sorted(set(tensors) - set(wanted) - set(dead)):
     raise UserError(
       f'{where} has {files.name_some(unknown)}, unknown here: {again}'
     )
