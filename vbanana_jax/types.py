@@ -9,8 +9,9 @@ Colors outside the network are RGB in [0, 1]; time runs from 0 (noise) to
 viewer.
 """
 
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 
@@ -38,3 +39,19 @@ class Batch(TypedDict):
   noise_scale: Float[Array, 'b']
   one_pass_share: Float[Array, 'b']
   index: Int[Array, 'b']
+
+
+class Tokenizer(Protocol):
+  """Instructions to token ids; 0 fills up and is the id of no token.
+
+  Attributes:
+    hash: SHA-256 of the vocabulary's file.
+  """
+
+  hash: str
+
+  def count(self, text: str) -> int:
+    """Number of tokens of an instruction."""
+
+  def encode(self, text: str, max_length: int) -> Int[np.ndarray, 'l']:
+    """Token ids, filled up to `max_length`; UserError where there are more."""

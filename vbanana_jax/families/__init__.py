@@ -10,8 +10,9 @@ from typing import Any
 
 from vbanana_jax.errors import UserError
 from vbanana_jax.families import klein, pixels
-from vbanana_jax.families.base import Family, Tokenizer
+from vbanana_jax.families.base import Family
 from vbanana_jax.families.work import StepFlops
+from vbanana_jax.types import Tokenizer
 
 __all__ = [
   'FAMILIES',

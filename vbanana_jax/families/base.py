@@ -3,27 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
-from jaxtyping import Int
-
 from vbanana_jax.families.work import StepFlops
 from vbanana_jax.models import Network, Precision, layers
-
-
-class Tokenizer(Protocol):
-  """Instructions to token ids; 0 fills up and is the id of no token.
-
-  Attributes:
-    hash: SHA-256 of the vocabulary's file.
-  """
-
-  hash: str
-
-  def count(self, text: str) -> int:
-    """Number of tokens of an instruction."""
-
-  def encode(self, text: str, max_length: int) -> Int[np.ndarray, 'l']:
-    """Token ids, filled up to `max_length`; UserError where there are more."""
+from vbanana_jax.types import Tokenizer
 
 
 class Family(Protocol):

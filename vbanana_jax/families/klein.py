@@ -26,7 +26,7 @@ from vbanana_jax.models.klein.network import Klein, KleinConfig
 
 
 class KleinTokenizer:
-  """Prompts in klein's form, as ids plus one: see `base.Tokenizer`."""
+  """Prompts in klein's form, as ids plus one: see `types.Tokenizer`."""
 
   def __init__(self, prompts: PromptTokenizer):
     self._prompts = prompts

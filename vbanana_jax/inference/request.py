@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from vbanana_jax import families, keys
+from vbanana_jax import keys, types
 from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, legend_parts
@@ -103,7 +103,7 @@ def split_question(
   question: Question,
   style: PromptStyle,
   max_text: int,
-  tokenizer: families.Tokenizer | None = None,
+  tokenizer: types.Tokenizer | None = None,
 ) -> tuple[legend_parts.Part, ...]:
   """The questions that a network can take; together they ask for `question`.
 
