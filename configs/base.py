@@ -72,6 +72,11 @@ def get_base() -> ConfigDict:
   config.model = ConfigDict()
   config.model.family = 'pixels'  # or klein
   config.model.snapshot = ''  # of klein: the folder of vbanana import
+  config.model.lora = ConfigDict()  # of klein
+  config.model.lora.rank = 0  # 0 trains the transformer itself
+  config.model.lora.alpha = 16.0  # a change weighs alpha / rank
+  config.model.lora.targets = 'attention'  # or blocks: all their matrices
+  config.model.lora.path = ''  # folder of an adapter to begin with
   config.model.size = 'nano'  # of pixels; smoke, mini, small, base, large, xl
   config.model.patch = 8  # of pixels
   config.model.max_text = 160  # tokens; a longer instruction is refused

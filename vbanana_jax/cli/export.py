@@ -27,10 +27,10 @@ def add_verb(verbs) -> None:
   verb.add_argument('--out', type=flags.path, required=True)
   verb.add_argument(
     '--format',
-    choices=('program', 'diffusers'),
+    choices=('program', 'diffusers', 'peft'),
     default='program',
     help='diffusers: --workdir is an import of FLUX.2 klein, or a run that '
-    'tuned one',
+    'tuned one or trained an adapter of one; peft: such an adapter',
   )
   verb.add_argument(
     '--size',
@@ -52,8 +52,8 @@ def add_verb(verbs) -> None:
 
 
 def run_export(args, rest) -> int:
-  if args.format == 'diffusers':
-    return _export_snapshot(args)
+  if args.format != 'program':
+    return _export_weights(args)
   from vbanana_jax.inference import export
   from vbanana_jax.inference.request import build_question
 
@@ -79,19 +79,36 @@ def run_export(args, rest) -> int:
   return 0
 
 
-def _export_snapshot(args) -> int:
-  from vbanana_jax.klein import exporter, imported
+def _export_weights(args) -> int:
+  from vbanana_jax.klein import adapter_files, exporter, imported
   from vbanana_jax.runtime import byte_bar
+  from vbanana_jax.training.tuned import has_adapter, load_adapter, load_tuned
 
   if flags.has_question(args) or args.classes or args.size or args.overwrite:
     raise UserError(
-      '--format diffusers writes weights: it takes --workdir and --out alone'
+      f'--format {args.format} writes weights: it takes --workdir and --out '
+      'alone'
     )
   if args.workdir is None:
-    raise UserError('--format diffusers needs --workdir: which import or run?')
+    raise UserError(
+      f'--format {args.format} needs --workdir: which import or run?'
+    )
   folder, tuned = args.workdir, None
-  if not imported.is_import(folder):
-    folder, tuned = _load_tuned(folder)
+  run = None if imported.is_import(folder) else _find_run(folder)
+  if run and has_adapter(run):
+    adapter = load_adapter(run)
+    for path in adapter_files.write(args.out, adapter, args.format):
+      print(path)
+    return 0
+  if args.format == 'peft':
+    raise UserError(
+      f'{folder} has no adapter, and --format peft writes that alone: train '
+      'one with config.model.lora.rank, or use --format diffusers'
+    )
+  if run:
+    found = load_tuned(run)
+    words = f'{run.absolute()}, step {found.step}'
+    folder, tuned = found.snapshot, exporter.Tuned(found.params, words)
   with byte_bar.open_bar('export') as start:
     names = exporter.export_snapshot(folder, args.out, start, tuned)
   for name in names:
@@ -99,10 +116,9 @@ def _export_snapshot(args) -> int:
   return 0
 
 
-def _load_tuned(workdir):
-  """The import that a run began from, and what it made of it."""
-  from vbanana_jax.klein import exporter
-  from vbanana_jax.training import checkpoint, tuned
+def _find_run(workdir):
+  """The trained run that a folder is, or holds as tune/."""
+  from vbanana_jax.training import checkpoint
 
   runs_there = (workdir, workdir / 'tune')
   run = next(filter(checkpoint.newest_step, runs_there), None)
@@ -110,9 +126,7 @@ def _load_tuned(workdir):
     raise UserError(
       f'{workdir} is neither an import of FLUX.2 klein nor a trained run'
     )
-  found = tuned.load_tuned(run)
-  words = f'{run.absolute()}, step {found.step}'
-  return found.snapshot, exporter.Tuned(found.params, words)
+  return run
 
 
 def _to_size(text: str) -> tuple[int, int]:

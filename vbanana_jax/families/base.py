@@ -32,13 +32,14 @@ class Family(Protocol):
     """
 
   def load_parts(
-    self, model: Mapping[str, Any], abstract: Mapping[str, Any]
+    self, model: Mapping[str, Any], abstract: Mapping[str, Any], seed: int
   ) -> dict[str, Any]:
     """Parts of the weights as the family brings them; {} if they are new.
 
     Args:
       model: section of a config.
       abstract: shapes, types and shardings of the parts, by name.
+      seed: of the run, for what is drawn.
     """
 
   def describe(self, model: Mapping[str, Any]) -> dict[str, str]:

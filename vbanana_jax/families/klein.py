@@ -14,11 +14,11 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from vbanana_jax import models
+from vbanana_jax import keys, models
 from vbanana_jax.errors import UserError
 from vbanana_jax.families import klein_work
 from vbanana_jax.families.work import StepFlops
-from vbanana_jax.klein import imported
+from vbanana_jax.klein import adapter_files, imported, lora
 from vbanana_jax.klein.snapshot import Snapshot
 from vbanana_jax.klein.tokenizer import PromptTokenizer
 from vbanana_jax.models import layers
@@ -92,16 +92,20 @@ class KleinFamily:
       pad=prompts.pad,
       nothing=nothing,
     )
-    return Klein(config, **networks)
+    return Klein(config, **networks, change=_find_change(model, snapshot))
 
   def load_parts(
-    self, model: Mapping[str, Any], abstract: Mapping[str, Any]
+    self, model: Mapping[str, Any], abstract: Mapping[str, Any], seed: int
   ) -> dict[str, Any]:
     snapshot = _open(_get_folder(model))
-    return {
+    parts = {
       name: snapshot.load(name, _get_type(part), part)
       for name, part in abstract.items()
+      if name != 'lora'
     }
+    if 'lora' in abstract:
+      parts['lora'] = _make_factors(model, snapshot, seed)
+    return parts
 
   def describe(self, model: Mapping[str, Any]) -> dict[str, str]:
     folder = _get_folder(model)
@@ -121,6 +125,41 @@ class KleinFamily:
 @functools.lru_cache(maxsize=2)
 def _open(folder: str) -> Snapshot:
   return imported.open_import(folder, models.Precision())
+
+
+def _find_change(
+  model: Mapping[str, Any], snapshot: Snapshot
+) -> lora.LowRank | None:
+  """What is trained instead of the transformer, if `lora.rank` says so."""
+  section = model['lora']
+  if not section['rank']:
+    return None
+  return lora.make_change(section, snapshot.parts['transformer'])
+
+
+def _make_factors(
+  model: Mapping[str, Any], snapshot: Snapshot, seed: int
+) -> lora.Factors:
+  """Those of the adapter that `lora.path` names, or new ones."""
+  change = _find_change(model, snapshot)
+  folder = model['lora']['path']
+  if not folder:
+    return change.make_factors(keys.make_key(seed, 'init'))
+  adapter = adapter_files.read(folder, change.rows, change.abstract)
+  wanted = set(lora.list_targets(change.rows, change.targets))
+  rank = lora.find_rank(adapter.factors)
+  if wanted != set(adapter.factors) or rank != change.rank:
+    raise UserError(
+      f'{folder} changes {len(adapter.factors)} kinds of matrices with rank '
+      f'{rank}, and config.model.lora asks for {len(wanted)} with rank '
+      f'{change.rank}: set rank and targets to what it has'
+    )
+  if adapter.scale != change.scale:
+    raise UserError(
+      f'{folder} has alpha {adapter.scale * rank:g}: set '
+      f'config.model.lora.alpha={adapter.scale * rank:g}'
+    )
+  return adapter.factors
 
 
 def _get_folder(model: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vbanana_jax.families.work import StepFlops, count_muon
-from vbanana_jax.klein import weights
+from vbanana_jax.klein import lora, weights
 from vbanana_jax.klein.snapshot import Snapshot
 from vbanana_jax.models.klein.config import TextConfig
 
@@ -47,20 +47,37 @@ def count_step_flops(
     'full': products + attention + rope,
   }[config['model']['remat']]
   muon = 0.0
-  if config['optim']['name'] == 'muon':
+  if config['optim']['name'] == 'muon' and not config['model']['lora']['rank']:
     both, one = c.double_blocks, c.single_blocks
     matrices = [
       (2 * both + one, 4, d, d),
       (2 * both + one, 3, d, hidden),
     ]
     muon = count_muon(matrices, config['optim']['muon_iterations'])
+  backward = 2 * both_passes + from_data
+  if config['model']['lora']['rank']:
+    # Frozen matrices have no gradient: one product for each, not two.
+    changes = t * _count_factors(config, snapshot)
+    backward = both_passes + attention + 2 * changes
+    both_passes += changes
   return StepFlops(
     forward=2.0 * b * (both_passes + from_data + encoded),
-    backward=2.0 * b * (2 * both_passes + from_data),
+    backward=2.0 * b * backward,
     rotation=2.0 * b * 2 * rope,
     again=2.0 * b * again,
     muon=muon,
   )
+
+
+def _count_factors(config: Mapping[str, Any], snapshot: Snapshot) -> int:
+  """Numbers of an adapter."""
+  part, section = snapshot.parts['transformer'], config['model']['lora']
+  shapes = lora.find_shapes(part.rows, part.make_abstract())
+  total = 0
+  for name in lora.list_targets(part.rows, section['targets']):
+    *blocks, inputs, outputs = shapes[name]
+    total += math.prod(blocks) * section['rank'] * (inputs + outputs)
+  return total
 
 
 def _count_text(c: TextConfig, l: int) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vbanana_jax import models
+from vbanana_jax.errors import UserError
 from vbanana_jax.families.work import StepFlops, count_muon
 from vbanana_jax.models import SIZES, layers
 from vbanana_jax.models.layers import hidden_width
@@ -31,14 +32,19 @@ class Pixels:
     precision: models.Precision,
     constrain: layers.ActivationConstraint,
   ) -> models.Network:
+    if model['lora']['rank']:
+      raise UserError(
+        f'config.model.lora.rank is {model["lora"]["rank"]}: only the family '
+        'klein has adapters'
+      )
     shape = {key: model[key] for key in _SHAPE}
     shape['vocab_size'] = Tokenizer.load().vocab_size
     return models.build_model(shape, precision, constrain)
 
   def load_parts(
-    self, model: Mapping[str, Any], abstract: Mapping[str, Any]
+    self, model: Mapping[str, Any], abstract: Mapping[str, Any], seed: int
   ) -> dict[str, Any]:
-    del model, abstract
+    del model, abstract, seed
     return {}
 
   def describe(self, model: Mapping[str, Any]) -> dict[str, str]:

@@ -29,7 +29,7 @@ _OTHER_METHODS = ('use_dora', 'use_rslora', 'rank_pattern', 'alpha_pattern')
 
 def write(
   folder: str | os.PathLike, adapter: lora.Adapter, layout: str
-) -> None:
+) -> list[paths.Path]:
   """Writes an adapter as diffusers or peft does.
 
   Args:
@@ -38,8 +38,11 @@ def write(
     layout: 'diffusers', one file with rank and alpha in its header, or 'peft',
       with a JSON file beside it.
 
+  Returns:
+    the files.
+
   Raises:
-    UserError: it cannot be written.
+    UserError: it cannot be written, or one is there already.
   """
   name = {'diffusers': DIFFUSERS, 'peft': PEFT}[layout]
   tensors = {}
@@ -67,11 +70,13 @@ def write(
     told = {f'transformer.{key}': value for key, value in config.items()}
     metadata[_METADATA] = json.dumps(told, indent=2, sort_keys=True)
   folder = paths.to_path(folder)
+  if (folder / name).exists():
+    raise UserError(f'{folder / name} is there already: choose another folder')
   contents = {folder / name: files.make_file(tensors, metadata)}
   if layout == 'peft':
     told = json.dumps({**config, 'inference_mode': True}, indent=2)
     contents[folder / _PEFT_CONFIG] = f'{told}\n'.encode()
-  atomic.write_together(contents)
+  return atomic.write_together(contents)
 
 
 def _split_blocks(matrix: str, array: np.ndarray):

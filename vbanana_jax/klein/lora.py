@@ -5,6 +5,7 @@ matrices of ours in one, they share the adapter's inner factor, or its outer
 one. So an adapter of diffusers or peft is the same change here, to rounding.
 """
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from flax import traverse_util
 
 from vbanana_jax.errors import UserError
 from vbanana_jax.klein import weights
+from vbanana_jax.klein.snapshot import Part
 from vbanana_jax.klein.tables import LINEAR, Row
 
 # What is changed: patterns of the names of stored matrices. 'attention' is what
@@ -45,6 +47,83 @@ class Adapter(NamedTuple):
   scale: float
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class LowRank:
+  """The change of a transformer that a training makes.
+
+  Attributes:
+    rows: of `tables.transformer_rows`.
+    abstract: shapes of the transformer's parameters.
+    targets: a key of `TARGETS`.
+    rank: of each change.
+    alpha: a change weighs alpha / rank.
+  """
+
+  rows: Sequence[Row]
+  abstract: Mapping[str, Any]
+  targets: str
+  rank: int
+  alpha: float
+
+  @property
+  def scale(self) -> float:
+    """What a change is multiplied by."""
+    return self.alpha / self.rank
+
+  def make_factors(self, key: jax.Array) -> Factors:
+    """Factors that change nothing yet: `down` is normal, `up` is zero.
+
+    Args:
+      key: of the numbers.
+
+    Returns:
+      float32 factors; `down` has a standard deviation of 1 / rank, as
+      diffusers' trainer has it.
+    """
+    shapes = find_shapes(self.rows, self.abstract)
+    factors = {}
+    for name in list_targets(self.rows, self.targets):
+      key, part = jax.random.split(key)
+      *blocks, inputs, outputs = shapes[name]
+      down = jax.random.normal(part, (*blocks, inputs, self.rank))
+      factors[name] = {
+        'down': down / self.rank,
+        'up': jnp.zeros((*blocks, self.rank, outputs)),
+      }
+    return factors
+
+  def spread(self, factors: Factors) -> dict[str, Any]:
+    """What the network takes as its variables `lora`, differentiable.
+
+    Returns:
+      a tree like the parameters', with `down` [blocks, i, rank] and `up`
+      [blocks, rank, o] beside each `kernel` that is changed.
+    """
+    return spread(Adapter(factors, self.scale), self.rows, self.abstract)
+
+
+def make_change(section: Mapping[str, Any], part: Part) -> LowRank:
+  """The change that a config's section `model.lora` asks for.
+
+  Args:
+    section: `rank`, `alpha` and `targets`.
+    part: the transformer of a snapshot.
+
+  Raises:
+    UserError: there is no such set of targets, or a number is out of range.
+  """
+  rank, alpha = section['rank'], section['alpha']
+  if rank < 1 or alpha <= 0:
+    raise UserError(
+      f'config.model.lora has rank {rank} and alpha {alpha}: rank is 1 at '
+      'least, and alpha above 0'
+    )
+  list_targets(part.rows, section['targets'])
+  return LowRank(
+    part.rows, part.make_abstract(), section['targets'], rank, alpha
+  )
+
+
 def find_rank(factors: Factors) -> int:
   """Columns of `down`, the same of all matrices."""
   return next(iter(factors.values()))['down'].shape[-1]
@@ -58,7 +137,7 @@ def list_targets(rows: Sequence[Row], targets: str) -> list[str]:
   """
   if targets not in TARGETS:
     raise UserError(
-      f'config.lora.targets is {targets!r}: choose of {list(TARGETS)}'
+      f'config.model.lora.targets is {targets!r}: choose of {list(TARGETS)}'
     )
   patterns = [re.compile(pattern) for pattern in TARGETS[targets]]
   names = {name_of(row) for row in rows if row.order == LINEAR}
@@ -73,44 +152,6 @@ def name_of(row: Row) -> str:
   if row.block is None:
     return module
   return module.replace(f'.{row.block}.', '.*.', 1)
-
-
-def make_factors(
-  key: jax.Array,
-  rows: Sequence[Row],
-  abstract: Mapping[str, Any],
-  *,
-  targets: str,
-  rank: int,
-) -> Factors:
-  """Factors that change nothing yet: `down` is normal, `up` is zero.
-
-  Args:
-    key: of the numbers.
-    rows: of `tables.transformer_rows`.
-    abstract: shapes of the transformer's parameters.
-    targets: a key of `TARGETS`.
-    rank: of each change.
-
-  Returns:
-    float32 factors; `down` has a standard deviation of 1 / rank, as diffusers'
-    trainer has it.
-
-  Raises:
-    UserError: there is no such set, or the rank is less than 1.
-  """
-  if rank < 1:
-    raise UserError(f'config.lora.rank is {rank}: it is 1 at least')
-  shapes = find_shapes(rows, abstract)
-  factors = {}
-  for name in list_targets(rows, targets):
-    key, part = jax.random.split(key)
-    *blocks, inputs, outputs = shapes[name]
-    factors[name] = {
-      'down': jax.random.normal(part, (*blocks, inputs, rank)) / rank,
-      'up': jnp.zeros((*blocks, rank, outputs)),
-    }
-  return factors
 
 
 def find_shapes(

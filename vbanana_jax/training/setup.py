@@ -200,7 +200,9 @@ def _make_first_state(
   """The state of step 0: of weights that a family brings, or of new ones."""
   shardings = jax.tree.map(lambda x: x.sharding, abstract)
   section = config['model']
-  given = families.get_family(section).load_parts(section, abstract.weights)
+  given = families.get_family(section).load_parts(
+    section, abstract.weights, config['seed']
+  )
   if given:
     begin = functools.partial(begin_state, model, optimizer)
     make = jax.jit(begin, donate_argnums=0, out_shardings=shardings)

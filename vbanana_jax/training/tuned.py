@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from vbanana_jax import models
 from vbanana_jax.errors import UserError
-from vbanana_jax.klein import imported, weights
+from vbanana_jax.klein import imported, lora, weights
 from vbanana_jax.training import checkpoint, provenance
 
 _PART = 'transformer'
@@ -26,6 +26,34 @@ class TunedRun(NamedTuple):
   snapshot: str
   params: Any
   step: int
+
+
+def has_adapter(run: pathlib.Path) -> bool:
+  """Whether a run trained an adapter and left the transformer as it was."""
+  model = provenance.load_run_json(run)['config']['model']
+  return bool(model.get('lora', {}).get('rank'))
+
+
+def load_adapter(run: pathlib.Path) -> lora.Adapter:
+  """The newest averaged factors of a run that trained an adapter.
+
+  Args:
+    run: a workdir with a checkpoint.
+
+  Raises:
+    UserError: the import that it began from is gone or is another one.
+  """
+  model = provenance.load_run_json(run)['config']['model']
+  snapshot = imported.open_import(model['snapshot'], models.Precision())
+  change = lora.make_change(model['lora'], snapshot.parts[_PART])
+  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  abstract = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
+    jax.eval_shape(change.make_factors, jax.random.key(0)),
+  )
+  with checkpoint.Checkpoints(run) as checkpoints:
+    factors = checkpoints.restore_ema({'lora': abstract}, partial=True)['lora']
+  return lora.Adapter(factors, change.scale)
 
 
 def load_tuned(run: pathlib.Path) -> TunedRun:

@@ -217,7 +217,7 @@ def load_frozen(config: dict[str, Any], abstract: Any) -> Any:
   if abstract is None:
     return None
   model = config['model']
-  return families.get_family(model).load_parts(model, abstract)
+  return families.get_family(model).load_parts(model, abstract, config['seed'])
 
 
 def check_manifest(

@@ -6,6 +6,7 @@ transformer is trained.
 """
 
 import dataclasses
+from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -38,6 +39,17 @@ class KleinConfig:
   nothing: tuple[int, ...]
 
 
+@runtime_checkable
+class LowRank(Protocol):
+  """A change of the transformer, trained instead of it: see `klein.lora`."""
+
+  def make_factors(self, key: jax.Array) -> Any:
+    """Its first factors."""
+
+  def spread(self, factors: Any) -> Any:
+    """Variables `lora` of the transformer's layers."""
+
+
 class Klein(nn.Module):
   """See `contract.Network` for the members.
 
@@ -48,6 +60,7 @@ class Klein(nn.Module):
   transformer: Transformer
   vae: Autoencoder
   text_encoder: TextEncoder
+  change: LowRank | None = None
 
   flow = FlowTraits(
     prediction='v',
@@ -76,10 +89,13 @@ class Klein(nn.Module):
   @property
   def frozen(self) -> dict[str, str]:
     """Types of the frozen parts; products round their factors anyway."""
-    return {
-      'vae': 'float32',
-      'text_encoder': self.text_encoder.precision.matmul_dtype,
-    }
+    narrow = self.precision.matmul_dtype
+    types = {'vae': 'float32', 'text_encoder': narrow}
+    return {**types, 'transformer': narrow} if self.change else types
+
+  def setup(self):
+    if self.change:
+      self.factors = self.param('lora', self.change.make_factors)
 
   def __call__(
     self,
@@ -135,7 +151,7 @@ class Klein(nn.Module):
     always = jnp.ones((b, memory.shape[1] + n), bool)
     seen = jnp.broadcast_to(has_source[:, None], (b, r))
     seen = jnp.concatenate([always, seen], axis=1)
-    velocity = self.transformer(
+    velocity = self._move(
       jnp.concatenate([target, reference], axis=1),
       1.0 - time,
       memory,
@@ -143,6 +159,16 @@ class Klein(nn.Module):
       seen,
     )
     return -velocity[:, :n].reshape(latents.shape)
+
+  def _move(self, *inputs) -> jax.Array:
+    """The transformer, as it is or changed."""
+    if not self.change or self.is_initializing():
+      return self.transformer(*inputs)
+    variables = {
+      'params': self.transformer.variables['params'],
+      'lora': self.change.spread(self.factors),
+    }
+    return self.transformer.clone(parent=None).apply(variables, *inputs)
 
   def to_latents(self, rgb: Float[Array, 'b h w 3']) -> Float[Array, 'b p q f']:
     return self.vae.to_tokens(self.vae.encode(units.to_network(rgb)))
