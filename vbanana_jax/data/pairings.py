@@ -9,7 +9,6 @@ import difflib
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from vbanana_jax import families
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.tasks.prompt_styles import PROMPT_STYLES, PromptStyle
@@ -135,6 +134,9 @@ def make_style(config: Mapping[str, Any], source: str) -> PromptStyle:
   Raises:
     UserError: names a setting of the source that cannot be.
   """
+  # An exported program is asked without networks, and so without families.
+  from vbanana_jax import families
+
   settings, at = config['sources'][source], f'config.sources.{source}'
   if settings['kind'] == SCENES:
     return PROMPT_STYLES[settings['level']]
