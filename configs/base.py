@@ -74,7 +74,7 @@ def get_base() -> ConfigDict:
   config.model.snapshot = ''  # of klein: the folder of vbanana import
   config.model.lora = ConfigDict()  # of klein
   config.model.lora.rank = 0  # 0 trains the transformer itself
-  config.model.lora.alpha = 16.0  # a change weighs alpha / rank
+  config.model.lora.alpha = 16.0  # a change is scaled by alpha / rank
   config.model.lora.targets = 'attention'  # or blocks: all their matrices
   config.model.lora.path = ''  # folder of an adapter to begin with
   config.model.size = 'nano'  # of pixels; smoke, mini, small, base, large, xl

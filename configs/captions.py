@@ -6,8 +6,9 @@ Command: vbanana prepare image_folder photos.zip --out data/photos
   vbanana train --config captions --workdir runs/captions
     --config.sources.photos.path=data/photos
 Hardware: 2 CPU cores, 4 GB.
-Expect: not measured at this length. The pictures get the colors and the large
-  shapes of photographs; the network is too small for more.
+Expect: docs/labeled_sets.md has a training of two thirds of this length. The
+  pictures get the colors and the large shapes of photographs; what the caption
+  says hardly matters.
 """
 
 from vbanana_jax.configs import base

@@ -121,7 +121,7 @@ class TrainingLevels:
       shift = float(self.shift)
     return 1.0 - shift_sigmas(1.0 - time, shift)
 
-  def weigh(self, time: Float[Array, 'b']) -> Float[Array, 'b']:
+  def find_weights(self, time: Float[Array, 'b']) -> Float[Array, 'b']:
     """What the squared error of the velocity counts for."""
     return WEIGHTINGS[self.weighting](1.0 - time)
 

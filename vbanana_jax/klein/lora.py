@@ -56,7 +56,7 @@ class LowRank:
     abstract: shapes of the transformer's parameters.
     targets: a key of `TARGETS`.
     rank: of each change.
-    alpha: a change weighs alpha / rank.
+    alpha: a change is multiplied by alpha / rank.
   """
 
   rows: Sequence[Row]

@@ -130,7 +130,7 @@ def find_losses(
   loss = losses.velocity_loss(error, weight)
   if levels.weighting == 'none':
     return loss
-  return loss * jnp.where(draws.one_pass, 1.0, levels.weigh(time))
+  return loss * jnp.where(draws.one_pass, 1.0, levels.find_weights(time))
 
 
 def make_gradient_fn(
