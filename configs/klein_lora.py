@@ -1,0 +1,23 @@
+"""An adapter (LoRA) of FLUX.2 klein base, tuned on all tasks.
+
+Purpose: as `klein`, at a fraction of its memory: the transformer is frozen, and
+  gradients, moments and averages are those of the adapter.
+Command: vbanana import klein FLUX.2-klein-base-4B --out imports/klein_4b
+  vbanana train --config klein_lora --config.model.snapshot=imports/klein_4b
+    --workdir runs/klein_lora
+  vbanana export --format diffusers --workdir runs/klein_lora --out adapter
+Hardware: `vbanana plan --config klein_lora` says which slices hold it. The text
+  encoder of 4 billion weights is in memory, too.
+Expect: never run with published weights; lengths and learning rates are
+  guesses.
+"""
+
+from vbanana_jax.configs import klein
+
+
+def get_config(arg: str = ''):
+  config = klein.get_config(arg)
+  config.model.lora.rank = 32
+  config.model.lora.targets = 'blocks'
+  config.optim.adam_learning_rate = 1e-4
+  return config
