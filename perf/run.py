@@ -42,9 +42,9 @@ def run_main(measure: Callable[..., Any], *, quick: dict[str, Any]) -> None:
     measure: returns a result.
     quick: its arguments with `--quick`, for rough numbers.
   """
-  module = inspect.getmodule(measure)
-  name = pathlib.Path(module.__file__).stem
-  parser = make_parser(measure, module.__doc__)
+  # Not by its module: run by name, it is whatever program runs it.
+  name = pathlib.Path(inspect.getfile(measure)).stem
+  parser = make_parser(measure, measure.__globals__['__doc__'])
   options = vars(parser.parse_args())
   output = options.pop('output')
   if options.pop('quick'):

@@ -154,10 +154,9 @@ def test_averages_and_moments_follow_their_weights(model, axes, name):
 
 
 def test_a_device_holds_its_share_alone():
-  model = weights.build_network(
-    config_lib.load_config('quickstart').to_dict()
-    | {'model': {'size': 'base', 'patch': 8, 'max_text': 8, 'remat': 'none'}}
-  )
+  config = config_lib.load_config('quickstart').to_dict()
+  config['model'] |= {'size': 'base', 'max_text': 8}
+  model = weights.build_network(config)
   abstract = make_abstract_state(model, build_optimizer())
   axes = state_lib.make_logical_axes(model, size=SIZE)
   for preset, mesh, share in (
