@@ -4,6 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
+from vbanana_jax import models
 from vbanana_jax.families.work import StepFlops, count_muon
 from vbanana_jax.klein import lora, weights
 from vbanana_jax.klein.snapshot import Snapshot
@@ -71,13 +74,12 @@ def count_step_flops(
 
 def _count_factors(config: Mapping[str, Any], snapshot: Snapshot) -> int:
   """Numbers of an adapter."""
-  part, section = snapshot.parts['transformer'], config['model']['lora']
-  shapes = lora.find_shapes(part.rows, part.make_abstract())
-  total = 0
-  for name in lora.list_targets(part.rows, section['targets']):
-    *blocks, inputs, outputs = shapes[name]
-    total += math.prod(blocks) * section['rank'] * (inputs + outputs)
-  return total
+  change = lora.make_change(
+    config['model']['lora'], snapshot.parts['transformer']
+  )
+  return models.count_parameters(
+    jax.eval_shape(change.make_factors, jax.random.key(0))
+  )
 
 
 def _count_text(c: TextConfig, l: int) -> float:

@@ -31,7 +31,7 @@ class TunedRun(NamedTuple):
 def has_adapter(run: pathlib.Path) -> bool:
   """Whether a run trained an adapter and left the transformer as it was."""
   model = provenance.load_run_json(run)['config']['model']
-  return bool(model.get('lora', {}).get('rank'))
+  return bool(model['lora']['rank'])
 
 
 def load_adapter(run: pathlib.Path) -> lora.Adapter:
@@ -46,11 +46,7 @@ def load_adapter(run: pathlib.Path) -> lora.Adapter:
   model = provenance.load_run_json(run)['config']['model']
   snapshot = imported.open_import(model['snapshot'], models.Precision())
   change = lora.make_change(model['lora'], snapshot.parts[_PART])
-  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-  abstract = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-    jax.eval_shape(change.make_factors, jax.random.key(0)),
-  )
+  abstract = _place(jax.eval_shape(change.make_factors, jax.random.key(0)))
   with checkpoint.Checkpoints(run) as checkpoints:
     factors = checkpoints.restore_ema({'lora': abstract}, partial=True)['lora']
   return lora.Adapter(factors, change.scale)
@@ -66,19 +62,13 @@ def load_tuned(run: pathlib.Path) -> TunedRun:
     UserError: it tuned another network, or all of its weights are elsewhere.
   """
   model = provenance.load_run_json(run)['config']['model']
-  if not model.get('snapshot'):
+  if not model['snapshot']:
     raise UserError(
       f'{run} did not tune FLUX.2 klein: --format diffusers writes that alone'
     )
   folder = model['snapshot']
   part = imported.open_import(folder, models.Precision()).parts[_PART]
-  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-  abstract = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(
-      leaf.shape, jnp.float32, sharding=device
-    ),
-    part.make_abstract(),
-  )  # fmt: skip
+  abstract = _place(part.make_abstract())
   with checkpoint.Checkpoints(run) as checkpoints:
     there = checkpoints.load_shapes()
     for path, leaf in weights.flatten({_PART: abstract}).items():
@@ -89,3 +79,12 @@ def load_tuned(run: pathlib.Path) -> TunedRun:
         )
     restored = checkpoints.restore_ema({_PART: abstract}, partial=True)
     return TunedRun(folder, restored[_PART], checkpoints.latest_step())
+
+
+def _place(abstract: Any) -> Any:
+  """Shapes as float32, the type of what is trained, on the first device."""
+  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float32, sharding=device),
+    abstract,
+  )
