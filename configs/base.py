@@ -118,7 +118,7 @@ def get_base() -> ConfigDict:
   config.optim.clip = 1.0
   config.optim.warmup = 0.03  # share of the run
   config.optim.decay = 0.5  # share of the run, at its end
-  config.optim.ema_decay = 0.999
+  config.optim.ema_decay = 0.999  # 0 takes no average and no memory for one
 
   config.eval = ConfigDict()
   config.eval.limit = 512  # scenes of the held-out set; 0 for none

@@ -1,7 +1,7 @@
 """An adapter (LoRA) of FLUX.2 klein base, tuned on all tasks.
 
-Purpose: as `klein`, at a fraction of its memory: the transformer is frozen, and
-  gradients, moments and averages are those of the adapter.
+Purpose: as `klein_full`, at a fraction of its memory: the transformer is
+  frozen, and gradients, moments and averages are those of the adapter.
 Command: vbanana import klein FLUX.2-klein-base-4B --out imports/klein_4b
   vbanana train --config klein_lora --config.model.snapshot=imports/klein_4b
     --workdir runs/klein_lora
@@ -12,11 +12,11 @@ Expect: never run with published weights; lengths and learning rates are
   guesses.
 """
 
-from vbanana_jax.configs import klein
+from vbanana_jax.configs import klein_full
 
 
 def get_config(arg: str = ''):
-  config = klein.get_config(arg)
+  config = klein_full.get_config(arg)
   config.model.lora.rank = 32
   config.model.lora.targets = 'blocks'
   config.optim.adam_learning_rate = 1e-4

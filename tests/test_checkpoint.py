@@ -120,6 +120,25 @@ def test_every_file_of_a_committed_checkpoint_is_listed(tmp_path):
     assert checkpoint_files.verify(folder) == 'files.json is damaged', text
 
 
+def test_without_an_average_the_weights_themselves_are_restored(tmp_path):
+  state = make_state(3)._replace(ema_params=None)
+  assert state.ema_weights is state.params
+  with checkpoint.Checkpoints(tmp_path, keep=1) as checkpoints:
+    checkpoints.save(state, {})
+  assert 'ema_params' not in list_names(tmp_path / 'checkpoints' / '3')
+  with checkpoint.Checkpoints(tmp_path) as checkpoints:
+    restored = checkpoints.restore(state)
+    loaded = checkpoints.restore_ema(state.params)
+    part = checkpoints.restore_ema({'scale': jnp.ones(4)}, partial=True)
+  assert restored.ema_params is None and int(restored.step) == 3
+  np.testing.assert_array_equal(loaded['block']['kernel'], np.full((2, 3), 3))
+  np.testing.assert_array_equal(part['scale'], np.ones(4))
+  lose_file(tmp_path / 'checkpoints' / '3')
+  with checkpoint.Checkpoints(tmp_path) as checkpoints:
+    with pytest.raises(DamagedError, match='is missing'):
+      checkpoints.restore_ema(state.params)
+
+
 def flip_bit(folder, item):
   """Changes one bit of the largest file of an item; returns its name."""
   files = [path for path in (folder / item).rglob('*') if path.is_file()]

@@ -280,6 +280,29 @@ def test_costs_of_a_stored_program():
   assert found.unknown_trip_counts == 0
 
 
+def test_attention_in_blocks_counts_its_products():
+  # As the compiler of TPUs writes splash's two kernels, for 2 heads of 8.
+  pair = 'bf16[2,64,8]{2,1,0} parameter'
+  program = f"""
+ENTRY %main (q: bf16[2,64,8], k: bf16[2,96,8]) -> bf16[2,64,8] {{
+  %q = {pair}(0)
+  %k = {pair.replace('64', '96')}(1)
+  %g = s8[1,1,1]{{2,1,0}} custom-call(), custom_call_target="AllocateBuffer"
+  %splash_mha_fwd_residuals.1 = bf16[2,64,8]{{2,1,0}} custom-call(%g, %g, %q, \
+%k, %k), custom_call_target="tpu_custom_call"
+  %splash_mha_dkv_no_residuals.7 = bf16[2,64,8]{{2,1,0}} custom-call(%g, %g, \
+%q, %k, %k, %g), custom_call_target="tpu_custom_call"
+  ROOT %out = bf16[2,64,8]{{2,1,0}} copy(%splash_mha_dkv_no_residuals.7)
+}}
+"""
+  found = costs.count_costs(program)
+  assert found.kernels == {'splash_mha_fwd': 1, 'splash_mha_dkv': 1}
+  assert found.flops == (2 + 5) * 2 * (2 * 64 * 8) * 96
+  assert found.add(found, 3).kernels['splash_mha_fwd'] == 4
+  plain = costs.count_costs(program.replace('tpu_custom_call', 'other'))
+  assert (plain.kernels, plain.flops) == ({}, 0.0)
+
+
 @pytest.mark.parametrize('step, turns', [(1, 6), (2, 3), (4, 2)])
 def test_a_loop_turns_by_its_steps(step, turns):
   one = '%one = s32[]{:T(128)S(1)} constant'

@@ -146,6 +146,17 @@ def test_one_pass_examples_learn_the_plain_squared_error():
   np.testing.assert_allclose(metrics['parameter_norm'], 0.1, rtol=1e-5)
 
 
+def test_without_an_average_the_same_weights_are_trained():
+  step, state, batch = make_tiny_step()
+  wanted, _ = step(state, batch)
+  found, _ = step(state._replace(ema_params=None), batch)
+  assert found.ema_params is None
+  np.testing.assert_array_equal(found.params['w'], wanted.params['w'])
+  again = found.restart({'w': jnp.ones(())})
+  assert again.ema_params is None and int(again.step) == 1
+  assert wanted.restart(again.params).ema_params['w'] == 1
+
+
 def test_norms_are_read_at_logged_steps_and_change_nothing():
   every, state, batch = make_tiny_step()
   second, also, _ = make_tiny_step(log_every=2)

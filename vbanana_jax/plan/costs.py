@@ -6,15 +6,21 @@ it turns. Here every loop counts as often as its condition says.
 
 import dataclasses
 import math
-import re
 
 from vbanana_jax.plan.collectives import (
   KINDS,
   CollectiveCost,
   make_collective_cost,
 )
-from vbanana_jax.plan.hlo import Instruction, Module, Shape, parse_module
-from vbanana_jax.plan.products import count_product
+from vbanana_jax.plan.hlo import (
+  Instruction,
+  Module,
+  Shape,
+  parse_module,
+  read_aliases,
+  read_branches,
+)
+from vbanana_jax.plan.products import count_product, find_kernel
 
 # They name, group or wait for what another instruction makes.
 _FREE = {
@@ -35,12 +41,14 @@ class Costs:
     exchanges: by kind.
     unknown_trip_counts: loops whose trip count the program does not say; they
       count once.
+    kernels: calls of kernels written apart from the compiler, by name.
   """
 
   flops: float = 0.0
   hbm_bytes: float = 0.0
   exchanges: dict[str, CollectiveCost] = dataclasses.field(default_factory=dict)
   unknown_trip_counts: int = 0
+  kernels: dict[str, int] = dataclasses.field(default_factory=dict)
 
   @property
   def sent_bytes(self) -> float:
@@ -55,11 +63,16 @@ class Costs:
       exchanges[kind] = CollectiveCost(
         had.count + times * more.count, had.bytes + times * more.bytes
       )
+    kernels = {
+      name: self.kernels.get(name, 0) + times * other.kernels.get(name, 0)
+      for name in self.kernels | other.kernels
+    }
     return Costs(
       self.flops + times * other.flops,
       self.hbm_bytes + times * other.hbm_bytes,
       exchanges,
       self.unknown_trip_counts + other.unknown_trip_counts,
+      kernels,
     )
 
 
@@ -99,7 +112,7 @@ class _Counter:
       once = Costs(unknown_trip_counts=trip_count is None)
       return once.add(inside, 1 if trip_count is None else trip_count)
     if one.opcode == 'conditional':
-      branches = [self.count(name) for name in _read_branches(one)]
+      branches = [self.count(name) for name in read_branches(one)]
       return max(branches, key=lambda costs: (costs.hbm_bytes, costs.flops))
     if one.opcode in ('call', 'async-start'):
       return self.count(one.read('to_apply') or one.read('calls'))
@@ -108,9 +121,11 @@ class _Counter:
       return Costs()  # see `_find_exchanges`
     if one.opcode == 'fusion':
       return self._count_fusion(one, operands, body)
+    name = find_kernel(one)
     return Costs(
       flops=count_product(one, operands),
       hbm_bytes=_count_traffic(one, operands),
+      kernels={name: 1} if name else {},
     )
 
   def _count_turns(self, loop: Instruction, outside: dict) -> int | None:
@@ -182,7 +197,7 @@ class _Counter:
     if self._find_exchanges(one, body):
       if one.name.startswith('async-collective-done'):
         return Costs(flops)
-      passed_on = set(_read_aliases(one))
+      passed_on = set(read_aliases(one))
     results = {place for place, _ in passed_on}
     sources = {place for _, place in passed_on}
     read = sum(
@@ -263,19 +278,6 @@ def _read_constant(one: Instruction | None) -> int | None:
 
 def _size(shapes: tuple[Shape, ...]) -> float:
   return float(sum(shape.bytes for shape in shapes))
-
-
-def _read_branches(one: Instruction) -> list[str]:
-  listed = re.search(r'branch_computations=\{([^}]*)\}', one.attributes)
-  if listed:
-    return [name.strip().lstrip('%') for name in listed[1].split(',')]
-  return [one.read('true_computation'), one.read('false_computation')]
-
-
-def _read_aliases(one: Instruction) -> list[tuple[int, int]]:
-  """Pairs of a result and the operand whose buffer it is."""
-  found = re.findall(r'\{(\d*)\}: \((\d+), \{\}', one.attributes)
-  return [(int(result or 0), int(operand)) for result, operand in found]
 
 
 def _count_traffic(one: Instruction, operands) -> float:

@@ -138,3 +138,17 @@ def parse_shapes(text: str) -> tuple[Shape, ...]:
     for kind, sizes, layout in _SHAPE.findall(text)
     if kind in _BITS
   )
+
+
+def read_branches(one: Instruction) -> list[str]:
+  """Computations of a `conditional`."""
+  listed = re.search(r'branch_computations=\{([^}]*)\}', one.attributes)
+  if listed:
+    return [name.strip().lstrip('%') for name in listed[1].split(',')]
+  return [one.read('true_computation'), one.read('false_computation')]
+
+
+def read_aliases(one: Instruction) -> list[tuple[int, int]]:
+  """Pairs of a result and the operand whose buffer it is."""
+  found = re.findall(r'\{(\d*)\}: \((\d+), \{\}', one.attributes)
+  return [(int(result or 0), int(operand)) for result, operand in found]

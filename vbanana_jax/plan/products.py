@@ -7,9 +7,22 @@ import numpy as np
 
 from vbanana_jax.plan.hlo import Instruction, Shape
 
+# Products of queries and keys that a kernel makes, of their size each: scores
+# and values; in the backward pass the scores again, and the gradients of
+# values, weights, queries and keys.
+_PRODUCTS = {'splash_mha_fwd': 2, 'splash_mha_dkv': 5}
+_FIRST = 2  # operand of these that holds the queries; the keys are next
+
+
+def find_kernel(one: Instruction) -> str | None:
+  """Name of the Pallas kernel that an instruction calls; None of others."""
+  if '"tpu_custom_call"' not in one.attributes:
+    return None
+  return re.sub(r'_(no_)?residuals|[.\d]+$', '', one.name)
+
 
 def count_product(one: Instruction, operands: list[tuple[Shape, ...]]) -> float:
-  """FLOPs of a `dot` or `convolution`; 0 of anything else.
+  """FLOPs of a `dot`, a `convolution` or attention; 0 of anything else.
 
   Args:
     one: the instruction.
@@ -20,6 +33,10 @@ def count_product(one: Instruction, operands: list[tuple[Shape, ...]]) -> float:
     sizes = operands[0][0].dimensions
     summed = [sizes[int(k)] for k in axes[1].split(',') if k] if axes else []
     return 2.0 * math.prod(one.shapes[0].dimensions) * math.prod(summed)
+  kernel = find_kernel(one)
+  if kernel in _PRODUCTS:
+    queries, keys = (shape[0].dimensions for shape in operands[_FIRST:][:2])
+    return 2.0 * _PRODUCTS[kernel] * math.prod(queries) * keys[-2]
   if one.opcode != 'convolution':
     return 0.0
   labels = re.search(r'dim_labels=(\w+)_(\w+)->(\w+)', one.attributes).groups()

@@ -2,6 +2,7 @@
 
 from vbanana_jax import families
 from vbanana_jax.plan.compiler import Bounds
+from vbanana_jax.plan.costs import Costs
 from vbanana_jax.plan.memory import Memory
 from vbanana_jax.plan.programs import Program, Programs, count_bytes
 from vbanana_jax.plan.roofline import make_roofline
@@ -103,11 +104,21 @@ def describe_train_step(
       f'in the program, a chip: {to_flops(step.costs.flops)}, of which by hand '
       f'{share:.0%}; by the compiler, each loop once: '
       f'{to_flops(step.compiler_flops)}',
+      _describe_attention(step.costs),
       *_describe_time('training step', topology, step),
       f'  {programs.config["batch_size"] / line.seconds:,.0f} examples a second'
       f' and {useful:.0%} of the peak at best, if the hosts make them as fast',
     ]
   )
+
+
+def _describe_attention(costs: Costs) -> str:
+  calls = sum(
+    count for name, count in costs.kernels.items() if name.startswith('splash')
+  )
+  if calls:
+    return f'attention in blocks, by the splash kernel: {calls} calls'
+  return 'attention whole: all scores of a head at once'
 
 
 def _describe_memory(memory: Memory) -> list[str]:
@@ -125,8 +136,9 @@ def _describe_memory(memory: Memory) -> list[str]:
   if memory.activations is None:
     rows['activations and temporaries'] = memory.temporaries
     del rows['activations'], rows['temporaries']
-  if not memory.frozen:
-    del rows['frozen parts']
+  for name in ('their average', 'frozen parts'):
+    if not rows[name]:
+      del rows[name]
   share = memory.total / memory.limit
   return [
     f'training step, a chip: {to_size(memory.total)} of '

@@ -1,7 +1,7 @@
 """Saving and restoring: the only importer of orbax.
 
-A checkpoint holds the arrays of a `TrainState` (weights, averaged weights and
-the rest as separate items, so that evaluation reads only what it needs), a
+A checkpoint holds the arrays of a `TrainState` (weights, their average if it is
+taken, and the rest as items, so that evaluation reads only what it needs), a
 manifest (plain JSON that says what the arrays are for) and a list of its files.
 """
 
@@ -133,7 +133,7 @@ class Checkpoints:
     with named_failures(self.path):
       self._finish()
       if self._saving is None:
-        self._sample = _find_smallest(state.ema_params)
+        self._sample = _find_smallest(state.params)
       self._saving = int(state.step)
       self._manager.save(
         self._saving,
@@ -160,12 +160,9 @@ class Checkpoints:
     try:
       if self._saving in list_steps(self.path):
         if self._sample is not None:
-          self._manager.restore(
-            self._saving,
-            args=ocp.args.Composite(
-              ema_params=_ask_for(self._sample, partial=True)
-            ),
-          )
+          sample = _ask_for(self._sample, partial=True)
+          args = ocp.args.Composite(params=sample)
+          self._manager.restore(self._saving, args=args)
           self._sample = None
         return
     except Exception as error:  # its readers raise nearly every kind
@@ -186,17 +183,21 @@ class Checkpoints:
     )
     return TrainState(
       params=restored['params'],
-      ema_params=restored['ema_params'],
+      ema_params=restored.get('ema_params'),
       **restored['rest'],
     )
 
   def restore_ema(self, abstract_params: Any, *, partial: bool = False) -> Any:
-    """The newest averaged weights alone; with `partial`, those asked for."""
+    """The newest averaged weights alone; with `partial`, those asked for.
+
+    Without an average, the weights themselves.
+    """
     if not partial:
       self._check_fit(abstract_params)
-    return self._restore(ema_params=_ask_for(abstract_params, partial=partial))[
-      'ema_params'
-    ]
+    newest = self._find_newest(())
+    item = 'ema_params' if (newest / 'ema_params').is_dir() else 'params'
+    asked = _ask_for(abstract_params, partial=partial)
+    return self._restore(**{item: asked})[item]
 
   def load_manifest(self) -> dict[str, Any]:
     """What the newest checkpoint says of itself."""
@@ -287,11 +288,9 @@ def _get_shapes(params: Any) -> dict[str, tuple[int, ...]]:
 
 
 def _to_items(state: TrainState) -> dict[str, Any]:
-  return {
-    'params': state.params,
-    'ema_params': state.ema_params,
-    'rest': {'step': state.step, 'opt_state': state.opt_state},
-  }
+  average = {'ema_params': state.ema_params} if state.ema_params else {}
+  rest = {'step': state.step, 'opt_state': state.opt_state}
+  return {'params': state.params, **average, 'rest': rest}
 
 
 def _ask_for(tree: Any, *, partial: bool = False) -> ocp.args.PyTreeRestore:

@@ -5,7 +5,6 @@ import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from vbanana_jax import durations, families, sharding
 from vbanana_jax.data import build
@@ -156,13 +155,11 @@ def make_abstract_state(
   config: dict[str, Any], model, optimizer, mesh
 ) -> TrainState:
   """Shapes, types and shardings of a config's state."""
-  size = config['image_size']
   abstract = jax.eval_shape(
-    lambda: make_state(model, optimizer, size=size, seed=config['seed'])
+    functools.partial(_make_new_state, config, model, optimizer)
   )
-  shardings = sharding.make_shardings(
-    abstract, make_logical_axes(model, size=size), mesh, config['sharding']
-  )
+  axes = make_logical_axes(model, size=config['image_size'])
+  shardings = sharding.make_shardings(abstract, axes, mesh, config['sharding'])
   return sharding.make_abstract(abstract, shardings)
 
 
@@ -189,9 +186,7 @@ def start_state(
     weights.make_manifest(config),
   )
   processes.print_from_first(report)
-  return state._replace(
-    params=params, ema_params=jax.tree.map(jnp.copy, params)
-  )
+  return state.restart(params)
 
 
 def _make_first_state(
@@ -204,13 +199,19 @@ def _make_first_state(
     section, abstract.weights, config['seed']
   )
   if given:
-    begin = functools.partial(begin_state, model, optimizer)
+    averaged = abstract.ema_params is not None
+    begin = functools.partial(begin_state, model, optimizer, averaged=averaged)
     make = jax.jit(begin, donate_argnums=0, out_shardings=shardings)
     return make(given)
-
-  def make() -> TrainState:
-    return make_state(
-      model, optimizer, size=config['image_size'], seed=config['seed']
-    )
-
+  make = functools.partial(_make_new_state, config, model, optimizer)
   return jax.jit(make, out_shardings=shardings)()
+
+
+def _make_new_state(config: dict[str, Any], model, optimizer) -> TrainState:
+  return make_state(
+    model,
+    optimizer,
+    size=config['image_size'],
+    seed=config['seed'],
+    averaged=config['optim']['ema_decay'] > 0,
+  )

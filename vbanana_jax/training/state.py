@@ -19,7 +19,7 @@ class TrainState(NamedTuple):
   Attributes:
     step: number of updates.
     params: what is trained.
-    ema_params: their average.
+    ema_params: their average; None if none is taken.
     opt_state: moments of the optimizer.
     frozen: parts of the network that are never trained, by name; None for
       none. They are in no checkpoint.
@@ -38,8 +38,16 @@ class TrainState(NamedTuple):
 
   @property
   def ema_weights(self) -> Any:
-    """The same with the averaged weights."""
-    return join_weights(self.ema_params, self.frozen)
+    """The same with the averaged weights, if there are any."""
+    averaged = self.params if self.ema_params is None else self.ema_params
+    return join_weights(averaged, self.frozen)
+
+  def restart(self, params: Any) -> 'TrainState':
+    """This state with other weights, of which the average begins anew."""
+    if self.ema_params is None:
+      return self._replace(params=params)
+    average = jax.tree.map(jnp.copy, params)
+    return self._replace(params=params, ema_params=average)
 
 
 def join_weights(params: Any, frozen: Any) -> Any:
@@ -88,7 +96,12 @@ def _make_named_params(model, *, size: int, seed: int) -> Any:
 
 
 def make_state(
-  model, optimizer: optax.GradientTransformation, *, size: int, seed: int
+  model,
+  optimizer: optax.GradientTransformation,
+  *,
+  size: int,
+  seed: int,
+  averaged: bool = True,
 ) -> TrainState:
   """Fresh weights and moments; trace it or run it under `jax.jit`.
 
@@ -97,19 +110,25 @@ def make_state(
     optimizer: from `optim.build_optimizer`.
     size: side in pixels of the pictures that the weights are traced with.
     seed: of the run.
+    averaged: whether an average of the weights is taken.
   """
-  return begin_state(model, optimizer, make_params(model, size=size, seed=seed))
+  params = make_params(model, size=size, seed=seed)
+  return begin_state(model, optimizer, params, averaged=averaged)
 
 
 def begin_state(
-  model, optimizer: optax.GradientTransformation, weights: Any
+  model,
+  optimizer: optax.GradientTransformation,
+  weights: Any,
+  *,
+  averaged: bool = True,
 ) -> TrainState:
   """The state of step 0 of these weights, frozen parts included."""
   params, frozen = split_weights(model, weights)
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
-    ema_params=jax.tree.map(jnp.copy, params),
+    ema_params=jax.tree.map(jnp.copy, params) if averaged else None,
     opt_state=optimizer.init(params),
     frozen=frozen,
   )

@@ -248,7 +248,9 @@ def make_update(
     )
     decay = optim.make_ema_decay(ema_decay, state.step)
     params = optax.apply_updates(state.params, updates)
-    ema = optax.incremental_update(params, state.ema_params, 1.0 - decay)
+    ema = state.ema_params
+    if ema is not None:
+      ema = optax.incremental_update(params, ema, 1.0 - decay)
     step = state.step + 1
     norms = jax.lax.cond(
       step % log_every == 0,

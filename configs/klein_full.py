@@ -2,9 +2,9 @@
 
 Purpose: starts from published weights instead of a pretraining of one's own.
 Command: vbanana import klein FLUX.2-klein-base-4B --out imports/klein_4b
-  vbanana train --config klein --config.model.snapshot=imports/klein_4b
+  vbanana train --config klein_full --config.model.snapshot=imports/klein_4b
     --workdir runs/klein
-Hardware: `vbanana plan --config klein` says which slices hold it.
+Hardware: `vbanana plan --config klein_full` says which slices hold it.
 Expect: never run with published weights; lengths and learning rates are
   guesses.
 """
