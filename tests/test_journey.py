@@ -50,6 +50,21 @@ def test_results_have_a_row_for_every_task(workdir):
     assert 0 < phase['drawing_cpu_seconds'] < phase['cpu_seconds']
 
 
+def test_another_network_reads_what_was_generated(workdir, tmp_path, capsys):
+  command = f'evaluate --workdir {workdir} --tasks generate --out {tmp_path}'
+  assert cli.main([*command.split(), '--reader', f'{workdir}/tune']) == 0
+  table = capsys.readouterr().out
+  assert 'facts of 8 captions' in table and 'relation' in table
+  results = json.loads((tmp_path / 'results_generate.json').read_text())
+  everything, *kinds = results['obedience']['generate@2']
+  assert everything['asked'] == sum(row['asked'] for row in kinds) > 8
+  for side in ('held', 'floor', 'ceiling'):
+    assert 0 <= everything[side] <= 1
+  row = next(r for r in results['rows'] if r['metric'] == 'obedience')
+  assert row['value'] == everything['reached']
+  assert 'read by' in results['weights']
+
+
 def test_report_is_one_file_with_every_gallery(workdir):
   page = (workdir / 'report.html').read_text()
   for name in (

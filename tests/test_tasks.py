@@ -93,7 +93,7 @@ PERFECT = {
   },
   'instance': {'pmf1': 1, 'pmf1_0.75': 1, 'pq': 1, 'color_distance': 0},
   'referring': {'ciou': 1, 'giou': 1, 'no_target_accuracy': 1},
-  'edit': {'mae': 0, 'edited_mae': 0},
+  'edit': {'mae': 0, 'edited_mae': 0, 'kept_mae': 0, 'made': 1},
   'generate': {'fd_random_conv': 0},
   'albedo': {'mae': 0, 'psnr': 100},
 }
@@ -152,6 +152,22 @@ def test_constants_have_the_shape_of_decoded_answers(examples, name):
   perfect = PERFECT[name][headline]
   assert not np.any(np.isnan(scores))
   assert (np.array(scores) != perfect).all(), (better, scores)
+
+
+def test_an_edit_is_made_where_more_than_half_of_the_way_is_gone(examples):
+  task = TASKS['edit']
+  _, target, aux = pose_all(task, examples['quick'])
+  valid = jnp.ones(len(target), bool)
+  for share, made in ((0.0, 0), (0.45, 0), (0.55, 1), (1.0, 1)):
+    rgb = aux['source'] + share * (target - aux['source'])
+    found = summarize(task, run(task, rgb, aux, valid))
+    assert found['made'] == made
+    assert found['kept_mae'] < 8 / 255
+    assert found['edited_mae'] == pytest.approx(
+      (1 - share)
+      * summarize(task, run(task, aux['source'], aux, valid))['edited_mae'],
+      abs=1e-6,
+    )
 
 
 def test_semantic_legends_have_distractors_and_omissions(examples):

@@ -13,6 +13,7 @@ from vbanana_jax import sharding
 from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import (
+  caption_exam,
   constants,
   evaluators,
   gallery_file,
@@ -70,26 +71,29 @@ def make_eval_runs(config: dict[str, Any]) -> list[EvalRun]:
   )
 
 
-def fingerprint(run: pathlib.Path) -> str:
+def fingerprint(run: pathlib.Path, reader: pathlib.Path | None = None) -> str:
   """Tells one training of a workdir, scored by one state of the code.
 
   The losses stand for the weights: no other training has all their digits.
   """
-  losses = hashlib.sha256((run / 'metrics.jsonl').read_bytes()).hexdigest()
   git = provenance.get_git_state()
   changes = (
     f' changed by {git["difference"][:16]}' if 'difference' in git else ''
   )
-  return (
-    f'{losses[:16]} at step {checkpoint.newest_step(run)}, '
-    f'scored at {git["commit"]}{changes}'
-  )
+  read = f' read by {_name_weights(reader)},' if reader else ''
+  return f'{_name_weights(run)},{read} scored at {git["commit"]}{changes}'
+
+
+def _name_weights(run: pathlib.Path) -> str:
+  losses = hashlib.sha256((run / 'metrics.jsonl').read_bytes()).hexdigest()
+  return f'{losses[:16]} at step {checkpoint.newest_step(run)}'
 
 
 def evaluate(
   run: pathlib.Path,
   level: str | None = None,
   tasks: Collection[str] | None = None,
+  reader: pathlib.Path | None = None,
 ) -> dict[str, Any]:
   """Scores a trained workdir on the frozen held-out set.
 
@@ -97,43 +101,44 @@ def evaluate(
     run: workdir with checkpoints.
     level: of the held-out set; the one it was trained on if not given.
     tasks: by name; those that it learned from scenes if not given.
+    reader: workdir of a network that looks for the facts of captions.
 
   Returns:
     `rows` (task, metric, value, interval, constant, n), `by_count`,
-    `untrained`, the tasks that the run never learned, `elsewhere`, those that
-    it learned from other pictures than scenes alone, and `seconds`; the
-    gallery's arrays are under `gallery`.
+    `obedience` (by task; {} without a reader), `untrained`, the tasks that the
+    run never learned, `elsewhere`, those that it learned from other pictures
+    than scenes alone, and `seconds`; the gallery's arrays are under `gallery`.
 
   Raises:
-    UserError: the run's settings ask nothing of these tasks, or it learned
-      none from scenes.
+    UserError: the run's settings ask nothing of these tasks.
   """
   began = time.perf_counter()
-  config, model, params, mesh = weights.load_run(run)
+  config, model, params, mesh = loaded = weights.load_run(run)
   level = level or pairings.find_level(config)
   # No score depends on how the scenes are cut into batches.
   rows = sharding.round_up_rows(config['eval']['batch_size'], mesh)
   settings = {**config['eval'], 'batch_size': rows}
   config = {**config, 'eval': settings}
   eval_runs = choose_eval_runs(run, config, tasks)
-  scored = {eval_run.task for eval_run in eval_runs}
+  scored = {each.task for each in eval_runs}
   score_constants = constants.make_constants(config, mesh, level, scored)
-  rows, by_count, gallery = [], {}, {}
+  trials = {each.name: TASKS[each.task] for each in eval_runs}
+  asked = loaded._replace(config=config)
+  obeyed = caption_exam.examine(trials, asked, level, reader)
+  rows, by_count, gallery = tables.make_obedience_rows(obeyed), {}, {}
   for eval_run in _show_progress(eval_runs):
-    name, task = eval_run.name, TASKS[eval_run.task]
+    name, task = eval_run.name, trials[eval_run.name]
     batches = held_out.build_batches(config, task, level, eval_run.limit)
     sampler = {'steps': eval_run.steps, 'method': settings['sampler']}
     paint = make_sample_fn(model, seed=config['seed'], **sampler)
     scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
     rows += tables.make_rows(name, scores, score_constants(task, batches))
-    by_count[name] = {
-      count: {key: logs.to_number(value) for key, value in metrics.items()}
-      for count, metrics in scores.by_count.items()
-    }
+    by_count[name] = tables.make_count_table(scores)
     gallery[name] = gallery_file.make_gallery(
       batches[0], scores.painted, settings['gallery']
     )
   return {
+    'obedience': obeyed,
     'level': level,
     'eval_set': held_out.describe_eval_set(
       level, limit=settings['limit'], size=config['image_size']
@@ -207,21 +212,21 @@ def evaluate_and_save(
   level: str | None = None,
   *,
   tasks: Collection[str] | None = None,
+  reader: pathlib.Path | None = None,
   out: pathlib.Path | None = None,
   overwrite: bool = False,
 ) -> dict[str, Any]:
   """Scores `run`, prints the table, saves results.json (`out` or `workdir`).
 
-  Scores on another level than the run's own, or of chosen `tasks`, go into a
-  file named after these. Weights that are scored already are not scored again,
-  and scores of another run in `out` are replaced with `overwrite` alone.
+  Scores of another level or of chosen `tasks` go into a file named after these.
+  What is scored already is not scored again; scores of another run in `out` are
+  replaced with `overwrite` alone.
   """
   config = provenance.load_run_json(run)['config']
   level = level or pairings.find_level(config)
   suffix = _name_choice(config, level, tasks)
-  out = out or workdir
-  path = out / f'results{suffix}.json'
-  weights = fingerprint(run)
+  path = (out := out or workdir) / f'results{suffix}.json'
+  weights = fingerprint(run, reader)
   results = tables.load_results(path) if path.exists() else {}
   processes.check_agree(
     {
@@ -241,7 +246,7 @@ def evaluate_and_save(
     files.check_folder(out)
     if out != workdir and not overwrite:
       files.check_free(path, {'run': str(run)}, ())
-  found = evaluate(run, level, tasks)
+  found = evaluate(run, level, tasks, reader)
   gallery = found.pop('gallery')
   phases = tables.load_phases(workdir, run)
   results = {

@@ -27,6 +27,13 @@ def add_verb(verbs) -> None:
     'was trained on if not given',
   )
   verb.add_argument(
+    '--reader',
+    type=flags.path,
+    metavar='RUN',
+    help='workdir of another network, which says what facts of its caption a '
+    'generated picture shows; it must not have trained on generated pictures',
+  )
+  verb.add_argument(
     '--predictions',
     type=flags.path,
     help='folder of painted pictures, named as vbanana prompts says',
@@ -61,10 +68,10 @@ def add_verb(verbs) -> None:
 def run_evaluate(args, rest) -> int:
   benchmark = ('predictions', 'protocol', 'data')
   given = [name for name in benchmark if getattr(args, name) is not None]
-  if given and (args.level or args.tasks):
+  if given and (args.level or args.tasks or args.reader):
     raise UserError(
-      '--level and --tasks are of the held-out set, and --predictions are not '
-      'on it'
+      '--level, --tasks and --reader are of the held-out set, and '
+      '--predictions are not on it'
     )
   own = (args.partial, args.against, args.passes, args.split)
   if args.workdir and any(own):
@@ -83,6 +90,7 @@ def run_evaluate(args, rest) -> int:
       run,
       args.level,
       tasks=_choose_tasks(args),
+      reader=args.reader and weights.find_run(args.reader),
       out=args.out,
       overwrite=args.overwrite,
     )

@@ -95,7 +95,10 @@ def make_table(results: dict[str, Any]) -> str:
       f'{row["task"]:<14}{row["metric"]:<18}{_text(row["value"]):>10}'
       f'{interval:>22}{_text(row["constant"]):>10}{row["n"]:>6}'
     )
-  lines += ['', describe_scores(results), '', 'by number of objects:']
+  lines += ['', describe_scores(results)]
+  for found in results.get('obedience', {}).values():
+    lines += _describe_obedience(found)
+  lines += ['', 'by number of objects:']
   for task, by_count in results['by_count'].items():
     headline = get_headline(task)
     cells = [
@@ -113,6 +116,24 @@ def make_table(results: dict[str, Any]) -> str:
   lines.append(f'{"evaluate":<14}{results["seconds"]:>8.0f} s')
   lines.append(f'{"train and eval":<14}{results["seconds_train_eval"]:>8.0f} s')
   return '\n'.join(lines)
+
+
+def _describe_obedience(found: list[dict[str, Any]]) -> list[str]:
+  """What holds of captions, between floor and ceiling; see `obedience`."""
+  lines = [
+    '',
+    f'facts of {found[0]["n"]} captions that hold in what was painted for '
+    'them (held), for others (floor), and in true renderings (ceiling):',
+    f'{"kind":<14}{"facts":>6}{"floor":>10}{"held":>10}{"ceiling":>10}'
+    f'{"reached":>10}{"95 % interval":>22}',
+  ]
+  for row in found:
+    low, high = row['interval']
+    shares = (row[name] for name in ('floor', 'held', 'ceiling', 'reached'))
+    cells = ''.join(f'{_text(share):>10}' for share in shares)
+    interval = f'{_text(low)} to {_text(high)}'
+    lines.append(f'{row["kind"]:<14}{row["asked"]:>6}{cells}{interval:>22}')
+  return lines
 
 
 def describe_data(phase: dict[str, float]) -> str:
@@ -168,6 +189,37 @@ def make_rows(
       'n': scores.n,
     }
     for name, value in metrics.items()
+  ]
+
+
+def make_count_table(
+  scores: evaluators.Scores,
+) -> dict[int, dict[str, float | None]]:
+  """Metrics by number of objects, as results.json keeps them."""
+  return {
+    count: {key: logs.to_number(value) for key, value in metrics.items()}
+    for count, metrics in scores.by_count.items()
+  }
+
+
+def make_obedience_rows(
+  obeyed: dict[str, list[dict[str, Any]]],
+) -> list[dict[str, Any]]:
+  """The share of the way from floor to ceiling that all facts reach, as a row.
+
+  A generator that does not read its caption reaches 0.
+  """
+  return [
+    {
+      'task': trial,
+      'metric': 'obedience',
+      'value': row['reached'],
+      'interval': row['interval'],
+      'constant': 0.0,
+      'better': 'max',
+      'n': row['n'],
+    }
+    for trial, (row, *_) in obeyed.items()
   ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vbanana_jax import labels
-from vbanana_jax.scenes import language, referring
+from vbanana_jax.scenes import claims, language, referring
 from vbanana_jax.scenes.levels import CLASSES, SURFACES, Level
 from vbanana_jax.scenes.world import Scene
 
@@ -91,9 +91,21 @@ class SceneCaptions:
 
   def draw(self, rng: np.random.Generator) -> str:
     """A caption at a random level of detail."""
-    detail = int(rng.integers(_DETAILS))
-    visible = referring.visible_slots(self._instance)
-    return language.caption(self._scene, rng, detail, visible)
+    return self._write(rng, int(rng.integers(_DETAILS)))
+
+  def draw_full(self, rng: np.random.Generator) -> str:
+    """A caption that says all of `list_claims`."""
+    return self._write(rng, _DETAILS - 1)
+
+  def list_claims(self) -> list[claims.Claim]:
+    """The facts of a full caption."""
+    return claims.list_claims(self._scene, self._find_visible())
+
+  def _write(self, rng: np.random.Generator, detail: int) -> str:
+    return language.caption(self._scene, rng, detail, self._find_visible())
+
+  def _find_visible(self):
+    return referring.visible_slots(self._instance)
 
 
 def _choose(rng: np.random.Generator, options: Sequence[Any]) -> Any:

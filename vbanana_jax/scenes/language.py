@@ -28,7 +28,7 @@ _ROOMS = ('room', 'room', 'indoor scene')
 _GROUNDS = ('field', 'field', 'outdoor scene')
 _MOST_SENTENCES = 3  # objects that get a clause each; more make a list
 _FRONT_M, _BACK_M = 3.0, 4.5
-_SIDE = 0.33  # half image heights
+SIDE = 0.33  # from where on an object is left or right, half image heights
 
 
 def caption(
@@ -149,6 +149,6 @@ def _locate(facts: Facts, slot: int, on: str, at: str) -> str:
   depth_m, across = facts.depth_m[slot], facts.across[slot]
   words = [
     'front' if depth_m < _FRONT_M else 'back' if depth_m > _BACK_M else '',
-    'left' if across < -_SIDE else 'right' if across > _SIDE else '',
+    'left' if across < -SIDE else 'right' if across > SIDE else '',
   ]
   return at.format(' '.join(filter(None, words)) or 'centre')

@@ -20,6 +20,7 @@ from vbanana_jax import errors
 from vbanana_jax.diffusion import flow
 from vbanana_jax.metrics.sums import sum_pixels
 from vbanana_jax.tasks.benchmark import Benchmark
+from vbanana_jax.tasks.claims import ClaimChecks
 from vbanana_jax.tasks.painted import PaintedReader
 from vbanana_jax.tasks.prompt_styles import FULL, PromptStyle
 from vbanana_jax.tasks.value import Value
@@ -114,6 +115,8 @@ class Task(abc.ABC):
       are not.
     benchmark: how its values are scored on benchmarks; None of a task that no
       protocol asks.
+    claims: how its pictures are asked for what their captions claim; None of a
+      task that does not paint from captions.
     note: one line on how to read its pictures in a report.
   """
 
@@ -129,6 +132,7 @@ class Task(abc.ABC):
   value: ClassVar[Value | None] = None
   reader: ClassVar[PaintedReader | None] = None
   benchmark: ClassVar[Benchmark | None] = None
+  claims: ClassVar[ClaimChecks | None] = None
   note: ClassVar[str] = ''
 
   @abc.abstractmethod

@@ -13,6 +13,7 @@ from vbanana_jax.tasks import base
 from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
 
 _CHANGED = 8.0 / 255.0  # a pixel is part of the edit if a channel moves more
+_MADE = 0.5  # an edit is made below so much of copying's error on its pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +21,9 @@ class Edit(base.Task):
   """Repaints the source as the instruction says; every pixel counts.
 
   Prediction: `rgb` f32[b h w 3] in [0, 1]. Copying the source is the constant
-  answer, and a strong one, so the error on the pixels that the edit changes
-  is told apart.
+  answer, and a strong one, so the errors on the pixels that the edit changes
+  and on those that it keeps are told apart. An edit is made where the first is
+  less than half of copying's.
 
   Source: Vision Banana, section 2.1: the base data stays in the mixture.
   """
@@ -32,7 +34,13 @@ class Edit(base.Task):
   inputs: ClassVar[base.Inputs] = base.Inputs(prompt=True, is_default=True)
   # Share of the source; the rest is mid-gray.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
-    {'mae': 'min', 'edited_mae': 'min', 'psnr': 'max'}
+    {
+      'mae': 'min',
+      'edited_mae': 'min',
+      'kept_mae': 'min',
+      'made': 'max',
+      'psnr': 'max',
+    }
   )
   constants: ClassVar[tuple[float, ...]] = (1.0, 0.0)
 
@@ -77,27 +85,37 @@ class Edit(base.Task):
   def score(
     self, prediction: base.Arrays, aux: base.Arrays, valid
   ) -> base.Arrays:
-    """Errors over the picture, and over the pixels the edit changes."""
-    change = jnp.abs(aux['target'] - aux['source']).max(-1)
-    whole = metric.image_states(prediction['rgb'], aux['target'], valid=valid)
-    edited = metric.image_states(
-      prediction['rgb'], aux['target'], where=change > _CHANGED, valid=valid
-    )
-    return {
-      **whole,
-      **{f'edited_{name}': state for name, state in edited.items()},
+    """Errors over the picture, what the edit changes, and what it keeps."""
+    changed = jnp.abs(aux['target'] - aux['source']).max(-1) > _CHANGED
+    parts = {'': True, 'edited_': changed, 'kept_': ~changed}
+
+    def compare(rgb, where):
+      return metric.image_states(rgb, aux['target'], where=where, valid=valid)
+
+    states = {
+      f'{part}{name}': state
+      for part, where in parts.items()
+      for name, state in compare(prediction['rgb'], where).items()
     }
+    copied = compare(aux['source'], changed)['mae']
+    made = (states['edited_images'] > 0) & (
+      states['edited_mae'] < _MADE * copied
+    )
+    return {**states, 'made': made.astype(jnp.int32)}
 
   def summarize(self, states: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """mae in [0, 1] and psnr in dB, means over images."""
-    edited = {
-      name.removeprefix('edited_'): state
-      for name, state in states.items()
-      if name.startswith('edited_')
-    }
+    """Errors in [0, 1] and psnr in dB, means over images; share of made."""
+
+    def summarize_part(part):
+      names = ('images', 'mae', 'psnr')
+      return metric.summarize_images({x: states[part + x] for x in names})
+
+    edited = float(states['edited_images'])
     return {
-      **metric.summarize_images(states),
-      'edited_mae': metric.summarize_images(edited)['mae'],
+      **summarize_part(''),
+      'edited_mae': summarize_part('edited_')['mae'],
+      'kept_mae': summarize_part('kept_')['mae'],
+      'made': float(states['made']) / edited if edited else float('nan'),
     }
 
   def constant_prediction(self, candidate, aux: base.Arrays) -> base.Arrays:

@@ -10,6 +10,8 @@ import numpy as np
 
 from vbanana_jax.metrics import generation as metric
 from vbanana_jax.tasks import base
+from vbanana_jax.tasks.claims import ClaimChecks
+from vbanana_jax.tasks.generate.claims import CaptionClaims
 from vbanana_jax.tasks.prompt_styles import QUICK, PromptStyle
 
 EMPTY_SHARE = 0.1  # of captions; what guidance steers away from
@@ -36,6 +38,7 @@ class Generate(base.Task):
   note: ClassVar[str] = (
     "Painted from noise; held out is the caption's own picture."
   )
+  claims: ClassVar[ClaimChecks] = CaptionClaims()
   needs: ClassVar[tuple[str, ...]] = ('rgb',)
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {'fd_random_conv': 'min'}
