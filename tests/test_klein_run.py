@@ -39,7 +39,7 @@ def snapshot(tmp_path_factory):
 def train(trainings, tmp_path_factory, snapshot):
   """Trains in a workdir; returns the exit code and stderr."""
   base = (
-    '--config=klein:smoke',
+    '--config=klein_full:smoke',
     f'--config.model.snapshot={snapshot}',
     f'--config.model.max_text={TEXT}',
     f'--config.data.text_length={TEXT}',
@@ -71,7 +71,7 @@ def run(train, tmp_path_factory):
 
 
 def load_small_config(folder, **model):
-  config = load_config('klein:smoke').to_dict()
+  config = load_config('klein_full:smoke').to_dict()
   config['model'] |= {'snapshot': str(folder)} | model
   return config
 
