@@ -72,6 +72,9 @@ def get_base() -> ConfigDict:
   config.model = ConfigDict()
   config.model.family = 'pixels'  # or klein
   config.model.snapshot = ''  # of klein: the folder of vbanana import
+  # Of klein: the folder in which `vbanana cache` has encoded the instructions;
+  # a training then leaves the text encoder where it is.
+  config.model.text_cache = ''
   config.model.lora = ConfigDict()  # of klein
   config.model.lora.rank = 0  # 0 trains the transformer itself
   config.model.lora.alpha = 16.0  # a change is scaled by alpha / rank

@@ -6,8 +6,9 @@ Command: vbanana import klein FLUX.2-klein-base-4B --out imports/klein_4b
   vbanana train --config klein_lora --config.model.snapshot=imports/klein_4b
     --workdir runs/klein_lora
   vbanana export --format diffusers --workdir runs/klein_lora --out adapter
-Hardware: `vbanana plan --config klein_lora` says which slices hold it. The text
-  encoder of 4 billion weights is in memory, too.
+Hardware: a v5e chip of 16 GB holds a batch of 1 where config.model.text_cache
+  has what the text encoder makes (`vbanana cache`): 10.8 GiB by the compiler.
+  With the text encoder in memory it does not fit, 15.9 of 15.8 GiB.
 Expect: never run with published weights; lengths and learning rates are
   guesses.
 """

@@ -73,6 +73,7 @@ _PAINT = 'predict --protocol ibims1_depth --workdir run --data'
 _EXPORT = 'export --task normals --platforms cpu --size 8x8 --out o --workdir'
 _DECODE = 'decode --task depth'
 _IMPORT = 'import klein klein --states 1,2,4'
+_CACHE = 'cache --config klein_lora:smoke'
 _BACK = 'export --format diffusers --out o --workdir'
 _NEW = 'protocol new --task depth --data'
 _PROMPTS = 'prompts --protocol ibims1_depth --data'
@@ -742,6 +743,54 @@ TABLE = {
       2,
       'is being made by another process',
       'test_klein_import.py::test_two_do_not_make_one_import',
+    ),
+  },
+  'cache': {
+    'missing': fails(
+      f'{_CACHE} --config.model.text_cache=o --config.model.snapshot=gone',
+      'gone is no import',
+    ),
+    'empty': fails(_CACHE, 'config.model.text_cache is empty: name the folder'),
+    'wrong type': fails(
+      f'{_CACHE} --examples 3', '--examples: 3 is not as 0:10000'
+    ),
+    'wrong size': elsewhere(
+      2,
+      'instructions of another length, or of another text encoder, are there',
+      'test_text_cache.py::test_states_of_another_kind_are_refused',
+    ),
+    'wrong unit': fails(
+      'cache --config quickstart:smoke --config.model.text_cache=o',
+      'only the family klein has a text encoder',
+    ),
+    'too large': elsewhere(
+      4,
+      'a disk without room is named before anything is encoded',
+      'test_text_cache.py::test_a_listing_goes_on_and_no_room_is_named',
+    ),
+    'duplicate': fails(
+      f'{_CACHE} --examples 0:1 --examples 0:2', '--examples is given twice'
+    ),
+    'not writable': elsewhere(
+      2,
+      'cannot write into it',
+      'test_text_cache.py::test_two_do_not_fill_one_folder',
+    ),
+    'interrupted': elsewhere(
+      130,
+      'each file is whole; the same command goes on',
+      'test_text_cache.py::test_a_listing_goes_on_and_no_room_is_named',
+    ),
+    'run twice': elsewhere(
+      0,
+      'what is there is not made again',
+      'test_klein_run.py::'
+      'test_a_training_from_text_states_made_ahead_is_the_same',
+    ),
+    'two at once': elsewhere(
+      2,
+      'is being made by another process',
+      'test_text_cache.py::test_two_do_not_fill_one_folder',
     ),
   },
 }

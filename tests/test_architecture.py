@@ -33,7 +33,7 @@ ROWS = (
   ('benchmark',),
   ('datasets', 'inference'),
   ('evaluation',),
-  ('train', 'evaluate', 'predict'),
+  ('train', 'evaluate', 'predict', 'text_cache'),
   ('api', 'plan'),
   ('cli',),
   ('__main__',),

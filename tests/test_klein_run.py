@@ -21,6 +21,7 @@ from vbanana_jax import cli, families
 from vbanana_jax.config import load_config
 from vbanana_jax.errors import UserError
 from vbanana_jax.klein import adapter_files
+from vbanana_jax.models import numerics
 from vbanana_jax.training import checkpoint, weights
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
@@ -36,9 +37,9 @@ def snapshot(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def train(trainings, tmp_path_factory, snapshot):
-  """Trains in a workdir; returns the exit code and stderr."""
-  base = (
+def base(snapshot):
+  """Arguments of a training."""
+  return (
     '--config=klein_full:smoke',
     f'--config.model.snapshot={snapshot}',
     f'--config.model.max_text={TEXT}',
@@ -53,6 +54,11 @@ def train(trainings, tmp_path_factory, snapshot):
     '--config.eval.vision_steps=0',
     '--config.eval.sampled_limit=0',
   )
+
+
+@pytest.fixture(scope='module')
+def train(trainings, base):
+  """Trains in a workdir; returns the exit code and stderr."""
 
   def run(workdir, *args, fault='', **options):
     fault = f'multiply_in_float32;{fault}'
@@ -235,3 +241,46 @@ def test_instructions_have_no_token_0_and_keep_their_form(snapshot):
   assert json.loads((snapshot / 'import.json').read_text())['fingerprint'] in (
     manifest.values()
   )
+
+
+@pytest.fixture
+def fill(base, monkeypatch, capsys):
+  """Fills a cache as the trainings multiply; returns what is printed."""
+  monkeypatch.setattr(numerics, '_cpu_has_bf16', lambda: False)
+
+  def run(folder, *args):
+    more = (*SPLIT, f'--config.model.text_cache={folder}', *args)
+    assert cli.main(['cache', *base, *more]) == 0
+    return capsys.readouterr().out
+
+  return run
+
+
+def test_a_training_from_text_states_made_ahead_is_the_same(
+  train, run, fill, tmp_path
+):
+  folder, workdir = tmp_path / 'caches' / 'text', tmp_path / 'run'
+  cached = (*SPLIT, f'--config.model.text_cache={folder}')
+  code, error = train(workdir, *cached)
+  assert code == 2
+  assert re.search(
+    r'text lacks text states of the examples from 0 on: .*vbanana cache .*'
+    r'--examples 0:96',
+    error,
+  )
+  # A part of them, and the training up to there.
+  assert '64 examples' in fill(folder, '--examples=0:64')
+  code, error = train(workdir, *cached)
+  assert code == 2
+  assert 'saved at step 8 of 12' in error and 'once vbanana cache has' in error
+  # All of them: those that are there are not made again.
+  times = {path: path.stat().st_mtime_ns for path in folder.glob('??/*')}
+  fill(folder)
+  assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+  assert f'{folder}: 0 of ' in fill(folder)
+  code, error = train(workdir, *cached)
+  assert code == 0, error
+  # The same states in programs of another shape: their last bits differ.
+  assert_close_run(run, workdir, tolerance=1e-5)
+  # Who is asked later has its text encoder.
+  assert 'text_encoder' in weights.load_run(workdir).params

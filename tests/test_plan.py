@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import select
 import subprocess
 import sys
 
@@ -531,6 +532,31 @@ def test_a_program_that_is_given_up_says_why(
     for _ in range(2):  # a process for each, if it has to be
       with pytest.raises(compiler.NotKnown, match=words):
         made.estimate_train_step_memory(8)
+
+
+_COMPILES = """
+import time
+from vbanana_jax.plan import worker
+worker.end_with_parent()
+print('compiles', flush=True)
+time.sleep(100)
+"""
+_ASKS = f"""
+import os, subprocess, sys
+words = [sys.executable, '-c', {_COMPILES!r}, str(os.getpid())]
+subprocess.Popen(words, stdout=subprocess.PIPE).stdout.readline()
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_the_process_that_compiles_ends_with_the_one_that_asks():
+  with subprocess.Popen(
+    [sys.executable, '-c', _ASKS], stderr=subprocess.PIPE, text=True
+  ) as asker:
+    assert asker.wait() == -9
+    # Open as long as one of the two lives.
+    assert select.select([asker.stderr], [], [], 60)[0]
+    assert not asker.stderr.read()
 
 
 def test_the_bound_of_memory_leaves_some():

@@ -56,3 +56,13 @@ class Preempted(Interrupted):
   """
 
   exit_code = 75
+
+
+class TextStatesEnd(Interrupted):
+  """A cache of text states ended before the training; all is saved."""
+
+  exit_code = UserError.exit_code  # somebody has to act
+
+  def __str__(self) -> str:
+    told = 'once vbanana cache has filled config.model.text_cache further'
+    return f'{super().__str__()}, {told}'

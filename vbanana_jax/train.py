@@ -12,9 +12,9 @@ import jax
 import numpy as np
 
 from vbanana_jax import sharding
-from vbanana_jax.data import build, mixture, stream
+from vbanana_jax.data import mixture, stream, text_states
 from vbanana_jax.drawing import pictures
-from vbanana_jax.errors import NonFiniteLossError
+from vbanana_jax.errors import NonFiniteLossError, TextStatesEnd
 from vbanana_jax.evaluation import periodic
 from vbanana_jax.runtime import (
   logs,
@@ -56,44 +56,43 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
     UserError: for a mistake in the config, processes or a workdir that have
       another one, a training under way there, or a writer without its package.
     NonFiniteLossError: the loss was not finite; the update was not applied.
-    Interrupted: by Ctrl-C, after saving; by SIGTERM, Preempted.
+    Interrupted: by Ctrl-C, after saving; by SIGTERM, Preempted; TextStatesEnd.
   """
   resume.check_processes_agree(config, workdir)
   mesh = sharding.build_mesh(config['mesh'])
   setup.check_config(config, mesh)
   setup.check_feasible(config, workdir)
   schedule = setup.build_schedule(config)
-  model = weights.build_network(config, mesh)
-  optimizer = optim.build_optimizer(
-    config['optim'], schedule.total, model.precision, mesh
-  )
-  processes.log('building mixture')
-  examples = build.build_mixture(
-    config, workdir, process_index=jax.process_index()
-  )
+  total = schedule.total
+  model, optimizer, told, examples = setup.build_parts(config, workdir, mesh)
 
   with contextlib.ExitStack() as stack:
     check_lock = stack.enter_context(workdir_lock.lock_workdir(workdir))
     resume.check_same_config(workdir, config)
     keep = {'keep': config['keep_checkpoints'], 'keep_every': schedule.keep}
     checkpoints = stack.enter_context(checkpoint.Checkpoints(workdir, **keep))
+    begun = checkpoints.latest_step() or 0
+    last = told.find_last_step(config, begun, total) if told else total
     processes.log('making or restoring weights')
     state = setup.start_state(config, model, optimizer, mesh, checkpoints)
     start = int(state.step)
-    if start >= schedule.total:
-      resume.report_complete(workdir, start, schedule.total)
+    if start >= total:
+      resume.report_complete(workdir, start, total)
       return state
     metrics, scores = stack.enter_context(open_logs(config, workdir, start))
     provenance.save_run_json(workdir, config, mesh, start_step=start)
     overview.save_overview(workdir / 'parameters.txt', state.params)
-    tasks, total = examples.tasks, schedule.total
+    tasks = examples.tasks
     run = Run(
       config,
       workdir,
       schedule,
+      last,
       setup.jit_train_step(config, model, optimizer, mesh, state, len(tasks)),
-      stack.enter_context(open_batches(config, examples, mesh, start, total)),
-      periodic.build_periodic_eval(config, tasks, model, mesh, total),
+      stack.enter_context(
+        open_batches(config, examples, mesh, range(start, last), told)
+      ),
+      periodic.build_periodic_eval(config, tasks, model, mesh, total, told),
       build_meter(config, metrics, tasks, mesh, total),
       scores,
       checkpoints,
@@ -110,6 +109,7 @@ class Run:
     config: see `configs/base.py`.
     workdir: of the run.
     schedule: length and intervals, in steps.
+    last: the step that this process goes to, at most the length.
     train_step: jitted, from `setup.jit_train_step`.
     batches: of the steps to come, on the devices.
     evals: scores while training; None for none.
@@ -122,6 +122,7 @@ class Run:
   config: dict[str, Any]
   workdir: paths.Path
   schedule: setup.Schedule
+  last: int
   train_step: Any
   batches: Iterator[dict[str, jax.Array]]
   evals: periodic.PeriodicEval | None
@@ -129,6 +130,13 @@ class Run:
   scores: logs.StepLog
   checkpoints: checkpoint.Checkpoints
   check_lock: Callable[[], None]
+
+  def find_stop(self, step: int, signals: Preemption) -> type[Exception] | None:
+    """What to raise after a step, once it is saved; None to go on."""
+    if step == self.schedule.total:
+      return None
+    ended = TextStatesEnd if step == self.last else None
+    return signals.requested(step) or ended
 
 
 def run_steps(run: Run, state: TrainState) -> TrainState:
@@ -149,7 +157,7 @@ def run_steps(run: Run, state: TrainState) -> TrainState:
     Preemption() as signals,
     ProfileWindow(run.workdir / 'profile', **run.config['profile']) as profile,
   ):
-    for step in range(start + 1, total + 1):
+    for step in range(start + 1, run.last + 1):
       tokens = batch['tokens'].shape[1]
       if tokens not in compiled_steps:
         with meter.compiling():
@@ -165,11 +173,11 @@ def run_steps(run: Run, state: TrainState) -> TrainState:
       check_finite(before, step - 1)
       meter.add(metrics, flops.count_step_flops(run.config, tokens).useful)
       is_last = step == total
-      if not is_last:
+      if step < run.last:
         with meter.waiting():
           batch = next(run.batches)
 
-      stop = None if is_last else signals.requested(step)
+      stop = run.find_stop(step, signals)
       must_score = evals and (is_last or step % evals.every == 0)
       must_save = is_last or stop or step % schedule.save == 0
       # Every checkpoint has its log line: a run that goes on from there reads
@@ -238,17 +246,19 @@ def open_batches(
   config: dict[str, Any],
   examples: mixture.Mixture,
   mesh: jax.sharding.Mesh,
-  start: int,
-  total: int,
+  steps: range,
+  told: text_states.TextStates | None,
 ) -> Iterator[Iterator[dict[str, jax.Array]]]:
-  """Batches on the devices, of the steps after `start` up to `total`."""
+  """Batches on the devices, of the steps counted from 0."""
   host_batches = stream.build_stream(
     examples,
     stream.make_settings(
-      config, rows=sharding.local_batch_indices(config['batch_size'], mesh)
+      config,
+      rows=sharding.local_batch_indices(config['batch_size'], mesh),
+      load_memory=told and told.load,
     ),
-    start_step=start,
-    end_step=total,
+    start_step=steps.start,
+    end_step=steps.stop,
   )
   with contextlib.closing(host_batches):
     yield (sharding.put_batch(batch, mesh) for batch in host_batches)

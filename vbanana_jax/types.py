@@ -9,7 +9,7 @@ Colors outside the network are RGB in [0, 1]; time runs from 0 (noise) to
 viewer.
 """
 
-from typing import Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -28,6 +28,8 @@ class Batch(TypedDict):
     noise_scale: standard deviation of the noise (network units).
     one_pass_share: probability of training as a one-pass answer.
     index: global example index; seeds the example's noise and time.
+    memory: what the network's text encoder made of the instruction, where a
+      cache has it.
   """
 
   tokens: Int[Array, 'b l']
@@ -39,6 +41,7 @@ class Batch(TypedDict):
   noise_scale: Float[Array, 'b']
   one_pass_share: Float[Array, 'b']
   index: Int[Array, 'b']
+  memory: NotRequired[Float[Array, 'b l j']]
 
 
 class Tokenizer(Protocol):

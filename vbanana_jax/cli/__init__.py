@@ -11,6 +11,7 @@
   vbanana doctor    nyuv2 data/nyuv2
   vbanana prepare   image_folder photos.zip --out data/photos
   vbanana import    klein FLUX.2-klein-base-4B --out imports/klein_4b
+  vbanana cache     --config klein_lora --config.model.text_cache=caches/text
   vbanana protocol  new --data data/val --task semantic
 
 Only this folder knows flags, exit codes and folders' names; what it calls are
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 
 from vbanana_jax import __version__
 from vbanana_jax.cli import (
+  cache,
   decode,
   devices,
   distributed,
@@ -59,9 +61,10 @@ _VERBS = (
   doctor,
   prepare,
   import_,
+  cache,
   protocol,
 )
-_TAKE_CONFIG_KEYS = ('train', 'plan')
+_TAKE_CONFIG_KEYS = ('train', 'plan', 'cache')
 _CACHE = '~/.cache/vbanana_jax/xla'
 
 

@@ -1,7 +1,7 @@
 """One row of a batch from an example index: read, asked about, painted."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grain
 import numpy as np
@@ -26,13 +26,26 @@ class ExampleEncoder:
     tokenizer: families.Tokenizer,
     one_pass_share: float = 0.5,
     dog: watchdog.Watchdog | None = None,
+    load_memory: Callable[[str], np.ndarray] | None = None,
   ):
+    """Keeps what it is given.
+
+    Args:
+      mixture: tasks, sources and weights.
+      seed: of wordings, colors and the order of finite sources.
+      max_text: longest instruction in tokens.
+      tokenizer: of the network.
+      one_pass_share: of a vision task's examples.
+      dog: is told what is being made.
+      load_memory: gives what rows bring of their instruction, if they do.
+    """
     self.dog = dog or watchdog.Watchdog()
     self.mixture = mixture
     self.seed = seed
     self.max_text = max_text
     self.one_pass_share = one_pass_share
     self.tokenizer = tokenizer
+    self.load_memory = load_memory
     readers = {}  # one order a source, whichever entries share it
     for entry in mixture.entries:
       if id(entry.source) not in readers:
@@ -40,7 +53,25 @@ class ExampleEncoder:
         readers[id(entry.source)] = Reader(source, seed)
     self.readers = [readers[id(entry.source)] for entry in mixture.entries]
 
+  def read_prompt(self, index: int) -> str:
+    """The instruction of an example, which is made for it."""
+    return self._pose(index)[1].prompt
+
   def __getitem__(self, index: int) -> Batch:
+    task, encoded = self._pose(index)
+    row = make_row(
+      task,
+      encoded,
+      tokens=self.tokenizer.encode(encoded.prompt, self.max_text),
+      position=self.mixture.task_of(index),
+      index=index,
+      one_pass_share=self.one_pass_share,
+    )
+    if self.load_memory:
+      row['memory'] = self.load_memory(encoded.prompt)
+    return row
+
+  def _pose(self, index: int) -> tuple[base.Task, base.EncodedExample]:
     place = self.mixture.locate(index)
     entry = self.mixture.entries[place.entry]
     with self.dog.making(index, entry.source.name):
@@ -50,14 +81,7 @@ class ExampleEncoder:
       example = {'style': entry.style, **example}
       rng = keys.make_rng(self.seed, 'pose', index)
       encoded = encode_example(entry.task, example, rng, entry.source.name)
-    return make_row(
-      entry.task,
-      encoded,
-      tokens=self.tokenizer.encode(encoded.prompt, self.max_text),
-      position=self.mixture.task_of(index),
-      index=index,
-      one_pass_share=self.one_pass_share,
-    )
+    return entry.task, encoded
 
 
 def read_example(source: sources.Source, row: int) -> sources.Example:

@@ -3,7 +3,7 @@
 import bisect
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grain
@@ -41,6 +41,8 @@ class StreamSettings:
     prefetch: batches read ahead, or groups of eight where they are sorted; at
       least one a thread.
     tokenizer: of the network; the package's own if not given.
+    load_memory: gives what a row brings of its instruction beside its tokens;
+      rows bring nothing if not given.
     patience: seconds that a batch may take until a line says what it is that
       takes so long.
   """
@@ -57,6 +59,7 @@ class StreamSettings:
   tokenizer: families.Tokenizer = dataclasses.field(
     default_factory=Tokenizer.load
   )
+  load_memory: Callable[[str], np.ndarray] | None = None
   patience: float = watchdog.PATIENCE
 
   @property
@@ -110,16 +113,9 @@ def build_stream(
     iterator with a `close` method; errors name the source and the row.
   """
   made, kept = _choose_rows(settings)
-  steps = _SORTED_STEPS if settings.short_text_length else 1
+  steps = count_sorted_steps(settings)
   dog = watchdog.Watchdog(settings.patience)
-  encoder = encoder_lib.ExampleEncoder(
-    mixture,
-    seed=settings.seed,
-    max_text=settings.max_text,
-    one_pass_share=settings.one_pass_share,
-    tokenizer=settings.tokenizer,
-    dog=dog,
-  )
+  encoder = make_encoder(mixture, settings, dog)
 
   def read(group: int) -> list[Batch]:
     last = min((group + 1) * steps, end_step)
@@ -140,6 +136,34 @@ def build_stream(
   return _flatten(
     iter(groups.map(read).to_iter_dataset(options)), start_step % steps, dog
   )
+
+
+def make_encoder(
+  mixture: mixture_lib.Mixture,
+  settings: StreamSettings,
+  dog: watchdog.Watchdog | None = None,
+) -> encoder_lib.ExampleEncoder:
+  """What makes the examples of a stream.
+
+  Args:
+    mixture: tasks, sources and weights.
+    settings: of the stream.
+    dog: is told what is being made.
+  """
+  return encoder_lib.ExampleEncoder(
+    mixture,
+    seed=settings.seed,
+    max_text=settings.max_text,
+    one_pass_share=settings.one_pass_share,
+    tokenizer=settings.tokenizer,
+    dog=dog,
+    load_memory=settings.load_memory,
+  )
+
+
+def count_sorted_steps(settings: StreamSettings) -> int:
+  """Steps whose examples are sorted together."""
+  return _SORTED_STEPS if settings.short_text_length else 1
 
 
 def _choose_rows(settings: StreamSettings) -> tuple[Sequence[int], list[int]]:

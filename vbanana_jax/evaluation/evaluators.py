@@ -26,6 +26,7 @@ DEVICE_KEYS = (
   'index',
   'aux',
   'valid',
+  'memory',  # where a batch brings it
 )
 
 
@@ -134,7 +135,12 @@ def put_eval_batch(batch: dict, mesh: jax.sharding.Mesh) -> dict:
 
   Of several processes each puts its own rows of the same batch there.
   """
-  return rows.put_rows({key: batch[key] for key in DEVICE_KEYS}, mesh)
+  return rows.put_rows(select_arrays(batch), mesh)
+
+
+def select_arrays(batch: dict) -> dict:
+  """What the compiled functions read of a batch."""
+  return {key: batch[key] for key in DEVICE_KEYS if key in batch}
 
 
 def make_scores(

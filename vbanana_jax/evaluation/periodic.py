@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from vbanana_jax import durations, sharding
-from vbanana_jax.data import pairings
+from vbanana_jax.data import pairings, text_states
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import evaluators, held_out, protocol_eval
 from vbanana_jax.inference.predictor import Predictor
@@ -46,6 +46,7 @@ class PeriodicEval:
     evaluations: evaluators, each with its questions, padded alike.
     every: how often, in steps.
     protocol_evals: benchmarks that are scored as well.
+    told: gives memories of the questions to a network that makes none.
   """
 
   def __init__(
@@ -55,21 +56,24 @@ class PeriodicEval:
     ],
     every: int,
     protocol_evals: Sequence[protocol_eval.ProtocolEval] = (),
+    told: text_states.TextStates | None = None,
   ):
     self.every = every
     self.evaluations = tuple(evaluations)
     self.protocol_evals = tuple(protocol_evals)
+    self._told = told
 
   def compile(self, state: TrainState) -> None:
     """Compiles, so that `run` only runs."""
     for evaluator, batches in self.evaluations:
-      evaluator.compile(state.ema_weights, batches[0])
+      evaluator.compile(state.ema_weights, self._tell(batches[0]))
 
   def run(self, state: TrainState) -> Found:
     """Scores and pictures of the averaged weights."""
     scores, pictures = {}, {}
     for evaluator, batches in self.evaluations:
-      found, painted = evaluator.measure(state.ema_weights, batches)
+      questions = map(self._tell, batches)
+      found, painted = evaluator.measure(state.ema_weights, questions)
       task = evaluator.task
       for metric in task.metrics:
         scores[f'{task.name}/{metric}'] = logs.to_number(found[metric])
@@ -78,6 +82,12 @@ class PeriodicEval:
       scores |= each.run(state.ema_weights)
     return Found(scores, pictures)
 
+  def _tell(self, batch: dict[str, Any]) -> dict[str, Any]:
+    if self._told is None:
+      return batch
+    memory = np.stack([self._told.load(text) for text in batch['prompt']])
+    return {**batch, 'memory': memory}
+
 
 def build_periodic_eval(
   config: Mapping[str, Any],
@@ -85,33 +95,36 @@ def build_periodic_eval(
   model: Any,
   mesh: jax.sharding.Mesh,
   total_steps: int,
+  told: text_states.TextStates | None = None,
 ) -> PeriodicEval | None:
   """A watch over vision tasks learned from scenes, and over benchmarks.
 
   Without `eval.every` the benchmarks alone are scored, after the last step.
   None where nothing is to be scored.
 
+  Args:
+    config: see `configs/base.py`.
+    tasks: of the mixture.
+    model: the network.
+    mesh: the devices.
+    total_steps: of the run.
+    told: memories of instructions, for a network that makes none.
+
   Raises:
     UserError: for a mistake in the config's `eval` section.
   """
   settings = config['eval']
-  drawn = pairings.find_tasks(config, pairings.SCENES)
   vision = [task for task in tasks if task.vision]
-  tasks = [task for task in vision if task.name in drawn]
+  tasks = _choose_tasks(config, tasks)
   benchmarks = protocol_eval.parse_protocols(settings['protocols'])
   every = settings['every']
   if every in _NEVER:
-    tasks, every = [], '100 percent'
+    every = '100 percent'
     _say_scored_last(benchmarks)
   elif not benchmarks:
     _say_unwatched([task.name for task in vision if task not in tasks])
   if not (tasks or benchmarks):
     return None
-  if tasks and settings['watch'] < 1:
-    raise UserError(
-      f'config.eval.watch is {settings["watch"]}: score at least one scene, '
-      'or set config.eval.every=0 to score none'
-    )
   # No score depends on how the scenes are cut into batches.
   rows = sharding.round_up_rows(settings['batch_size'], mesh)
   config = {**config, 'eval': {**settings, 'batch_size': rows}}
@@ -121,24 +134,71 @@ def build_periodic_eval(
     total_steps=total_steps,
   )
   paint = make_sample_fn(model, seed=config['seed'], steps=0)
-  level = pairings.find_level(config)
   return PeriodicEval(
     [
       (
         evaluators.TaskEvaluator(task, paint, mesh),
-        held_out.build_batches(config, task, level, settings['watch']),
+        _build_questions(config, task),
       )
       for task in tasks
     ],
     every,
     _build_protocol_evals(config, benchmarks, model, mesh),
+    told,
   )
+
+
+def list_prompts(
+  config: Mapping[str, Any], tasks: Sequence[base.Task]
+) -> list[str]:
+  """Instructions of the scenes that a training is watched on.
+
+  Args:
+    config: see `configs/base.py`.
+    tasks: of the mixture.
+  """
+  return [
+    prompt
+    for task in _choose_tasks(config, tasks)
+    for batch in _build_questions(config, task)
+    for prompt in batch['prompt']
+  ]
+
+
+def _choose_tasks(config, tasks: Sequence[base.Task]) -> list[base.Task]:
+  """Vision tasks that are learned from scenes, if any are watched.
+
+  Raises:
+    UserError: no scene is.
+  """
+  settings = config['eval']
+  if settings['every'] in _NEVER:
+    return []
+  drawn = pairings.find_tasks(config, pairings.SCENES)
+  chosen = [task for task in tasks if task.vision and task.name in drawn]
+  if chosen and settings['watch'] < 1:
+    raise UserError(
+      f'config.eval.watch is {settings["watch"]}: score at least one scene, '
+      'or set config.eval.every=0 to score none'
+    )
+  return chosen
+
+
+def _build_questions(config, task: base.Task) -> list[dict[str, Any]]:
+  level = pairings.find_level(config)
+  return held_out.build_batches(config, task, level, config['eval']['watch'])
 
 
 def _build_protocol_evals(
   config, benchmarks, model, mesh
 ) -> list[protocol_eval.ProtocolEval]:
   """One for each (protocol, folder) of `config.eval.protocols`."""
+  if benchmarks and config['model']['text_cache']:
+    raise UserError(
+      'config.eval.protocols asks what config.model.text_cache has not: leave '
+      'it empty, and score benchmarks afterwards with vbanana predict '
+      '--protocol'
+    )
   predictor = Predictor(
     pathlib.Path('.'), weights.LoadedRun(dict(config), model, None, mesh)
   )

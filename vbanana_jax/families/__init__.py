@@ -12,11 +12,13 @@ from vbanana_jax.errors import UserError
 from vbanana_jax.families import klein, pixels
 from vbanana_jax.families.base import Family
 from vbanana_jax.families.work import StepFlops
+from vbanana_jax.models import Precision
 from vbanana_jax.types import Tokenizer
 
 __all__ = [
   'FAMILIES',
   'Family',
+  'Precision',
   'StepFlops',
   'get_family',
   'label',

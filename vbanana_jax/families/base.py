@@ -25,10 +25,21 @@ class Family(Protocol):
   ) -> Network:
     """The network, without weights.
 
+    With `text_cache` it lacks what encodes instructions.
+
     Args:
       model: section of a config.
       precision: arithmetic.
       constrain: from `sharding.build_activation_constraint`.
+    """
+
+  def describe_memory(
+    self, model: Mapping[str, Any], precision: Precision
+  ) -> dict[str, Any]:
+    """All that the memory of an instruction depends on, but the instruction.
+
+    `shape` and `dtype` are those of one memory, an array; UserError where it
+    is none that can be kept.
     """
 
   def load_parts(

@@ -6,6 +6,8 @@ the parts that are never trained, which no checkpoint repeats.
 
 import dataclasses
 import functools
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -86,6 +88,8 @@ class KleinFamily:
         f'config.model.max_text is {model["max_text"]}: the form around an '
         f'instruction alone has {len(nothing)} tokens'
       )
+    if model['text_cache']:
+      networks['text_encoder'] = None
     config = KleinConfig(
       max_text=model['max_text'],
       patch=math.lcm(*networks['vae'].config.token_px),
@@ -93,6 +97,28 @@ class KleinFamily:
       nothing=nothing,
     )
     return Klein(config, **networks, change=_find_change(model, snapshot))
+
+  def describe_memory(
+    self, model: Mapping[str, Any], precision: models.Precision
+  ) -> dict[str, Any]:
+    folder = _get_folder(model)
+    files = imported.load_manifest(folder)['files']
+    told = {
+      name: files[name]['sha256']
+      for name in sorted(files)
+      if name.startswith(('text_encoder/', 'tokenizer/'))
+    }
+    snapshot = _open(folder)
+    features = snapshot.parts['text_encoder'].network.config.features
+    return {
+      'network': 'klein',
+      'text_encoder': hashlib.sha256(json.dumps(told).encode()).hexdigest(),
+      'states': list(snapshot.states),
+      'max_text': model['max_text'],
+      'shape': [model['max_text'], features],
+      # Products round their factors to it anyway.
+      'dtype': precision.matmul_dtype,
+    }
 
   def load_parts(
     self, model: Mapping[str, Any], abstract: Mapping[str, Any], seed: int

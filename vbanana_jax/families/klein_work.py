@@ -20,7 +20,8 @@ def count_step_flops(
 ) -> StepFlops:
   """Of a target and a source for each example.
 
-  Text and pictures are encoded in the step, without a backward pass.
+  Text and pictures are encoded in the step, without a backward pass; text not,
+  if a cache has it.
 
   Args:
     config: see `configs/base.py`.
@@ -42,8 +43,9 @@ def count_step_flops(
   modulations = _MODULATIONS * d * d + d * d
   both_passes = products + attention + modulations + n * d * c.channels
   from_data = d * (n * c.channels + l * c.text_width + c.time_features)
-  encoded = _count_text(snapshot.parts['text_encoder'].network.config, l)
-  encoded += 2 * _count_encoder(snapshot, size)
+  encoded = 2 * _count_encoder(snapshot, size)
+  if not config['model']['text_cache']:
+    encoded += _count_text(snapshot.parts['text_encoder'].network.config, l)
   again = {
     'none': 0,
     'dots': attention,

@@ -37,9 +37,19 @@ class Pixels:
         f'config.model.lora.rank is {model["lora"]["rank"]}: only the family '
         'klein has adapters'
       )
+    if model['text_cache']:
+      self.describe_memory(model, precision)
     shape = {key: model[key] for key in _SHAPE}
     shape['vocab_size'] = Tokenizer.load().vocab_size
     return models.build_model(shape, precision, constrain)
+
+  def describe_memory(
+    self, model: Mapping[str, Any], precision: models.Precision
+  ) -> dict[str, Any]:
+    raise UserError(
+      f'config.model.text_cache is {model["text_cache"]!r}: only the family '
+      'klein has a text encoder that is never trained'
+    )
 
   def load_parts(
     self, model: Mapping[str, Any], abstract: Mapping[str, Any], seed: int

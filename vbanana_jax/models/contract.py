@@ -72,7 +72,10 @@ class Network(Protocol):
     """Of `__call__`, for one picture with sides of `size` pixels."""
 
   def encode_text(self, tokens: Int[Array, 'b l']) -> Any:
-    """Memory of instructions, padded with 0; of zeros alone, of none."""
+    """Memory of instructions, padded with 0; of zeros alone, of none.
+
+    A network for batches that bring their `memory` need not have it.
+    """
 
   def encode_nothing(self, memory: Any) -> Any:
     """Memory of no instruction, one row, as long as `memory`."""

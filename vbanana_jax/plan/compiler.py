@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import select
@@ -104,7 +105,7 @@ class Compiler:
     self._words.seek(0)
     self._words.truncate()
     self._process = subprocess.Popen(
-      [sys.executable, '-m', 'vbanana_jax.plan.worker'],
+      [sys.executable, '-m', 'vbanana_jax.plan.worker', str(os.getpid())],
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       stderr=self._words,

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vbanana_jax import durations, sharding
+from vbanana_jax import durations, families, sharding
 from vbanana_jax.data import pairings
 from vbanana_jax.evaluation import evaluators, held_out
 from vbanana_jax.inference.sampling import make_sample_fn
@@ -74,7 +74,7 @@ class Programs:
     self.mesh = sharding.build_mesh(config['mesh'], load_devices(topology))
     self.shares = sharding.num_batch_shards(self.mesh)
     check_config(config, self.mesh)
-    self.model = weights.build_network(config, self.mesh)
+    self.model = weights.build_network(config, self.mesh, trained=True)
     total = durations.to_steps(
       config['length'], batch_size=config['batch_size']
     )
@@ -114,7 +114,18 @@ class Programs:
   def make_batch(self, batch_size: int) -> dict:
     """Shapes and shardings of a training batch."""
     size, length = self.config['image_size'], self.config['data']['text_length']
-    return self._spread(make_row(size, length), batch_size)
+    row = make_row(size, length) | self._make_memory()
+    return self._spread(row, batch_size)
+
+  def _make_memory(self) -> dict[str, jax.ShapeDtypeStruct]:
+    """What a row brings of `config.model.text_cache`."""
+    section = self.config['model']
+    if not section['text_cache']:
+      return {}
+    family = families.get_family(section)
+    about = family.describe_memory(section, self.model.precision)
+    shape = (1, *about['shape'])
+    return {'memory': jax.ShapeDtypeStruct(shape, about['dtype'])}
 
   def compile_painter(self) -> Program:
     """The one-pass answer to a batch of the held-out set."""
@@ -152,9 +163,9 @@ class Programs:
     one = {**config, 'eval': {**config['eval'], 'batch_size': 1}}
     level = pairings.find_level(config)
     (batch,) = held_out.build_batches(one, task, level, 1)
-    rows = {key: batch[key] for key in evaluators.DEVICE_KEYS}
+    rows = evaluators.select_arrays(batch)
     rows['tokens'] = np.zeros((1, config['data']['text_length']), np.int32)
-    return self._spread(rows, size)
+    return self._spread(rows | self._make_memory(), size)
 
   def _spread(self, rows: dict, size: int) -> dict:
     """Shapes of a batch on the devices, from one row of it."""

@@ -1,4 +1,4 @@
-"""How far the copying of large files is."""
+"""How far the copying of large files, or other long work, is."""
 
 import contextlib
 import sys
@@ -11,8 +11,14 @@ from vbanana_jax.runtime import processes
 
 
 @contextlib.contextmanager
-def open_bar(name: str) -> Iterator[Callable[[int], Callable[[int], Any]]]:
-  """Progress bar of bytes on stderr, once it is known how many there are.
+def open_bar(
+  name: str, unit: str = 'B'
+) -> Iterator[Callable[[int], Callable[[int], Any]]]:
+  """Progress bar on stderr, once it is known how many there are.
+
+  Args:
+    name: of the work.
+    unit: what is counted; bytes if not given.
 
   Returns:
     takes their number, and gives what is told of every part that is done.
@@ -23,7 +29,7 @@ def open_bar(name: str) -> Iterator[Callable[[int], Callable[[int], Any]]]:
       bar = tqdm.tqdm(
         total=total,
         desc=name,
-        unit='B',
+        unit=unit,
         unit_scale=True,
         dynamic_ncols=True,
         mininterval=0.5 if sys.stderr.isatty() else 20.0,

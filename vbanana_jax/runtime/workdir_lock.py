@@ -59,11 +59,14 @@ def lock_workdir(workdir: str | paths.Path) -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def hold_out(out: paths.Path) -> Iterator[None]:
+def hold_out(
+  out: paths.Path, remedy: str = 'choose another --out'
+) -> Iterator[None]:
   """Keeps a second program from making a data set on a disk meanwhile.
 
   Args:
     out: of the data set; the lock lies beside it, and is gone afterwards.
+    remedy: for who is kept out, beside waiting.
 
   Raises:
     UserError: another process makes it, or it cannot be written.
@@ -86,7 +89,7 @@ def hold_out(out: paths.Path) -> Iterator[None]:
     if not is_ours:
       raise UserError(
         f'{out} is being made by another process: wait until it ends, or '
-        'choose another --out'
+        f'{remedy}'
       )
     try:
       yield

@@ -25,6 +25,7 @@ MAY_CHANGE = (
   'mesh',
   'sharding',
   'model.snapshot',  # where it lies; checkpoints say which it is
+  'model.text_cache',  # it has what the network would make
   'accumulate',
   'data.bad_records',
   'profile',

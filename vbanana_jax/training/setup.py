@@ -5,9 +5,10 @@ import functools
 from typing import Any
 
 import jax
+import optax
 
-from vbanana_jax import durations, families, sharding
-from vbanana_jax.data import build
+from vbanana_jax import durations, families, models, sharding
+from vbanana_jax.data import build, mixture, text_states
 from vbanana_jax.diffusion import samplers, schedules
 from vbanana_jax.errors import UserError
 from vbanana_jax.runtime import paths, processes, writers
@@ -108,6 +109,39 @@ def check_feasible(config: dict[str, Any], workdir: paths.Path) -> None:
   build.check_memory(config, processes=jax.process_count())
   if config['init_from'] and checkpoint.newest_step(workdir) is None:
     weights.require(paths.to_path(config['init_from']))
+
+
+def build_parts(
+  config: dict[str, Any],
+  workdir: paths.Path,
+  mesh: jax.sharding.Mesh,
+) -> tuple[
+  models.Network,
+  optax.GradientTransformation,
+  text_states.TextStates | None,
+  mixture.Mixture,
+]:
+  """Network, optimizer, memories made ahead, and what is asked.
+
+  Args:
+    config: see `configs/base.py`.
+    workdir: of the run.
+    mesh: from `sharding.build_mesh`.
+
+  Raises:
+    UserError: for a mistake in the config.
+  """
+  model = weights.build_network(config, mesh, trained=True)
+  total = build_schedule(config).total
+  optimizer = optim.build_optimizer(
+    config['optim'], total, model.precision, mesh
+  )
+  told = text_states.open_states(config, model.precision)
+  processes.log('building mixture')
+  examples = build.build_mixture(
+    config, workdir, process_index=jax.process_index()
+  )
+  return model, optimizer, told, examples
 
 
 def jit_train_step(

@@ -84,7 +84,9 @@ def make_example_losses(
 
   x = apply(batch['target'], method='to_latents')
   source = apply(batch['source'], method='to_latents')
-  memory = apply(batch['tokens'], method='encode_text')
+  memory = batch.get('memory')
+  if memory is None:
+    memory = apply(batch['tokens'], method='encode_text')
   draws = draw_noise(
     batch, x.shape[1:], key=key, levels=levels, unit=model.flow.unit_noise
   )

@@ -28,6 +28,8 @@ def build_network(
   config: dict[str, Any],
   mesh: jax.sharding.Mesh | None = None,
   precision: models.Precision | None = None,
+  *,
+  trained: bool = False,
 ) -> models.Network:
   """The network of a config, for the vocabulary of its family.
 
@@ -35,11 +37,15 @@ def build_network(
     config: see `configs/base.py`.
     mesh: devices that share its weights or its batches; one if not given.
     precision: arithmetic on one device; the backend's own if not given.
+    trained: whether it is for a training, which lacks what
+      `config.model.text_cache` makes needless; it cannot be asked.
 
   Raises:
     UserError: for a mistake in the model's section, pictures that do not
       divide into its patches, or heads that the mesh cannot share.
   """
+  if not trained:
+    config = {**config, 'model': {**config['model'], 'text_cache': ''}}
   if mesh is None:
     precision = precision or models.build_precision()
     return _build(config, precision, layers.identity)

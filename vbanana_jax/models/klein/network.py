@@ -2,7 +2,8 @@
 
 Its latents are tokens in rows and columns. A source picture is the first
 reference of its example. Autoencoder and text encoder stay as they are; the
-transformer is trained.
+transformer is trained. Where batches bring what the text encoder made before,
+there is none.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.core import unfreeze
 from jaxtyping import Array, Bool, Float, Int
 
 from vbanana_jax.models import numerics, units
@@ -59,7 +61,7 @@ class Klein(nn.Module):
   config: KleinConfig
   transformer: Transformer
   vae: Autoencoder
-  text_encoder: TextEncoder
+  text_encoder: TextEncoder | None
   change: LowRank | None = None
 
   flow = FlowTraits(
@@ -79,9 +81,11 @@ class Klein(nn.Module):
   @property
   def heads(self) -> dict[str, int]:
     """Numbers of attention heads."""
+    heads = {'heads of the transformer': self.transformer.config.heads}
+    if self.text_encoder is None:
+      return heads
     text = self.text_encoder.config
-    return {
-      'heads of the transformer': self.transformer.config.heads,
+    return heads | {
       'heads of the text encoder': text.heads,
       'key heads of the text encoder': text.key_heads,
     }
@@ -90,7 +94,9 @@ class Klein(nn.Module):
   def frozen(self) -> dict[str, str]:
     """Types of the frozen parts; products round their factors anyway."""
     narrow = self.precision.matmul_dtype
-    types = {'vae': 'float32', 'text_encoder': narrow}
+    types = {'vae': 'float32'}
+    if self.text_encoder is not None:
+      types['text_encoder'] = narrow
     return {**types, 'transformer': narrow} if self.change else types
 
   def setup(self):
@@ -107,7 +113,10 @@ class Klein(nn.Module):
   ) -> Float[Array, 'b p q f']:
     if self.is_initializing():
       self.vae(jnp.zeros((1, *self.vae.config.token_px, 3)))
-    memory = self.encode_text(tokens)
+    if self.text_encoder is None:  # any states have these shapes
+      memory = jnp.zeros((*tokens.shape, self.transformer.config.text_width))
+    else:
+      memory = self.encode_text(tokens)
     return self.denoise(latents, time, memory, source, has_source)
 
   @nn.nowrap
@@ -166,7 +175,7 @@ class Klein(nn.Module):
       return self.transformer(*inputs)
     variables = {
       'params': self.transformer.variables['params'],
-      'lora': self.change.spread(self.factors),
+      'lora': self.change.spread(unfreeze(self.factors)),
     }
     return self.transformer.clone(parent=None).apply(variables, *inputs)
 
