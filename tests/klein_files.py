@@ -95,9 +95,9 @@ def write_single_file(folder):
   return path
 
 
-def make_import(out):
+def make_import(out, snapshot=SNAPSHOT):
   """The tiny snapshot as `vbanana import klein` leaves it in `out`."""
-  source = sources.open_source(SNAPSHOT, states=states())
+  source = sources.open_source(snapshot, states=states())
   importer.import_snapshot(source, out, lambda total: lambda count: None)
   return out
 

@@ -32,7 +32,7 @@ TARGETS = {
 
 # By the name of a matrix, with * for the number of its block: `down`
 # [blocks, in, rank] and `up` [blocks, rank, out].
-Factors = dict[str, dict[str, jax.Array | np.ndarray]]
+Factors = Mapping[str, Mapping[str, jax.Array | np.ndarray]]
 
 
 class Adapter(NamedTuple):
