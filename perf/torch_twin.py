@@ -161,6 +161,8 @@ class DiT(nn.Module):
     self.blocks = nn.ModuleList(Block(c.width, c.heads) for _ in range(c.depth))
     self.head_modulation = linear(c.width, 2 * c.width)
     self.head = linear(c.width, pixels)
+    self.copy = linear(c.width, c.patch**2)
+    self.copy_bias = nn.Parameter(torch.zeros(c.patch**2))
 
   def encode_text(self, tokens):
     """Keys and values for every block, `[depth, b, k, l, e]`, and a mask."""
@@ -193,10 +195,17 @@ class DiT(nn.Module):
     shift, scale = self.head_modulation(t)[:, None].chunk(2, dim=-1)
     x = normalize(x) * (1 + scale) + shift
     with torch.autocast(x.device.type, enabled=False):
-      x = self.head(x.float())
-    b, p = len(x), c.patch
-    x = x.reshape(b, *grid, p, p, 3).transpose(2, 3)
-    return x.reshape(b, grid[0] * p, grid[1] * p, 3)
+      painted = unpatchify(self.head(x.float()), grid, c.patch)
+      share = torch.sigmoid(self.copy(x.float()) + self.copy_bias)
+    share = unpatchify(share, grid, c.patch)
+    copied = share * source + (1.0 - share) * painted
+    return torch.where(has_source[:, None, None, None], copied, painted)
+
+
+def unpatchify(x, grid, p):
+  """`[b, n, c * p**2]` to `[b, h, w, c]`."""
+  x = x.unflatten(1, grid).unflatten(-1, (p, p, -1)).transpose(2, 3)
+  return x.flatten(1, 2).flatten(2, 3)
 
 
 def normalize(x):
@@ -290,6 +299,8 @@ def convert(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
     return {f'{path}.weight': value.T}
   if leaf == 'scale':
     return {f'{path}.weight': value}
-  if name in ('head', 'text.embedding'):
-    return {f'{name}.weight': value.T if name == 'head' else value}
+  if name in ('head', 'copy'):
+    return {f'{name}.weight': value.T}
+  if name == 'text.embedding':
+    return {f'{name}.weight': value}
   return {name: value}

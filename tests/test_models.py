@@ -124,6 +124,29 @@ def test_an_absent_source_is_never_read(network):
   )
 
 
+def test_an_open_gate_copies_the_source_pixel_by_pixel(network):
+  model, params, _ = network
+  params = models.unbox(params)
+  canvas, time, tokens, source, _ = make_inputs()
+  bias = jnp.full_like(params['copy_bias'], -50.0).at[3].set(50.0)
+  changed = params | {'copy_bias': bias, 'copy': 0.0 * params['copy']}
+
+  def paint(params, has_source):
+    inputs = canvas, time, tokens, source, has_source
+    return model.apply({'params': params}, *inputs)
+
+  open_, closed = (paint(changed, jnp.array([x, x])) for x in (True, False))
+  is_copied = np.zeros((8, 8), bool)
+  is_copied[0, 3] = True  # of every patch
+  is_copied = np.tile(is_copied, (source.shape[1] // 8, source.shape[2] // 8))
+  np.testing.assert_allclose(open_[:, is_copied], source[:, is_copied])
+  painted = changed | {'copy_bias': jnp.full_like(bias, -50.0)}
+  np.testing.assert_allclose(
+    open_[:, ~is_copied], paint(painted, jnp.ones(2, bool))[:, ~is_copied]
+  )
+  assert not np.allclose(closed[:, is_copied], source[:, is_copied], atol=0.1)
+
+
 def test_text_memory_knows_neither_time_nor_image(network):
   model, params, apply = network
   canvas, time, tokens, source, has_source = make_inputs()

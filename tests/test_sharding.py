@@ -35,7 +35,7 @@ SPLIT = {
     'source_out.kernel',
     'position.kernel',
   },
-  ('fsdp',): {'modulation.kernel', 'head_modulation.kernel', 'head'},
+  ('fsdp',): {'modulation.kernel', 'head_modulation.kernel', 'head', 'copy'},
   (None, 'tensor'): {'time_in.kernel'},
   ('tensor', 'fsdp'): {'time_out.kernel'},
 }  # fmt: skip

@@ -4,7 +4,8 @@ Image tokens are patches of the noisy (or empty) image with the patch of the
 source picture at the same place added to them. They attend to one sequence
 `[text | image]`; text enters as keys and values that were finished by the
 text stack. The output is the clean picture itself (x-prediction, as in JiT,
-"Back to Basics: Let Denoising Generative Models Denoise").
+"Back to Basics: Let Denoising Generative Models Denoise"), in which a gate says
+of every pixel how much of it is the source's: most of an edited picture is.
 """
 
 import dataclasses
@@ -109,6 +110,10 @@ class Block(nn.Module):
     return self.constrain(x), None
 
 
+# Of a pixel, this much is the source's before anything is learned: sigmoid(-2).
+_COPY_BIAS = -2.0
+
+
 def _gates_open(key, shape, dtype=jnp.float32):
   """Modulation that starts as the identity with both gates at one."""
   return jnp.zeros(shape, dtype).at[jnp.array([2, 5])].set(1.0)
@@ -200,6 +205,14 @@ class DiT(nn.Module):
     self.head_modulation = dense(2 * c.width, precision, **zero_init)
     self.head = self.param(
       'head', named(small, 'embed', 'patch'), (c.width, 3 * c.patch**2)
+    )
+    self.copy = self.param(
+      'copy', named(small, 'embed', 'patch'), (c.width, c.patch**2)
+    )
+    self.copy_bias = self.param(
+      'copy_bias',
+      named(nn.initializers.constant(_COPY_BIAS), 'patch'),
+      (c.patch**2,),
     )
 
   def __call__(self, noisy, time, tokens, source, has_source):
@@ -296,5 +309,9 @@ class DiT(nn.Module):
     shift, scale = jnp.split(self.head_modulation(t_emb)[:, None], 2, axis=-1)
     x = layers.rms_norm(x) * (1 + scale) + shift
     # The output layer stays in float32: bf16 near +-1 is a 0.6 % step of depth.
-    x = x.astype(jnp.float32) @ self.head
-    return patches.unpatchify(x, grid, c.patch)
+    x = x.astype(jnp.float32)
+    painted = patches.unpatchify(x @ self.head, grid, c.patch)
+    share = nn.sigmoid(x @ self.copy + self.copy_bias)
+    share = patches.unpatchify(share, grid, c.patch)
+    copied = share * source + (1.0 - share) * painted
+    return jnp.where(has_source[:, None, None, None], copied, painted)

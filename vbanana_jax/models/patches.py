@@ -9,7 +9,7 @@ _POSITION_OCTAVES = 6
 
 
 def patchify(picture: jax.Array, patch: int) -> jax.Array:
-  """`[b, h, w, 3]` to `[b, n, 3 * patch**2]`, row by row."""
+  """`[b, h, w, c]` to `[b, n, c * patch**2]`, row by row."""
   b, h, w, c = picture.shape
   x = picture.reshape(b, h // patch, patch, w // patch, patch, c)
   return x.swapaxes(2, 3).reshape(b, -1, patch * patch * c)
@@ -18,8 +18,8 @@ def patchify(picture: jax.Array, patch: int) -> jax.Array:
 def unpatchify(x: jax.Array, grid: tuple[int, int], patch: int) -> jax.Array:
   """Inverse of `patchify` for a grid of `(rows, columns)` patches."""
   b, (rows, columns) = x.shape[0], grid
-  x = x.reshape(b, rows, columns, patch, patch, 3).swapaxes(2, 3)
-  return x.reshape(b, rows * patch, columns * patch, 3)
+  x = x.reshape(b, rows, columns, patch, patch, -1).swapaxes(2, 3)
+  return x.reshape(b, rows * patch, columns * patch, -1)
 
 
 def list_places(grid: tuple[int, int]) -> np.ndarray:
