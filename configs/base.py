@@ -137,6 +137,14 @@ def get_base() -> ConfigDict:
   # Benchmarks for them too: 'nyuv2_depth=data/nyuv2', commas between several.
   config.eval.protocols = ''
   config.eval.protocol_examples = 64  # of each, from the start; 0 for all
+  # What a run that begins from other weights paints before and after, from the
+  # same noise, to show what is left of the generator; ';' between prompts.
+  config.eval.retention = ConfigDict()
+  config.eval.retention.prompts = (
+    'a room with a red sphere; a room with two blue boxes; '
+    'a room with a green cylinder and a yellow sphere; a room'
+  )
+  config.eval.retention.guidance = 1.0  # 1 is off
   return config
 
 
@@ -180,4 +188,5 @@ def make_smoke(config: ConfigDict) -> ConfigDict:
   config.eval.vision_steps = 2
   config.eval.gallery = 1
   config.eval.every = ''  # it would take longer to compile than all the rest
+  config.eval.retention.prompts = ''  # likewise
   return config

@@ -92,7 +92,9 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
       stack.enter_context(
         open_batches(config, examples, mesh, range(start, last), told)
       ),
-      periodic.build_periodic_eval(config, tasks, model, mesh, total, told),
+      periodic.build_periodic_eval(
+        config, tasks, model, mesh, total, workdir, told
+      ),
       build_meter(config, metrics, tasks, mesh, total),
       scores,
       checkpoints,
@@ -149,7 +151,7 @@ def run_steps(run: Run, state: TrainState) -> TrainState:
   compiled_steps = {}  # by the length that instructions are padded to
   if evals:
     with meter.compiling():
-      evals.compile(state)
+      evals.begin(state)
   forecast = pace.Pace(total, jax.default_backend())
 
   with (

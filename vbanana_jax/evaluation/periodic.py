@@ -14,10 +14,15 @@ import numpy as np
 from vbanana_jax import durations, sharding
 from vbanana_jax.data import pairings, text_states
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import evaluators, held_out, protocol_eval
+from vbanana_jax.evaluation import (
+  evaluators,
+  held_out,
+  protocol_eval,
+  retention,
+)
 from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.sampling import make_sample_fn
-from vbanana_jax.runtime import logs, processes
+from vbanana_jax.runtime import logs, paths, processes
 from vbanana_jax.tasks import base
 from vbanana_jax.training import weights
 from vbanana_jax.training.state import TrainState
@@ -47,6 +52,7 @@ class PeriodicEval:
     every: how often, in steps.
     protocol_evals: benchmarks that are scored as well.
     told: gives memories of the questions to a network that makes none.
+    kept: compares with the weights that the run began from, if any.
   """
 
   def __init__(
@@ -57,16 +63,20 @@ class PeriodicEval:
     every: int,
     protocol_evals: Sequence[protocol_eval.ProtocolEval] = (),
     told: text_states.TextStates | None = None,
+    kept: retention.Retention | None = None,
   ):
     self.every = every
     self.evaluations = tuple(evaluations)
     self.protocol_evals = tuple(protocol_evals)
     self._told = told
+    self.kept = kept
 
-  def compile(self, state: TrainState) -> None:
-    """Compiles, so that `run` only runs."""
+  def begin(self, state: TrainState) -> None:
+    """Compiles, so that `run` only runs; the base paints before step 1."""
     for evaluator, batches in self.evaluations:
       evaluator.compile(state.ema_weights, self._tell(batches[0]))
+    if self.kept:
+      self.kept.begin(state)
 
   def run(self, state: TrainState) -> Found:
     """Scores and pictures of the averaged weights."""
@@ -80,6 +90,10 @@ class PeriodicEval:
       pictures[task.name] = make_picture(batches[0], painted)
     for each in self.protocol_evals:
       scores |= each.run(state.ema_weights)
+    if self.kept:
+      found, beside = self.kept.run(state)
+      scores |= found
+      pictures |= {'retention': beside} if found else {}
     return Found(scores, pictures)
 
   def _tell(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -95,12 +109,13 @@ def build_periodic_eval(
   model: Any,
   mesh: jax.sharding.Mesh,
   total_steps: int,
+  workdir: paths.Path,
   told: text_states.TextStates | None = None,
 ) -> PeriodicEval | None:
-  """A watch over vision tasks learned from scenes, and over benchmarks.
+  """A watch over vision tasks learned from scenes, benchmarks and the base.
 
-  Without `eval.every` the benchmarks alone are scored, after the last step.
-  None where nothing is to be scored.
+  Without `eval.every` benchmarks and the base alone are asked, after the last
+  step. None where nothing is to be scored.
 
   Args:
     config: see `configs/base.py`.
@@ -123,7 +138,8 @@ def build_periodic_eval(
     _say_scored_last(benchmarks)
   elif not benchmarks:
     _say_unwatched([task.name for task in vision if task not in tasks])
-  if not (tasks or benchmarks):
+  prompts = retention.list_prompts(config)
+  if not (tasks or benchmarks or prompts):
     return None
   # No score depends on how the scenes are cut into batches.
   rows = sharding.round_up_rows(settings['batch_size'], mesh)
@@ -145,6 +161,9 @@ def build_periodic_eval(
     every,
     _build_protocol_evals(config, benchmarks, model, mesh),
     told,
+    retention.Retention(config, prompts, model, mesh, workdir)
+    if prompts
+    else None,
   )
 
 

@@ -4,7 +4,7 @@ import pathlib
 from typing import Any
 
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import gallery_file
+from vbanana_jax.evaluation import gallery_file, retention
 from vbanana_jax.evaluation import results as results_file
 from vbanana_jax.inference import outputs
 from vbanana_jax.report import answers, charts, page
@@ -46,6 +46,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
     ) from error
   rows, distances = make_rows(results['rows'])
   seconds = {k: v['seconds'] for k, v in results['phases'].items()}
+  kept, told = make_kept_rows(workdir)
   return page.write_report(
     workdir / 'report.html',
     page.Report(
@@ -66,8 +67,9 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
           for example in examples
         ]
         for trial, examples in gallery.items()
-      },
-      notes={name: task.note for name, task in TASKS.items()},
+      }
+      | kept,
+      notes={name: task.note for name, task in TASKS.items()} | told,
       by_count=make_count_table(results['by_count']),
       color_distance=distances,
       config=results['config'],
@@ -156,6 +158,30 @@ def make_curves(
   return curves
 
 
+def make_kept_rows(
+  workdir: pathlib.Path,
+) -> tuple[dict[str, list[page.Example]], dict[str, str]]:
+  """What the base painted beside what became of it, and numbers, by title."""
+  shown, told = {}, {}
+  for phase in (*results_file.PHASES, ''):
+    kept = retention.load_kept(workdir / phase)
+    if kept is None:
+      continue
+    title = f'retention {phase}'.strip()
+    after = f'step {int(kept.step)}'
+    shown[title] = [
+      page.Example(str(prompt), {'base': before, after: now})
+      for prompt, before, now in zip(kept.prompts, kept.before, kept.after)
+    ]
+    told[title] = (
+      'Painted by the weights that training began from, and by the averaged '
+      f'ones of {after}, from the same noise. Mean distance of a color, of 1: '
+      f"{retention.find_distance(kept):.3g}. Loss on the base's pictures: "
+      f'{float(kept.loss):.4g} of the base, {float(kept.loss_after):.4g} now.'
+    )
+  return shown, told
+
+
 def make_score_curves(
   phase: str, series: dict[str, charts.Series], constants: dict[str, float]
 ) -> list[charts.Chart]:
@@ -178,6 +204,9 @@ def make_score_curves(
     if key in constants:
       levels = {'best constant, all held-out scenes': constants[key]}
     curves.append(charts.Chart(title, watched, levels=levels))
+  for key in (retention.DISTANCE, retention.LOSS):
+    if key in series:
+      curves.append(charts.Chart(f'{phase}: {key} ↓', {'now': series[key]}))
   return curves
 
 
