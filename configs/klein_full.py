@@ -33,4 +33,9 @@ def get_config(arg: str = ''):
   config.optim.decay = 0.2
   config.eval.batch_size = 16
   config.eval.sampled_steps = 50
+  config.eval.retention.prompts = (
+    'a cat asleep on a wooden chair; a street at night in the rain; '
+    'a bowl of oranges, oil painting; a sign that says "open"'
+  )
+  config.eval.retention.guidance = 4.0
   return base.make_smoke(config) if 'smoke' in words else config

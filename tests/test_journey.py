@@ -16,7 +16,8 @@ def workdir(tmp_path_factory):
   commands = [
     f'train --config quickstart:pretrain,smoke --workdir {folder}/pretrain',
     f'train --config quickstart:tune,smoke --workdir {folder}/tune '
-    f'--config.init_from={folder}/pretrain',
+    f'--config.init_from={folder}/pretrain '
+    '--config.eval.retention.prompts=a_room',
     f'evaluate --workdir {folder}',
     f'report --workdir {folder}',
   ]
@@ -68,7 +69,8 @@ def test_another_network_reads_what_was_generated(workdir, tmp_path, capsys):
 def test_report_is_one_file_with_every_gallery(workdir):
   page = (workdir / 'report.html').read_text()
   for name in (
-    'depth', 'instance@2', 'generate@2', 'data:image/png', 'waiting for data'
+    'depth', 'instance@2', 'generate@2', 'data:image/png', 'waiting for data',
+    'retention tune', 'retention/loss',
   ):  # fmt: skip
     assert name in page
   assert 'http://' not in page.replace('http://www.w3.org', '')
