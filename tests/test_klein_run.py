@@ -20,6 +20,7 @@ from trainings import STEPS
 from vbanana_jax import cli, families
 from vbanana_jax.config import load_config
 from vbanana_jax.errors import UserError
+from vbanana_jax.evaluation import retention
 from vbanana_jax.klein import adapter_files
 from vbanana_jax.models import numerics
 from vbanana_jax.training import checkpoint, weights
@@ -29,6 +30,7 @@ SPLIT = ('--config.mesh.replica=2', '--config.mesh.fsdp=4')
 WHOLE = ('--config.mesh.replica=-1', '--config.mesh.fsdp=1')
 LORA = {'rank': 4, 'alpha': 4.0, 'targets': 'attention', 'path': ''}
 TEXT = 256  # tokens; the tiny vocabulary needs many
+KEPT = '--config.eval.retention.prompts=a red box; a blue room'
 
 
 @pytest.fixture(scope='module')
@@ -71,7 +73,7 @@ def train(trainings, base):
 def run(train, tmp_path_factory):
   """A workdir trained without interruption; tests only read it."""
   workdir = tmp_path_factory.mktemp('klein')
-  code, error = train(workdir, *SPLIT)
+  code, error = train(workdir, KEPT, *SPLIT)
   assert code == 0, error
   return workdir
 
@@ -89,6 +91,12 @@ def test_the_loss_falls_and_only_the_transformer_is_stored(run):
     stored = {name.partition('/')[0] for name in checkpoints.load_shapes()}
     assert stored == {'transformer'}
     assert set(checkpoints.load_manifest()) == {'tokenizer', 'snapshot'}
+
+
+def test_the_snapshot_paints_before_and_the_run_after(run):
+  kept = retention.load_kept(run)
+  assert int(kept.step) == STEPS and kept.loss_after != kept.loss
+  assert 0 < retention.find_distance(kept) < 0.5
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(train, run, tmp_path):

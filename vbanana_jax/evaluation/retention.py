@@ -13,12 +13,11 @@ import jax
 import numpy as np
 
 from vbanana_jax import families, keys, sharding
-from vbanana_jax.diffusion import schedules
+from vbanana_jax.diffusion import flow, schedules
 from vbanana_jax.drawing import pictures
 from vbanana_jax.evaluation import rows
 from vbanana_jax.inference import engine
 from vbanana_jax.runtime import files, paths, processes
-from vbanana_jax.tasks import TASKS, base
 from vbanana_jax.training.state import TrainState
 from vbanana_jax.training.step import make_example_losses
 
@@ -160,7 +159,7 @@ class Retention:
     """uint8[n h w 3], at most `config.eval.batch_size` at a time."""
     size = self._config['image_size']
     nothing = np.zeros((size, size, 3), np.float32)
-    scale = base.get_noise_scale(TASKS['generate'], nothing)
+    scale = flow.noise_scale_for(size)
     items = [
       engine.GenerationInput(nothing, False, prompt, scale)
       for prompt in self._prompts
@@ -194,7 +193,7 @@ class Retention:
       ]
     )
     target = pictures_u8.astype(np.float32) / 255
-    scale = base.get_noise_scale(TASKS['generate'], target[0])
+    scale = flow.noise_scale_for(self._config['image_size'])
     total = _DRAWS * len(target)
     for first in range(0, total, at_once):
       index = np.arange(first, first + at_once)
