@@ -1,6 +1,7 @@
 """Text states made ahead: where they are found, and what is refused."""
 
 import json
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -191,7 +192,9 @@ def test_scores_while_training_are_those_of_the_whole_network(
 
   def score(told, trained):
     network = weights.build_network(config, mesh, trained=trained)
-    evals = periodic.build_periodic_eval(config, tasks, network, mesh, 6, told)
+    evals = periodic.build_periodic_eval(
+      config, tasks, network, mesh, 6, pathlib.Path('unused'), told
+    )
     ((evaluator, batches),) = evals.evaluations
     kept = {k: v for k, v in params.items() if told is None or 'text' not in k}
     batches = [evals._tell(batch) for batch in batches]

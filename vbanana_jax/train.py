@@ -62,8 +62,7 @@ def train(config: dict[str, Any], workdir: paths.Path) -> TrainState:
   mesh = sharding.build_mesh(config['mesh'])
   setup.check_config(config, mesh)
   setup.check_feasible(config, workdir)
-  schedule = setup.build_schedule(config)
-  total = schedule.total
+  total = (schedule := setup.build_schedule(config)).total
   model, optimizer, told, examples = setup.build_parts(config, workdir, mesh)
 
   with contextlib.ExitStack() as stack:

@@ -123,6 +123,7 @@ def build_periodic_eval(
     model: the network.
     mesh: the devices.
     total_steps: of the run.
+    workdir: of the run.
     told: memories of instructions, for a network that makes none.
 
   Raises:
@@ -138,16 +139,14 @@ def build_periodic_eval(
     _say_scored_last(benchmarks)
   elif not benchmarks:
     _say_unwatched([task.name for task in vision if task not in tasks])
-  prompts = retention.list_prompts(config)
-  if not (tasks or benchmarks or prompts):
+  kept = retention.build_retention(config, model, mesh, workdir)
+  if not (tasks or benchmarks or kept):
     return None
   # No score depends on how the scenes are cut into batches.
   rows = sharding.round_up_rows(settings['batch_size'], mesh)
   config = {**config, 'eval': {**settings, 'batch_size': rows}}
   every = durations.to_steps(
-    every,
-    batch_size=config['batch_size'],
-    total_steps=total_steps,
+    every, batch_size=config['batch_size'], total_steps=total_steps
   )
   paint = make_sample_fn(model, seed=config['seed'], steps=0)
   return PeriodicEval(
@@ -161,9 +160,7 @@ def build_periodic_eval(
     every,
     _build_protocol_evals(config, benchmarks, model, mesh),
     told,
-    retention.Retention(config, prompts, model, mesh, workdir)
-    if prompts
-    else None,
+    kept,
   )
 
 

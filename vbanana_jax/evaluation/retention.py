@@ -58,10 +58,28 @@ def load_kept(workdir: paths.Path) -> Kept | None:
 
 
 def list_prompts(config: Mapping[str, Any]) -> list[str]:
-  """Those of a config whose run begins from other weights; else none."""
-  begins = config['init_from'] or config['model']['snapshot']
-  asked = config['eval']['retention']['prompts'] if begins else ''
+  """Those of a config whose run begins from other weights; else none.
+
+  None either where instructions come from a cache: what guidance steers away
+  from is in no cache.
+  """
+  model = config['model']
+  begins = config['init_from'] or model['snapshot']
+  asked = config['eval']['retention']['prompts']
+  if not begins or model['text_cache']:
+    return []
   return [text.strip() for text in asked.split(';') if text.strip()]
+
+
+def build_retention(
+  config: Mapping[str, Any],
+  model: Any,
+  mesh: jax.sharding.Mesh,
+  workdir: paths.Path,
+) -> 'Retention | None':
+  """None where there is no base to compare with, or nothing to ask it."""
+  prompts = list_prompts(config)
+  return Retention(config, prompts, model, mesh, workdir) if prompts else None
 
 
 class Retention:
