@@ -282,7 +282,8 @@ def test_costs_of_a_stored_program():
   assert found.unknown_trip_counts == 0
 
 
-def test_attention_in_blocks_counts_its_products():
+@pytest.mark.parametrize('masked', ['', '_segmented'])
+def test_attention_in_blocks_counts_its_products(masked):
   # As the compiler of TPUs writes splash's two kernels, for 2 heads of 8.
   pair = 'bf16[2,64,8]{2,1,0} parameter'
   program = f"""
@@ -290,11 +291,11 @@ ENTRY %main (q: bf16[2,64,8], k: bf16[2,96,8]) -> bf16[2,64,8] {{
   %q = {pair}(0)
   %k = {pair.replace('64', '96')}(1)
   %g = s8[1,1,1]{{2,1,0}} custom-call(), custom_call_target="AllocateBuffer"
-  %splash_mha_fwd_residuals.1 = bf16[2,64,8]{{2,1,0}} custom-call(%g, %g, %q, \
-%k, %k), custom_call_target="tpu_custom_call"
-  %splash_mha_dkv_no_residuals.7 = bf16[2,64,8]{{2,1,0}} custom-call(%g, %g, \
-%q, %k, %k, %g), custom_call_target="tpu_custom_call"
-  ROOT %out = bf16[2,64,8]{{2,1,0}} copy(%splash_mha_dkv_no_residuals.7)
+  %splash_mha_fwd{masked}_residuals.1 = bf16[2,64,8]{{2,1,0}} custom-call(%g, \
+%g, %q, %k, %k), custom_call_target="tpu_custom_call"
+  %splash_mha_dkv{masked}_no_residuals.7 = bf16[2,64,8]{{2,1,0}} \
+custom-call(%g, %g, %q, %k, %k, %g), custom_call_target="tpu_custom_call"
+  ROOT %out = bf16[2,64,8]{{2,1,0}} copy(%splash_mha_dkv{masked}_no_residuals.7)
 }}
 """
   found = costs.count_costs(program)

@@ -18,7 +18,8 @@ def find_kernel(one: Instruction) -> str | None:
   """Name of the Pallas kernel that an instruction calls; None of others."""
   if '"tpu_custom_call"' not in one.attributes:
     return None
-  return re.sub(r'_(no_)?residuals|[.\d]+$', '', one.name)
+  # What else is in a name: whether keys are masked, and what is returned.
+  return re.sub(r'_segmented|_(no_)?residuals|[.\d]+$', '', one.name)
 
 
 def count_product(one: Instruction, operands: list[tuple[Shape, ...]]) -> float:
