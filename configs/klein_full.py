@@ -4,7 +4,9 @@ Purpose: starts from published weights instead of a pretraining of one's own.
 Command: vbanana import klein FLUX.2-klein-base-4B --out imports/klein_4b
   vbanana train --config klein_full --config.model.snapshot=imports/klein_4b
     --workdir runs/klein
-Hardware: `vbanana plan --config klein_full` says which slices hold it.
+Hardware: v5e-16 or v5p-8: 10 GiB of 15.8 a chip of the first, by the compiler;
+  docs/open_weights.md has hours and prices on paper.
+Mixture: scenes of the level `full` alone; add records of your own.
 Expect: never run with published weights; lengths and learning rates are
   guesses.
 """
