@@ -19,6 +19,7 @@ from vbanana_jax.training import optim, step
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
 GOLDEN = klein_files.load_arrays('training')
+NARROW = models.Precision('bfloat16', 'bfloat16', accelerator=True)
 SCANNED = models.Precision(accelerator=True)
 LOSS, GRADIENT = 1e-5, 5e-4  # relative; of each weight, over its largest entry
 
@@ -89,11 +90,11 @@ def to_stored(gradients):
   return stored
 
 
-def check(found):
+def check(found, most_loss=LOSS, most_gradient=GRADIENT):
   (loss, each), gradients = found
-  np.testing.assert_allclose(loss, GOLDEN['loss'], rtol=LOSS)
-  each = each.reshape(-1, 3)
-  np.testing.assert_allclose(each, [GOLDEN['loss_each']] * len(each), rtol=LOSS)
+  np.testing.assert_allclose(loss, GOLDEN['loss'], rtol=most_loss)
+  each, wanted = each.reshape(-1, 3), GOLDEN['loss_each']
+  np.testing.assert_allclose(each, [wanted] * len(each), rtol=most_loss)
   theirs = safetensors.numpy.load_file(
     klein_files.FOLDER / 'training_gradients.safetensors'
   )
@@ -101,7 +102,7 @@ def check(found):
   assert ours.keys() == theirs.keys()
   for name, wanted in theirs.items():
     off = np.abs(ours[name] - wanted).max() / np.abs(wanted).max()
-    assert off < GRADIENT, (name, off)
+    assert off < most_gradient, (name, off)
 
 
 def take_gradient(network, rows=range(3)):
@@ -122,6 +123,12 @@ def take_gradient(network, rows=range(3)):
 )
 def test_loss_and_gradients_equal_the_published_ones(network, wrap):
   check(wrap(take_gradient(network))(load_transformer()))
+
+
+def test_narrow_products_stay_close_to_the_published_ones():
+  # As on an accelerator; measured: 1e-4 of the loss, 2.5e-2 of a gradient.
+  found = jax.jit(take_gradient(build_network(NARROW)))(load_transformer())
+  check(found, most_loss=1e-3, most_gradient=5e-2)
 
 
 @pytest.mark.parametrize(
