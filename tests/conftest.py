@@ -47,7 +47,7 @@ def processor(request, set_processor):
 
 @pytest.fixture(scope='module')
 def quick_compilation():
-  """For tests that compile much and compute little.
+  """For tests that compile much and compute little, children included.
 
   What was compiled this way rounds otherwise in its last digits. Neither it nor
   the scenes that it rendered may serve the modules that follow.
@@ -59,7 +59,9 @@ def quick_compilation():
   name = 'jax_disable_most_optimizations'
   before = jax.config.read(name)
   jax.config.update(name, True)
-  yield
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv(name.upper(), '1')
+    yield
   jax.config.update(name, before)
   jax.clear_caches()
   held_out.open_held_out_scenes.cache_clear()

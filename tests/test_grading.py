@@ -12,6 +12,8 @@ from vbanana_jax.benchmark import protocols
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import score_folder, scores
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 PERFECT = {
   'depth': {'delta1': 1.0, 'abs_rel': 0.0, 'aligned_median_delta1': 1.0},
   'normals': {'mean_deg': 0.0},

@@ -9,6 +9,8 @@ from PIL import Image
 
 from vbanana_jax import cli
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 
 @pytest.fixture(scope='module')
 def workdir(tmp_path_factory):

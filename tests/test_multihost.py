@@ -22,6 +22,8 @@ from vbanana_jax.inference.request import PredictRequest
 from vbanana_jax.runtime import logs
 from vbanana_jax.training import checkpoint
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 # Sums in another order: seen 4e-5 of the loss, 2e-4 of the gradient's norm.
 TOLERANCE = 1e-3
 

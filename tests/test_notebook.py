@@ -10,6 +10,8 @@ import nbformat
 import pytest
 from virtual_devices import add_flag
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 NOTEBOOK = pathlib.Path(__file__).parents[1] / 'notebooks' / 'quickstart.ipynb'
 
 

@@ -14,6 +14,8 @@ from vbanana_jax.data import labeled, prepare
 from vbanana_jax.evaluation import protocol_eval
 from vbanana_jax.tasks import legend_colors
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 VOID = labels.VOID
 H, W = 24, 32
 TASKS = ('depth', 'normals', 'semantic', 'referring', 'instance')

@@ -17,6 +17,8 @@ from vbanana_jax.inference.request import PredictRequest
 from vbanana_jax.models import numerics
 from vbanana_jax.training import weights
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 SCENES = 11  # which eight devices cannot share
 # Preset, mesh of eight devices, and the parts of a split weight.
 SPLITS = {
