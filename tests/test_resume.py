@@ -276,7 +276,7 @@ def test_tuning_starts_from_averaged_weights(whole_run):
   jax.tree.map(
     np.testing.assert_array_equal, params, load_state(whole_run).ema_params
   )
-  assert report == f'{whole_run}, step 12: 42 of 42 arrays loaded'
+  assert report == f'{whole_run}, step 12: 44 of 44 arrays loaded'
 
 
 def test_what_has_another_shape_or_meaning_stays_fresh(whole_run):
@@ -285,8 +285,10 @@ def test_what_has_another_shape_or_meaning_stays_fresh(whole_run):
   manifest = {'tokenizer': 'new'}
   params, report = init_from.load_matching(whole_run, fresh, manifest)
   count, *lines = report.splitlines()
-  assert count.endswith('step 12: 37 of 42 arrays loaded')
+  assert count.endswith('step 12: 37 of 44 arrays loaded')
   assert lines == [
+    '  skipped copy: (32, 64) there, (32, 16) here',
+    '  skipped copy_bias: (64,) there, (16,) here',
     '  skipped head: (32, 192) there, (32, 48) here',
     '  skipped no_source: (32,) there, not here',
     '  skipped noisy_in/kernel: (192, 16) there, (48, 16) here',
@@ -305,5 +307,5 @@ def test_what_has_another_shape_or_meaning_stays_fresh(whole_run):
 
 def test_nothing_that_fits_is_an_error(whole_run):
   fresh = {'other': jax.numpy.zeros(3), 'head': jax.numpy.zeros(3)}
-  with pytest.raises(UserError, match=r'none of its 42 .* config\.init_from'):
+  with pytest.raises(UserError, match=r'none of its 44 .* config\.init_from'):
     init_from.load_matching(whole_run, fresh, {})
