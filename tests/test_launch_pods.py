@@ -32,7 +32,7 @@ def find_kinds(error):
 # What only a person can mend: everything but a stop that was asked for.
 MENDED = sorted(
   {error.exit_code for error in find_kinds(errors.UserError)}
-  - {error.exit_code for error in find_kinds(errors.Interrupted)}
+  - {error.exit_code for error in (errors.Interrupted, errors.Preempted)}
 )
 
 

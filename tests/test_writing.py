@@ -53,7 +53,7 @@ def test_the_exam_is_not_begun_where_it_cannot_be_written(nowhere, monkeypatch):
   monkeypatch.setattr(
     provenance, 'load_run_json', lambda run: {'config': config}
   )
-  monkeypatch.setattr(evaluate, 'fingerprint', lambda run: 'x')
+  monkeypatch.setattr(evaluate, 'fingerprint', lambda run, reader: 'x')
   monkeypatch.setattr(evaluate, 'evaluate', never)
   with pytest.raises(UserError, match='cannot write into'):
     evaluate.evaluate_and_save(nowhere.parent.parent, nowhere, out=nowhere)
