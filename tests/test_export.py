@@ -15,7 +15,7 @@ from vbanana_jax import cli
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, export, exported
 from vbanana_jax.inference.predictor import Predictor
-from vbanana_jax.inference.request import PredictRequest
+from vbanana_jax.inference.request import PredictRequest, build_question
 from vbanana_jax.tasks.base import get_noise_scale
 from vbanana_jax.tasks.prompt_styles import QUICK
 from vbanana_jax.training import weights
@@ -131,7 +131,7 @@ def make_sources(b):
 
 def test_an_export_answers_as_the_painter(run, served):
   predictor = Predictor(run)
-  task, question = export.build_question(PredictRequest('depth'), QUICK)
+  task, question = build_question(PredictRequest('depth'), QUICK)
   sources = make_sources(3)
   items = [
     engine.GenerationInput(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vbanana_jax.evaluation import obedience, results
+from vbanana_jax.inference import request
 from vbanana_jax.scenes.claims import KINDS, Claim
 from vbanana_jax.scenes.forms import Form
 from vbanana_jax.tasks import TASKS
@@ -38,6 +39,9 @@ class SeesWhite:
 
   def __init__(self):
     self.prompts = []
+
+  def word_question(self, asked):
+    return request.word_question(self.config, asked, 160, self.tokenizer)
 
   def count_rows(self, rows):
     return rows

@@ -110,7 +110,7 @@ def evaluate(
     than scenes alone, and `seconds`; the gallery's arrays are under `gallery`.
 
   Raises:
-    UserError: the run's settings ask nothing of these tasks.
+    UserError: nothing is asked of these tasks, or none is learned from scenes.
   """
   began = time.perf_counter()
   config, model, params, mesh = loaded = weights.load_run(run)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vbanana_jax import families, sharding
+from vbanana_jax import sharding
 from vbanana_jax.evaluation import evaluators, held_out, obedience
 from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.sampling import make_sample_fn
@@ -22,35 +22,14 @@ class Painted(NamedTuple):
   """What was painted, a row for each caption.
 
   Attributes:
-    captions: all that was said.
     claims: the facts of each.
     pictures: f32 [n h w 3] in [0, 1], painted.
     true: the scenes themselves.
   """
 
-  captions: list[str]
   claims: list[list[Claim]]
   pictures: np.ndarray
   true: np.ndarray
-
-
-class _FullCaptions:
-  """A source whose captions say all, see `SceneCaptions.draw_full`."""
-
-  def __init__(self, source):
-    self.name = source.name
-    self._source = source
-
-  def __getitem__(self, index: int) -> dict[str, Any]:
-    example = self._source[index]
-    return {**example, 'captions': _Full(example['captions'])}
-
-
-class _Full(NamedTuple):
-  captions: Any
-
-  def draw(self, rng: np.random.Generator) -> str:
-    return self.captions.draw_full(rng)
 
 
 def paint_captions(
@@ -64,21 +43,9 @@ def paint_captions(
     level: of the held-out scenes.
   """
   config, model, params, mesh = loaded
-  settings = config['eval']
-  eval_set = held_out.load_eval_set(level)
-  source = _FullCaptions(eval_set.open_scenes(config['image_size']))
-  rows = range(min(settings['sampled_limit'], eval_set.n))
-  batches = held_out.trim_prompts(
-    held_out.make_eval_batches(
-      task.as_examined(),
-      source,
-      rows,
-      batch_size=sharding.round_up_rows(settings['batch_size'], mesh),
-      seed=eval_set.encode_seed,
-      max_text=config['model']['max_text'],
-      tokenizer=families.load_tokenizer(config),
-    )
-  )
+  settings, task = config['eval'], task.as_claimed()
+  limit = settings['sampled_limit']
+  batches = held_out.build_batches(config, task, level, limit)
   paint = jax.jit(
     make_sample_fn(
       model,
@@ -93,13 +60,11 @@ def paint_captions(
     for batch in batches
   ]
   valid = np.concatenate([batch['valid'] for batch in batches])
-  true = np.concatenate([batch['target'] for batch in batches])
-  captions = [prompt for batch in batches for prompt in batch['prompt']]
+  scenes = held_out.load_eval_set(level).open_scenes(config['image_size'], task)
   return Painted(
-    [captions[k] for k in np.flatnonzero(valid)],
-    [source[row]['captions'].captions.list_claims() for row in rows],
+    [scenes[row]['captions'].list_claims() for row in range(sum(valid))],
     np.concatenate(painted)[valid],
-    true[valid],
+    np.concatenate([batch['target'] for batch in batches])[valid],
   )
 
 

@@ -14,15 +14,10 @@ import numpy as np
 from jaxtyping import Float
 
 from vbanana_jax import keys
-from vbanana_jax.data import pairings
 from vbanana_jax.drawing import pictures
 from vbanana_jax.inference import engine, outputs
 from vbanana_jax.inference.predictor import PhotoQuestion, Predictor
-from vbanana_jax.inference.request import (
-  PredictRequest,
-  build_question,
-  split_question,
-)
+from vbanana_jax.inference.request import PredictRequest
 from vbanana_jax.metrics import bootstrap
 from vbanana_jax.scenes.claims import Claim
 from vbanana_jax.tasks import TASKS
@@ -180,10 +175,6 @@ def _make_question(
 ) -> PhotoQuestion:
   """A check as the reader was trained to be asked; `seed` chooses colors."""
   request = PredictRequest(check.task, check.words, check.classes, seed=seed)
-  style = pairings.find_style(reader.config, check.task)
-  _, question = build_question(request, style)
-  parts = split_question(
-    request, question, style, reader.model.config.max_text, reader.tokenizer
-  )
+  _, question, parts = reader.word_question(request)
   palette = question.aux['palette']
   return PhotoQuestion(source, parts, palette, (place, question.aux))

@@ -69,14 +69,14 @@ class PeriodicEval:
     self.evaluations = tuple(evaluations)
     self.protocol_evals = tuple(protocol_evals)
     self._told = told
-    self.kept = kept
+    self._kept = kept
 
   def begin(self, state: TrainState) -> None:
     """Compiles, so that `run` only runs; the base paints before step 1."""
     for evaluator, batches in self.evaluations:
       evaluator.compile(state.ema_weights, self._tell(batches[0]))
-    if self.kept:
-      self.kept.begin(state)
+    if self._kept:
+      self._kept.begin(state)
 
   def run(self, state: TrainState) -> Found:
     """Scores and pictures of the averaged weights."""
@@ -90,8 +90,8 @@ class PeriodicEval:
       pictures[task.name] = make_picture(batches[0], painted)
     for each in self.protocol_evals:
       scores |= each.run(state.ema_weights)
-    if self.kept:
-      found, beside = self.kept.run(state)
+    if self._kept:
+      found, beside = self._kept.run(state)
       scores |= found
       pictures |= {'retention': beside} if found else {}
     return Found(scores, pictures)

@@ -13,15 +13,13 @@ from flax import traverse_util
 from jax import export
 
 from vbanana_jax import families, models
-from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, exported
 from vbanana_jax.inference.request import (
   PredictRequest,
-  build_question,
   check_size,
   count_steps,
-  split_question,
+  word_question,
 )
 from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.report import answers
@@ -99,10 +97,8 @@ def _build_question(
   config: dict[str, Any], request: PredictRequest, max_text: int
 ) -> tuple[base.Task, base.Question]:
   """See `request.build_question`; UserError for more than one program can."""
-  style = pairings.find_style(config, request.task)
-  task, question = build_question(request, style)
   tokenizer = families.load_tokenizer(config)
-  parts = split_question(request, question, style, max_text, tokenizer)
+  task, question, parts = word_question(config, request, max_text, tokenizer)
   if len(parts) > 1:
     raise UserError(
       f'--classes: this network takes {len(question.names)} names in '

@@ -9,15 +9,13 @@ import jax
 import numpy as np
 
 from vbanana_jax import families, models, sharding
-from vbanana_jax.data import pairings
 from vbanana_jax.inference import engine, outputs
 from vbanana_jax.inference.prepared import PreparedRequest
 from vbanana_jax.inference.request import (
   PredictRequest,
-  build_question,
   check_size,
   count_steps,
-  split_question,
+  word_question,
 )
 from vbanana_jax.runtime import processes
 from vbanana_jax.tasks import base, legend_parts
@@ -82,6 +80,13 @@ class Predictor:
       rows = 1 if jax.default_backend() == 'cpu' else _ACCELERATOR_ROWS
     return sharding.round_up_rows(rows, self.mesh)
 
+  def word_question(
+    self, request: PredictRequest
+  ) -> tuple[base.Task, base.Question, tuple[legend_parts.Part, ...]]:
+    """See `request.word_question`."""
+    max_text = self.model.config.max_text
+    return word_question(self.config, request, max_text, self.tokenizer)
+
   def prepare(
     self, request: PredictRequest, *, rows: int = 1
   ) -> PreparedRequest:
@@ -95,10 +100,7 @@ class Predictor:
       UserError: missing words, an unknown task, or a prompt that is too long.
     """
     rows = self.count_rows(rows)
-    style = pairings.find_style(self.config, request.task)
-    task, question = build_question(request, style)
-    max_text = self.model.config.max_text
-    parts = split_question(request, question, style, max_text, self.tokenizer)
+    task, question, parts = self.word_question(request)
     size = request.size or self.config['image_size']
     check_size(size, self.config['image_size'])
     self._tell(request.task, size, question, len(parts))

@@ -1,10 +1,13 @@
 """What a person may ask of a run, and the question that it becomes."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from vbanana_jax import keys, types
+from vbanana_jax.data import pairings
 from vbanana_jax.diffusion import samplers
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, legend_parts
@@ -40,6 +43,32 @@ class PredictRequest:
   sampler: str = samplers.DEFAULT
   size: int | None = None
   seed: int = 0
+
+
+def word_question(
+  config: Mapping[str, Any],
+  request: PredictRequest,
+  max_text: int,
+  tokenizer: types.Tokenizer,
+) -> tuple[Task, Question, tuple[legend_parts.Part, ...]]:
+  """A request as the network of a config was trained to be asked.
+
+  Args:
+    config: see `configs/base.py`.
+    request: what is asked.
+    max_text: longest instruction of the network, in tokens.
+    tokenizer: of the network.
+
+  Returns:
+    the task, its question, and the parts of it, see `split_question`.
+
+  Raises:
+    UserError: see `build_question` and `split_question`.
+  """
+  style = pairings.find_style(config, request.task)
+  task, question = build_question(request, style)
+  parts = split_question(request, question, style, max_text, tokenizer)
+  return task, question, parts
 
 
 def build_question(

@@ -185,6 +185,10 @@ class Task(abc.ABC):
     """The task without what only training does to it."""
     return self
 
+  def as_claimed(self) -> 'Task':
+    """The task with instructions that say all that `claims` asks about."""
+    return self
+
 
 def get_style(example: Example) -> PromptStyle:
   """How an example is spoken about; the full style where it does not say."""

@@ -13,7 +13,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.core import unfreeze
 from jaxtyping import Array, Bool, Float, Int
 
 from vbanana_jax.models import numerics, units
@@ -175,7 +174,7 @@ class Klein(nn.Module):
       return self.transformer(*inputs)
     variables = {
       'params': self.transformer.variables['params'],
-      'lora': self.change.spread(unfreeze(self.factors)),
+      'lora': self.change.spread(self.factors),
     }
     return self.transformer.clone(parent=None).apply(variables, *inputs)
 

@@ -29,6 +29,7 @@ class Generate(base.Task):
   """
 
   empty_share: float = EMPTY_SHARE
+  full_captions: bool = False  # those of scenes at their full length
 
   name: ClassVar[str] = 'generate'
   vision: ClassVar[bool] = False
@@ -81,7 +82,9 @@ class Generate(base.Task):
     if rng.random() < self.empty_share:
       return ''
     captions = example.get('captions')
-    return '' if captions is None else captions.draw(rng)
+    if captions is None:
+      return ''
+    return captions.draw_full(rng) if self.full_captions else captions.draw(rng)
 
   def decode(self, rgb, aux: base.Arrays) -> base.Arrays:
     """The picture itself, clipped to [0, 1]."""
@@ -117,3 +120,7 @@ class Generate(base.Task):
   def as_examined(self) -> 'Generate':
     """No caption is left empty."""
     return dataclasses.replace(self, empty_share=0.0)
+
+  def as_claimed(self) -> 'Generate':
+    """Captions of scenes name everything."""
+    return dataclasses.replace(self, full_captions=True)
