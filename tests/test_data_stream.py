@@ -87,8 +87,7 @@ def test_batch_fields():
   assert is_depth.sum() == 3
   np.testing.assert_array_equal(batch['has_source'], is_depth)
   np.testing.assert_array_equal(batch['one_pass_share'], 0.5 * is_depth)
-  expected = np.where(is_depth, Depth().noise_scale, 1.0)
-  np.testing.assert_allclose(batch['noise_scale'], expected)
+  np.testing.assert_array_equal(batch['noise_scale'], 4.0)
 
 
 def test_any_step_can_be_the_first():

@@ -146,7 +146,7 @@ def test_times_are_logit_normal():
 
 
 def test_noise_scale_follows_the_resolution():
-  assert [flow.noise_scale_for(s) for s in (64, 256, 512)] == [1.0, 1.0, 2.0]
+  assert [flow.noise_scale_for(s) for s in (64, 1024, 2048)] == [4.0, 4.0, 8.0]
 
 
 def test_one_sampler_is_the_default_everywhere():

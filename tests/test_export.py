@@ -12,11 +12,11 @@ import safetensors.numpy
 from PIL import Image
 
 from vbanana_jax import cli
+from vbanana_jax.diffusion import flow
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, export, exported
 from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.request import PredictRequest, build_question
-from vbanana_jax.tasks.base import get_noise_scale
 from vbanana_jax.tasks.prompt_styles import QUICK
 from vbanana_jax.training import weights
 
@@ -135,7 +135,7 @@ def test_an_export_answers_as_the_painter(run, served):
   sources = make_sources(3)
   items = [
     engine.GenerationInput(
-      source, True, question.prompt, get_noise_scale(task, source)
+      source, True, question.prompt, flow.noise_scale_for(max(SIZE))
     )
     for source in sources
   ]

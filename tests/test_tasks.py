@@ -329,7 +329,6 @@ def test_missing_labels_are_named():
 def test_tasks_are_hashable_and_named(name):
   task = TASKS[name]
   assert task.name == name and hash(task) == hash(type(task)())
-  assert task.noise_scale == (4.0 if task.vision else None)
   assert base.get_style({}) is PROMPT_STYLES['full']
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from vbanana_jax import families, keys
 from vbanana_jax.data import mixture as mixture_lib
 from vbanana_jax.data import sources, watchdog
+from vbanana_jax.diffusion import flow
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import base
 from vbanana_jax.types import Batch
@@ -131,7 +132,9 @@ def make_row(
     'target': np.asarray(encoded.target, np.float32),
     'weight_px': np.asarray(encoded.weight_px, np.float32),
     'task': np.int32(position),
-    'noise_scale': np.float32(base.get_noise_scale(task, encoded.target)),
+    'noise_scale': np.float32(
+      flow.noise_scale_for(max(encoded.target.shape[:2]))
+    ),
     'one_pass_share': np.float32(one_pass_share if task.vision else 0),
     'index': np.int64(index),
   }

@@ -15,20 +15,19 @@ from jaxtyping import Array, Float
 PREDICTIONS = ('x', 'v')
 # Below this distance from the data the velocity's denominator stops shrinking.
 MIN_TIME_LEFT = 0.05
-# Side of the largest pictures whose noise has unit scale.
-_UNIT_NOISE_SIZE = 256
+# Noise of all pictures up to 1024 px, whose scale is more beyond.
+_LEAST_NOISE_SCALE = 4.0
 
 
 def noise_scale_for(size: int) -> float:
-  """Noise scale of generated pictures, by their side in pixels.
+  """Noise scale of a picture, by the longer of its sides in pixels.
 
   More pixels repeat the same content, so hiding it takes more noise (JiT:
-  1.0 at 256 px, 2.0 at 512 px). The rule stops at unit noise: with less, a
-  small picture is never hidden from the network, which then learns to clean
-  it up and neither to compose it nor to read its caption. Vision targets need
-  more than the rule says; their tasks name their own.
+  1.0 at 256 px, 2.0 at 512 px). The rule stops at four times unit noise: with
+  less, the layout of a small picture shows at almost every time, and the
+  network learns to clean it up instead of reading its instruction.
   """
-  return max(1.0, size / _UNIT_NOISE_SIZE)
+  return max(_LEAST_NOISE_SCALE, size / 256)
 
 
 def sample_times(

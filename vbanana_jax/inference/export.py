@@ -13,6 +13,7 @@ from flax import traverse_util
 from jax import export
 
 from vbanana_jax import families, models
+from vbanana_jax.diffusion import flow
 from vbanana_jax.errors import UserError
 from vbanana_jax.inference import engine, exported
 from vbanana_jax.inference.request import (
@@ -219,7 +220,7 @@ def make_answer(
     method=request.sampler,
     guidance=request.guidance,
   )
-  noise_scale = base.get_noise_scale(task, np.zeros((*size, 3)))
+  noise_scale = flow.noise_scale_for(max(size))
 
   def answer(weights, tokens, source, index):
     b = source.shape[0]

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from vbanana_jax import families, models, sharding
+from vbanana_jax.diffusion import flow
 from vbanana_jax.inference import engine, outputs
 from vbanana_jax.inference.prepared import PreparedRequest
 from vbanana_jax.inference.request import (
@@ -183,7 +184,7 @@ class Predictor:
           patch = self.model.config.patch
           grid = outputs.make_grid(size, size, size=size, patch=patch)
           source = np.zeros((*grid, 3), np.float32)
-        scale = base.get_noise_scale(task, source)
+        scale = flow.noise_scale_for(max(source.shape[:2]))
         painted: dict[int, np.ndarray] = {}
         for k, part in enumerate(each.parts):
           yield engine.GenerationInput(

@@ -160,7 +160,7 @@ class DiT(nn.Module):
     )
     self.head_modulation = dense(2 * c.width, precision, **zero_init)
     self.head = self.param(
-      'head', named(small, 'embed', 'patch'), (c.width, 3 * c.patch**2)
+      'head', named(small, 'embed', 'patch'), (c.width, 3 * (2 * c.patch) ** 2)
     )
     self.copy = self.param(
       'copy', named(small, 'embed', 'patch'), (c.width, c.patch**2)
@@ -266,7 +266,7 @@ class DiT(nn.Module):
     x = layers.rms_norm(x) * (1 + scale) + shift
     # The output layer stays in float32: bf16 near +-1 is a 0.6 % step of depth.
     x = x.astype(jnp.float32)
-    painted = patches.unpatchify(x @ self.head, grid, c.patch)
+    painted = patches.blend_patches(x @ self.head, grid, c.patch)
     share = nn.sigmoid(x @ self.copy + self.copy_bias)
     share = patches.unpatchify(share, grid, c.patch)
     copied = share * source + (1.0 - share) * painted

@@ -22,6 +22,56 @@ def unpatchify(x: jax.Array, grid: tuple[int, int], patch: int) -> jax.Array:
   return x.reshape(b, rows * patch, columns * patch, -1)
 
 
+def blend_patches(x: jax.Array, grid: tuple[int, int], patch: int) -> jax.Array:
+  """A picture of patches twice as wide as their places, blended where they lie.
+
+  A patch reaches half a patch beyond its place on all sides and fades towards
+  its ends, so that no edge between two places shows in the picture.
+
+  Args:
+    x: `[b, n, c * (2 * patch)**2]`.
+    grid: rows and columns of places.
+    patch: side of a place in pixels; even.
+
+  Returns:
+    `[b, rows * patch, columns * patch, c]`.
+  """
+  b, (rows, columns) = x.shape[0], grid
+  fade = _fade(patch)
+  x = x.reshape(b, rows, columns, 2 * patch, 2 * patch, -1)
+  x = x * (fade[:, None] * fade)[..., None]
+  x = x.reshape(b, rows, columns, 2, patch, 2, patch, -1)
+  canvas = sum(
+    jnp.pad(
+      x[:, :, :, i, :, j].swapaxes(2, 3),  #     b rows p columns p c
+      ((0, 0), (i, 1 - i), (0, 0), (j, 1 - j), (0, 0), (0, 0)),
+    )
+    for i in (0, 1)
+    for j in (0, 1)
+  )
+  height, width = rows * patch, columns * patch
+  canvas = canvas.reshape(b, height + patch, width + patch, -1)
+  margin = patch // 2
+  blended = canvas[:, margin : margin + height, margin : margin + width]
+  cover = [_cover(places, patch) for places in grid]
+  return blended / (cover[0][:, None] * cover[1])[..., None]
+
+
+def _fade(patch: int) -> np.ndarray:
+  """Weights of the pixels across a patch: those of two neighbors sum to 1."""
+  rise = (np.arange(patch, dtype='f') + 0.5) / patch
+  return np.concatenate([rise, rise[::-1]])
+
+
+def _cover(places: int, patch: int) -> np.ndarray:
+  """Sum of the weights at each pixel of a row of places; 1 but at its ends."""
+  whole = np.zeros((places + 1) * patch, 'f')
+  for place in range(places):
+    whole[place * patch : (place + 2) * patch] += _fade(patch)
+  margin = patch // 2
+  return whole[margin:-margin]
+
+
 def list_places(grid: tuple[int, int]) -> np.ndarray:
   """Row and column of every patch, `[n, 2]`."""
   return np.stack(np.indices(grid), axis=-1).reshape(-1, 2).astype('f')

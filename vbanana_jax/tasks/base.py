@@ -17,7 +17,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
 from vbanana_jax import errors
-from vbanana_jax.diffusion import flow
 from vbanana_jax.metrics.sums import sum_pixels
 from vbanana_jax.tasks.benchmark import Benchmark
 from vbanana_jax.tasks.claims import ClaimChecks
@@ -94,8 +93,6 @@ class Task(abc.ABC):
   has or goes without.
 
   Attributes:
-    noise_scale: standard deviation of the noise when it diffuses, in network
-      units; None takes the rule by resolution.
     name: key in `TASKS`, and name of its package.
     needs: keys of `labels` an example must have (and not be None) to be asked
       about. Scenes are rendered with what they say, see
@@ -119,8 +116,6 @@ class Task(abc.ABC):
       task that does not paint from captions.
     note: one line on how to read its pictures in a report.
   """
-
-  noise_scale: float | None = None
 
   name: ClassVar[str]
   needs: ClassVar[tuple[str, ...]]
@@ -193,13 +188,6 @@ class Task(abc.ABC):
 def get_style(example: Example) -> PromptStyle:
   """How an example is spoken about; the full style where it does not say."""
   return example.get('style', FULL)
-
-
-def get_noise_scale(task: Task, picture: Float[np.ndarray, 'h w 3']) -> float:
-  """The task's own noise, or what the rule says for a picture's size."""
-  if task.noise_scale is not None:
-    return task.noise_scale
-  return flow.noise_scale_for(max(picture.shape[:2]))
 
 
 def check_needs(task: Task, example: Example) -> None:

@@ -33,8 +33,6 @@ class Albedo(PixelMap):
   Source: ours; the paper does not have it.
   """
 
-  noise_scale: float | None = 4.0
-
   name: ClassVar[str] = 'albedo'
   wordings: ClassVar[tuple[str, ...]] = _WORDINGS
   needs: ClassVar[tuple[str, ...]] = ('albedo', 'depth_m')

@@ -43,8 +43,6 @@ class Depth(PixelMap):
   Source: Vision Banana, section 2.4.
   """
 
-  noise_scale: float | None = 4.0
-
   name: ClassVar[str] = 'depth'
   wordings: ClassVar[tuple[str, ...]] = _WORDINGS
   value: ClassVar[Value] = DEPTH_M

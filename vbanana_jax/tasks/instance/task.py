@@ -57,8 +57,6 @@ class Instance(base.Task):
   Source: Vision Banana, figure 3; canonical colors are ours, for one pass.
   """
 
-  noise_scale: float | None = 4.0
-
   name: ClassVar[str] = 'instance'
   also_sampled: ClassVar[bool] = True
   inputs: ClassVar[base.Inputs] = base.Inputs(most_classes=1)

@@ -48,8 +48,6 @@ class Normals(PixelMap):
   Source: Vision Banana, section 2.5.
   """
 
-  noise_scale: float | None = 4.0
-
   name: ClassVar[str] = 'normals'
   wordings: ClassVar[tuple[str, ...]] = _WORDINGS
   value: ClassVar[Value] = NORMALS

@@ -57,8 +57,6 @@ class Referring(base.Task):
   Source: Vision Banana, figure 4.
   """
 
-  noise_scale: float | None = 4.0
-
   name: ClassVar[str] = 'referring'
   inputs: ClassVar[base.Inputs] = base.Inputs(prompt=True)
   value: ClassVar[Value] = Labels(

@@ -53,8 +53,6 @@ class Semantic(base.Task):
   Source: Vision Banana, figure 2 (prompts, nearest-color reading).
   """
 
-  noise_scale: float | None = 4.0
-
   name: ClassVar[str] = 'semantic'
   inputs: ClassVar[base.Inputs] = base.Inputs(
     least_classes=1, most_classes=math.inf
