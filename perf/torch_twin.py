@@ -160,7 +160,7 @@ class DiT(nn.Module):
     self.modulation = linear(c.width, 6 * c.width)
     self.blocks = nn.ModuleList(Block(c.width, c.heads) for _ in range(c.depth))
     self.head_modulation = linear(c.width, 2 * c.width)
-    self.head = linear(c.width, pixels)
+    self.head = linear(c.width, 4 * pixels)
     self.copy = linear(c.width, c.patch**2)
     self.copy_bias = nn.Parameter(torch.zeros(c.patch**2))
 
@@ -195,7 +195,7 @@ class DiT(nn.Module):
     shift, scale = self.head_modulation(t)[:, None].chunk(2, dim=-1)
     x = normalize(x) * (1 + scale) + shift
     with torch.autocast(x.device.type, enabled=False):
-      painted = unpatchify(self.head(x.float()), grid, c.patch)
+      painted = blend_patches(self.head(x.float()), grid, c.patch)
       share = torch.sigmoid(self.copy(x.float()) + self.copy_bias)
     share = unpatchify(share, grid, c.patch)
     copied = share * source + (1.0 - share) * painted
@@ -206,6 +206,20 @@ def unpatchify(x, grid, p):
   """`[b, n, c * p**2]` to `[b, h, w, c]`."""
   x = x.unflatten(1, grid).unflatten(-1, (p, p, -1)).transpose(2, 3)
   return x.flatten(1, 2).flatten(2, 3)
+
+
+def blend_patches(x, grid, p):
+  """`[b, n, c * (2 p)**2]` to `[b, h, w, c]`; see `patches.blend_patches`."""
+  rise = (torch.arange(p, device=x.device) + 0.5) / p
+  fade = torch.cat([rise, rise.flip(0)])
+  fade = fade[:, None] * fade
+  settings = {'kernel_size': 2 * p, 'stride': p, 'padding': p // 2}
+  size = (grid[0] * p, grid[1] * p)
+  x = x.unflatten(-1, (2 * p, 2 * p, -1)) * fade[..., None]
+  columns = x.permute(0, 4, 2, 3, 1).flatten(1, 3)  #      b c*(2p)**2 n
+  cover = fade.flatten()[:, None].expand(-1, columns.shape[-1])[None]
+  cover = F.fold(cover, size, **settings)
+  return (F.fold(columns, size, **settings) / cover).permute(0, 2, 3, 1)
 
 
 def normalize(x):

@@ -91,6 +91,36 @@ def test_patchify_is_undone():
   np.testing.assert_array_equal(x, y)
 
 
+def test_patches_fade_into_each_other():
+  grid, patch = (2, 3), 4
+  ones = jnp.ones((1, 6, 3 * 64))
+  flat = patches.blend_patches(ones, grid, patch)
+  np.testing.assert_allclose(flat, np.ones((1, 8, 12, 3)), rtol=1e-6)
+  # One patch alone: full at the edges of the picture, and towards its neighbors
+  # it falls from seven eighths to one eighth over the pixels of a place.
+  corner = jnp.zeros((1, 6, 3 * 64)).at[0, 0].set(1.0)
+  blended = np.asarray(patches.blend_patches(corner, grid, patch))[0, ..., 0]
+  fall = np.array([1, 1, 7 / 8, 5 / 8, 3 / 8, 1 / 8, 0, 0])
+  np.testing.assert_allclose(blended[:, 0], fall, atol=1e-6)
+  np.testing.assert_allclose(blended[0, :8], fall, atol=1e-6)
+
+
+def test_each_pixel_is_of_the_patches_around_it():
+  values = np.random.default_rng(0).normal(size=(1, 6, 8, 8, 1))
+  blended = patches.blend_patches(
+    jnp.asarray(values.reshape(1, 6, 64), jnp.float32), (2, 3), 4
+  )
+  # Row 2 and column 4 lie in four patches: half a patch before a place is the
+  # start of its patch.
+  shares = {(0, 0): (4, 6), (0, 1): (4, 2), (1, 0): (0, 6), (1, 1): (0, 2)}
+  fade = np.array([1, 3, 5, 7, 7, 5, 3, 1]) / 8
+  expected = sum(
+    fade[y] * fade[x] * values[0, 3 * row + column, y, x, 0]
+    for (row, column), (y, x) in shares.items()
+  )
+  np.testing.assert_allclose(blended[0, 2, 4, 0], expected, rtol=1e-5)
+
+
 def test_examples_do_not_see_each_other(network):
   _, _, apply = network
   inputs = make_inputs()

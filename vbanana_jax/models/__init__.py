@@ -71,7 +71,7 @@ def build_model(
     constrain: from `sharding.build_activation_constraint`.
 
   Raises:
-    UserError: for an unknown size, key or rematerialization.
+    UserError: for an unknown size, key or rematerialization, or an odd patch.
   """
   fields = dict(config)
   size = fields.pop('size')
@@ -85,6 +85,12 @@ def build_model(
   if remat not in layers.REMAT:
     raise UserError(
       f'config.model.remat is {remat!r}: choose of {list(layers.REMAT)}'
+    )
+  patch = fields['patch']
+  if patch < 2 or patch % 2:
+    raise UserError(
+      f'config.model.patch is {patch}: choose an even number of pixels, as half '
+      'a patch reaches into the next'
     )
   return DiT(
     ModelConfig(**SIZES[size], **fields),
