@@ -89,8 +89,8 @@ def build_model(
   patch = fields['patch']
   if patch < 2 or patch % 2:
     raise UserError(
-      f'config.model.patch is {patch}: choose an even number of pixels, as half '
-      'a patch reaches into the next'
+      f'config.model.patch is {patch}: choose an even number of pixels; half '
+      'a patch reaches into the next one'
     )
   return DiT(
     ModelConfig(**SIZES[size], **fields),
