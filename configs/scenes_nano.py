@@ -35,5 +35,5 @@ def get_config(arg: str = 'tune'):
   config.data.short_text_length = 20
   config.data.text_length = 64
   config.loss.one_pass_share = 0.9
-  config.length = '19_200 examples' if pretrain else '144_000 examples'
+  config.length = '19_200 examples' if pretrain else '96_000 examples'
   return base.make_smoke(config) if 'smoke' in words else config

@@ -23,5 +23,5 @@ def get_config(arg: str = ''):
   config.data.short_text_length = 20
   config.data.text_length = 64
   config.loss.one_pass_share = 1.0
-  config.length = '38_400 examples'
+  config.length = '28_800 examples'
   return base.make_smoke(config) if 'smoke' in words else config
