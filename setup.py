@@ -25,6 +25,7 @@ setuptools.setup(
   package_data={
     'vbanana_jax': [
       'klein/published_check.npz',
+      'networks/*/*',
       'protocols/*.json',
       'tokenizer/vocabulary.json',
     ]

@@ -75,6 +75,7 @@ _DECODE = 'decode --task depth'
 _IMPORT = 'import klein klein --states 1,2,4'
 _CACHE = 'cache --config klein_lora:smoke'
 _BACK = 'export --format diffusers --out o --workdir'
+_SHARE = 'export --format safetensors --workdir'
 _NEW = 'protocol new --task depth --data'
 _PROMPTS = 'prompts --protocol ibims1_depth --data'
 _NO_RUN = 'has no checkpoint: make one'
@@ -393,6 +394,41 @@ TABLE = {
       'is being made by another process',
       'test_klein_import.py::test_two_do_not_make_one_import',
     ),
+  },
+  'export --format safetensors': {
+    'missing': fails(f'{_SHARE} gone --out o', f'gone {_NO_RUN}'),
+    'empty': fails(f'{_SHARE} nothing --out o', f'nothing {_NO_RUN}'),
+    'wrong type': fails(
+      f'{_SHARE} run --out o --results list.json',
+      'list.json: not results of this version',
+    ),
+    'wrong size': elsewhere(
+      5,
+      'a file that is cut short, or has other bytes, is named when it is read',
+      'test_networks.py::test_a_damaged_export_is_one_line',
+    ),
+    'wrong unit': fails(
+      f'{_SHARE} run --out o --results scored/results.json',
+      'is of other weights (of nobody) than run',
+    ),
+    'too large': elsewhere(
+      2,
+      'weights that began from published ones are refused',
+      'test_networks.py::test_what_is_not_exported',
+    ),
+    'duplicate': fails(f'{_SHARE} run --out o --out p', '--out is given twice'),
+    'not writable': fails(
+      f'{_SHARE} run --out file/o', 'cannot write into file/o'
+    ),
+    'interrupted': stopped(
+      f'{_SHARE} run --out o',
+      'vbanana_jax.training.exported_weights:pack',
+    ),
+    'run twice': goes_on(
+      f'{_SHARE} run --out o && {_SHARE} run --out o',
+      'the same bytes; an export of other weights: 2, without --overwrite',
+    ),
+    'two at once': _WHOLE,
   },
   'decode': {
     'missing': fails(f'{_DECODE} gone.png', 'gone.png: no such file'),

@@ -5,8 +5,9 @@
   model = vb.open('runs/quickstart')
   answer = model.ask('depth', 'room.jpg')
 
-`open` and `read_painted` are those of `api`, `TASKS` of `tasks`; `codecs` and
-`metrics` are folders. Nothing of them is imported before it is used.
+`open` and `read_painted` are those of `api`, `TASKS` of `tasks`; `codecs`,
+`metrics` and `networks` are folders. Nothing of them is imported before it is
+used.
 """
 
 import importlib
@@ -22,7 +23,7 @@ _HOMES = {
   'open': 'api',
   'read_painted': 'api',
 }
-_FOLDERS = ('codecs', 'metrics')
+_FOLDERS = ('codecs', 'metrics', 'networks')
 
 
 def __getattr__(name: str) -> Any:

@@ -31,7 +31,7 @@ from vbanana_jax.inference.request import PredictRequest
 from vbanana_jax.report import answers
 from vbanana_jax.runtime import files
 from vbanana_jax.tasks import TASKS, prompts
-from vbanana_jax.training import weights
+from vbanana_jax.training import trained_folders, weights
 
 # A path, a PIL image, or an array uint8 [h w 3].
 Picture = str | pathlib.Path | Image.Image | np.ndarray
@@ -84,7 +84,7 @@ class Model:
       self._exported = exported.load_exported(path)
       self.tasks = (self._exported.manifest['task'],)
     else:
-      self._predictor = Predictor(weights.find_run(path))
+      self._predictor = Predictor(trained_folders.find_run(path))
       self.tasks = tuple(weights.find_trained_tasks(self._predictor.config))
 
   def ask(

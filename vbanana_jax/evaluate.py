@@ -1,7 +1,6 @@
 """`vbanana evaluate`: every task on the held-out set, with EMA weights."""
 
 import dataclasses
-import hashlib
 import pathlib
 import time
 from collections.abc import Collection, Iterator
@@ -23,7 +22,7 @@ from vbanana_jax.evaluation import results as tables
 from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.runtime import files, logs, processes
 from vbanana_jax.tasks import TASKS
-from vbanana_jax.training import checkpoint, provenance, weights
+from vbanana_jax.training import provenance, trained_folders, weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,21 +71,14 @@ def make_eval_runs(config: dict[str, Any]) -> list[EvalRun]:
 
 
 def fingerprint(run: pathlib.Path, reader: pathlib.Path | None = None) -> str:
-  """Tells one training of a workdir, scored by one state of the code.
-
-  The losses stand for the weights: no other training has all their digits.
-  """
+  """Tells one training of a workdir, scored by one state of the code."""
   git = provenance.get_git_state()
   changes = (
     f' changed by {git["difference"][:16]}' if 'difference' in git else ''
   )
-  read = f' read by {_name_weights(reader)},' if reader else ''
-  return f'{_name_weights(run)},{read} scored at {git["commit"]}{changes}'
-
-
-def _name_weights(run: pathlib.Path) -> str:
-  losses = hashlib.sha256((run / 'metrics.jsonl').read_bytes()).hexdigest()
-  return f'{losses[:16]} at step {checkpoint.newest_step(run)}'
+  identify = trained_folders.identify
+  read = f' read by {identify(reader)},' if reader else ''
+  return f'{identify(run)},{read} scored at {git["commit"]}{changes}'
 
 
 def evaluate(
@@ -98,7 +90,7 @@ def evaluate(
   """Scores a trained workdir on the frozen held-out set.
 
   Args:
-    run: workdir with checkpoints.
+    run: workdir with checkpoints, or an export.
     level: of the held-out set; the one it was trained on if not given.
     tasks: by name; those that it learned from scenes if not given.
     reader: workdir of a network that looks for the facts of captions.

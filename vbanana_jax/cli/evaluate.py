@@ -82,15 +82,17 @@ def run_evaluate(args, rest) -> int:
   if args.workdir and not given:
     distributed.start(args, saves=False)
     from vbanana_jax import evaluate
-    from vbanana_jax.training import weights
+    from vbanana_jax.training import trained_folders
 
-    run = weights.find_run(args.workdir)
+    run = trained_folders.find_run(args.workdir)
+    if args.out is None:
+      trained_folders.refuse_writing(run, '--out')
     evaluate.evaluate_and_save(
       args.workdir,
       run,
       args.level,
       tasks=_choose_tasks(args),
-      reader=args.reader and weights.find_run(args.reader),
+      reader=args.reader and trained_folders.find_run(args.reader),
       out=args.out,
       overwrite=args.overwrite,
     )

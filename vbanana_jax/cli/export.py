@@ -10,13 +10,15 @@ def add_verb(verbs) -> None:
   """Adds `export`."""
   verb = verbs.add_parser(
     'export',
-    help='write a run as a program that answers without this code, or klein '
-    'for diffusers',
+    help='write a run as weights to share, as a program that answers without '
+    'this code, or klein for diffusers',
     description='Writes how a run answers one question, painted and decoded, '
     'as a folder for serving: one program for several platforms and any '
     'number of pictures, its weights, and a manifest that says what goes in '
     'and comes out. Runs without the code of the network: see '
     'vbanana_jax/inference/exported.py, or vbanana predict --exported. With '
+    '--format safetensors it writes the weights and all that is known of them, '
+    'as a folder that opens wherever a run does (docs/networks.md). With '
     '--format diffusers it writes FLUX.2 klein, as imported or tuned, as a '
     'snapshot that diffusers loads.',
     epilog='Example: vbanana export --workdir runs/quickstart --task depth '
@@ -27,9 +29,10 @@ def add_verb(verbs) -> None:
   verb.add_argument('--out', type=flags.path, required=True)
   verb.add_argument(
     '--format',
-    choices=('program', 'diffusers', 'peft'),
+    choices=('program', 'safetensors', 'diffusers', 'peft'),
     default='program',
-    help='diffusers: --workdir is an import of FLUX.2 klein, or a run that '
+    help='safetensors: weights of a run of our own networks; diffusers: '
+    '--workdir is an import of FLUX.2 klein, or a run that '
     'tuned one or trained an adapter of one; peft: such an adapter',
   )
   verb.add_argument(
@@ -48,10 +51,20 @@ def add_verb(verbs) -> None:
     action='store_true',
     help='replace an export of another question or run in --out',
   )
+  verb.add_argument(
+    '--results',
+    type=flags.path,
+    nargs='+',
+    metavar='FILE',
+    help='of vbanana evaluate, for the model card of --format safetensors; '
+    'those in --workdir if not given',
+  )
   verb.set_defaults(run=run_export)
 
 
 def run_export(args, rest) -> int:
+  if args.results and args.format != 'safetensors':
+    raise UserError('--results are for the card of --format safetensors')
   if args.format != 'program':
     return _export_weights(args)
   from vbanana_jax.inference import export
@@ -80,19 +93,41 @@ def run_export(args, rest) -> int:
 
 
 def _export_weights(args) -> int:
-  from vbanana_jax.klein import adapter_files, exporter, imported
-  from vbanana_jax.runtime import byte_bar
-  from vbanana_jax.training.tuned import has_adapter, load_adapter, load_tuned
-
-  if flags.has_question(args) or args.classes or args.size or args.overwrite:
+  if flags.has_question(args) or args.classes or args.size:
     raise UserError(
-      f'--format {args.format} writes weights: it takes --workdir and --out '
-      'alone'
+      f'--format {args.format} writes weights alone: leave the question and '
+      '--size out'
     )
   if args.workdir is None:
     raise UserError(
       f'--format {args.format} needs --workdir: which import or run?'
     )
+  if args.format == 'safetensors':
+    return _export_network(args)
+  if args.overwrite:
+    raise UserError(f'--format {args.format} overwrites nothing')
+  return _export_klein(args)
+
+
+def _export_network(args) -> int:
+  from vbanana_jax.evaluation import network_export
+
+  found = network_export.export_network(
+    args.workdir,
+    args.out,
+    results=args.results or (),
+    overwrite=args.overwrite,
+  )
+  for path in found:
+    print(path)
+  return 0
+
+
+def _export_klein(args) -> int:
+  from vbanana_jax.klein import adapter_files, exporter, imported
+  from vbanana_jax.runtime import byte_bar
+  from vbanana_jax.training.tuned import has_adapter, load_adapter, load_tuned
+
   folder, tuned = args.workdir, None
   run = None if imported.is_import(folder) else _find_run(folder)
   if run and has_adapter(run):

@@ -55,7 +55,10 @@ def _to_states(text: str) -> tuple[int, ...]:
 
 def add_workdir(verb: argparse.ArgumentParser, *, newest: bool) -> None:
   """Adds --workdir of a verb that asks a trained run; see docs/training.md."""
-  text = 'folder that vbanana train wrote a run into, or one with it as tune/'
+  text = (
+    'folder that vbanana train wrote a run into, or one with it as tune/; or '
+    'an export of weights; or the name of a network of the package'
+  )
   if newest:
     text += '; the newest run under runs/ if not given'
   verb.add_argument('--workdir', type=path, help=text)

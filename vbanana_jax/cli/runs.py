@@ -2,13 +2,17 @@
 
 import pathlib
 
+from vbanana_jax import networks
 from vbanana_jax.errors import UserError
 
 
 def choose_run(folder: pathlib.Path | None) -> pathlib.Path:
-  """The workdir that --workdir names, or the one under runs/ trained last."""
-  from vbanana_jax.training.checkpoint import newest_step
-  from vbanana_jax.training.weights import find_run
+  """The run that --workdir names, or the one under runs/ trained last.
+
+  Without any run it is the network that comes with the package.
+  """
+  from vbanana_jax.runtime import processes
+  from vbanana_jax.training.trained_folders import find_run, newest_step
 
   if folder is not None:
     return find_run(folder)
@@ -19,10 +23,16 @@ def choose_run(folder: pathlib.Path | None) -> pathlib.Path:
     for path in (*root.glob('*/tune/run.json'), *root.glob('*/run.json'))
     if newest_step(path.parent) is not None
   ]
-  if not runs:
+  if runs:
+    return max(runs, key=lambda run: (run / 'run.json').stat().st_mtime)
+  if networks.DEFAULT not in networks.list_networks():
     raise UserError(
       'there is no trained run under runs/: make one with bash '
       'launch/quickstart.sh (about a quarter of an hour), or name one with '
       '--workdir'
     )
-  return max(runs, key=lambda run: (run / 'run.json').stat().st_mtime)
+  processes.log(
+    f'there is no trained run under runs/: {networks.DEFAULT} answers, which '
+    'comes with the package'
+  )
+  return networks.find(networks.DEFAULT)

@@ -90,10 +90,10 @@ def make_table(results: dict[str, Any]) -> str:
   ]
   for row in results['rows']:
     low, high = row['interval']
-    interval = f'{_text(low)} to {_text(high)}'
+    interval = f'{to_text(low)} to {to_text(high)}'
     lines.append(
-      f'{row["task"]:<14}{row["metric"]:<18}{_text(row["value"]):>10}'
-      f'{interval:>22}{_text(row["constant"]):>10}{row["n"]:>6}'
+      f'{row["task"]:<14}{row["metric"]:<18}{to_text(row["value"]):>10}'
+      f'{interval:>22}{to_text(row["constant"]):>10}{row["n"]:>6}'
     )
   lines += ['', describe_scores(results)]
   for found in results.get('obedience', {}).values():
@@ -102,7 +102,7 @@ def make_table(results: dict[str, Any]) -> str:
   for task, by_count in results['by_count'].items():
     headline = get_headline(task)
     cells = [
-      f'{count}: {_text(scores[headline])}'
+      f'{count}: {to_text(scores[headline])}'
       for count, scores in by_count.items()
     ]
     lines.append(f'{task:<14}{headline:<16}{"  ".join(cells)}')
@@ -130,8 +130,8 @@ def _describe_obedience(found: list[dict[str, Any]]) -> list[str]:
   for row in found:
     low, high = row['interval']
     shares = (row[name] for name in ('floor', 'held', 'ceiling', 'reached'))
-    cells = ''.join(f'{_text(share):>10}' for share in shares)
-    interval = f'{_text(low)} to {_text(high)}'
+    cells = ''.join(f'{to_text(share):>10}' for share in shares)
+    interval = f'{to_text(low)} to {to_text(high)}'
     lines.append(f'{row["kind"]:<14}{row["asked"]:>6}{cells}{interval:>22}')
   return lines
 
@@ -232,5 +232,6 @@ def get_headline(trial: str) -> str:
   return next(iter(get_task(trial).metrics))
 
 
-def _text(value: float | None) -> str:
+def to_text(value: float | None) -> str:
+  """Four digits, or a dash for none."""
   return '-' if value is None else f'{value:.4g}'

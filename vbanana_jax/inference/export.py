@@ -26,7 +26,7 @@ from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.report import answers
 from vbanana_jax.runtime import files
 from vbanana_jax.tasks import base
-from vbanana_jax.training import checkpoint, provenance
+from vbanana_jax.training import provenance, trained_folders
 from vbanana_jax.training import weights as weights_lib
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
@@ -76,7 +76,7 @@ def export_run(
     'sampler': _describe_sampler(request),
     'platforms': list(platforms),
     'checkpoint': str(run),
-    'step': checkpoint.newest_step(run),
+    'step': trained_folders.newest_step(run),
     'training_seed': config['seed'],
   }
 

@@ -20,7 +20,7 @@ from vbanana_jax.inference.request import (
 )
 from vbanana_jax.runtime import processes
 from vbanana_jax.tasks import base, legend_parts
-from vbanana_jax.training import checkpoint, provenance, weights
+from vbanana_jax.training import provenance, trained_folders, weights
 
 _ACCELERATOR_ROWS = 16
 
@@ -129,7 +129,7 @@ class Predictor:
       lambda h, w: outputs.make_grid(h, w, size=size, patch=patch),
       {
         'checkpoint': str(self.run),
-        'step': checkpoint.newest_step(self.run),
+        'step': trained_folders.newest_step(self.run),
         'training_seed': self.config['seed'],
         'size': size,
         'steps': sampler.steps,

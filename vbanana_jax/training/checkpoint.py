@@ -19,7 +19,6 @@ from vbanana_jax.errors import (
   DiskFullError,
   Interrupted,
   SaveError,
-  UserError,
 )
 from vbanana_jax.runtime import paths, processes
 from vbanana_jax.training import checkpoint_files
@@ -30,7 +29,7 @@ from vbanana_jax.training.checkpoint_errors import (
   named_failures,
 )
 from vbanana_jax.training.checkpoint_files import list_steps, newest_step
-from vbanana_jax.training.state import TrainState
+from vbanana_jax.training.state import TrainState, check_fit, get_shapes
 
 # A save needs room for itself beside the one it replaces, and some to spare.
 _SPARE = 1.5
@@ -211,18 +210,11 @@ class Checkpoints:
       stored = handler.metadata(
         self._manager.directory / folder.name / 'params'
       )
-    return _get_shapes(stored.tree)
+    return get_shapes(stored.tree)
 
   def _check_fit(self, params: Any) -> None:
     """Raises UserError unless weights have the names and shapes of `params`."""
-    there = self.load_shapes()
-    here = _get_shapes(params)
-    for name in sorted(there.keys() | here.keys()):
-      if there.get(name) != here.get(name):
-        raise UserError(
-          f'{self._find_newest(())} does not fit this model: {name} has the '
-          f'shape {there.get(name)} there and {here.get(name)} here'
-        )
+    check_fit(self._find_newest(()), self.load_shapes(), params)
 
   def _restore(self, **items: ocp.args.CheckpointArgs) -> Any:
     folder = self._find_newest(items)
@@ -280,11 +272,6 @@ def _find_smallest(params: Any) -> Any:
   leaf = named[name]
   struct = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
   return traverse_util.unflatten_dict({name: struct}, sep='/')
-
-
-def _get_shapes(params: Any) -> dict[str, tuple[int, ...]]:
-  named = traverse_util.flatten_dict(params, sep='/')
-  return {name: tuple(leaf.shape) for name, leaf in named.items()}
 
 
 def _to_items(state: TrainState) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import jax
 from flax import traverse_util
 
 from vbanana_jax.errors import UserError
-from vbanana_jax.training import checkpoint, weights
+from vbanana_jax.training import trained_folders
 
 # Its rows are the words of a vocabulary.
 _WORDS = 'text/embedding'
@@ -16,10 +16,10 @@ _WORDS = 'text/embedding'
 def load_matching(
   run: pathlib.Path, params: Any, manifest: dict[str, Any]
 ) -> tuple[Any, str]:
-  """Averaged weights of a workdir wherever name and shape are the same.
+  """Averaged weights of a run wherever name and shape are the same.
 
   Args:
-    run: the workdir, of whatever network.
+    run: a workdir or an export, of whatever network.
     params: weights on their devices; they stay where nothing fits.
     manifest: from `make_manifest`, of the network here.
 
@@ -27,19 +27,19 @@ def load_matching(
     the weights, and a report of what was loaded, skipped and missing.
 
   Raises:
-    UserError: there is no checkpoint, or nothing in it fits.
+    UserError: there are no weights, or nothing in it fits.
   """
-  weights.require(run)
+  trained_folders.require(run)
   here = traverse_util.flatten_dict(params, sep='/')
-  with checkpoint.Checkpoints(run) as checkpoints:
-    step = checkpoints.latest_step()
-    there = checkpoints.load_shapes()
+  with trained_folders.open_weights(run) as stored:
+    step = stored.latest_step()
+    there = stored.load_shapes()
     skipped = {
       name: f'{shape} there, {here[name].shape if name in here else "not"} here'
       for name, shape in there.items()
       if name not in here or here[name].shape != shape
     }
-    if checkpoints.load_manifest() != manifest and _WORDS in there:
+    if stored.load_manifest() != manifest and _WORDS in there:
       skipped.setdefault(_WORDS, 'its rows stand for another vocabulary')
     fitting = there.keys() - skipped.keys()
     if not fitting:
@@ -52,7 +52,7 @@ def load_matching(
       for name, leaf in here.items()
       if name in fitting
     }
-    loaded = checkpoints.restore_ema(
+    loaded = stored.restore_ema(
       traverse_util.unflatten_dict(wanted, sep='/'), partial=True
     )
   lines = [f'{run}, step {step}: {len(fitting)} of {len(here)} arrays loaded']

@@ -17,6 +17,7 @@ from vbanana_jax.training import (
   config_numbers,
   init_from,
   optim,
+  trained_folders,
   weights,
 )
 from vbanana_jax.training.state import (
@@ -103,12 +104,13 @@ def check_feasible(config: dict[str, Any], workdir: paths.Path) -> None:
     workdir: of the run.
 
   Raises:
-    UserError: the data do not fit the host's memory, or there are no weights
-      to begin from.
+    UserError: the data do not fit the host's memory, there are no weights to
+      begin from, or the workdir is an export.
   """
+  trained_folders.refuse_writing(workdir, '--workdir')
   build.check_memory(config, processes=jax.process_count())
   if config['init_from'] and checkpoint.newest_step(workdir) is None:
-    weights.require(paths.to_path(config['init_from']))
+    trained_folders.require(trained_folders.to_folder(config['init_from']))
 
 
 def build_parts(
@@ -215,7 +217,7 @@ def start_state(
   if not config['init_from']:
     return state
   params, report = init_from.load_matching(
-    paths.to_path(config['init_from']),
+    trained_folders.to_folder(config['init_from']),
     state.params,
     weights.make_manifest(config),
   )

@@ -4,13 +4,17 @@ Nothing callable and nothing random is kept here: noise, times and data are
 functions of (seed, step), so a checkpoint is just these arrays.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax import traverse_util
 
 from vbanana_jax import keys, models
+from vbanana_jax.errors import UserError
+from vbanana_jax.runtime import paths
 
 
 class TrainState(NamedTuple):
@@ -132,3 +136,28 @@ def begin_state(
     opt_state=optimizer.init(params),
     frozen=frozen,
   )
+
+
+def get_shapes(params: Any) -> dict[str, tuple[int, ...]]:
+  """Shapes of all weights by name."""
+  named = traverse_util.flatten_dict(params, sep='/')
+  return {name: tuple(leaf.shape) for name, leaf in named.items()}
+
+
+def check_fit(
+  place: paths.Path, there: Mapping[str, tuple[int, ...]], params: Any
+) -> None:
+  """Raises UserError unless stored weights are of a network.
+
+  Args:
+    place: where they lie.
+    there: shapes of the stored ones by name.
+    params: those of the network, or their shapes.
+  """
+  here = get_shapes(params)
+  for name in sorted(there.keys() | here.keys()):
+    if there.get(name) != here.get(name):
+      raise UserError(
+        f'{place} does not fit this model: {name} has the shape '
+        f'{there.get(name)} there and {here.get(name)} here'
+      )

@@ -14,8 +14,8 @@ from vbanana_jax import families, models, sharding
 from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.models import layers
-from vbanana_jax.runtime import paths, processes
-from vbanana_jax.training import checkpoint, provenance
+from vbanana_jax.runtime import processes
+from vbanana_jax.training import provenance, trained_folders
 from vbanana_jax.training.state import (
   join_weights,
   make_logical_axes,
@@ -79,21 +79,6 @@ def make_manifest(config: dict[str, Any]) -> dict[str, Any]:
   return families.get_family(model).describe(model)
 
 
-def find_run(folder: pathlib.Path) -> pathlib.Path:
-  """The trained workdir that a folder is, or holds as tune/.
-
-  Raises:
-    UserError: it is none.
-  """
-  for run in (folder, folder / 'tune'):
-    if checkpoint.newest_step(run) is not None:
-      return run
-  make_one = ': make one with bash launch/quickstart.sh, or with vbanana train'
-  raise UserError(
-    f'{folder} has no checkpoint{hint_workdir(folder) or make_one}'
-  )
-
-
 class LoadedRun(NamedTuple):
   """A trained workdir, ready to be asked.
 
@@ -112,23 +97,23 @@ class LoadedRun(NamedTuple):
 
 
 def load_run(run: pathlib.Path) -> LoadedRun:
-  """A workdir's network, its averaged weights split as training split them.
+  """A run's or an export's network, its averaged weights split as in training.
 
   Every device reads its own part of them. Says which mesh the devices form.
 
   Raises:
-    UserError: there is no checkpoint, it is of another network, or its token
-      ids mean something else.
+    UserError: there are no weights, they are of another network or damaged, or
+      their token ids mean something else.
   """
   config = provenance.load_run_json(run)['config']
-  require(run)
-  step = checkpoint.newest_step(run)
+  trained_folders.require(run)
+  step = trained_folders.newest_step(run)
   processes.check_agree({'config of the run': config, 'its last step': step})
   mesh, model, abstract = _find_mesh(run, config)
-  with checkpoint.Checkpoints(run) as checkpoints:
-    check_manifest(checkpoints, config)
+  with trained_folders.open_weights(run) as stored:
+    check_manifest(stored, config)
     params, frozen = split_weights(model, abstract)
-    params = checkpoints.restore_ema(params)
+    params = stored.restore_ema(params)
   weights = join_weights(params, load_frozen(config, frozen))
   return LoadedRun(config, model, weights, mesh)
 
@@ -185,14 +170,23 @@ def find_trained_tasks(config: dict[str, Any], kind: str = '') -> set[str]:
   seen: set[str] = set()
   while True:
     tasks |= set(pairings.find_tasks(config, kind))
+    tasks |= _find_told(config, kind)
     start = config.get('init_from')
     if not start or start in seen:
       return tasks
     seen.add(start)
     try:
-      config = provenance.load_run_json(paths.to_path(start))['config']
+      config = provenance.load_run_json(trained_folders.to_folder(start))[
+        'config'
+      ]
     except (UserError, OSError):  # moved away: what it learned is not known
       return tasks
+
+
+def _find_told(config: dict[str, Any], kind: str) -> set[str]:
+  """Tasks that an export says were learned, from sources of a kind."""
+  told = config.get('learned', {})
+  return {x for k, names in told.items() if kind in ('', k) for x in names}
 
 
 def hash_weights(params: Any) -> str:
@@ -227,34 +221,17 @@ def load_frozen(config: dict[str, Any], abstract: Any) -> Any:
 
 
 def check_manifest(
-  checkpoints: checkpoint.Checkpoints, config: dict[str, Any]
+  stored: trained_folders.StoredWeights, config: dict[str, Any]
 ) -> None:
   """Refuses weights that were trained with something else beside them."""
-  theirs, ours = checkpoints.load_manifest(), make_manifest(config)
+  theirs, ours = stored.load_manifest(), make_manifest(config)
   if theirs['tokenizer'] != ours['tokenizer']:
     raise UserError(
-      f'{checkpoints.path} was trained with another vocabulary: install the '
+      f'{stored.path} was trained with another vocabulary: install the '
       'version of vbanana_jax that its run.json names'
     )
   if theirs != ours:
     raise UserError(
-      f'{checkpoints.path} was trained on another snapshot than '
+      f'{stored.path} was trained on another snapshot than '
       f'{config["model"]["snapshot"]}: name its own with config.model.snapshot'
     )
-
-
-def require(workdir: str | paths.Path) -> None:
-  """Raises UserError where a workdir has no checkpoint."""
-  if checkpoint.newest_step(workdir) is None:
-    raise UserError(
-      f'{workdir} holds no checkpoint'
-      + (hint_workdir(workdir) or ': train first with vbanana train')
-    )
-
-
-def hint_workdir(inside: str | paths.Path) -> str:
-  """What to say to somebody who names a folder inside of a workdir."""
-  for folder in paths.to_path(inside).parents[:2]:
-    if checkpoint.newest_step(folder) is not None:
-      return f': name the workdir around it, {folder}'
-  return ''
