@@ -134,6 +134,10 @@ def get_base() -> ConfigDict:
   config.eval.gallery = 4  # examples a task in the report
   config.eval.every = '20 percent'  # of training: score curves; '' for none
   config.eval.watch = 48  # scenes of the held-out set for them
+  config.eval.watch_sampled = 16  # of what is sampled; 0 for none
+  # The network that looks for the facts of captions in generated pictures, a
+  # workdir or a name of docs/networks.md; '' for none.
+  config.eval.reader = ''
   # Benchmarks for them too: 'nyuv2_depth=data/nyuv2', commas between several.
   config.eval.protocols = ''
   config.eval.protocol_examples = 64  # of each, from the start; 0 for all
@@ -188,5 +192,7 @@ def make_smoke(config: ConfigDict) -> ConfigDict:
   config.eval.vision_steps = 2
   config.eval.gallery = 1
   config.eval.every = ''  # it would take longer to compile than all the rest
+  config.eval.watch_sampled = 0  # likewise
+  config.eval.reader = ''
   config.eval.retention.prompts = ''  # likewise
   return config

@@ -26,6 +26,7 @@ def get_config(arg: str = 'tune'):
   words = base.parse_arg(arg, ARGS)
   config = base.get_base()
   config.data.short_text_length = 16
+  config.eval.watch_sampled = 0  # sampling would take a minute of eleven
   if 'pretrain' in words:
     config.mixture.update(PRETRAIN)
     config.length = '3_456 examples'

@@ -5,12 +5,22 @@ import types
 import numpy as np
 import pytest
 
-from vbanana_jax.evaluation import obedience, results
+from vbanana_jax import sharding
+from vbanana_jax.config import load_config
+from vbanana_jax.errors import UserError
+from vbanana_jax.evaluation import (
+  caption_exam,
+  obedience,
+  results,
+  sampled_watch,
+)
 from vbanana_jax.inference import request
 from vbanana_jax.scenes.claims import KINDS, Claim
 from vbanana_jax.scenes.forms import Form
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.tokenizer.tokenizer import Tokenizer
+from vbanana_jax.training import weights
+from vbanana_jax.training.state import make_params
 
 SIZE = 32
 WHITE, BLACK = np.ones((SIZE, SIZE, 3)), np.zeros((SIZE, SIZE, 3))
@@ -60,9 +70,16 @@ class SeesWhite:
 
 
 def find(painted, true):
-  found = obedience.measure_obedience(
-    SeesWhite(), CHECKS, CLAIMS, painted, true
-  )
+  looked = {
+    'held': painted,
+    'floor': painted[1:] + painted[:1],
+    'ceiling': true,
+  }
+  held = {
+    side: obedience.find_held(SeesWhite(), CHECKS, CLAIMS, shown)
+    for side, shown in looked.items()
+  }
+  found = obedience.measure_obedience(KINDS, CLAIMS, held)
   assert [each.kind for each in found] == [obedience.ALL, *KINDS]
   return {each.kind: each for each in found}
 
@@ -120,3 +137,76 @@ def test_the_row_of_results_is_of_all_kinds():
   assert (row['task'], row['metric']) == ('generate@16', 'obedience')
   assert (row['value'], row['constant'], row['better']) == (0.25, 0.0, 'max')
   assert results.make_obedience_rows({}) == []
+
+
+def test_claims_have_names():
+  names = obedience.name_claims(CHECKS, CLAIMS[0])
+  assert len(names) == 3 and 'red box' in names[1] and names[2] == '2 of box'
+
+
+@pytest.fixture(scope='module')
+def config():
+  config = load_config('quickstart:pretrain,smoke').to_dict()
+  config['eval'] |= {'every': '50 percent', 'watch_sampled': 3, 'reader': 'r'}
+  return config
+
+
+@pytest.fixture(scope='module')
+def exam(config):
+  model = weights.build_network(config)
+  return caption_exam.CaptionExam(
+    TASKS['generate'],
+    config,
+    model,
+    sharding.build_mesh(),
+    'quick',
+    3,
+    SeesWhite(),
+  ), make_params(model, size=config['image_size'], seed=0)
+
+
+def test_captions_are_painted_and_looked_at(exam):
+  exam, params = exam
+  found = exam.run(params)
+  every = found.rows[0]
+  assert (every.kind, every.n) == ('all', 3) and every.asked > 6
+  (shown,) = found.shown
+  assert shown['painted'].shape == (SIZE, SIZE, 3)
+  light = shown['painted'].mean() > 0.5
+  assert ('(seen: ' if light else '(not seen: ') in shown['prompt']
+  scores = caption_exam.make_scores(exam.task, found)
+  assert scores['generate/held'] == every.held
+  assert 0 <= every.held <= 1 and every.asked * every.held % 1 == 0
+  rows = caption_exam.make_rows(found)
+  assert rows[0]['asked'] == every.asked and len(rows) == 1 + len(KINDS)
+
+
+def test_a_reader_that_never_looked_for_things_is_refused(config):
+  blind = SeesWhite()
+  blind.run, blind.config = 'runs/d', {**CONFIG, 'mixture': {'depth': 1.0}}
+  with pytest.raises(UserError, match='never learned referring and instance'):
+    caption_exam.CaptionExam(
+      TASKS['generate'], config, None, None, 'quick', 3, blind
+    )
+
+
+def test_what_is_sampled_is_watched_while_training(config, monkeypatch):
+  monkeypatch.setattr(sampled_watch.trained_folders, 'find_run', str)
+  monkeypatch.setattr(sampled_watch, 'Predictor', lambda run: SeesWhite())
+  tasks = [TASKS[name] for name in ('generate', 'edit', 'depth')]
+  chosen = sampled_watch.choose_tasks(config, tasks)
+  assert [task.name for task in chosen] == ['generate', 'edit']
+  mesh, model = sharding.build_mesh(), weights.build_network(config)
+  ((edits, (batch,)),), (exam,) = sampled_watch.build(
+    config, chosen, model, mesh
+  )
+  assert edits.task.name == 'edit' and batch['valid'].sum() == 3
+  assert exam.task.name == 'generate'
+  settings = config['eval'] | {'reader': ''}
+  alone, exams = sampled_watch.build(
+    {**config, 'eval': settings}, chosen, model, mesh
+  )
+  assert len(alone) == 1 and exams == []
+  for off in ({'every': ''}, {'watch_sampled': 0}):
+    quiet = {**config, 'eval': config['eval'] | off}
+    assert sampled_watch.choose_tasks(quiet, tasks) == []

@@ -3,6 +3,7 @@
 from vbanana_jax.errors import UserError
 
 UNITS = ('steps', 'examples', 'percent')
+NEVER = ('', '0')  # how often, where that may be not at all
 
 
 def to_steps(

@@ -93,7 +93,8 @@ def evaluate(
     run: workdir with checkpoints, or an export.
     level: of the held-out set; the one it was trained on if not given.
     tasks: by name; those that it learned from scenes if not given.
-    reader: workdir of a network that looks for the facts of captions.
+    reader: a network that looks for the facts of captions, of the workdir or
+      the folder; none if not given.
 
   Returns:
     `rows` (task, metric, value, interval, constant, n), `by_count`,
@@ -105,21 +106,15 @@ def evaluate(
     UserError: nothing is asked of these tasks, or none is learned from scenes.
   """
   began = time.perf_counter()
-  config, model, params, mesh = loaded = weights.load_run(run)
-  level = level or pairings.find_level(config)
-  # No score depends on how the scenes are cut into batches.
-  rows = sharding.round_up_rows(config['eval']['batch_size'], mesh)
-  settings = {**config['eval'], 'batch_size': rows}
-  config = {**config, 'eval': settings}
+  loaded = _fit_batches(weights.load_run(run))
+  config, model, params, mesh = loaded
+  level, settings = level or pairings.find_level(config), config['eval']
   eval_runs = choose_eval_runs(run, config, tasks)
   scored = {each.task for each in eval_runs}
   score_constants = constants.make_constants(config, mesh, level, scored)
-  trials = {each.name: TASKS[each.task] for each in eval_runs}
-  asked = loaded._replace(config=config)
-  obeyed = caption_exam.examine(trials, asked, level, reader)
-  rows, by_count, gallery = tables.make_obedience_rows(obeyed), {}, {}
+  rows, by_count, gallery, obeyed = [], {}, {}, {}
   for eval_run in _show_progress(eval_runs):
-    name, task = eval_run.name, trials[eval_run.name]
+    name, task = eval_run.name, TASKS[eval_run.task]
     batches = held_out.build_batches(config, task, level, eval_run.limit)
     sampler = {'steps': eval_run.steps, 'method': settings['sampler']}
     paint = make_sample_fn(model, seed=config['seed'], **sampler)
@@ -129,18 +124,32 @@ def evaluate(
     gallery[name] = gallery_file.make_gallery(
       batches[0], scores.painted, settings['gallery']
     )
+    if task.claims and reader:
+      seen = caption_exam.examine(task, loaded, level, eval_run.limit, reader)
+      obeyed[name], gallery[name] = caption_exam.make_rows(seen), seen.shown
   return {
     'obedience': obeyed,
     'level': level,
     'eval_set': held_out.describe_eval_set(
       level, limit=settings['limit'], size=config['image_size']
     ),
-    'rows': rows,
+    'rows': rows + tables.make_obedience_rows(obeyed),
     'by_count': by_count,
     **_name_unlearned(config),
     'seconds': time.perf_counter() - began,
     'gallery': gallery,
   }
+
+
+def _fit_batches(loaded: weights.LoadedRun) -> weights.LoadedRun:
+  """The run with batches that its devices share.
+
+  No score depends on how the scenes are cut into batches.
+  """
+  settings = loaded.config['eval']
+  rows = sharding.round_up_rows(settings['batch_size'], loaded.mesh)
+  settings = {**settings, 'batch_size': rows}
+  return loaded._replace(config={**loaded.config, 'eval': settings})
 
 
 def _show_progress(eval_runs: list[EvalRun]) -> Iterator[EvalRun]:

@@ -30,8 +30,9 @@ def add_verb(verbs) -> None:
     '--reader',
     type=flags.path,
     metavar='RUN',
-    help='workdir of another network, which says what facts of its caption a '
-    'generated picture shows; it must not have trained on generated pictures',
+    help='another network, which says what facts of its caption a generated '
+    'picture shows; it must not have trained on generated pictures. That of '
+    'config.eval.reader if not given',
   )
   verb.add_argument(
     '--predictions',
@@ -82,17 +83,19 @@ def run_evaluate(args, rest) -> int:
   if args.workdir and not given:
     distributed.start(args, saves=False)
     from vbanana_jax import evaluate
-    from vbanana_jax.training import trained_folders
+    from vbanana_jax.training import provenance, trained_folders
 
     run = trained_folders.find_run(args.workdir)
     if args.out is None:
       trained_folders.refuse_writing(run, '--out')
+    settings = provenance.load_run_json(run)['config']['eval']
+    reader = args.reader or settings['reader']
     evaluate.evaluate_and_save(
       args.workdir,
       run,
       args.level,
       tasks=_choose_tasks(args),
-      reader=args.reader and trained_folders.find_run(args.reader),
+      reader=trained_folders.find_run(flags.path(reader)) if reader else None,
       out=args.out,
       overwrite=args.overwrite,
     )

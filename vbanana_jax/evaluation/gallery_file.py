@@ -22,9 +22,13 @@ BAD_GALLERY = (
 def make_gallery(
   batch: dict, painted: np.ndarray, n: int
 ) -> list[dict[str, Any]]:
-  """Some of the first scenes as asked and painted, for the report."""
+  """Some of the first scenes as asked and painted, for the report.
+
+  Each with its `row` in the batch.
+  """
   return [
     {
+      'row': int(i),
       'prompt': batch['prompt'][i],
       'source': batch['source'][i] if batch['has_source'][i] else None,
       'painted': painted[i],

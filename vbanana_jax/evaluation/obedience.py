@@ -56,31 +56,20 @@ class Obedience:
 
 
 def measure_obedience(
-  reader: Predictor,
-  checks: ClaimChecks,
+  kinds: Sequence[str],
   claims: Sequence[Sequence[Claim]],
-  painted: Sequence[Picture],
-  true: Sequence[Picture],
+  held: Mapping[str, Sequence[Sequence[bool]]],
 ) -> list[Obedience]:
   """What holds of the claims of each picture: of all, then of each kind.
 
   Args:
-    reader: has learned `checks.tasks`.
-    checks: of the task that painted.
+    kinds: of claims.
     claims: of each picture's caption.
-    painted: in [0, 1], one for each caption.
-    true: renderings of what the captions say, in the same order.
+    held: whether each claim holds, by what was looked at: `held` in what was
+      painted for the captions, `floor` in what was painted for others,
+      `ceiling` in true renderings. See `find_held`.
   """
-  sides = {
-    'held': painted,
-    'floor': [*painted[1:], *painted[:1]],
-    'ceiling': true,
-  }
-  kinds = checks.kinds
-  states = {
-    name: _count_kinds(kinds, claims, find_held(reader, checks, claims, shown))
-    for name, shown in sides.items()
-  }
+  states = {side: _count_kinds(kinds, claims, held[side]) for side in _SIDES}
   everything = [[True] * len(each) for each in claims]
   states['asked'] = _count_kinds(kinds, claims, everything)
 
@@ -110,6 +99,16 @@ def measure_obedience(
     )
     for kind, number in zip((ALL, *kinds), asked)
   ]
+
+
+def name_claims(checks: ClaimChecks, claims: Sequence[Claim]) -> list[str]:
+  """What a person reads of each claim."""
+  rng = keys.make_rng(0, 'claim')
+  found = []
+  for claim in claims:
+    check = checks.make_check(claim, rng)
+    found.append(check.words or f'{claim.count} of {check.classes[0]}')
+  return found
 
 
 def _find_shares(counts: Mapping[str, np.ndarray]) -> dict[str, float]:

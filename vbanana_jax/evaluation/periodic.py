@@ -15,10 +15,12 @@ from vbanana_jax import durations, sharding
 from vbanana_jax.data import pairings, text_states
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import (
+  caption_exam,
   evaluators,
   held_out,
   protocol_eval,
   retention,
+  sampled_watch,
 )
 from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.sampling import make_sample_fn
@@ -27,7 +29,6 @@ from vbanana_jax.tasks import base
 from vbanana_jax.training import weights
 from vbanana_jax.training.state import TrainState
 
-_NEVER = ('', '0')
 _SHOWN = 4  # scenes a picture
 
 
@@ -53,6 +54,7 @@ class PeriodicEval:
     protocol_evals: benchmarks that are scored as well.
     told: gives memories of the questions to a network that makes none.
     kept: compares with the weights that the run began from, if any.
+    exams: of tasks that paint from captions.
   """
 
   def __init__(
@@ -64,17 +66,21 @@ class PeriodicEval:
     protocol_evals: Sequence[protocol_eval.ProtocolEval] = (),
     told: text_states.TextStates | None = None,
     kept: retention.Retention | None = None,
+    exams: Sequence[caption_exam.CaptionExam] = (),
   ):
     self.every = every
     self.evaluations = tuple(evaluations)
     self.protocol_evals = tuple(protocol_evals)
     self._told = told
     self._kept = kept
+    self._exams = tuple(exams)
 
   def begin(self, state: TrainState) -> None:
     """Compiles, so that `run` only runs; the base paints before step 1."""
     for evaluator, batches in self.evaluations:
       evaluator.compile(state.ema_weights, self._tell(batches[0]))
+    for exam in self._exams:
+      exam.begin(state.ema_weights)
     if self._kept:
       self._kept.begin(state)
 
@@ -88,6 +94,8 @@ class PeriodicEval:
       for metric in task.metrics:
         scores[f'{task.name}/{metric}'] = logs.to_number(found[metric])
       pictures[task.name] = make_picture(batches[0], painted)
+    for exam in self._exams:
+      scores |= caption_exam.make_scores(exam.task, exam.run(state.ema_weights))
     for each in self.protocol_evals:
       scores |= each.run(state.ema_weights)
     if self._kept:
@@ -131,16 +139,17 @@ def build_periodic_eval(
   """
   settings = config['eval']
   vision = [task for task in tasks if task.vision]
-  tasks = _choose_tasks(config, tasks)
+  all_tasks, tasks = tasks, _choose_tasks(config, tasks)
   benchmarks = protocol_eval.parse_protocols(settings['protocols'])
   every = settings['every']
-  if every in _NEVER:
+  if every in durations.NEVER:
     every = '100 percent'
     _say_scored_last(benchmarks)
   elif not benchmarks:
     _say_unwatched([task.name for task in vision if task not in tasks])
   kept = retention.build_retention(config, model, mesh, workdir)
-  if not (tasks or benchmarks or kept):
+  sampled = sampled_watch.choose_tasks(config, all_tasks)
+  if not (tasks or sampled or benchmarks or kept):
     return None
   # No score depends on how the scenes are cut into batches.
   rows = sharding.round_up_rows(settings['batch_size'], mesh)
@@ -149,18 +158,21 @@ def build_periodic_eval(
     every, batch_size=config['batch_size'], total_steps=total_steps
   )
   paint = make_sample_fn(model, seed=config['seed'], steps=0)
+  watched = [
+    (
+      evaluators.TaskEvaluator(task, paint, mesh),
+      _build_questions(config, task),
+    )
+    for task in tasks
+  ]
+  sampled, exams = sampled_watch.build(config, sampled, model, mesh)
   return PeriodicEval(
-    [
-      (
-        evaluators.TaskEvaluator(task, paint, mesh),
-        _build_questions(config, task),
-      )
-      for task in tasks
-    ],
+    [*watched, *sampled],
     every,
     _build_protocol_evals(config, benchmarks, model, mesh),
     told,
     kept,
+    exams,
   )
 
 
@@ -188,7 +200,7 @@ def _choose_tasks(config, tasks: Sequence[base.Task]) -> list[base.Task]:
     UserError: no scene is.
   """
   settings = config['eval']
-  if settings['every'] in _NEVER:
+  if settings['every'] in durations.NEVER:
     return []
   drawn = pairings.find_tasks(config, pairings.SCENES)
   chosen = [task for task in tasks if task.vision and task.name in drawn]

@@ -71,6 +71,7 @@ def write_report(workdir: pathlib.Path) -> pathlib.Path:
       | kept,
       notes={name: task.note for name, task in TASKS.items()} | told,
       by_count=make_count_table(results['by_count']),
+      obedience=make_obedience_table(results.get('obedience', {})),
       color_distance=distances,
       config=results['config'],
       versions=results['versions'],
@@ -117,6 +118,20 @@ def make_count_table(
       if scores[metric] is not None
     }
   return table
+
+
+def make_obedience_table(
+  obeyed: dict[str, list[dict[str, Any]]],
+) -> dict[str, dict[str, float]]:
+  """Shares of the facts of captions by kind, NaN left out."""
+  columns = ('asked', 'floor', 'held', 'ceiling', 'reached')
+  return {
+    f'{trial} {row["kind"]}': {
+      name: row[name] for name in columns if row[name] is not None
+    }
+    for trial, rows in obeyed.items()
+    for row in rows
+  }
 
 
 def make_curves(
@@ -196,14 +211,17 @@ def make_score_curves(
   for task in TASKS.values():
     metric, better = next(iter(task.metrics.items()))
     key = f'{task.name}/{metric}'
-    if key not in series:
-      continue
-    title = f'{phase}: {task.name} {metric} {page.ARROW[better]}'
-    watched = {'first held-out scenes': series[key]}
-    levels = {}
-    if key in constants:
-      levels = {'best constant, all held-out scenes': constants[key]}
-    curves.append(charts.Chart(title, watched, levels=levels))
+    if key in series:
+      title = f'{phase}: {task.name} {metric} {page.ARROW[better]}'
+      watched = {'first held-out scenes': series[key]}
+      levels = {}
+      if key in constants:
+        levels = {'best constant, all held-out scenes': constants[key]}
+      curves.append(charts.Chart(title, watched, levels=levels))
+    obeyed = f'{task.name}/obedience'
+    if obeyed in series:
+      title = f'{phase}: {task.name} obedience {page.ARROW["max"]}'
+      curves.append(charts.Chart(title, {'first captions': series[obeyed]}))
   for key in (retention.DISTANCE, retention.LOSS):
     if key in series:
       curves.append(charts.Chart(f'{phase}: {key} ↓', {'now': series[key]}))

@@ -54,6 +54,7 @@ class Report:
     seconds: wall time by phase.
     spent: phase -> what is to be said of its time.
     by_count: task and metric -> number of objects -> score.
+    obedience: task and kind of fact -> column -> number.
     color_distance: task -> column -> number; mean 8-bit levels and so on.
     notes: task -> one line on how to read its pictures.
   """
@@ -67,6 +68,9 @@ class Report:
   galleries: dict[str, list[Example]] = dataclasses.field(default_factory=dict)
   notes: dict[str, str] = dataclasses.field(default_factory=dict)
   by_count: dict[str, dict[str, float]] = dataclasses.field(
+    default_factory=dict
+  )
+  obedience: dict[str, dict[str, float]] = dataclasses.field(
     default_factory=dict
   )
   color_distance: dict[str, dict[str, float]] = dataclasses.field(
@@ -99,6 +103,16 @@ def make_page(report: Report) -> str:
       'curves',
     ),
     _section('Scores by number of objects', _numbers(report.by_count)),
+    _section(
+      'Facts of captions',
+      _numbers(
+        report.obedience,
+        'Facts that were asked of generated pictures, and shares that another '
+        'network saw: in pictures of other captions (floor), in those painted '
+        'for the captions (held), in true renderings (ceiling). Reached is how '
+        'far from floor to ceiling held lies.',
+      ),
+    ),
     _section(
       'Painted colors',
       _numbers(
