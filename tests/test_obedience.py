@@ -194,19 +194,17 @@ def test_what_is_sampled_is_watched_while_training(config, monkeypatch):
   monkeypatch.setattr(sampled_watch.trained_folders, 'find_run', str)
   monkeypatch.setattr(sampled_watch, 'Predictor', lambda run: SeesWhite())
   tasks = [TASKS[name] for name in ('generate', 'edit', 'depth')]
-  chosen = sampled_watch.choose_tasks(config, tasks)
-  assert [task.name for task in chosen] == ['generate', 'edit']
   mesh, model = sharding.build_mesh(), weights.build_network(config)
   ((edits, (batch,)),), (exam,) = sampled_watch.build(
-    config, chosen, model, mesh
+    config, tasks, model, mesh
   )
   assert edits.task.name == 'edit' and batch['valid'].sum() == 3
   assert exam.task.name == 'generate'
   settings = config['eval'] | {'reader': ''}
   alone, exams = sampled_watch.build(
-    {**config, 'eval': settings}, chosen, model, mesh
+    {**config, 'eval': settings}, tasks, model, mesh
   )
   assert len(alone) == 1 and exams == []
   for off in ({'every': ''}, {'watch_sampled': 0}):
     quiet = {**config, 'eval': config['eval'] | off}
-    assert sampled_watch.choose_tasks(quiet, tasks) == []
+    assert sampled_watch.build(quiet, tasks, model, mesh) == ([], [])

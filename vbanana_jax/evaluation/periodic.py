@@ -139,7 +139,8 @@ def build_periodic_eval(
   """
   settings = config['eval']
   vision = [task for task in tasks if task.vision]
-  all_tasks, tasks = tasks, _choose_tasks(config, tasks)
+  sampled, exams = sampled_watch.build(config, tasks, model, mesh)
+  tasks = _choose_tasks(config, tasks)
   benchmarks = protocol_eval.parse_protocols(settings['protocols'])
   every = settings['every']
   if every in durations.NEVER:
@@ -148,8 +149,7 @@ def build_periodic_eval(
   elif not benchmarks:
     _say_unwatched([task.name for task in vision if task not in tasks])
   kept = retention.build_retention(config, model, mesh, workdir)
-  sampled = sampled_watch.choose_tasks(config, all_tasks)
-  if not (tasks or sampled or benchmarks or kept):
+  if not (tasks or sampled or exams or benchmarks or kept):
     return None
   # No score depends on how the scenes are cut into batches.
   rows = sharding.round_up_rows(settings['batch_size'], mesh)
@@ -157,17 +157,8 @@ def build_periodic_eval(
   every = durations.to_steps(
     every, batch_size=config['batch_size'], total_steps=total_steps
   )
-  paint = make_sample_fn(model, seed=config['seed'], steps=0)
-  watched = [
-    (
-      evaluators.TaskEvaluator(task, paint, mesh),
-      _build_questions(config, task),
-    )
-    for task in tasks
-  ]
-  sampled, exams = sampled_watch.build(config, sampled, model, mesh)
   return PeriodicEval(
-    [*watched, *sampled],
+    [*_build_watched(config, tasks, model, mesh), *sampled],
     every,
     _build_protocol_evals(config, benchmarks, model, mesh),
     told,
@@ -210,6 +201,18 @@ def _choose_tasks(config, tasks: Sequence[base.Task]) -> list[base.Task]:
       'or set config.eval.every=0 to score none'
     )
   return chosen
+
+
+def _build_watched(config, tasks, model, mesh) -> list[sampled_watch.Watched]:
+  """Of each task an evaluator of one-pass answers, and its questions."""
+  paint = make_sample_fn(model, seed=config['seed'], steps=0)
+  return [
+    (
+      evaluators.TaskEvaluator(task, paint, mesh),
+      _build_questions(config, task),
+    )
+    for task in tasks
+  ]
 
 
 def _build_questions(config, task: base.Task) -> list[dict[str, Any]]:

@@ -21,20 +21,6 @@ from vbanana_jax.training import trained_folders
 Watched = tuple[evaluators.TaskEvaluator, list[dict[str, Any]]]
 
 
-def choose_tasks(config, tasks: Sequence[base.Task]) -> list[base.Task]:
-  """Those that paint from noise and are learned from scenes, if watched.
-
-  A network without its text encoder knows no words but those of its training.
-  """
-  settings = config['eval']
-  if settings['every'] in durations.NEVER or settings['watch_sampled'] < 1:
-    return []
-  if config['model']['text_cache']:
-    return []
-  drawn = pairings.find_tasks(config, pairings.SCENES)
-  return [task for task in tasks if not task.vision and task.name in drawn]
-
-
 def build(
   config: Mapping[str, Any],
   tasks: Sequence[base.Task],
@@ -45,14 +31,16 @@ def build(
 
   Args:
     config: see `configs/base.py`.
-    tasks: from `choose_tasks`.
+    tasks: of the mixture.
     model: the network.
     mesh: the devices.
 
   Raises:
     UserError: `config.eval.reader` is no network that can look.
   """
-  settings = config['eval']
+  settings, tasks = config['eval'], _choose_tasks(config, tasks)
+  if not tasks:
+    return [], []
   limit, level = settings['watch_sampled'], pairings.find_level(config)
   rows = sharding.round_up_rows(min(limit, settings['batch_size']), mesh)
   config = {**config, 'eval': {**settings, 'batch_size': rows}}
@@ -79,3 +67,17 @@ def build(
     for task in painters
   ]
   return evaluations, exams
+
+
+def _choose_tasks(config, tasks: Sequence[base.Task]) -> list[base.Task]:
+  """Those that paint from noise and are learned from scenes, if watched.
+
+  A network without its text encoder knows no words but those of its training.
+  """
+  settings = config['eval']
+  if settings['every'] in durations.NEVER or settings['watch_sampled'] < 1:
+    return []
+  if config['model']['text_cache']:
+    return []
+  drawn = pairings.find_tasks(config, pairings.SCENES)
+  return [task for task in tasks if not task.vision and task.name in drawn]
