@@ -103,9 +103,6 @@ TABLE = {
     'wrong size': fails(
       f'{_TRAIN} --config.image_size=60', 'does not divide into patches of 8'
     ),
-    'odd patch': fails(
-      f'{_TRAIN} --config.model.patch=1', 'config.model.patch is 1: choose an'
-    ),
     'wrong unit': fails(
       f"{_TRAIN} '--config.length=5 miles'", "one of ('steps', 'examples'"
     ),

@@ -394,3 +394,5 @@ def test_unknown_size_and_key_are_named():
     build(widht=3)
   with pytest.raises(UserError, match=r"remat is 'some'.*'dots'"):
     build(remat='some')
+  with pytest.raises(UserError, match='patch is 5: choose an even number'):
+    build(patch=5)
