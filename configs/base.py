@@ -137,7 +137,7 @@ def get_base() -> ConfigDict:
   config.eval.watch_sampled = 16  # of what is sampled; 0 for none
   # The network that looks for the facts of captions in generated pictures, a
   # workdir or a name of docs/networks.md; '' for none.
-  config.eval.reader = ''
+  config.eval.reader = 'scenes-reader'
   # Benchmarks for them too: 'nyuv2_depth=data/nyuv2', commas between several.
   config.eval.protocols = ''
   config.eval.protocol_examples = 64  # of each, from the start; 0 for all

@@ -16,7 +16,9 @@ from test_architecture import MACHINE_PATH
 
 import vbanana_jax as vb
 from vbanana_jax import cli, networks
+from vbanana_jax.drawing import pictures
 from vbanana_jax.errors import UserError
+from vbanana_jax.evaluation import held_out
 from vbanana_jax.training import (
   exported_weights,
   init_from,
@@ -353,3 +355,28 @@ def test_results_of_the_export_itself_are_told_apart(copy, tmp_path, capsys):
   )
   card = (out / 'README.md').read_text()
   assert card.count('eval_of_a_test, level quick; of these weights') == 1
+
+
+def test_the_networks_of_the_package_are_of_this_code():
+  """Each file is what its config.json says, and has all weights it names."""
+  assert networks.list_networks() == ['scenes-nano', 'scenes-reader']
+  for name in networks.list_networks():
+    loaded = weights.load_run(networks.find(name))
+    assert len(jax.tree.leaves(loaded.params)) > 40
+    size = (networks.find(name) / exported_weights.WEIGHTS).stat().st_size
+    assert size < 20e6
+  reads = weights.find_trained_tasks(loaded.config)
+  assert {'referring', 'instance'} <= reads
+
+
+def test_a_new_installation_has_something_to_ask():
+  """Depth of eight held-out scenes is better than the best constant's .39."""
+  model = vb.open('scenes-nano')
+  scenes = held_out.load_eval_set('quick').open_scenes(64)
+  shares = []
+  for row in range(8):
+    example = scenes[row]
+    found = model.ask('depth', pictures.to_u8(example['rgb'])).value
+    ratio = found / example['depth_m']
+    shares.append(np.mean(np.maximum(ratio, 1 / ratio) < 1.25))
+  assert np.mean(shares) > 0.6

@@ -67,7 +67,7 @@ def _make_header(name, trainings, scores) -> str:
     listed = [
       _to_entry(each.results, row)
       for each in scores
-      for row in each.results['rows']
+      for row in _list_rows(each.results)
       if row['value'] is not None
     ]
     index = [{'name': name, 'results': listed}]
@@ -236,10 +236,15 @@ def _describe_scores(scores: Sequence[Scores]) -> str:
       '',
       '| task | metric | score | 95 % interval | constant | n |',
       '| --- | --- | --- | --- | --- | --- |',
-      *(_make_row(row) for row in results['rows']),
+      *(_make_row(row) for row in _list_rows(results)),
       '',
     ]
   return '\n'.join(lines)
+
+
+def _list_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
+  """Scores of which one end is better; all others are in results.json."""
+  return [row for row in results['rows'] if row['better'] is not None]
 
 
 def _make_row(row: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ PACKAGES = (
 )
 
 # Sections of a config, beside the sources, that may lack what is newer.
-_FILLED = ('model', 'loss')
+_FILLED = ('eval', 'model', 'loss')
 
 
 def get_versions() -> dict[str, str]:
@@ -138,7 +138,7 @@ def save_run_json(
 def load_run_json(workdir: paths.Path) -> dict[str, Any]:
   """A workdir's run.json.
 
-  Settings of its sources, network and loss that are newer than the run have
+  Settings of its sources, network, loss and scores that are newer than the run have
   their defaults, with which all is what it was before there was the setting.
 
   Raises:
