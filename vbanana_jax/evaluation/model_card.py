@@ -141,6 +141,7 @@ def _describe_use(name: str, config: dict[str, Any]) -> str:
 
 ```python
 import vbanana_jax as vb
+
 model = vb.open('{name}')  # the path of this folder
 model.ask({python}).figure().save('{task}.png')
 ```

@@ -138,8 +138,9 @@ def save_run_json(
 def load_run_json(workdir: paths.Path) -> dict[str, Any]:
   """A workdir's run.json.
 
-  Settings of its sources, network, loss and scores that are newer than the run have
-  their defaults, with which all is what it was before there was the setting.
+  Settings of its sources, network, loss and scores that are newer than the run
+  have their defaults, with which all is what it was before there was the
+  setting.
 
   Raises:
     UserError: it holds no config, or one that this version does not know.
