@@ -27,6 +27,8 @@ HEADLINES = (
   ('instance', 'pmf1', 'instance pmF1 ↑', '{:.3f}'),
   ('instance@8', 'pmf1', 'instance pmF1, 8 sampled steps ↑', '{:.3f}'),
   ('edit@16', 'mae', 'edit, mean absolute error ↓', '{:.3f}'),
+  ('edit@16', 'made', 'edit, share made ↑', '{:.3f}'),
+  ('generate@16', 'obedience', 'generate, obedience ↑', '{:.2f}'),
   ('generate@16', 'fd_random_conv', 'generate, FD-random-conv ↓', '{:.3f}'),
 )
 
@@ -104,9 +106,12 @@ def make_headlines(*runs: str) -> str:
     for name, result in results.items()
   }
   others = first.get('other_trainings', [])
+  unknown = {'value': None, 'constant': None}
   lines = []
   for task, metric, text, form in HEADLINES:
-    found = [table[task, metric] for table in rows.values()]
+    found = [table.get((task, metric), unknown) for table in rows.values()]
+    if all(row is unknown for row in found):
+      continue
     cells = [_write_row(row, form) for row in found]
     if others:
       values = [found[0]['value'], *(s[task][metric] for s in others)]
@@ -127,6 +132,8 @@ def make_headlines(*runs: str) -> str:
 
 
 def _write_row(row: dict, form: str) -> str:
+  if row['value'] is None:
+    return '-'
   low, high = (form.format(x) for x in row['interval'])
   return f'**{form.format(row["value"])}** ({low} to {high})'
 

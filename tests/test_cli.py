@@ -12,7 +12,7 @@ import jax
 import pytest
 
 import vbanana_jax
-from vbanana_jax import cli
+from vbanana_jax import cli, networks
 from vbanana_jax import config as config_lib
 from vbanana_jax.cli import distributed, train
 from vbanana_jax.errors import UserError
@@ -125,6 +125,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
   argv, says, tmp_path, monkeypatch, capsys
 ):
   monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(networks, 'FOLDER', tmp_path)  # none comes with this one
   assert cli.main(argv) == 2
   error = capsys.readouterr().err
   assert says in error

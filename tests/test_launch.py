@@ -11,7 +11,7 @@ import pytest
 from shells import ROOT, make_environment, run_script
 
 SCRIPTS = [*sorted((ROOT / 'launch').glob('*.sh')), ROOT / '.ci' / 'run']
-COMMANDS = ('quickstart.sh', 'test.sh')
+COMMANDS = ('quickstart.sh', 'network.sh', 'test.sh')
 
 
 @pytest.mark.parametrize('script', SCRIPTS, ids=lambda path: path.name)
@@ -51,6 +51,49 @@ def test_phases_in_order_from_any_folder(tmp_path):
     'vbanana evaluate --workdir my run',
     'vbanana report --workdir my run',
   ]
+
+
+@pytest.mark.parametrize(
+  'name, trainings',
+  [
+    (
+      'scenes-nano',
+      [
+        'vbanana train --config scenes_nano:pretrain,smoke'
+        ' --workdir w/pretrain',
+        'vbanana train --config scenes_nano:tune,smoke --workdir w/tune'
+        ' --config.init_from=w/pretrain',
+      ],
+    ),
+    (
+      'scenes-reader',
+      ['vbanana train --config scenes_reader:smoke --workdir w'],
+    ),
+  ],
+)
+def test_a_network_is_trained_exported_and_scored(name, trainings, tmp_path):
+  env, log = make_environment(tmp_path)
+  args = (name, '--smoke', '--workdir', 'w')
+  done = run_script('network.sh', *args, env=env, cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  calls = [line for line in log.read_text().splitlines() if line[0] == 'v']
+  export = 'vbanana export --format safetensors --workdir'
+  score = f'vbanana evaluate --workdir w/{name} --out w/scores --level'
+  assert calls == [
+    *trainings,
+    f'{export} w --out w/{name}',
+    f'{score} quick',
+    f'{score} full',
+    f'{export} w/{name} --out w/{name} --results w/scores/results*.json',
+  ]
+
+
+def test_a_network_that_is_not_known_is_one_line(tmp_path):
+  env, log = make_environment(tmp_path)
+  done = run_script('network.sh', 'scenes-huge', env=env)
+  assert done.returncode == 2
+  assert 'scenes-huge' in done.stderr and done.stderr.count('\n') == 1
+  assert log.read_text() == ''
 
 
 def test_installs_once_and_again_for_the_tests(tmp_path):
