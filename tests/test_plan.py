@@ -134,9 +134,9 @@ def test_parameters_by_hand():
   expected += s['depth'] * (2 * t * d + e)  # keys and values for the blocks
   expected += 2 * (p * r + r * d) + d  # both pictures, and none
   expected += 24 * d + (128 * d + d) + (d * d + d)  # place and time
-  expected += d * 6 * d + d * 2 * d + d * p  # modulations, head
+  expected += d * 6 * d + d * 2 * d + d * 4 * p  # modulations, head
   expected += d * 8**2 + 8**2  # what is copied
-  assert models.count_parameters(params) == expected == 7_313_472
+  assert models.count_parameters(params) == expected == 7_460_928
 
 
 def test_rematerialization_computes_blocks_again():

@@ -84,7 +84,8 @@ def _count_step_flops(config: Mapping[str, Any], text_length: int) -> StepFlops:
   text_kv = 2 * l * t * s['depth'] * d  # keys and values for all blocks
   bottleneck = 2 * n * s['bottleneck'] * d
   time_mlp = d * d + 8 * d * d
-  head = n * d * (patch + config['model']['patch'] ** 2)  # and what is copied
+  # Patches that reach into their neighbors, and what is copied.
+  head = n * d * (4 * patch + config['model']['patch'] ** 2)
   from_data = 2 * n * patch * s['bottleneck'] + _TIME_FEATURES * d
   position = _PLACE_FEATURES * n * d  # once a batch, from constants
 
