@@ -289,7 +289,7 @@ def test_what_has_another_shape_or_meaning_stays_fresh(whole_run):
   assert lines == [
     '  skipped copy: (32, 64) there, (32, 16) here',
     '  skipped copy_bias: (64,) there, (16,) here',
-    '  skipped head: (32, 192) there, (32, 48) here',
+    '  skipped head: (32, 768) there, (32, 192) here',
     '  skipped no_source: (32,) there, not here',
     '  skipped noisy_in/kernel: (192, 16) there, (48, 16) here',
     '  skipped source_in/kernel: (192, 16) there, (48, 16) here',

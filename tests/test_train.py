@@ -44,7 +44,7 @@ def test_numbers_out_of_range_are_named(tmp_path):
   with pytest.raises(UserError, match="sampler is 'rk4': choose of"):
     train.train({**config, 'eval': settings}, tmp_path)
   config['model']['patch'] = 0
-  with pytest.raises(UserError, match='patches of 0 pixels'):
+  with pytest.raises(UserError, match='patch is 0: choose an even number'):
     weights.build_network(config)
   assert not list(tmp_path.iterdir())
 
