@@ -39,21 +39,25 @@ def blend_patches(x: jax.Array, grid: tuple[int, int], patch: int) -> jax.Array:
   b, (rows, columns) = x.shape[0], grid
   fade = _fade(patch)
   x = x.reshape(b, rows, columns, 2 * patch, 2 * patch, -1)
+  c = x.shape[-1]
   x = x * (fade[:, None] * fade)[..., None]
-  x = x.reshape(b, rows, columns, 2, patch, 2, patch, -1)
+  # A row of pixels stays one axis: an axis of three colors would be padded.
+  x = x.reshape(b, rows, columns, 2, patch, 2, patch * c)
   canvas = sum(
     jnp.pad(
-      x[:, :, :, i, :, j].swapaxes(2, 3),  #     b rows p columns p c
-      ((0, 0), (i, 1 - i), (0, 0), (j, 1 - j), (0, 0), (0, 0)),
+      x[:, :, :, i, :, j].swapaxes(2, 3),  #     b rows p columns p*c
+      ((0, 0), (i, 1 - i), (0, 0), (j, 1 - j), (0, 0)),
     )
     for i in (0, 1)
     for j in (0, 1)
   )
-  height, width = rows * patch, columns * patch
-  canvas = canvas.reshape(b, height + patch, width + patch, -1)
-  margin = patch // 2
-  blended = canvas[:, margin : margin + height, margin : margin + width]
+  height, width, margin = rows * patch, columns * patch, patch // 2
+  canvas = canvas.reshape(b, height + patch, (width + patch) * c)
+  blended = canvas[
+    :, margin : margin + height, margin * c : (margin + width) * c
+  ]
   cover = [_cover(places, patch) for places in grid]
+  blended = blended.reshape(b, height, width, c)
   return blended / (cover[0][:, None] * cover[1])[..., None]
 
 
