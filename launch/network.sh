@@ -21,23 +21,15 @@ nothing: run the same command again and it goes on where it stopped.
 END
 }
 
-name='' smoke='' workdir=''
-while (($#)); do
-  case "$1" in
-    --smoke) smoke=smoke ;;
-    --workdir)
-      workdir="${2:-}"
-      [[ -n "$workdir" ]] || { say 'error: --workdir needs a folder.'; exit 2; }
-      shift
-      ;;
-    --workdir=?*) workdir="${1#--workdir=}" ;;
-    -h | --help) usage; exit 0 ;;
-    scenes-nano | scenes-reader) name="$1" ;;
-    *) say "error: unknown argument '$1'; --help lists them."; exit 2 ;;
-  esac
-  shift
-done
-[[ -n "$name" ]] || { usage; exit 2; }
+parse_run_flags "$@"
+name="${others[0]:-}"
+case "$name" in
+  '') usage; exit 2 ;;
+  scenes-nano | scenes-reader) ;;
+  *) refuse "unknown argument '$name'; --help lists them." ;;
+esac
+((${#others[@]} == 1)) ||
+  refuse "unknown argument '${others[1]}'; --help lists them."
 W="${workdir:-$ROOT/runs/$name${smoke:+-smoke}}"
 config="${name//-/_}"
 

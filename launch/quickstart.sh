@@ -30,21 +30,9 @@ activate an environment of your own and install into it first:
 END
 }
 
-smoke='' workdir=''
-while (($#)); do
-  case "$1" in
-    --smoke) smoke=',smoke' ;;
-    --workdir)
-      workdir="${2:-}"
-      [[ -n "$workdir" ]] || { say 'error: --workdir needs a folder.'; exit 2; }
-      shift
-      ;;
-    --workdir=?*) workdir="${1#--workdir=}" ;;
-    -h | --help) usage; exit 0 ;;
-    *) say "error: unknown argument '$1'; --help lists them."; exit 2 ;;
-  esac
-  shift
-done
+parse_run_flags "$@"
+((${#others[@]} == 0)) ||
+  refuse "unknown argument '${others[0]}'; --help lists them."
 W="${workdir:-$ROOT/runs/quickstart${smoke:+_smoke}}"
 
 # The running phase gets the same Ctrl-C and saves; stop with its exit code
@@ -55,8 +43,8 @@ setup_env
 # Large arrays in pages of 2 MiB, where the system gives those to who asks: with
 # 4 KiB a CPU spends a quarter of a step on them (docs/performance.md).
 export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.hugetlb=1}"
-vbanana train --config "quickstart:pretrain$smoke" --workdir "$W/pretrain"
-vbanana train --config "quickstart:tune$smoke" --workdir "$W/tune" \
+vbanana train --config "quickstart:pretrain${smoke:+,smoke}" --workdir "$W/pretrain"
+vbanana train --config "quickstart:tune${smoke:+,smoke}" --workdir "$W/tune" \
   "--config.init_from=$W/pretrain"
 vbanana evaluate --workdir "$W"
 vbanana report --workdir "$W"

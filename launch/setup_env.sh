@@ -27,6 +27,26 @@ refuse() {
   exit 2
 }
 
+# Reads the flags of a script that trains: sets `smoke` ("smoke" or empty) and
+# `workdir`, and `others` to the arguments that are left. --help is `usage`.
+parse_run_flags() {
+  smoke='' workdir='' others=()
+  while (($#)); do
+    case "$1" in
+      --smoke) smoke=smoke ;;
+      --workdir)
+        workdir="${2:-}"
+        [[ -n "$workdir" ]] || refuse '--workdir needs a folder.'
+        shift
+        ;;
+      --workdir=?*) workdir="${1#--workdir=}" ;;
+      -h | --help) usage; exit 0 ;;
+      *) others+=("$1") ;;
+    esac
+    shift
+  done
+}
+
 # Prints a command so that a shell reads it back as the same words.
 quoted() {
   local word words=''
