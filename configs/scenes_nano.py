@@ -7,7 +7,7 @@ Command: vbanana train --config scenes_nano:pretrain
   vbanana train --config scenes_nano:tune --workdir runs/scenes_nano/tune
     --config.init_from=runs/scenes_nano/pretrain
   vbanana evaluate --workdir runs/scenes_nano
-Hardware: 2 CPU cores with AVX-512 bf16, 4 GB; some hours.
+Hardware: 2 CPU cores with AVX-512 bf16, 4 GB; an hour.
 Expect: docs/networks.md has its scores.
 """
 

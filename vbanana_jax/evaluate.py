@@ -8,7 +8,6 @@ from typing import Any
 
 import tqdm
 
-from vbanana_jax import sharding
 from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import (
@@ -106,8 +105,9 @@ def evaluate(
     UserError: nothing is asked of these tasks, or none is learned from scenes.
   """
   began = time.perf_counter()
-  loaded = _fit_batches(weights.load_run(run))
-  config, model, params, mesh = loaded
+  config, model, params, mesh = weights.load_run(run)
+  config = held_out.fit_batches(config, mesh)
+  loaded = weights.LoadedRun(config, model, params, mesh)
   level, settings = level or pairings.find_level(config), config['eval']
   eval_runs = choose_eval_runs(run, config, tasks)
   scored = {each.task for each in eval_runs}
@@ -139,17 +139,6 @@ def evaluate(
     'seconds': time.perf_counter() - began,
     'gallery': gallery,
   }
-
-
-def _fit_batches(loaded: weights.LoadedRun) -> weights.LoadedRun:
-  """The run with batches that its devices share.
-
-  No score depends on how the scenes are cut into batches.
-  """
-  settings = loaded.config['eval']
-  rows = sharding.round_up_rows(settings['batch_size'], loaded.mesh)
-  settings = {**settings, 'batch_size': rows}
-  return loaded._replace(config={**loaded.config, 'eval': settings})
 
 
 def _show_progress(eval_runs: list[EvalRun]) -> Iterator[EvalRun]:

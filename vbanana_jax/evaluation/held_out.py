@@ -8,9 +8,10 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
-from vbanana_jax import families, keys
+from vbanana_jax import families, keys, sharding
 from vbanana_jax.data import encoder, sources, stream
 from vbanana_jax.errors import UserError
 from vbanana_jax.tasks import TASKS, base
@@ -73,6 +74,24 @@ def load_eval_set(level: str) -> EvalSet:
       f'eval_v2 has no level {level!r}; choose one of {sorted(eval_sets)}'
     )
   return EvalSet(level=level, **eval_sets[level])
+
+
+def fit_batches(
+  config: Mapping[str, Any], mesh: jax.sharding.Mesh, most: int | None = None
+) -> dict[str, Any]:
+  """A config whose evaluation batches the devices can share.
+
+  No score depends on how the scenes are cut into batches.
+
+  Args:
+    config: see `configs/base.py`.
+    mesh: the devices.
+    most: number of scenes, where a batch need not have more rows.
+  """
+  settings = config['eval']
+  rows = settings['batch_size']
+  rows = sharding.round_up_rows(min(rows, most or rows), mesh)
+  return {**config, 'eval': {**settings, 'batch_size': rows}}
 
 
 def make_frozen_batches(

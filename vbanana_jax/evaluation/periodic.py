@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vbanana_jax import durations, sharding
+from vbanana_jax import durations
 from vbanana_jax.data import pairings, text_states
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import (
@@ -151,9 +151,7 @@ def build_periodic_eval(
   kept = retention.build_retention(config, model, mesh, workdir)
   if not (tasks or sampled or exams or benchmarks or kept):
     return None
-  # No score depends on how the scenes are cut into batches.
-  rows = sharding.round_up_rows(settings['batch_size'], mesh)
-  config = {**config, 'eval': {**settings, 'batch_size': rows}}
+  config = held_out.fit_batches(config, mesh)
   every = durations.to_steps(
     every, batch_size=config['batch_size'], total_steps=total_steps
   )

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from vbanana_jax import durations, sharding
+from vbanana_jax import durations
 from vbanana_jax.data import pairings
 from vbanana_jax.evaluation import caption_exam, evaluators, held_out
 from vbanana_jax.inference.predictor import Predictor
@@ -42,8 +42,7 @@ def build(
   if not tasks:
     return [], []
   limit, level = settings['watch_sampled'], pairings.find_level(config)
-  rows = sharding.round_up_rows(min(limit, settings['batch_size']), mesh)
-  config = {**config, 'eval': {**settings, 'batch_size': rows}}
+  config = held_out.fit_batches(config, mesh, most=limit)
   paint = make_sample_fn(
     model,
     seed=config['seed'],
