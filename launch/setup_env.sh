@@ -29,6 +29,7 @@ refuse() {
 
 # Reads the flags of a script that trains: sets `smoke` ("smoke" or empty) and
 # `workdir`, and `others` to the arguments that are left. --help is `usage`.
+# shellcheck disable=SC2034 # scripts that source this file read them
 parse_run_flags() {
   smoke='' workdir='' others=()
   while (($#)); do
