@@ -25,6 +25,7 @@ setuptools.setup(
   package_data={
     'vbanana_jax': [
       'klein/published_check.npz',
+      'metrics/efficientnet_lite0/*',
       'networks/*/*',
       'protocols/*.json',
       'tokenizer/vocabulary.json',

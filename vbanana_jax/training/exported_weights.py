@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -29,6 +29,8 @@ RUN, METRICS, CARD = 'run.json', 'metrics.jsonl', 'README.md'
 FORMAT = 'vbanana_jax weights 1'
 _METADATA = {'format': 'flax'}  # how layers are laid out, as the Hub names it
 _STORED = np.dtype(jnp.bfloat16)
+# As safetensors names types.
+_TYPES = {'BF16': _STORED, 'F16': np.float16, 'F32': np.float32}
 _NEEDED = {'step': int, 'manifest': dict, 'files': dict, 'trainings': list}
 _AGAIN = 'bring it back from a copy, or export it again'
 
@@ -151,40 +153,77 @@ class ExportedWeights:
   @functools.cached_property
   def _arrays(self) -> dict[str, np.ndarray]:
     """bfloat16, by the names that checkpoints have."""
-    try:
-      tensors = safetensors.deserialize(self._read(WEIGHTS))
-    except safetensors.SafetensorError as error:
-      raise DamagedError(
-        f'{self.path} is no file of tensors ({error}): {_AGAIN}'
-      ) from error
-    others = {tensor['dtype'] for _, tensor in tensors} - {'BF16'}
-    if others:
-      raise UserError(f'{self.path} has tensors of {min(others)}, not BF16')
-    return {
-      name.replace('.', '/'): np.frombuffer(each['data'], _STORED).reshape(
-        each['shape']
-      )
-      for name, each in tensors
-    }
+    tensors = unpack(self.path, self._read(WEIGHTS), ('BF16',))
+    return {name.replace('.', '/'): array for name, array in tensors.items()}
 
   def _read(self, name: str) -> bytes:
     """A file that is as config.json lists it."""
-    path, listed = self._folder / name, self._about['files'][name]
-    try:
-      data = path.read_bytes()
-    except OSError as error:
-      raise DamagedError(
-        f'{path} cannot be read ({error.strerror or error}): {_AGAIN}'
-      ) from error
-    if len(data) != listed['bytes']:
-      raise DamagedError(
-        f'{path} has {len(data)} of {listed["bytes"]} bytes: {_AGAIN}'
-      )
-    if hashlib.sha256(data).hexdigest() != listed['sha256']:
-      raise DamagedError(
-        f'{path} has other bytes than {CONFIG} lists: {_AGAIN}'
-      )
-    return data
+    return read_listed(self._folder / name, self._about['files'][name])
+
+
+def read_listed(
+  path: paths.Path,
+  listed: Mapping[str, Any],
+  *,
+  by: str = CONFIG,
+  again: str = _AGAIN,
+) -> bytes:
+  """A file whose bytes are those that were written.
+
+  Args:
+    path: of the file.
+    listed: its `bytes` and `sha256`, as `list_files` says them.
+    by: what lists them.
+    again: the remedy where they are others.
+
+  Raises:
+    DamagedError: it cannot be read, or has other bytes.
+  """
+  try:
+    data = path.read_bytes()
+  except OSError as error:
+    raise DamagedError(
+      f'{path} cannot be read ({error.strerror or error}): {again}'
+    ) from error
+  if len(data) != listed['bytes']:
+    raise DamagedError(
+      f'{path} has {len(data)} of {listed["bytes"]} bytes: {again}'
+    )
+  if hashlib.sha256(data).hexdigest() != listed['sha256']:
+    raise DamagedError(f'{path} has other bytes than {by} lists: {again}')
+  return data
+
+
+def unpack(
+  path: paths.Path, data: bytes, kinds: Collection[str]
+) -> dict[str, np.ndarray]:
+  """Arrays by name, of the bytes of a safetensors file.
+
+  Args:
+    path: of the file, for errors.
+    data: its bytes.
+    kinds: which types may be in it, of `_TYPES`.
+
+  Raises:
+    DamagedError: these are no such file's.
+    UserError: it has tensors of another type.
+  """
+  try:
+    tensors = safetensors.deserialize(data)
+  except safetensors.SafetensorError as error:
+    raise DamagedError(
+      f'{path} is no file of tensors ({error}): {_AGAIN}'
+    ) from error
+  others = {tensor['dtype'] for _, tensor in tensors} - set(kinds)
+  if others:
+    wanted = ' or '.join(kinds)
+    raise UserError(f'{path} has tensors of {min(others)}, not {wanted}')
+  return {
+    name: np.frombuffer(each['data'], _TYPES[each['dtype']]).reshape(
+      each['shape']
+    )
+    for name, each in tensors
+  }
 
 
 def _place(array: np.ndarray, leaf: Any) -> jax.Array:

@@ -1,0 +1,83 @@
+"""EfficientNet-Lite0: equal to PyTorch's; and sets of photographs compared."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from vbanana_jax import networks, sharding
+from vbanana_jax.errors import DamagedError
+from vbanana_jax.evaluation import feature_space
+from vbanana_jax.metrics import efficientnet
+
+with np.load(
+  Path(__file__).parent / 'oracles' / 'efficientnet_lite0.npz'
+) as golden:
+  GOLDEN = dict(golden)
+PICTURES = GOLDEN['pictures_u8']  # [3 56 56 3]
+features_of = jax.jit(efficientnet.features)
+
+
+@pytest.fixture(scope='module')
+def layers():
+  return feature_space.load_layers()
+
+
+def enlarge(times):
+  return PICTURES.repeat(times, axis=1).repeat(times, axis=2)
+
+
+@pytest.mark.parametrize(
+  'case, pictures_u8',
+  [
+    ('same', enlarge(4)),
+    ('up', PICTURES),
+    ('down', enlarge(7)[:, :350]),
+  ],
+)
+def test_features_are_pytorchs(layers, case, pictures_u8):
+  rgb = efficientnet.resize(pictures_u8.astype(np.float32) / 255)
+  assert rgb.shape == (3, 224, 224, 3)
+  found = np.asarray(features_of(layers, rgb))
+  want = GOLDEN[case]
+  error = np.linalg.norm(found - want, axis=1) / np.linalg.norm(want, axis=1)
+  assert found.shape == (3, efficientnet.FEATURES) and error.max() < 3e-5
+  # The pictures themselves are much farther apart than that.
+  assert np.linalg.norm(want[0] - want[1]) > 0.3 * np.linalg.norm(want[0])
+
+
+def test_a_picture_of_the_networks_size_keeps_its_pixels():
+  rgb = enlarge(4).astype(np.float32) / 255
+  np.testing.assert_array_equal(efficientnet.resize(rgb), rgb)
+
+
+def test_features_of_any_number_of_pictures(layers):
+  """As many as asked for, in order, whatever the devices share at a time."""
+  space = feature_space.FeatureSpace(sharding.build_mesh())
+  pictures = enlarge(4)
+  some = np.asarray(features_of(layers, pictures.astype(np.float32) / 255))
+  found = space.find(pictures[i % 3] for i in range(11))
+  assert found.shape == (11, efficientnet.FEATURES)
+  np.testing.assert_allclose(found, some[np.arange(11) % 3], atol=1e-4)
+  assert space.find([]).shape == (0, efficientnet.FEATURES)
+
+
+def test_other_weights_are_refused(tmp_path):
+  data = feature_space.PATH.read_bytes()
+  path = tmp_path / 'model.safetensors'
+  for spoiled, says in (
+    (data[:-2], 'has 7016062 of 7016064 bytes: install'),
+    (data[:-2] + b'\0\1', 'has other bytes than this version lists: install'),
+  ):
+    path.write_bytes(spoiled)
+    with pytest.raises(DamagedError, match=says):
+      feature_space.load_layers(path)
+
+
+def test_the_weights_are_no_network_that_is_asked():
+  assert efficientnet.SPACE not in networks.list_networks()
+  about = (feature_space.PATH.parent / 'README.md').read_text()
+  script = Path(__file__).parent.parent / 'launch' / 'make_efficientnet.py'
+  (origin,) = [x for x in about.split('`') if len(x) == 64]
+  assert origin in script.read_text()
