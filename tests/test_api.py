@@ -57,11 +57,16 @@ def test_an_answer_equals_the_files_of_the_command(
     )
   assert answer.value.shape == answer.confidence.shape == PHOTO.shape[:2]
   assert 'meters' in answer.unit
+  saved = answer.save(tmp_path / 'saved', 'a')
+  assert sorted(saved) == ['json', 'painted', 'picture', 'values']
+  for path in saved.values():
+    there = tmp_path / 'out' / path.name
+    assert path.read_bytes() == there.read_bytes()
 
 
 def test_words_are_given_by_name(model):
   answer = model.ask('semantic', PHOTO, classes=['floor', 'wall'])
-  assert answer.names == ('floor', 'wall')
+  assert answer.names == ('floor', 'wall') and answer.palette.shape == (2, 3)
   assert answer.value.max(initial=0) <= 2
   painted = model.ask('generate', prompt='a red ball', seed=3, steps=1)
   assert painted.value is None and painted.confidence is None
@@ -106,6 +111,8 @@ def test_pictures_of_others_are_read(tmp_path):
   assert answer.confidence.mean() > 0.5
   answer = vb.read_painted(painted_u8, 'depth', 'A metric depth map.', PHOTO)
   assert answer.value.shape == PHOTO.shape[:2]
+  with pytest.raises(vb.UserError, match='vbanana decode writes'):
+    answer.save(tmp_path)
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):

@@ -215,6 +215,18 @@ def test_many_at_once_are_painted_as_one_by_one(network, one_device):
   assert len(texts) == 1  # one instruction for all of them
 
 
+def test_seeds_share_a_program_and_not_the_noise(network, one_device):
+  box = engine.InferenceEngine(*network, one_device)
+  (item,) = make_canvases(1)
+  first, again, other = (
+    box.paint(engine.SamplerConfig(seed, 1), [item]) for seed in (0, 0, 3)
+  )
+  (painter,) = box._painters.values()
+  assert painter._cache_size() == 1
+  np.testing.assert_array_equal(first, again)
+  assert not np.array_equal(first, other)
+
+
 def test_each_picture_of_a_batch_keeps_its_instruction(network, one_device):
   box = engine.InferenceEngine(*network, one_device)
   way = engine.SamplerConfig(0, 0)

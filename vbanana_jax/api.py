@@ -12,7 +12,9 @@
 """
 
 import dataclasses
+import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,6 +53,7 @@ class Answer:
     unit: what the numbers of `value` are.
     confidence: in [0, 1], of every pixel of `value`.
     names: of the labels.
+    palette: colors that the prompt gives to `names`; none where it has none.
   """
 
   task: str
@@ -60,11 +63,32 @@ class Answer:
   unit: str | None
   confidence: Float[np.ndarray, 'h w'] | None
   names: tuple[str, ...]
+  palette: UInt8[np.ndarray, 'q 3']
   _figure: UInt8[np.ndarray, 'fh fw 3'] = dataclasses.field(repr=False)
+  _write: Callable[..., dict[str, pathlib.Path]] | None = dataclasses.field(
+    default=None, repr=False
+  )
 
   def figure(self) -> Image.Image:
     """The answer to look at: drawn over the photo, with scale or legend."""
     return Image.fromarray(self._figure)
+
+  def save(
+    self, folder: str | pathlib.Path, name: str = 'answer'
+  ) -> dict[str, pathlib.Path]:
+    """Writes the files that `vbanana predict` writes; paths by what they hold.
+
+    Args:
+      folder: made if it is not there; files of these names are replaced.
+      name: start of the files' names.
+
+    Raises:
+      UserError: the files cannot be written, or another generator painted
+        the picture.
+    """
+    if self._write is None:
+      raise UserError('vbanana decode writes the files of a painted picture')
+    return self._write(out_dir=folder, name=name)
 
   def _repr_png_(self) -> bytes:
     return files.to_png(self._figure)
@@ -120,7 +144,17 @@ class Model:
       grid = prepared.find_grid(*pixels_u8.shape[:2])
       photo = outputs.preprocess_photo(pixels_u8, grid)
     ((_, painted, value),) = prepared.answer_photos([LoadedPhoto(None, photo)])
-    return _make_answer(prepared, photo, pictures.to_u8(painted), value)
+    write = functools.partial(
+      outputs.write,
+      prepared.task,
+      photo,
+      prepared.question,
+      painted,
+      value,
+      about={'photo': _name(image), **prepared.about},
+    )
+    painted_u8 = pictures.to_u8(painted)
+    return _make_answer(prepared, photo, painted_u8, value, write)
 
   def _prepare(self, request: PredictRequest) -> PreparedRequest:
     if self._predictor:
@@ -139,6 +173,7 @@ def _make_answer(
   photo: outputs.Photo | None,
   painted_u8: UInt8[np.ndarray, 'gh gw 3'],
   value: np.ndarray | None,
+  write: Callable[..., dict[str, pathlib.Path]],
 ) -> Answer:
   task, question = prepared.task, prepared.question
   figure = outputs.draw(task, photo, question, painted_u8, value)
@@ -157,7 +192,9 @@ def _make_answer(
     unit,
     confidence,
     question.names,
+    answers.get_palette(question.aux),
     figure,
+    write,
   )
 
 
@@ -208,8 +245,13 @@ def read_painted(
     kind.unit,
     resizing.resize_nearest(found.confidence, shape),
     tuple(names),
+    palette_u8,
     answers.draw(TASKS[task], value, under_u8, palette_u8, names),
   )
+
+
+def _name(image: Picture | None) -> str | None:
+  return str(image) if isinstance(image, str | pathlib.Path) else None
 
 
 def _load(image: Picture) -> UInt8[np.ndarray, 'h w 3']:

@@ -2,7 +2,8 @@
 
 What is compiled depends on the grid, on the number of rows and on the length
 of the instruction, so each takes few values: grids are `predict.make_grid`'s,
-a batch has one row or `rows`, and instructions are padded to a power of two.
+a batch has one row or `rows`, and instructions are padded to a power of two. It
+does not depend on the seed.
 The keys and values of an instruction are computed once for all that share it.
 
 Of several processes all ask for the same and get the same pictures, or the
@@ -31,7 +32,7 @@ _MOST_KNOWN = 32  # instructions whose keys and values are kept
 class SamplerConfig(NamedTuple):
   """How to paint: see `sampling.make_sample_fn`."""
 
-  seed: int
+  seed: int | None
   steps: int
   guidance: float = 1.0
   method: str = samplers.DEFAULT
@@ -147,9 +148,10 @@ class InferenceEngine:
       sources = processes.broadcast_array(
         np.zeros(shape, np.float32) if sources is None else sources
       )
-    if sampler not in self._painters:
-      self._painters[sampler] = jax.jit(
-        sampling.make_sample_fn(self._model, **sampler._asdict()),
+    unseeded = sampler._replace(seed=None)
+    if unseeded not in self._painters:
+      self._painters[unseeded] = jax.jit(
+        sampling.make_sample_fn(self._model, **unseeded._asdict()),
         out_shardings=self._whole,
       )
     batch = {
@@ -164,7 +166,8 @@ class InferenceEngine:
       {k: x[own] for k, x in batch.items()}, self._mesh
     )
     batch['memory'] = self._read(prompts)
-    return np.asarray(self._painters[sampler](self._params, batch))
+    batch['noise'] = np.asarray(sampling.make_noise_key(sampler.seed))
+    return np.asarray(self._painters[unseeded](self._params, batch))
 
   def paint_batches(
     self, sampler: SamplerConfig, items: Iterable[GenerationInput], *, rows: int

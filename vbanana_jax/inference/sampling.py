@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, UInt32
 
 from vbanana_jax import keys
 from vbanana_jax.diffusion import flow, samplers, schedules
@@ -34,7 +35,7 @@ def make_text_encoder(model) -> Callable[[dict, jax.Array], Any]:
 def make_sample_fn(
   model,
   *,
-  seed: int,
+  seed: int | None,
   steps: int,
   method: str = samplers.DEFAULT,
   guidance: float = 1.0,
@@ -46,7 +47,8 @@ def make_sample_fn(
 
   Args:
     model: see `models.contract.Network`.
-    seed: of the noise, folded with each example's index.
+    seed: of the noise, folded with each example's index; None where a batch
+      brings `noise`, of `make_noise_key`, so that seeds share a program.
     steps: 0 for the one-pass answer; otherwise sampler steps.
     method: a key of `samplers.STEPS`; one pass has none.
     guidance: 1 is off. The unconditional branch reads an empty instruction
@@ -71,14 +73,11 @@ def make_sample_fn(
       denoise = samplers.guide(
         denoise, denoise_both, scale=guidance, interval=traits.guided
       )
-    example_keys = keys.make_example_keys(
-      keys.make_key(seed, 'sample'), batch['index']
-    )
     scale = jnp.ones(b) if traits.unit_noise else batch['noise_scale']
     _, rows, columns, _ = source.shape
     return samplers.sample(
       denoise,
-      flow.make_noise(example_keys, source.shape[1:], scale),
+      flow.make_noise(_find_keys(seed, batch), source.shape[1:], scale),
       times=TIMES[traits.times](steps, rows * columns),
       start_time=traits.start_time,
       method=method,
@@ -91,6 +90,17 @@ def make_sample_fn(
     return jnp.clip(painted, 0.0, 1.0)
 
   return paint
+
+
+def make_noise_key(seed: int) -> UInt32[Array, 'k']:
+  """What the noise of a seed is drawn from, as plain numbers."""
+  return jax.random.key_data(keys.make_key(seed, 'sample'))
+
+
+def _find_keys(seed: int | None, batch: dict) -> jax.Array:
+  noise = batch['noise'] if seed is None else make_noise_key(seed)
+  key = jax.random.wrap_key_data(noise)
+  return keys.make_example_keys(key, batch['index'])
 
 
 def _apply(model, weights, *inputs, method: str):

@@ -75,6 +75,7 @@ class Inputs:
       about a photo one, and of those without one.
     least_classes: names that `--classes` must have.
     most_classes: names that it may have; 0 where the flag is not taken.
+    example: words of either kind to begin with, about a drawn scene.
   """
 
   photo: bool = True
@@ -82,6 +83,7 @@ class Inputs:
   is_default: bool = False
   least_classes: int = 0
   most_classes: float = 0
+  example: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

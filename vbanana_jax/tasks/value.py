@@ -7,7 +7,7 @@ brought to another size, drawn, and put to the vote. Runs on the host.
 import abc
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -26,10 +26,12 @@ class Value(abc.ABC):
   Attributes:
     key: its name in what `Task.decode` returns.
     unit: what the .npy file of an answer holds: dtype, unit, special values.
+    viewer: which viewer of the demo page shows it; see `demo/viewers`.
   """
 
   key: str
   unit: str
+  viewer: ClassVar[str] = 'picture'
 
   @abc.abstractmethod
   def resize(self, value: Array, shape: tuple[int, int]) -> Array:
@@ -146,12 +148,22 @@ class Value(abc.ABC):
 class Labels(Value):
   """int32 [h w]: 0 is the background, k the k-th entry of the palette."""
 
+  viewer: ClassVar[str] = 'labels'
+
   def resize(self, value, shape):
     return resizing.resize_labels(value, shape)
 
+  def find_colors(
+    self, value: Array, palette_u8: Shaped[np.ndarray, 'q 3']
+  ) -> Shaped[np.ndarray, 'k 3']:
+    """Colors that labels 1, 2, ... are drawn in: those of the prompt."""
+    del value
+    return palette_u8
+
   def draw(self, value, photo_u8, palette_u8, scale):
     del scale
-    return masks.draw_labels(photo_u8, without_ground(value), palette_u8)
+    colors_u8 = self.find_colors(value, palette_u8)
+    return masks.draw_labels(photo_u8, without_ground(value), colors_u8)
 
   def draw_error(self, value, truth, valid_px):
     return pictures.draw_wrong(value != truth, valid_px)

@@ -1,5 +1,7 @@
 """Depths as numbers: meters, drawn in even steps of their logarithm."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from vbanana_jax import resizing
@@ -11,6 +13,8 @@ _SAME_RATIO = 1.25  # depths nearer than this factor agree, as in delta1
 
 class DepthMap(Value):
   """float32 [h w] meters; inf is sky."""
+
+  viewer: ClassVar[str] = 'meters'
 
   def resize(self, value, shape):
     return resizing.resize_depth(value, shape)

@@ -31,7 +31,9 @@ class Edit(base.Task):
   name: ClassVar[str] = 'edit'
   vision: ClassVar[bool] = False
   needs: ClassVar[tuple[str, ...]] = ('edit',)
-  inputs: ClassVar[base.Inputs] = base.Inputs(prompt=True, is_default=True)
+  inputs: ClassVar[base.Inputs] = base.Inputs(
+    prompt=True, is_default=True, example='remove the leftmost object'
+  )
   # Share of the source; the rest is mid-gray.
   metrics: ClassVar[Mapping[str, str]] = types.MappingProxyType(
     {

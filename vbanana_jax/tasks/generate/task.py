@@ -34,7 +34,10 @@ class Generate(base.Task):
   name: ClassVar[str] = 'generate'
   vision: ClassVar[bool] = False
   inputs: ClassVar[base.Inputs] = base.Inputs(
-    photo=False, prompt=True, is_default=True
+    photo=False,
+    prompt=True,
+    is_default=True,
+    example='a room with a red sphere and a blue box',
   )
   note: ClassVar[str] = (
     "Painted from noise; held out is the caption's own picture."

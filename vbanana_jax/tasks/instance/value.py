@@ -12,17 +12,15 @@ class InstanceIds(Labels):
   The prompt names no colors, so a drawing has colors of its own.
   """
 
-  def draw(self, value, photo_u8, palette_u8, scale):
-    most = int(np.max(value, initial=0))
-    colors_u8 = masks.make_instance_colors(most)
-    return super().draw(value, photo_u8, colors_u8, scale)
+  def find_colors(self, value, palette_u8):
+    del palette_u8
+    return masks.make_instance_colors(int(np.max(value, initial=0)))
 
   def finish(self, picture, value, palette_u8, names, scale):
     picture = masks.write_numbers(picture, without_ground(value))
     found = (1 + np.flatnonzero(np.bincount(value.ravel())[1:])).tolist()
     names = [str(k) for k in found]
-    palette_u8 = masks.make_instance_colors(max(found, default=0))
-    palette_u8 = palette_u8[[k - 1 for k in found]]
+    palette_u8 = self.find_colors(value, palette_u8)[[k - 1 for k in found]]
     return super().finish(picture, value, palette_u8, names, scale)
 
   def combine(self, passes):

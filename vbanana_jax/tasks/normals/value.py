@@ -1,5 +1,7 @@
 """Normals as numbers: unit vectors, drawn in the colors of the codec."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from vbanana_jax import resizing
@@ -12,6 +14,8 @@ _MOST_BARE = 0.01  # of a picture; edges and noise take less
 
 class NormalMap(Value):
   """float32 [h w 3], unit; 0 where there is none."""
+
+  viewer: ClassVar[str] = 'directions'
 
   def describe(self, value):
     bare = ~np.any(value, axis=-1)

@@ -58,7 +58,9 @@ class Referring(base.Task):
   """
 
   name: ClassVar[str] = 'referring'
-  inputs: ClassVar[base.Inputs] = base.Inputs(prompt=True)
+  inputs: ClassVar[base.Inputs] = base.Inputs(
+    prompt=True, example='the leftmost object'
+  )
   value: ClassVar[Value] = Labels(
     'row', 'int32: 0 is the background, k the k-th phrase'
   )

@@ -55,7 +55,9 @@ class Semantic(base.Task):
 
   name: ClassVar[str] = 'semantic'
   inputs: ClassVar[base.Inputs] = base.Inputs(
-    least_classes=1, most_classes=math.inf
+    least_classes=1,
+    most_classes=math.inf,
+    example='floor, wall, sphere, box, cylinder',
   )
   value: ClassVar[Value] = Labels(
     'row', 'int32: 0 is the background, k the k-th name of the legend'
