@@ -44,13 +44,17 @@ if [[ "$name" == scenes-nano ]]; then
     --workdir "$W/pretrain"
   vbanana train --config "$config:tune${smoke:+,smoke}" --workdir "$W/tune" \
     "--config.init_from=$W/pretrain"
+  vbanana train --config "$config:refine${smoke:+,smoke}" \
+    --workdir "$W/refine" "--config.init_from=$W/tune"
+  trained="$W/refine"
 else
   vbanana train --config "$config${smoke:+:smoke}" --workdir "$W"
+  trained="$W"
 fi
 export_network() {
   vbanana export --format safetensors --workdir "$1" --out "$W/$name" "${@:2}"
 }
-export_network "$W"
+export_network "$trained"
 for level in quick full; do
   vbanana evaluate --workdir "$W/$name" --out "$W/scores" --level "$level"
 done

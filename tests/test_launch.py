@@ -63,6 +63,8 @@ def test_phases_in_order_from_any_folder(tmp_path):
         ' --workdir w/pretrain',
         'vbanana train --config scenes_nano:tune,smoke --workdir w/tune'
         ' --config.init_from=w/pretrain',
+        'vbanana train --config scenes_nano:refine,smoke --workdir w/refine'
+        ' --config.init_from=w/tune',
       ],
     ),
     (
@@ -77,11 +79,12 @@ def test_a_network_is_trained_exported_and_scored(name, trainings, tmp_path):
   done = run_script('network.sh', *args, env=env, cwd=tmp_path)
   assert done.returncode == 0, done.stderr
   calls = [line for line in log.read_text().splitlines() if line[0] == 'v']
+  trained = trainings[-1].split('--workdir ')[1].split()[0]
   export = 'vbanana export --format safetensors --workdir'
   score = f'vbanana evaluate --workdir w/{name} --out w/scores --level'
   assert calls == [
     *trainings,
-    f'{export} w --out w/{name}',
+    f'{export} {trained} --out w/{name}',
     f'{score} quick',
     f'{score} full',
     f'{export} w/{name} --out w/{name} --results w/scores/results*.json',
