@@ -131,7 +131,8 @@ def test_a_run_is_exported_and_asked(run, place):
 
 def test_a_run_is_scored_and_reported(run, place):
   new, _ = run(f'evaluate --workdir {RUN}')
-  assert new == {'run/results.json', 'run/gallery.npz'}
+  names = ('results.json', 'gallery.npz', 'example_scores.npz')
+  assert new == {f'run/{name}' for name in names}
   new, _ = run(f'report --workdir {RUN}')
   assert new == {'run/report.html'}
   assert b'normals' in place['bucket/run/report.html']

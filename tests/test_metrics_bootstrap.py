@@ -129,3 +129,13 @@ def test_undefined_draws_are_left_out():
   with pytest.raises(ValueError, match='one number of examples'):
     none = {name: state[:0] for name, state in one.items()}
     bootstrap.make_intervals(none, mean_and_ratio, rng)
+
+
+def test_independent_intervals_subtract_as_normal_ones_do():
+  # Of normal values the variances add up: 3, 4 and 5 are half widths.
+  old, new = (1.0, (-2.0, 4.0)), (2.0, (-2.0, 6.0))
+  low, high = bootstrap.subtract_intervals(old, new)
+  assert (low, high) == pytest.approx((1 - 5, 1 + 5))
+  # A lopsided one is so the other way around where it is subtracted.
+  certain = (0.0, (0.0, 0.0))
+  assert bootstrap.subtract_intervals((1.0, (0.5, 3.0)), certain) == (-3, -0.5)

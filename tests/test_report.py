@@ -89,6 +89,23 @@ def test_error_maps_are_dark_where_right_and_bright_where_wrong():
   np.testing.assert_array_equal(picture[1], pictures.ramp(1.0))
 
 
+def test_colors_that_a_legend_names_are_those_of_the_drawing():
+  named = dict(pictures.list_depth_colors((1.0, 8.0)))
+  depth_m = np.array([[1.0, 2.0, 5.0, 8.0, np.inf]], np.float32)
+  drawn = pictures.draw_depth(depth_m, (1.0, 8.0))[0]
+  for name, color in zip(('1 m', '2 m', '5 m', '8 m', 'sky'), drawn):
+    assert named[name] == tuple(color)
+  assert dict(pictures.list_normal_colors())['up'] == (128, 255, 128)
+  truth = np.array([[2.0, 2.0]])
+  drawn = pictures.draw_depth_error(np.array([[2.0, 3.0]]), truth)[0]
+  named = dict(TASKS['depth'].value.list_error_colors())
+  assert [named['0% off'], named['50% off']] == [tuple(c) for c in drawn]
+  ids = np.array([[0, 1, 1, 3]])
+  names = [name for name, _ in TASKS['instance'].value.list_colors(
+    ids, np.zeros((0, 3), np.uint8), (), None)]  # fmt: skip
+  assert names == ['1', '3']
+
+
 def test_upscale_repeats_pixels():
   picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
   big = pictures.upscale(picture, 7)

@@ -14,6 +14,7 @@ from vbanana_jax.evaluation import (
   caption_exam,
   constants,
   evaluators,
+  example_scores,
   gallery_file,
   held_out,
 )
@@ -96,23 +97,24 @@ def evaluate(
       the folder; none if not given.
 
   Returns:
-    `rows` (task, metric, value, interval, constant, n), `by_count`,
-    `obedience` (by task; {} without a reader), `untrained`, the tasks that the
-    run never learned, `elsewhere`, those that it learned from other pictures
-    than scenes alone, and `seconds`; the gallery's arrays are under `gallery`.
+    `rows` (task, metric, value, interval, constant, n), `by_count`, `obedience`
+    (by task; {} without a reader), `untrained`, tasks that it never learned,
+    `elsewhere`, those that it learned from other pictures than scenes alone,
+    `seconds`, and for files of their own `gallery` and `states`.
 
   Raises:
     UserError: nothing is asked of these tasks, or none is learned from scenes.
   """
   began = time.perf_counter()
-  config, model, params, mesh = weights.load_run(run)
+  config, model, params, mesh = loaded = weights.load_run(run)
   config = held_out.fit_batches(config, mesh)
-  loaded = weights.LoadedRun(config, model, params, mesh)
+  loaded = loaded._replace(config=config)
   level, settings = level or pairings.find_level(config), config['eval']
+  shown = settings['gallery']
   eval_runs = choose_eval_runs(run, config, tasks)
   scored = {each.task for each in eval_runs}
   score_constants = constants.make_constants(config, mesh, level, scored)
-  rows, by_count, gallery, obeyed = [], {}, {}, {}
+  rows, by_count, gallery, obeyed, states = [], {}, {}, {}, {}
   for eval_run in _show_progress(eval_runs):
     name, task = eval_run.name, TASKS[eval_run.task]
     batches = held_out.build_batches(config, task, level, eval_run.limit)
@@ -121,9 +123,8 @@ def evaluate(
     scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
     rows += tables.make_rows(name, scores, score_constants(task, batches))
     by_count[name] = tables.make_count_table(scores)
-    gallery[name] = gallery_file.make_gallery(
-      batches[0], scores.painted, settings['gallery']
-    )
+    states[name] = scores.states
+    gallery[name] = gallery_file.make_gallery(batches[0], scores.painted, shown)
     if task.claims and reader:
       seen = caption_exam.examine(task, loaded, level, eval_run.limit, reader)
       obeyed[name], gallery[name] = caption_exam.make_rows(seen), seen.shown
@@ -138,6 +139,7 @@ def evaluate(
     **_name_unlearned(config),
     'seconds': time.perf_counter() - began,
     'gallery': gallery,
+    'states': states,
   }
 
 
@@ -237,7 +239,7 @@ def evaluate_and_save(
     if out != workdir and not overwrite:
       files.check_free(path, {'run': str(run)}, ())
   found = evaluate(run, level, tasks, reader)
-  gallery = found.pop('gallery')
+  gallery, states = found.pop('gallery'), found.pop('states')
   phases = tables.load_phases(workdir, run)
   results = {
     **found,
@@ -253,9 +255,15 @@ def evaluate_and_save(
     processes.print_from_first(tables.make_table(results))
   finally:
     if processes.is_first():
-      gallery_file.save_gallery(out / f'gallery{suffix}.npz', gallery)
+      _save_arrays(out, suffix, gallery, states)
     logs.save_json(path, results)
   return results
+
+
+def _save_arrays(out, suffix, gallery, states) -> None:
+  """The files beside results.json; it comes last and tells they are there."""
+  gallery_file.save_gallery(out / f'gallery{suffix}.npz', gallery)
+  example_scores.save_states(out / f'example_scores{suffix}.npz', states)
 
 
 def _name_choice(

@@ -5,6 +5,7 @@ keep that size; `with_scale` adds a strip below. Labels are in masks.py.
 """
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -63,6 +64,15 @@ def _make_ramp() -> UInt8[np.ndarray, 'n 3']:
   return to_u8(srgb)
 
 
+def list_ramp(
+  range_: tuple[float, float], to_text: Callable[[float], str], steps: int = 5
+) -> list[tuple[str, tuple[int, int, int]]]:
+  """Even steps of `ramp` by what they stand for, dark ones first."""
+  values = np.linspace(*range_, steps)
+  colors = ramp(np.linspace(0.0, 1.0, steps)).tolist()
+  return [(to_text(x), tuple(color)) for x, color in zip(values, colors)]
+
+
 def to_u8(rgb: Float[np.ndarray, '... 3']) -> UInt8[np.ndarray, '... 3']:
   """Colors in [0, 1] as bytes, rounded."""
   rgb = np.clip(np.asarray(rgb, np.float32), 0.0, 1.0)
@@ -102,6 +112,18 @@ def draw_depth(
   picture[~seen] = NOTHING
   picture[depth_m >= SKY_M] = SKY
   return picture
+
+
+def list_depth_colors(
+  range_m: tuple[float, float],
+) -> list[tuple[str, tuple[int, int, int]]]:
+  """Colors of `draw_depth` by meters, near first, and the sky's."""
+  ticks_m = sorted({range_m[0], *_ticks(range_m), range_m[1]})
+  colors = ramp(1.0 - _log_place(np.array(ticks_m), range_m)).tolist()
+  meters = [f'{tick:.3g} m' for tick in ticks_m]
+  # Ends that are printed as a tick is are said once.
+  found = dict(zip(meters, map(tuple, colors)))
+  return [*found.items(), ('sky', SKY)]
 
 
 def with_scale(picture: Picture, range_m: tuple[float, float]) -> Picture:
@@ -172,6 +194,16 @@ def draw_normals(normals: Float[np.ndarray, 'h w 3']) -> Picture:
   picture = to_u8((normals_codec.SIGNS * np.asarray(normals) + 1.0) / 2.0)
   picture[~_has_length(normals)] = NOTHING
   return picture
+
+
+def list_normal_colors() -> list[tuple[str, tuple[int, int, int]]]:
+  """Colors of `draw_normals` by the direction that a surface looks in."""
+  directions = {
+    'left': (-1, 0, 0), 'right': (1, 0, 0), 'up': (0, 1, 0),
+    'down': (0, -1, 0), 'to the viewer': (0, 0, 1),
+  }  # fmt: skip
+  colors = draw_normals(np.array([[*directions.values()]], np.float32))[0]
+  return list(zip(directions, map(tuple, colors.tolist())))
 
 
 def draw_normals_error(

@@ -56,6 +56,22 @@ def make_paired_intervals(
   )
 
 
+def subtract_intervals(
+  before: tuple[float, tuple[float, float]],
+  after: tuple[float, tuple[float, float]],
+) -> tuple[float, float]:
+  """Interval of after - before, of independent values with their intervals.
+
+  Of runs on the same examples it is wider than `make_paired_intervals` says.
+
+  Source: Zou and Donner 2008, recovery of variances (MOVER).
+  """
+  (old, (old_low, old_high)), (new, (new_low, new_high)) = before, after
+  down = np.hypot(new - new_low, old_high - old)
+  up = np.hypot(new_high - new, old - old_low)
+  return float(new - old - down), float(new - old + up)
+
+
 def _draw(sides, summarize, rng, resamples):
   """Tables of each side for every draw: examples as often as they are drawn."""
   numbers = {len(state) for side in sides for state in side.values()}

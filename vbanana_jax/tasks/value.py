@@ -17,6 +17,7 @@ from vbanana_jax.drawing import masks, pictures, strips
 
 Array = Shaped[np.ndarray, 'h w *c']
 Passes = Shaped[np.ndarray, 'n h w *c']
+Key = list[tuple[str, tuple[int, int, int]]]  # names of 8-bit colors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +78,21 @@ class Value(abc.ABC):
     del scale
     return 'decoded'
 
+  def list_colors(
+    self,
+    value: Array,
+    palette_u8: Shaped[np.ndarray, 'q 3'],
+    names: Sequence[str],
+    scale: Any,
+  ) -> Key:
+    """What colors of a drawing stand for; arguments as for `finish`."""
+    del value, scale
+    return [(n, tuple(c)) for n, c in zip(names, palette_u8.tolist())]
+
+  @abc.abstractmethod
+  def list_error_colors(self) -> Key:
+    """What colors of `draw_error` stand for."""
+
   def finish(
     self,
     picture: pictures.Picture,
@@ -94,8 +110,7 @@ class Value(abc.ABC):
       names: of the palette's colors; fewer leave the others out.
       scale: as for `draw`.
     """
-    del value, scale
-    entries = [(n, tuple(c)) for n, c in zip(names, palette_u8.tolist())]
+    entries = self.list_colors(value, palette_u8, names, scale)
     return strips.with_legend(picture, entries)
 
   def describe(self, value: Array) -> dict[str, float]:
@@ -167,6 +182,9 @@ class Labels(Value):
 
   def draw_error(self, value, truth, valid_px):
     return pictures.draw_wrong(value != truth, valid_px)
+
+  def list_error_colors(self):
+    return [('right', pictures.RIGHT), ('wrong', pictures.WRONG)]
 
   def is_empty(self, value):
     return not np.any(value)

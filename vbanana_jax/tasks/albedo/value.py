@@ -26,6 +26,9 @@ class BaseColors(Value):
     picture[~valid_px] = pictures.NOTHING
     return picture
 
+  def list_error_colors(self):
+    return pictures.list_ramp((0.0, _MAX_ERROR), lambda x: f'{x:.0%} off')
+
   def combine(self, passes):
     """The median of each channel of each pixel."""
     return np.median(passes, axis=0)

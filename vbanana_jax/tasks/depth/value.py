@@ -27,11 +27,19 @@ class DepthMap(Value):
     truth_m = np.where(valid_px, truth, np.nan)
     return pictures.draw_depth_error(value, truth_m)
 
+  def list_error_colors(self):
+    most = pictures.MAX_RELATIVE_ERROR
+    return pictures.list_ramp((0.0, most), lambda x: f'{x:.0%} off')
+
   def find_scale(self, value):
     return pictures.depth_range_m(value)
 
   def describe_scale(self, scale):
     return f'decoded, {scale[0]:.1f} to {scale[1]:.1f} m'
+
+  def list_colors(self, value, palette_u8, names, scale):
+    del value, palette_u8, names
+    return pictures.list_depth_colors(scale)
 
   def finish(self, picture, value, palette_u8, names, scale):
     del value, palette_u8, names

@@ -16,11 +16,15 @@ class InstanceIds(Labels):
     del palette_u8
     return masks.make_instance_colors(int(np.max(value, initial=0)))
 
-  def finish(self, picture, value, palette_u8, names, scale):
-    picture = masks.write_numbers(picture, without_ground(value))
+  def list_colors(self, value, palette_u8, names, scale):
+    """Of the instances that are there."""
     found = (1 + np.flatnonzero(np.bincount(value.ravel())[1:])).tolist()
     names = [str(k) for k in found]
     palette_u8 = self.find_colors(value, palette_u8)[[k - 1 for k in found]]
+    return super().list_colors(value, palette_u8, names, scale)
+
+  def finish(self, picture, value, palette_u8, names, scale):
+    picture = masks.write_numbers(picture, without_ground(value))
     return super().finish(picture, value, palette_u8, names, scale)
 
   def combine(self, passes):

@@ -38,6 +38,14 @@ class NormalMap(Value):
   def draw_error(self, value, truth, valid_px):
     return pictures.draw_normals_error(value, truth * valid_px[..., None])
 
+  def list_error_colors(self):
+    most = pictures.MAX_ANGLE_DEG
+    return pictures.list_ramp((0.0, most), lambda x: f'{x:g}° off')
+
+  def list_colors(self, value, palette_u8, names, scale):
+    del value, palette_u8, names, scale
+    return pictures.list_normal_colors()
+
   def combine(self, passes):
     """The mean, made unit again. Where it vanishes, the first pass."""
     mean = passes.mean(axis=0, dtype=np.float64)
