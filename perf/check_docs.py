@@ -26,8 +26,11 @@ HEADLINES = (
   ('referring', 'ciou', 'referring cIoU ↑', '{:.3f}'),
   ('instance', 'pmf1', 'instance pmF1 ↑', '{:.3f}'),
   ('instance@8', 'pmf1', 'instance pmF1, 8 sampled steps ↑', '{:.3f}'),
-  ('edit@16', 'mae', 'edit, mean absolute error ↓', '{:.3f}'),
-  ('edit@16', 'made', 'edit, share made ↑', '{:.3f}'),
+  ('edit', 'mae', 'edit, mean absolute error ↓', '{:.3f}'),
+  ('edit', 'edited_mae', 'edit, error where it changes ↓', '{:.3f}'),
+  ('edit', 'made', 'edit, share made ↑', '{:.3f}'),
+  ('edit@16', 'mae', 'edit, 16 sampled steps, mean absolute error ↓', '{:.3f}'),
+  ('edit@16', 'made', 'edit, 16 sampled steps, share made ↑', '{:.3f}'),
   ('generate@16', 'obedience', 'generate, obedience ↑', '{:.2f}'),
   ('generate@16', 'fd_random_conv', 'generate, FD-random-conv ↓', '{:.3f}'),
 )

@@ -12,7 +12,6 @@ from vbanana_jax.evaluation import (
   caption_exam,
   obedience,
   results,
-  sampled_watch,
 )
 from vbanana_jax.inference import request
 from vbanana_jax.scenes.claims import KINDS, Claim
@@ -190,21 +189,13 @@ def test_a_reader_that_never_looked_for_things_is_refused(config):
     )
 
 
-def test_what_is_sampled_is_watched_while_training(config, monkeypatch):
-  monkeypatch.setattr(sampled_watch.trained_folders, 'find_run', str)
-  monkeypatch.setattr(sampled_watch, 'Predictor', lambda run: SeesWhite())
+def test_captions_are_watched_while_training(config, monkeypatch):
+  monkeypatch.setattr(caption_exam.trained_folders, 'find_run', str)
+  monkeypatch.setattr(caption_exam, 'Predictor', lambda run: SeesWhite())
   tasks = [TASKS[name] for name in ('generate', 'edit', 'depth')]
   mesh, model = sharding.build_mesh(), weights.build_network(config)
-  ((edits, (batch,)),), (exam,) = sampled_watch.build(
-    config, tasks, model, mesh
-  )
-  assert edits.task.name == 'edit' and batch['valid'].sum() == 3
+  (exam,) = caption_exam.build_watched(config, tasks, model, mesh)
   assert exam.task.name == 'generate'
-  settings = config['eval'] | {'reader': ''}
-  alone, exams = sampled_watch.build(
-    {**config, 'eval': settings}, tasks, model, mesh
-  )
-  assert len(alone) == 1 and exams == []
-  for off in ({'every': ''}, {'watch_sampled': 0}):
+  for off in ({'every': ''}, {'watch_sampled': 0}, {'reader': ''}):
     quiet = {**config, 'eval': config['eval'] | off}
-    assert sampled_watch.build(quiet, tasks, model, mesh) == ([], [])
+    assert caption_exam.build_watched(quiet, tasks, model, mesh) == []

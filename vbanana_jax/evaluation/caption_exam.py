@@ -3,13 +3,14 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from vbanana_jax import sharding
+from vbanana_jax import durations, sharding
+from vbanana_jax.data import pairings
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation import (
   evaluators,
@@ -21,7 +22,7 @@ from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.sampling import make_sample_fn
 from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import base
-from vbanana_jax.training import weights
+from vbanana_jax.training import trained_folders, weights
 
 
 class Found(NamedTuple):
@@ -127,6 +128,42 @@ class CaptionExam:
       row = example.pop('row')
       example['prompt'] += _describe_facts(names[row], held[row])
     return examples
+
+
+def build_watched(
+  config: Mapping[str, Any],
+  tasks: Sequence[base.Task],
+  model: Any,
+  mesh: jax.sharding.Mesh,
+) -> list[CaptionExam]:
+  """Exams of a network while it trains, of a few captions each.
+
+  A network without its text encoder knows no words but those of its training,
+  and has none.
+
+  Args:
+    config: see `configs/base.py`.
+    tasks: of the mixture.
+    model: the network.
+    mesh: the devices.
+
+  Raises:
+    UserError: `config.eval.reader` is no network that can look.
+  """
+  settings = config['eval']
+  limit, reader = settings['watch_sampled'], settings['reader']
+  off = settings['every'] in durations.NEVER or limit < 1 or not reader
+  drawn = pairings.find_tasks(config, pairings.SCENES)
+  painters = [task for task in tasks if task.claims and task.name in drawn]
+  if off or config['model']['text_cache'] or not painters:
+    return []
+  level = pairings.find_level(config)
+  config = held_out.fit_batches(config, mesh, most=limit)
+  looks = Predictor(trained_folders.find_run(pathlib.Path(reader)))
+  return [
+    CaptionExam(task, config, model, mesh, level, limit, looks)
+    for task in painters
+  ]
 
 
 def examine(

@@ -20,7 +20,6 @@ from vbanana_jax.evaluation import (
   held_out,
   protocol_eval,
   retention,
-  sampled_watch,
 )
 from vbanana_jax.inference.predictor import Predictor
 from vbanana_jax.inference.sampling import make_sample_fn
@@ -30,6 +29,9 @@ from vbanana_jax.training import weights
 from vbanana_jax.training.state import TrainState
 
 _SHOWN = 4  # scenes a picture
+
+# An evaluator and its questions, padded alike.
+Watched = tuple[evaluators.TaskEvaluator, list[dict[str, Any]]]
 
 
 class Found(NamedTuple):
@@ -49,7 +51,7 @@ class PeriodicEval:
   """Scores of averaged weights, one pass, every so many steps.
 
   Args:
-    evaluations: evaluators, each with its questions, padded alike.
+    evaluations: evaluators, each with its questions.
     every: how often, in steps.
     protocol_evals: benchmarks that are scored as well.
     told: gives memories of the questions to a network that makes none.
@@ -59,9 +61,7 @@ class PeriodicEval:
 
   def __init__(
     self,
-    evaluations: Sequence[
-      tuple[evaluators.TaskEvaluator, list[dict[str, Any]]]
-    ],
+    evaluations: Sequence[Watched],
     every: int,
     protocol_evals: Sequence[protocol_eval.ProtocolEval] = (),
     told: text_states.TextStates | None = None,
@@ -139,7 +139,7 @@ def build_periodic_eval(
   """
   settings = config['eval']
   vision = [task for task in tasks if task.vision]
-  sampled, exams = sampled_watch.build(config, tasks, model, mesh)
+  exams = caption_exam.build_watched(config, tasks, model, mesh)
   tasks = _choose_tasks(config, tasks)
   benchmarks = protocol_eval.parse_protocols(settings['protocols'])
   every = settings['every']
@@ -149,14 +149,14 @@ def build_periodic_eval(
   elif not benchmarks:
     _say_unwatched([task.name for task in vision if task not in tasks])
   kept = retention.build_retention(config, model, mesh, workdir)
-  if not (tasks or sampled or exams or benchmarks or kept):
+  if not (tasks or exams or benchmarks or kept):
     return None
   config = held_out.fit_batches(config, mesh)
   every = durations.to_steps(
     every, batch_size=config['batch_size'], total_steps=total_steps
   )
   return PeriodicEval(
-    [*_build_watched(config, tasks, model, mesh), *sampled],
+    _build_watched(config, tasks, model, mesh),
     every,
     _build_protocol_evals(config, benchmarks, model, mesh),
     told,
@@ -201,7 +201,7 @@ def _choose_tasks(config, tasks: Sequence[base.Task]) -> list[base.Task]:
   return chosen
 
 
-def _build_watched(config, tasks, model, mesh) -> list[sampled_watch.Watched]:
+def _build_watched(config, tasks, model, mesh) -> list[Watched]:
   """Of each task an evaluator of one-pass answers, and its questions."""
   paint = make_sample_fn(model, seed=config['seed'], steps=0)
   return [
