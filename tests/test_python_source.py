@@ -92,7 +92,7 @@ def full(value, dtype=np.float32, size=SIZE):
 
 
 def test_rows_that_are_right_pass():
-  example_checks.check_source(LabeledRows(SIZE), 'mine', SIZE)
+  example_checks.check_source(LabeledRows(SIZE), 'mine', SIZE, LabeledRows.ALL)
   normals = np.zeros((SIZE, SIZE, 3), np.float32)
   unknown = {
     'depth_m': full(np.nan),
@@ -100,7 +100,7 @@ def test_rows_that_are_right_pass():
     'semantic': full(labels.VOID, np.int32),
     'instance': full(labels.VOID, np.int32),
   }
-  example_checks.check_source(Changed(unknown), 'mine', SIZE)
+  example_checks.check_source(Changed(unknown), 'mine', SIZE, LabeledRows.ALL)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_rows_that_are_right_pass():
 )  # fmt: skip
 def test_rows_that_are_wrong_are_one_line(change, says):
   with pytest.raises(UserError, match=says) as caught:
-    example_checks.check_source(Changed(change), 'mine', SIZE)
+    example_checks.check_source(Changed(change), 'mine', SIZE, LabeledRows.ALL)
   assert str(caught.value).startswith('config.sources.mine, row 0: ')
   assert '\n' not in str(caught.value)
 
@@ -128,9 +128,16 @@ def test_rows_that_are_wrong_are_one_line(change, says):
 def test_labels_that_nobody_knows_and_no_rows():
   rows = LabeledRows(SIZE, keys={'rgb', 'depth'})
   with pytest.raises(UserError, match=r"'depth'.*did you mean 'depth_m'"):
-    example_checks.check_source(rows, 'mine', SIZE)
+    example_checks.check_source(rows, 'mine', SIZE, LabeledRows.ALL)
   with pytest.raises(UserError, match='has no row'):
-    example_checks.check_source(LabeledRows(SIZE, count=0), 'mine', SIZE)
+    example_checks.check_source(
+      LabeledRows(SIZE, count=0), 'mine', SIZE, LabeledRows.ALL
+    )
+
+
+def test_a_label_that_nobody_asks_for_need_not_be_read():
+  rows = Changed({'semantic': None})
+  example_checks.check_source(rows, 'mine', SIZE, {'rgb', 'depth_m'})
 
 
 def test_rows_that_cannot_be_read_are_left_to_others(monkeypatch):
@@ -138,4 +145,4 @@ def test_rows_that_cannot_be_read_are_left_to_others(monkeypatch):
     raise bad_records.BadRecordError('gone')
 
   monkeypatch.setattr(LabeledRows, '__getitem__', refuse)
-  example_checks.check_source(LabeledRows(SIZE), 'mine', SIZE)
+  example_checks.check_source(LabeledRows(SIZE), 'mine', SIZE, LabeledRows.ALL)

@@ -117,7 +117,7 @@ class _Opener:
       for key in TASKS[pairing.task].needs
     }
     source = kinds.open_source(name, self._described[name], size, needs)
-    example_checks.check_source(source, name, size)
+    example_checks.check_source(source, name, size, needs)
     return bad_records.ReplacingSource(
       source,
       name=name,

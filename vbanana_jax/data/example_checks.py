@@ -23,7 +23,9 @@ KEYS = (
 _MOST_PHRASES = 8
 
 
-def check_source(source: sources.Source, name: str, size: int) -> None:
+def check_source(
+  source: sources.Source, name: str, size: int, needs: Collection[str]
+) -> None:
   """Refuses a source whose first rows cannot be what it says.
 
   Rows that cannot be read are left to who replaces them.
@@ -32,6 +34,7 @@ def check_source(source: sources.Source, name: str, size: int) -> None:
     source: that is finite.
     name: of it in `config.sources`.
     size: height and width that its pictures have to have.
+    needs: labels that are asked for; a source need not read the others.
 
   Raises:
     UserError: names the row, the label and what is wrong.
@@ -50,7 +53,7 @@ def check_source(source: sources.Source, name: str, size: int) -> None:
     except BadRecordError:
       continue
     try:
-      _check_example(example, source.labels, size)
+      _check_example(example, source.labels & set(needs), size)
     except UserError as error:
       raise UserError(f'{at}, row {index}: {error}') from error
 
