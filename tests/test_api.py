@@ -23,7 +23,8 @@ def model(untrained_run):
 
 
 def test_every_public_name_is_there():
-  for name in ('Answer', 'Model', 'TASKS', 'UserError', 'codecs', 'metrics'):
+  names = ('Answer', 'Model', 'SceneSource', 'TASKS', 'UserError')
+  for name in (*names, 'codecs', 'metrics', 'networks'):
     assert getattr(vb, name) is not None and name in dir(vb)
   with pytest.raises(AttributeError, match='nothing_such'):
     _ = vb.nothing_such

@@ -5,9 +5,9 @@
   model = vb.open('runs/quickstart')
   answer = model.ask('depth', 'room.jpg')
 
-`open` and `read_painted` are those of `api`, `TASKS` of `tasks`; `codecs`,
-`metrics` and `networks` are folders. Nothing of them is imported before it is
-used.
+`open` and `read_painted` are those of `api`, `TASKS` of `tasks`, `SceneSource`
+of `data.sources`; `codecs`, `metrics` and `networks` are folders. Nothing of
+them is imported before it is used.
 """
 
 import importlib
@@ -18,6 +18,7 @@ __version__ = '0.1.0'
 _HOMES = {
   'Answer': 'api',
   'Model': 'api',
+  'SceneSource': 'data.sources',
   'TASKS': 'tasks',
   'UserError': 'errors',
   'open': 'api',
