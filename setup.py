@@ -24,6 +24,7 @@ setuptools.setup(
   packages=setuptools.find_packages(include=['vbanana_jax', 'vbanana_jax.*']),
   package_data={
     'vbanana_jax': [
+      'demo/viewers/*',
       'klein/published_check.npz',
       'metrics/efficientnet_lite0/*',
       'networks/*/*',
@@ -56,10 +57,14 @@ setuptools.setup(
   extras_require={
     # HEIC, as telephones write it.
     'heic': ['pillow-heif>=1'],
+    # `vbanana demo`; Gradio wants pillow < 13.
+    'demo': ['fastapi', 'gradio>=6,<7', 'uvicorn'],
     # Container files of some benchmarks (MATLAB's).
     'benchmarks': ['h5py', 'scipy'],
     # Tables of pictures for `vbanana prepare tables`.
     'parquet': ['pyarrow'],
+    # A Chromium that tests drive through the demo page.
+    'browser': ['playwright'],
     # Peers to be timed against; without a GPU, install PyTorch first from its
     # index of CPU wheels.
     'perf': ['torch'],

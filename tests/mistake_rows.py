@@ -457,6 +457,33 @@ TABLE = {
     ),
     'two at once': _WHOLE,
   },
+  'demo': {
+    'missing': fails('demo --workdir gone', 'gone has no checkpoint'),
+    'empty': fails('demo --workdir nothing', 'nothing has no checkpoint'),
+    'wrong type': fails('demo --port http', 'invalid number value'),
+    'wrong size': elsewhere(
+      0,
+      'pictures of any size are taken, and large ones shrunk',
+      'test_demo.py::test_large_files_are_refused_and_large_pictures_shrunk',
+    ),
+    'wrong unit': nothing('no flag has another unit than its name says'),
+    'too large': fails('demo --port 70000', '70000 is more than 65535'),
+    'duplicate': fails('demo --port 1 --port 2', 'is given twice'),
+    'not writable': nothing('it writes into a temporary folder alone'),
+    'interrupted': stopped(
+      'demo --workdir run', 'vbanana_jax.cli.runs:choose_run'
+    ),
+    'run twice': elsewhere(
+      2,
+      'the later one is told that the port is taken',
+      'test_demo.py::test_a_taken_port_is_named',
+    ),
+    'two at once': elsewhere(
+      0,
+      'two who ask get their own answers, one after the other',
+      'test_demo.py::test_two_at_once_get_their_own_answers_in_turn',
+    ),
+  },
   'prompts': {
     'missing': fails(f'{_PROMPTS} gone', f'gone: {_NO_FOLDER}'),
     'empty': fails(f'{_PROMPTS} nothing', 'there is no imagelist.txt'),

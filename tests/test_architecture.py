@@ -35,6 +35,7 @@ ROWS = (
   ('evaluation',),
   ('train', 'evaluate', 'predict', 'text_cache'),
   ('api', 'plan'),
+  ('demo',),
   ('cli',),
   ('__main__',),
 )
@@ -43,8 +44,10 @@ ROW = {unit: number for number, row in enumerate(ROWS) for unit in row}
 # A module and the only files of the library that may import it.
 OWNERS = {
   'absl.flags': ('cli/', 'data/'),
+  'fastapi': ('demo/server.py',),
   'flax.linen': ('models/',),
   'flax.nnx': (),
+  'gradio': ('demo/page.py',),
   'importlib.util': ('config.py',),
   'jax.distributed': ('cli/',),
   'jax.experimental.pjit': (),
@@ -82,7 +85,7 @@ PACKAGES = {
 OURS = {
   'bucket', 'byte_files', 'conftest', 'event_files', 'faults', 'forms',
   'frozen_tfds', 'klein_files', 'labeled_rows', 'labeled_sets',
-  'mistake_rows', 'mistakes',
+  'mistake_rows', 'mistakes', 'odd_files',
   'painted', 'perf',
   'phrase_reader', 'prepared', 'shells', 'test_architecture',
   'test_readers_reasonseg',
@@ -224,7 +227,13 @@ def test_imports_are_declared_public_and_pure(path):
     undeclared(
       path,
       declared(
-        'prepare', 'benchmarks', 'heic', 'parquet', 'tensorboard', 'wandb'
+        'prepare',
+        'benchmarks',
+        'demo',
+        'heic',
+        'parquet',
+        'tensorboard',
+        'wandb',
       ),
     )
   )

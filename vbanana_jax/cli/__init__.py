@@ -7,6 +7,7 @@
   vbanana predict   photo.jpg --task depth
   vbanana export    --workdir runs/a --task depth --out served
   vbanana decode    painted.png --task depth
+  vbanana demo      --workdir runs/a
   vbanana prompts   --protocol nyuv2_depth --data data/nyuv2 --out questions
   vbanana doctor    nyuv2 data/nyuv2
   vbanana prepare   image_folder photos.zip --out data/photos
@@ -27,6 +28,7 @@ from vbanana_jax import __version__
 from vbanana_jax.cli import (
   cache,
   decode,
+  demo,
   devices,
   distributed,
   doctor,
@@ -57,6 +59,7 @@ _VERBS = (
   predict,
   export,
   decode,
+  demo,
   prompts,
   doctor,
   prepare,
