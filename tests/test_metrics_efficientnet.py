@@ -1,12 +1,15 @@
 """EfficientNet-Lite0: equal to PyTorch's; and sets of photographs compared."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
-from vbanana_jax import networks, sharding
+from vbanana_jax import cli, networks, sharding
 from vbanana_jax.errors import DamagedError
 from vbanana_jax.evaluation import feature_space
 from vbanana_jax.metrics import efficientnet
@@ -81,3 +84,61 @@ def test_the_weights_are_no_network_that_is_asked():
   script = Path(__file__).parent.parent / 'launch' / 'make_efficientnet.py'
   (origin,) = [x for x in about.split('`') if len(x) == 64]
   assert origin in script.read_text()
+
+
+@pytest.fixture
+def sets(tmp_path, monkeypatch):
+  """painted/ of three pictures, and photos.zip of two of them, larger."""
+  monkeypatch.chdir(tmp_path)
+  Path('painted/more').mkdir(parents=True)
+  Path('painted/answer.json').write_text('{}')
+  for i, picture in enumerate(PICTURES):
+    Image.fromarray(picture).save(f'painted/{"more/" * (i == 2)}{i}.png')
+  with zipfile.ZipFile('photos.zip', 'w') as archive:
+    for i, picture in enumerate(enlarge(5)[:2]):
+      Image.fromarray(np.pad(picture, ((0, 0), (30, 30), (0, 0)))).save('x.png')
+      archive.write('x.png', f'deep/{i}.png')
+  return tmp_path
+
+
+def compare_sets(*more):
+  words = ['evaluate', '--predictions', 'painted', '--real', 'photos.zip']
+  return cli.main([*words, *more])
+
+
+def test_generated_pictures_are_compared_with_photographs(sets, capsys):
+  assert compare_sets() == 0
+  told = capsys.readouterr().out
+  assert '3 pictures in painted, 2 in photos.zip' in told
+  assert '2 are too few for 1,280 features' in told
+  found = json.loads(Path('painted/distances_photos.json').read_text())
+  assert (found['n_predictions'], found['n_real']) == (3, 2)
+  kid, fd = (
+    found['metrics'][f'{name}_efficientnet_lite0'] for name in ('kid', 'fd')
+  )
+  low, high = kid['interval']
+  assert low < kid['value'] < high
+  assert fd['value'] > 0 and fd['interval'] == [None, None]
+  assert compare_sets() == 0  # the same again, in place of the first
+  again = json.loads(Path('painted/distances_photos.json').read_text())
+  assert again['metrics'] == found['metrics']
+
+
+def test_sets_that_cannot_be_compared(sets, capsys):
+  def fails(says, *argv):
+    assert cli.main(['evaluate', *argv]) == 2
+    assert says in capsys.readouterr().err
+    assert not list(sets.rglob('distances_*'))
+
+  painted = ('--predictions', 'painted')
+  fails('gone: no such folder or zip', *painted, '--real', 'gone')
+  fails('are both painted', *painted, '--real', 'painted')
+  fails('--real goes with', '--real', 'photos.zip')
+  fails(
+    '--real goes with', *painted, '--real', 'photos.zip', '--protocol', 'sintel'
+  )
+  Path('few').mkdir()
+  Image.fromarray(PICTURES[0]).save('few/one.png')
+  fails('few: 1 pictures in it', *painted, '--real', 'few')
+  Path('few/two.png').write_bytes(Path('few/one.png').read_bytes()[:99])
+  fails('few/two.png: damaged picture', *painted, '--real', 'few')

@@ -139,6 +139,42 @@ def test_kid_is_unbiased_and_of_subsets_near_that_of_all():
   assert subsets[0] == pytest.approx(WANT['kid_full_real_fake'], rel=0.1)
 
 
+def test_frechet_of_fewer_pictures_than_features_is_the_same():
+  """By another way, which takes no root of a matrix."""
+  rng = np.random.default_rng(6)
+  a, b = rng.normal(size=(9, 20)), rng.normal(0.3, 2.0, size=(14, 20))
+  want = generation.frechet(*gaussian(a), *gaussian(b))
+  assert generation.frechet_of(a, b) == pytest.approx(want, abs=1e-5)
+  assert generation.frechet_of(a, a) == pytest.approx(0.0, abs=1e-9)
+  a[0, 0] = np.nan
+  assert np.isnan(generation.frechet_of(a, b))
+
+
+def test_the_interval_of_kid_holds_what_is_true(monkeypatch):
+  rng = np.random.default_rng(7)
+  far = [rng.normal(size=(2000, 4)), rng.normal(0.7, 1.0, size=(2000, 4))]
+  truth, held = generation.kid(*far), 0
+  monkeypatch.setattr(generation, '_BLOCK', 300)  # ten rows at a time
+  for _ in range(40):
+    sides = [rng.choice(side, 30, replace=False) for side in far]
+    low, high = generation.kid_interval(*sides, rng)
+    held += low < truth < high
+    assert low < generation.kid(*sides) < high
+  assert 34 <= held
+  one = generation.kid_interval(far[0][:1], far[1], rng)
+  assert np.isnan(one).all()
+
+
+def test_pictures_drawn_twice_make_no_pair():
+  """Else sets of one distribution would seem far apart, as many as are drawn."""
+  rng = np.random.default_rng(8)
+  sides = rng.normal(size=(2, 40, 100))
+  low, high = generation.kid_interval(*sides, rng)
+  assert low < 0 < high
+  two = generation.kid_interval(sides[0, :2], sides[1, :2], rng)
+  assert np.isfinite(two).all()
+
+
 def reference_prdc(real, painted, k):
   """From all sorted distances."""
 

@@ -1,5 +1,7 @@
 """`vbanana evaluate`: the held-out set, or pictures on a benchmark."""
 
+import pathlib
+
 from vbanana_jax.cli import distributed, flags
 from vbanana_jax.errors import UserError
 
@@ -12,7 +14,9 @@ def add_verb(verbs) -> None:
     description='With --workdir: scores a run with its averaged weights on '
     'the frozen held-out set, prints the table and writes results.json. With '
     '--predictions: scores a folder of painted pictures, of any size, on a '
-    'benchmark under a protocol, and writes scores_PROTOCOL.json into it.',
+    'benchmark under a protocol, and writes scores_PROTOCOL.json into it; or '
+    'with --real says how far generated pictures are from real ones, and '
+    'writes distances_REAL.json.',
     epilog='Example: vbanana evaluate --predictions painted --protocol '
     'nyuv2_depth --data data/nyuv2',
   )
@@ -37,7 +41,15 @@ def add_verb(verbs) -> None:
   verb.add_argument(
     '--predictions',
     type=flags.path,
-    help='folder of painted pictures, named as vbanana prompts says',
+    help='folder of painted pictures, named as vbanana prompts says; with '
+    '--real of any names',
+  )
+  verb.add_argument(
+    '--real',
+    type=flags.path,
+    metavar='PHOTOS',
+    help='folder or zip of real pictures, which generated --predictions are '
+    'compared with as a set; without --protocol',
   )
   flags.add_protocol(verb, required=False)
   verb.add_argument(
@@ -75,6 +87,13 @@ def run_evaluate(args, rest) -> int:
       '--predictions are not on it'
     )
   own = (args.partial, args.against, args.passes, args.split)
+  if args.real:
+    if args.predictions is None or len(given) > 1 or args.workdir or any(own):
+      raise UserError(
+        '--real goes with --predictions alone, and with --out and --overwrite'
+      )
+    distributed.refuse(args, 'evaluate --real')
+    return _compare_sets(args)
   if args.workdir and any(own):
     raise UserError(
       '--partial, --against, --passes and --split are of --predictions, not '
@@ -124,6 +143,36 @@ def _choose_tasks(args) -> list[str] | None:
   return names
 
 
+def _find_out(args) -> pathlib.Path:
+  """Where scores of --predictions go."""
+  from vbanana_jax.runtime import files
+
+  if not args.predictions.is_dir():
+    raise UserError(f'--predictions {args.predictions}: no such folder')
+  out = args.out or args.predictions
+  files.check_folder(out)
+  return out
+
+
+def _compare_sets(args) -> int:
+  from vbanana_jax.evaluation import picture_sets
+  from vbanana_jax.runtime import files, logs
+
+  out = _find_out(args)
+  name = args.real.stem if args.real.is_file() else args.real.name
+  path = out / f'{picture_sets.PREFIX}{name}.json'
+  if not args.overwrite:
+    sides = {'predictions': str(args.predictions), 'real': str(args.real)}
+    files.check_free(path, sides, ())
+  results = picture_sets.compare(args.predictions, args.real)
+  try:  # a full disk loses no table, and a reader who left (`| head`) no file
+    print(picture_sets.make_table(results), flush=True)
+  finally:
+    logs.save_json(path, results)
+  print(f'\n{path}')
+  return 0
+
+
 def _grade(args) -> int:
   from vbanana_jax.benchmark import protocols
   from vbanana_jax.evaluation import score_folder, scores, scores_text
@@ -135,10 +184,7 @@ def _grade(args) -> int:
     scores.refuse_other(
       {'protocol': protocol.name, 'version': protocol.version}, other[0]
     )
-  if not args.predictions.is_dir():
-    raise UserError(f'--predictions {args.predictions}: no such folder')
-  out = args.out or args.predictions
-  files.check_folder(out)
+  out = _find_out(args)
   passes = args.passes or protocol.passes
   suffix = f'_{passes}_passes' if passes > 1 else ''
   path = out / f'{scores.PREFIX}{protocol.label}{suffix}.json'

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 RESAMPLES = 200
 ENDS = (0.025, 0.975)  # of a 95 % interval
@@ -100,18 +101,21 @@ def _weigh(weights, state):
   return np.tensordot(weights, state, 1)
 
 
+def find_interval(
+  draws: Float[np.ndarray, ' n'], ends: tuple[float, float] = ENDS
+) -> tuple[float, float]:
+  """Quantiles of those draws that are a number; nan where none is."""
+  draws = draws[~np.isnan(draws)]
+  if not draws.size:
+    return float('nan'), float('nan')
+  low, high = np.quantile(draws, ends)
+  return float(low), float(high)
+
+
 def _quantiles(draws, ends):
   """Quantiles of what is defined, by name."""
-
-  def interval(values):
-    values = values[~np.isnan(values)]
-    if not values.size:
-      return float('nan'), float('nan')
-    low, high = np.quantile(values, ends)
-    return float(low), float(high)
-
   return {
-    name: interval(np.asarray([draw[name] for draw in draws], np.float64))
+    name: find_interval(np.asarray([x[name] for x in draws], np.float64), ends)
     for name in draws[0]
   }
 

@@ -6,7 +6,7 @@ are called FID elsewhere, so nothing here is.
 
 The space `random_conv` is a small convolutional net with fixed random
 weights: it needs no download, sees texture and color, and is comparable only
-with itself.
+with itself. For photographs there is the space of `metrics/efficientnet.py`.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
+
+from vbanana_jax.metrics import bootstrap
 
 FEATURE_WIDTHS = (8, 12, 12)
 FEATURES = sum(FEATURE_WIDTHS)
@@ -107,11 +109,20 @@ def frechet_of(
   """`frechet` of features, one row a picture; nan for fewer than two."""
   if min(len(real), len(painted)) < 2:
     return float('nan')
-  sides = []
-  for side in (real, painted):
-    side = side.astype(np.float64)
-    sides += [side.mean(0), np.atleast_2d(np.cov(side, rowvar=False))]
-  return frechet(*sides)
+  real, painted = real.astype(np.float64), painted.astype(np.float64)
+  a, b = (
+    (side - side.mean(0)) / np.sqrt(len(side) - 1) for side in (real, painted)
+  )
+  if max(len(a), len(b)) > a.shape[1]:
+    return frechet(real.mean(0), a.T @ a, painted.mean(0), b.T @ b)
+  # Of fewer pictures than features: tr (A^1/2 B A^1/2)^1/2 is the sum of the
+  # singular values of a b^T, where A = a^T a and B = b^T b.
+  if not (np.isfinite(a).all() and np.isfinite(b).all()):
+    return float('nan')
+  cross = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+  apart = np.square(real.mean(0) - painted.mean(0)).sum()
+  spread = np.square(a).sum() + np.square(b).sum()
+  return float(apart + spread - 2.0 * cross)
 
 
 def _kernel_sum(a, b) -> float:
@@ -161,6 +172,52 @@ def kid(
   own = _own_kernel_sum(real) / (n * (n - 1))
   own += _own_kernel_sum(painted) / (m * (m - 1))
   return own - 2.0 * _kernel_sum(real, painted) / (n * m)
+
+
+def kid_interval(
+  real: Float[np.ndarray, 'n d'],
+  painted: Float[np.ndarray, 'm d'],
+  rng: np.random.Generator,
+  *,
+  resamples: int = bootstrap.RESAMPLES,
+) -> tuple[float, float]:
+  """95 % bootstrap interval of `kid`; nan for fewer than two on a side.
+
+  Pictures of each side are drawn with return. One that is drawn twice is no
+  pair with itself, which would be nearer than any two of its set.
+  """
+  if min(len(real), len(painted)) < 2:
+    return float('nan'), float('nan')
+  real, painted = real.astype(np.float64), painted.astype(np.float64)
+  weights = [
+    rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
+    for n in (len(real), len(painted))
+  ]
+  draws = -2.0 * _mean_kernels(real, painted, *weights)
+  for side, weight in zip((real, painted), weights):
+    draws = draws + _mean_kernels(side, side, weight, weight, own=True)
+  return bootstrap.find_interval(draws)
+
+
+def _mean_kernels(a, b, weights_a, weights_b, *, own=False):
+  """Mean of ((x.y)/d + 1)^3 over pairs that count as often as their pictures.
+
+  Weights are [r n] and [r m], the means [r]. With `own`, a and b are one set,
+  and a picture and itself are no pair.
+  """
+  total = np.zeros(len(weights_a))
+  rows = max(1, _BLOCK // max(len(b), 1))
+  for i in range(0, len(a), rows):
+    kernel = (a[i : i + rows] @ b.T / a.shape[1] + 1.0) ** 3
+    if own:
+      itself = np.arange(len(kernel))
+      kernel[itself, i + itself] = 0.0
+    total += np.sum(weights_a[:, i : i + rows] * (weights_b @ kernel.T), axis=1)
+  pairs = weights_a.sum(1) * weights_b.sum(1)
+  if own:
+    pairs -= np.square(weights_a).sum(1)
+  nothing = np.full_like(total, np.nan)  # one picture, drawn every time
+  return np.divide(total, pairs, out=nothing, where=pairs > 0)
 
 
 def _squared_distances(a, b):
