@@ -73,6 +73,17 @@ def test_metrics_alone_are_those_of_a_whole_run(source):
   assert evaluator.measure(0.3, batches)[0] != whole
 
 
+def test_every_batch_can_be_looked_at(source):
+  batches, seen = make_batches(source, TASKS['depth'], 8), []
+  evaluator = evaluators.TaskEvaluator(
+    TASKS['depth'], paint_badly, sharding.build_mesh()
+  )
+  evaluator.run(0.1, batches, lambda rgb, batch: seen.append((rgb, batch)))
+  assert [batch for _, batch in seen] == batches and len(seen) == 2
+  for rgb, batch in seen:
+    np.testing.assert_allclose(rgb, 0.7 * batch['source'] + 0.1, atol=1e-6)
+
+
 def test_waiting_for_every_batch_changes_no_state(source, monkeypatch):
   task = TASKS['semantic']
   batches = make_batches(source, task, 8) * 3  # more than may be in flight

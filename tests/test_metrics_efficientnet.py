@@ -11,8 +11,14 @@ from PIL import Image
 
 from vbanana_jax import cli, networks, sharding
 from vbanana_jax.errors import DamagedError
-from vbanana_jax.evaluation import feature_space
-from vbanana_jax.metrics import efficientnet
+from vbanana_jax.evaluation import (
+  evaluators,
+  feature_space,
+  picture_sets,
+  results,
+)
+from vbanana_jax.metrics import efficientnet, generation
+from vbanana_jax.tasks import TASKS
 
 with np.load(
   Path(__file__).parent / 'oracles' / 'efficientnet_lite0.npz'
@@ -84,6 +90,30 @@ def test_the_weights_are_no_network_that_is_asked():
   script = Path(__file__).parent.parent / 'launch' / 'make_efficientnet.py'
   (origin,) = [x for x in about.split('`') if len(x) == 64]
   assert origin in script.read_text()
+
+
+def test_held_out_captions_are_compared_in_this_space_too():
+  """Painted and real rows as they come, without the padding of batches."""
+  mesh, task = sharding.build_mesh(), TASKS['generate']
+  few = picture_sets.HeldOutSets(task, picture_sets.LEAST - 1, mesh)
+  vision = picture_sets.HeldOutSets(TASKS['depth'], 512, mesh)
+  assert few.look is vision.look is None and few.measure() == {}
+  sets = picture_sets.HeldOutSets(task, picture_sets.LEAST, mesh)
+  rgb = enlarge(4).astype(np.float32) / 255
+  batch = {'target': rgb, 'valid': np.array([True, True, False])}
+  sets.look(rgb[::-1], batch)
+  sets.look(rgb[[1, 0, 2]], batch)
+  found = sets.measure()
+  kid, fd = (found[f'{name}_efficientnet_lite0'] for name in ('kid', 'fd'))
+  assert kid[1][0] < kid[0] < kid[1][1] and fd[0] > 0
+  space = feature_space.FeatureSpace(mesh)
+  real = space.find(enlarge(4)[[0, 1, 0, 1]])
+  painted = space.find(enlarge(4)[[2, 1, 1, 0]])
+  assert kid[0] == pytest.approx(generation.kid(real, painted), abs=1e-4)
+  scores = evaluators.Scores('generate', 4, {}, {}, {}, {}, rgb)
+  first, second = results.make_rows('generate@16', scores, {}, found)
+  assert (first['metric'], second['metric']) == tuple(found)
+  assert first['interval'] == kid[1] and second['interval'] == [None, None]
 
 
 @pytest.fixture

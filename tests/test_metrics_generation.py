@@ -166,7 +166,7 @@ def test_the_interval_of_kid_holds_what_is_true(monkeypatch):
 
 
 def test_pictures_drawn_twice_make_no_pair():
-  """Else sets of one distribution would seem far apart, as many as are drawn."""
+  """Else two sets of one kind would seem far apart."""
   rng = np.random.default_rng(8)
   sides = rng.normal(size=(2, 40, 100))
   low, high = generation.kid_interval(*sides, rng)

@@ -17,6 +17,7 @@ from vbanana_jax.evaluation import (
   example_scores,
   gallery_file,
   held_out,
+  picture_sets,
 )
 from vbanana_jax.evaluation import results as tables
 from vbanana_jax.inference.sampling import make_sample_fn
@@ -106,8 +107,8 @@ def evaluate(
     UserError: nothing is asked of these tasks, or none is learned from scenes.
   """
   began = time.perf_counter()
-  config, model, params, mesh = loaded = weights.load_run(run)
-  config = held_out.fit_batches(config, mesh)
+  loaded = weights.load_run(run)
+  mesh, config = loaded.mesh, held_out.fit_batches(loaded.config, loaded.mesh)
   loaded = loaded._replace(config=config)
   level, settings = level or pairings.find_level(config), config['eval']
   shown = settings['gallery']
@@ -118,10 +119,9 @@ def evaluate(
   for eval_run in _show_progress(eval_runs):
     name, task = eval_run.name, TASKS[eval_run.task]
     batches = held_out.build_batches(config, task, level, eval_run.limit)
-    sampler = {'steps': eval_run.steps, 'method': settings['sampler']}
-    paint = make_sample_fn(model, seed=config['seed'], **sampler)
-    scores = evaluators.TaskEvaluator(task, paint, mesh).run(params, batches)
-    rows += tables.make_rows(name, scores, score_constants(task, batches))
+    scores, distances = _score(eval_run, loaded, batches)
+    best = score_constants(task, batches)
+    rows += tables.make_rows(name, scores, best, distances)
     by_count[name] = tables.make_count_table(scores)
     states[name] = scores.states
     gallery[name] = gallery_file.make_gallery(batches[0], scores.painted, shown)
@@ -141,6 +141,23 @@ def evaluate(
     'gallery': gallery,
     'states': states,
   }
+
+
+def _score(
+  eval_run: EvalRun, loaded: weights.LoadedRun, batches: list[dict]
+) -> tuple[evaluators.Scores, picture_sets.Distances]:
+  """Paints and scores; and compares the sets, where the pictures are sets."""
+  config, model, params, mesh = loaded
+  task = TASKS[eval_run.task]
+  paint = make_sample_fn(
+    model,
+    seed=config['seed'],
+    steps=eval_run.steps,
+    method=config['eval']['sampler'],
+  )
+  sets = picture_sets.HeldOutSets(task, eval_run.limit, mesh)
+  evaluator = evaluators.TaskEvaluator(task, paint, mesh)
+  return evaluator.run(params, batches, sets.look), sets.measure()
 
 
 def _show_progress(eval_runs: list[EvalRun]) -> Iterator[EvalRun]:

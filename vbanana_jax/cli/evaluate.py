@@ -38,6 +38,24 @@ def add_verb(verbs) -> None:
     'picture shows; it must not have trained on generated pictures. That of '
     'config.eval.reader if not given',
   )
+  _add_predictions(verb)
+  verb.add_argument(
+    '--out',
+    type=flags.path,
+    help='folder of the results, where they should not be written into '
+    '--predictions or --workdir',
+  )
+  verb.add_argument(
+    '--overwrite',
+    action='store_true',
+    help='replace scores of another run or other pictures in --out',
+  )
+  distributed.add_flags(verb)
+  verb.set_defaults(run=run_evaluate)
+
+
+def _add_predictions(verb) -> None:
+  """What goes with pictures that are there already."""
   verb.add_argument(
     '--predictions',
     type=flags.path,
@@ -63,19 +81,6 @@ def add_verb(verbs) -> None:
     metavar='SCORES',
     help='a scores_*.json of other predictions: prints the differences',
   )
-  verb.add_argument(
-    '--out',
-    type=flags.path,
-    help='folder of the results, where they should not be written into '
-    '--predictions or --workdir',
-  )
-  verb.add_argument(
-    '--overwrite',
-    action='store_true',
-    help='replace scores of another run or other pictures in --out',
-  )
-  distributed.add_flags(verb)
-  verb.set_defaults(run=run_evaluate)
 
 
 def run_evaluate(args, rest) -> int:

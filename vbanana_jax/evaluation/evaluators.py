@@ -95,9 +95,20 @@ class TaskEvaluator:
     on_device = put_eval_batch(batch, self._mesh)
     self.evaluate = self.evaluate.lower(params, on_device).compile()
 
-  def run(self, params: Any, batches: Iterable[dict]) -> Scores:
-    """Scores `params` on padded batches; the same on every process."""
-    return make_scores(self.task, *self._answer(params, batches))
+  def run(
+    self,
+    params: Any,
+    batches: Iterable[dict],
+    look: Callable[[np.ndarray, dict], None] | None = None,
+  ) -> Scores:
+    """Scores `params` on padded batches; the same on every process.
+
+    Args:
+      params: of the network.
+      batches: from `held_out`.
+      look: called with what was painted for each batch, and the batch.
+    """
+    return make_scores(self.task, *self._answer(params, batches, look))
 
   def measure(
     self, params: Any, batches: Iterable[dict]
@@ -106,7 +117,7 @@ class TaskEvaluator:
     states, _, painted = self._answer(params, batches)
     return self.task.summarize(_sum(states)), painted
 
-  def _answer(self, params, batches):
+  def _answer(self, params, batches, look=None):
     """Per-example states, objects per scene, and the first batch painted."""
     valid, counts, painted = [], [], None
 
@@ -115,8 +126,11 @@ class TaskEvaluator:
       for batch in batches:
         rgb, states = self.evaluate(params, put_eval_batch(batch, self._mesh))
         yield states
-        if painted is None:
-          painted = jax.device_get(self._gather(rgb))
+        if painted is None or look:
+          shown = jax.device_get(self._gather(rgb))
+          painted = shown if painted is None else painted
+          if look:
+            look(shown, batch)
         valid.append(batch['valid'])
         counts.append(batch['count'])
 

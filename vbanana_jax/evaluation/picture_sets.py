@@ -18,14 +18,20 @@ from jaxtyping import Float, UInt8
 
 from vbanana_jax import keys, sharding
 from vbanana_jax.data import folders, image_formats, photo_folder, photos
+from vbanana_jax.drawing import pictures as drawn_pictures
 from vbanana_jax.errors import UserError
 from vbanana_jax.evaluation.feature_space import FeatureSpace
 from vbanana_jax.metrics import efficientnet, generation
 from vbanana_jax.runtime import logs, paths, prefetch
+from vbanana_jax.tasks import base
 from vbanana_jax.training import provenance
 
 PREFIX = 'distances_'
+LEAST = 32  # pictures of held-out captions
 _RESAMPLES = 1000
+
+# Values and the ends of their intervals, by name.
+Distances = dict[str, tuple[float | None, list[float | None]]]
 
 
 def compare(
@@ -69,9 +75,43 @@ def compare(
   }
 
 
+class HeldOutSets:
+  """Painted and real pictures of held-out captions, as they are painted.
+
+  Args:
+    task: what is asked. Nothing is compared for a vision task, whose answers
+      are no photographs, nor of fewer than `LEAST` pictures.
+    limit: number of pictures.
+    mesh: devices that share the work.
+
+  Attributes:
+    look: takes pictures painted for a batch of `held_out`, padding included,
+      and the batch; None where nothing is compared.
+  """
+
+  def __init__(self, task: base.Task, limit: int, mesh: jax.sharding.Mesh):
+    self.look = None
+    self._real, self._painted = [], []
+    if not task.vision and limit >= LEAST:
+      self._space = FeatureSpace(mesh)
+      self.look = self._add
+
+  def _add(self, painted, batch) -> None:
+    sides = (self._real, batch['target']), (self._painted, painted)
+    for found, rgb in sides:
+      shown = drawn_pictures.to_u8(np.asarray(rgb)[batch['valid']])
+      found.append(self._space.find(shown))
+
+  def measure(self) -> Distances:
+    """Distances of all that was looked at; {} where nothing is compared."""
+    if not self._real:
+      return {}
+    return measure(np.concatenate(self._real), np.concatenate(self._painted))
+
+
 def measure(
   real: Float[np.ndarray, 'n 1280'], painted: Float[np.ndarray, 'm 1280']
-) -> dict[str, tuple[float | None, list[float | None]]]:
+) -> Distances:
   """KID and Frechet distance by name, with 95 % intervals; nan becomes null.
 
   The Frechet distance has no interval: a set that is drawn again from itself

@@ -5,7 +5,7 @@ from typing import Any
 
 from vbanana_jax.data import build, pairings, scene_cost
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import evaluators
+from vbanana_jax.evaluation import evaluators, picture_sets
 from vbanana_jax.metrics import generation
 from vbanana_jax.runtime import logs
 from vbanana_jax.tasks import TASKS, base
@@ -163,14 +163,25 @@ def load_results(path: pathlib.Path) -> dict[str, Any]:
 
 
 def make_rows(
-  trial: str, scores: evaluators.Scores, constants: dict[str, float]
+  trial: str,
+  scores: evaluators.Scores,
+  constants: dict[str, float],
+  of_photos: picture_sets.Distances,
 ) -> list[dict[str, Any]]:
   """One row a metric, as results.json keeps them; NaN becomes null.
 
-  Metrics of sets of pictures need every picture's features, and have no
+  Metrics of sets of pictures need every picture's features, and most have no
   interval: drawing one picture twice would spoil its neighbors.
+
+  Args:
+    trial: name of what was asked.
+    scores: what was found.
+    constants: by metric, what the best constant answer reaches.
+    of_photos: distances of sets as `picture_sets.measure` finds them; {} of
+      what is not compared so.
   """
   metrics, none = dict(scores.metrics), (None, None)
+  intervals = {**scores.intervals, **{k: x[1] for k, x in of_photos.items()}}
   if 'painted_features' in scores.states:
     of_sets = generation.compare_features(
       scores.states['real_features'],
@@ -178,12 +189,13 @@ def make_rows(
       space='random_conv',
     )
     metrics = {**of_sets, **metrics}
+  metrics |= {name: value for name, (value, _) in of_photos.items()}
   return [
     {
       'task': trial,
       'metric': name,
       'value': logs.to_number(value),
-      'interval': [logs.to_number(x) for x in scores.intervals.get(name, none)],
+      'interval': [logs.to_number(x) for x in intervals.get(name, none)],
       'constant': logs.to_number(constants.get(name)),
       'better': get_task(trial).metrics.get(name),
       'n': scores.n,
