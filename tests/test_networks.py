@@ -380,3 +380,25 @@ def test_a_new_installation_has_something_to_ask():
     ratio = found / example['depth_m']
     shares.append(np.mean(np.maximum(ratio, 1 / ratio) < 1.25))
   assert np.mean(shares) > 0.6
+
+
+def test_a_network_begins_again_as_it_once_did(trainings, tmp_path):
+  """The first steps of its config have the losses of the committed record.
+
+  To rounding: processors with bfloat16 products have others in the third digit.
+  """
+  code, error = trainings.run(
+    tmp_path,
+    base=('--config=scenes_reader', '--config.eval.every='),
+    fault='get_signal SIGTERM 10',
+    devices=1,
+  )
+  assert code == 75, error
+  record = networks.find('scenes-reader') / 'metrics.jsonl'
+  then, now = (
+    json.loads(path.read_text().splitlines()[0])
+    for path in (record, tmp_path / 'metrics.jsonl')
+  )
+  assert now['step'] == then['step'] == 10
+  for name in ('loss', *(f'loss/{task}' for task in ('referring', 'instance'))):
+    assert now[name] == pytest.approx(then[name], rel=0.01)
