@@ -29,6 +29,8 @@ setuptools.setup(
       'metrics/efficientnet_lite0/*',
       'networks/*/*',
       'protocols/*.json',
+      'report/page.css',
+      'report/page.js',
       'tokenizer/vocabulary.json',
     ]
   },

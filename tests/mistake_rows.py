@@ -236,7 +236,7 @@ TABLE = {
     'too large': elsewhere(
       0,
       'pictures beyond the page are left out, and it says so',
-      'test_report.py::test_page_stays_small_and_says_what_it_left_out',
+      'test_report_page.py::test_page_stays_small_and_says_what_it_left_out',
     ),
     'duplicate': fails(
       'report --workdir scored --workdir run', '--workdir is given twice'
@@ -245,7 +245,7 @@ TABLE = {
       'report --workdir stuck', 'cannot write stuck/report'
     ),
     'interrupted': stopped(
-      'report --workdir scored', 'vbanana_jax.report.page:write_report'
+      'report --workdir scored', 'vbanana_jax.report.page:write_page'
     ),
     'run twice': goes_on(
       'report --workdir scored && report --workdir scored', 'written anew'

@@ -1,19 +1,15 @@
-"""Pictures depict, charts are XML, and the page is whole and escaped."""
+"""Pictures depict, and charts are XML."""
 
-import base64
-import io
 import json
-import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from vbanana_jax import errors
 from vbanana_jax.codecs import normals as normals_codec
 from vbanana_jax.drawing import masks, pictures
-from vbanana_jax.report import answers, charts, page
+from vbanana_jax.report import answers, charts
 from vbanana_jax.runtime import files, logs
 from vbanana_jax.tasks import TASKS
 
@@ -188,117 +184,75 @@ def test_curves_skip_a_torn_line_and_name_a_bad_one(tmp_path):
     logs.load_metrics(path)
 
 
-def make_report(rng, examples=2, edge=16):
-  pictures_ = {
-    caption: rng.integers(0, 256, (edge, edge, 3)).astype(np.uint8)
-    for caption in ('input', 'painted', '<decoded>')
-  }
-  return page.Report(
-    title='run <b>1</b>',
-    summary='a & b',
-    rows=[
-      page.Row('depth', 'delta1', 0.8, 0.3, 512, 'max', (0.78, 0.82)),
-      page.Row('depth', 'abs_rel', 0.5, 0.4, 512, 'min'),
-      page.Row('generate', 'frechet', 1.0, None, 64, 'min'),
-    ],
-    seconds={'pretrain': 125.0, 'evaluate': 3.0},
-    curves=[charts.Chart('loss', {'loss': [(0, 1.0), (1, 0.5)]})],
-    galleries={
-      'depth': [page.Example('<script>alert(1)</script>', pictures_)] * examples
-    },
-    notes={'depth': 'near is bright & far is dark.'},
-    color_distance={'depth': {'mean': 1.5, 'p95': 4.0}, 'edit': {}},
-    config={'model': {'width': 256}, 'path': '<x>'},
-    versions={'jax': '0.10'},
-  )
+def test_an_axis_begins_at_zero_where_heights_are_compared():
+  curve = [(0, 40.0), (10, 42.0)]
+  places = []
+  for from_zero in (False, True):
+    chart = charts.Chart('speed', {'a': curve}, from_zero=from_zero)
+    svg = ElementTree.fromstring(charts.draw_chart(chart))
+    (line,) = (e for e in svg.iter() if e.tag.endswith('polyline'))
+    places.append([float(p.split(',')[1]) for p in line.get('points').split()])
+  (low, high), (near, nearer) = places
+  assert low - high > 10 * (near - nearer) > 0
 
 
-def decode_images(text):
-  uris = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
-  return [
-    np.asarray(Image.open(io.BytesIO(base64.b64decode(uri)))) for uri in uris
-  ]
-
-
-def test_page_is_escaped_self_contained_and_holds_every_picture(tmp_path):
-  report = make_report(np.random.default_rng(0))
-  path = page.write_report(tmp_path / 'runs' / 'report.html', report)
-  text = path.read_text()
-  assert '<script' not in text and '&lt;script&gt;' in text
-  assert 'run &lt;b&gt;1&lt;/b&gt;' in text and '&lt;x&gt;' in text
-  assert 'model.width' in text and '2 min 5 s' in text
-  assert not re.search(r'(src|href)="(?!data:)', text)
-  images = decode_images(text)
-  expected = list(report.galleries['depth'][0].pictures.values())
-  assert len(images) == 6
-  for image, picture in zip(images, expected):
-    np.testing.assert_array_equal(image, picture)
-  assert [p.name for p in path.parent.iterdir()] == ['report.html']
-
-
-def test_scores_know_which_end_is_better():
-  text = page.make_page(make_report(np.random.default_rng(0)))
-  assert re.search(r'class="better">0\.8', text)
-  assert re.search(r'class="worse">0\.5', text)
-  # A score without a constant to beat is neither.
-  row = page.Row('depth', 'delta1', 0.875, None, 8, 'max')
-  text = page.make_page(page.Report('t', 's', rows=[row]))
-  assert '<td>0.875' in text and 'class="better"' not in text
-
-
-def test_page_stays_small_and_says_what_it_left_out(monkeypatch):
-  monkeypatch.setattr(page, 'MAX_BYTES', 420_000)
-  report = make_report(np.random.default_rng(0), examples=9, edge=32)
-  text = page.make_page(report)
-  shown = text.count('<article>')
-  assert 0 < shown < 9 and f'{9 - shown} more left out' in text
-  assert len(text) < 420_000
-
-
-def test_empty_report_is_a_page():
-  assert '<h1>t</h1>' in page.make_page(page.Report('t', 's'))
-
-
-def test_pictures_of_another_type_are_refused():
-  with pytest.raises(ValueError, match='float32'):
-    page.make_data_uri(np.zeros((4, 4, 3), np.float32))
+def test_a_run_has_one_color_in_all_charts():
+  colors = {'a': '#111111', 'b': '#222222'}
+  chart = charts.Chart('t', {'b': [(0, 1), (1, 2)]}, colors=colors)
+  svg = ElementTree.fromstring(charts.draw_chart(chart))
+  (line,) = (e for e in svg.iter() if e.tag.endswith('polyline'))
+  assert line.get('stroke') == '#222222'
 
 
 def test_example_compares_like_with_like():
   source = np.full((8, 8, 3), 0.5, np.float32)
-  truth = {'depth_m': np.full((8, 8), 2.0, np.float32)}
-  prediction = {'depth_m': np.full((8, 8), 4.0, np.float32)}
+  truth = np.full((8, 8), 2.0, np.float32)
   asked = {
     'prompt': 'which?',
-    **dict.fromkeys(('source', 'painted', 'target'), source),
+    **dict.fromkeys(('source', 'target'), source),
     'valid_px': np.ones((8, 8), bool),
     'aux': {'palette': np.array([[0, 0, 0], [0, 1, 0]], np.float32)},
   }
-  example = answers.make_example(TASKS['depth'], asked, prediction, truth)
-  captions = list(example.pictures)
-  assert captions[0] == 'input' and 'm' in captions[2]
-  np.testing.assert_array_equal(
-    example.pictures['error'][4, 4], pictures.ramp(1.0)
-  )
-  for task_name, key in (('semantic', 'row'), ('instance', 'ids')):
-    labels = {key: np.ones((8, 8), np.int32)}
-    truth = {key: np.zeros((8, 8), np.int32)}
-    example = answers.make_example(TASKS[task_name], asked, labels, truth)
+  sure = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+  given = {
+    'a': answers.Answer(source, np.full((8, 8), 4.0, np.float32), sure),
+    'b': answers.Answer(source, truth),
+  }
+  example = answers.make_example(TASKS['depth'], asked, given, truth)
+  assert list(example.pictures) == ['input', 'truth']
+  shown = example.answers['a']
+  assert list(shown) == ['painted', 'decoded', 'error', 'confidence']
+  np.testing.assert_array_equal(shown['error'][4, 4], pictures.ramp(1.0))
+  np.testing.assert_array_equal(shown['confidence'][-1, -1], pictures.ramp(1.0))
+  # Of both on one scale, which is said in meters.
+  truth_u8 = example.pictures['truth']
+  np.testing.assert_array_equal(example.answers['b']['decoded'], truth_u8)
+  assert '2 m' in dict(example.keys['truth, decoded'])
+  assert '50% off' in dict(example.keys['error'])
+  for task_name in ('semantic', 'instance'):
+    labels, none = np.ones((8, 8), np.int32), np.zeros((8, 8), np.int32)
+    given = {'': answers.Answer(source, labels)}
+    names = [('box', (0, 255, 0))]
+    task = TASKS[task_name]
+    example = answers.make_example(task, asked, given, none, names)
     # The prompt's color; of instances, which have none, one of our own.
-    color = {'row': (0, 255, 0), 'ids': masks.make_instance_colors(1)[0]}
-    drawn = example.pictures['decoded'][50, 50].astype(int)
-    drawn = drawn[np.asarray(color[key]) > 0] - drawn.min()
+    own = masks.make_instance_colors(1)[0]
+    color = {'semantic': (0, 255, 0), 'instance': own}[task_name]
+    drawn = example.answers['']['decoded'][50, 50].astype(int)
+    drawn = drawn[np.asarray(color) > 0] - drawn.min()
     assert drawn > 100
-    assert tuple(example.pictures['error'][4, 4]) == pictures.WRONG
+    error = example.answers['']['error']
+    assert tuple(error[4, 4]) == pictures.WRONG
+  assert not example.keys['truth, decoded']  # no instance is there
 
 
 def test_generation_shows_what_was_painted_and_held_out():
   picture = np.zeros((8, 8, 3), np.float32)
-  asked = {
-    'prompt': 'a box', 'source': None, 'painted': picture, 'target': picture,
-  }  # fmt: skip
-  example = answers.make_example(TASKS['generate'], asked)
-  assert list(example.pictures) == ['painted', 'held out']
+  asked = {'prompt': 'a box', 'source': None, 'target': picture}
+  given = {'': answers.Answer(picture)}
+  example = answers.make_example(TASKS['generate'], asked, given)
+  assert list(example.pictures) == ['held out']
+  assert list(example.answers['']) == ['painted']
 
 
 def test_write_atomic_leaves_no_litter_and_names_a_bad_place(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from vbanana_jax import config as config_lib
 from vbanana_jax import sharding
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import retention, run_report
+from vbanana_jax.evaluation import retention, run_examples, scored_runs
 from vbanana_jax.training import weights
 from vbanana_jax.training.state import TrainState, make_params
 
@@ -75,10 +75,16 @@ def test_the_base_is_kept_and_what_follows_is_compared(
   assert beside.shape == (64, 64, 3)
 
   # The report of the workdir shows both, and says how far they are apart.
-  shown, told = run_report.make_kept_rows(tmp_path)
-  assert [row.prompt for row in shown['retention']] == prompts
-  assert list(shown['retention'][0].pictures) == ['base', 'step 3']
-  assert f'{found["retention/loss"]:.4g} now' in told['retention']
+  run = scored_runs.ScoredRun('a', tmp_path, {}, {}, {'tune': tmp_path})
+  shown, told = run_examples.make_kept_rows([run])
+  rows = shown['retention training']
+  assert [row.prompt for row in rows] == prompts
+  assert list(rows[0].answers['']) == ['base', 'step 3']
+  assert f'{found["retention/loss"]:.4g} now' in told['retention training']
+  two = [run, scored_runs.ScoredRun('b', tmp_path, {}, {}, {'tune': tmp_path})]
+  shown, told = run_examples.make_kept_rows(two)
+  assert list(shown['retention training'][0].answers) == ['a', 'b']
+  assert 'b: mean distance' in told['retention training']
 
   # Pictures of other settings are not compared with.
   kept_by = retention.Retention(config, prompts[:1], model, mesh, tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from vbanana_jax import config as config_lib
 from vbanana_jax import sharding
 from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import periodic, run_report
+from vbanana_jax.evaluation import periodic, run_curves, scored_runs
 from vbanana_jax.runtime import logs, processes
 from vbanana_jax.tasks import TASKS
 from vbanana_jax.training import weights
@@ -153,26 +153,34 @@ def test_the_report_draws_the_headline_beside_its_constant(tmp_path):
     for s in (1, 2)
   ] + [{'step': 3, 'seconds': 3, 'depth/delta1': None, 'normals/mean_deg': 30}]
   rows = [
-    {'task': 'depth', 'metric': 'delta1', 'constant': 0.4},
-    {'task': 'normals', 'metric': 'mean_deg', 'constant': None},
+    {'task': 'depth', 'metric': 'delta1', 'constant': 0.4, 'value': 0.5},
+    {'task': 'normals', 'metric': 'mean_deg', 'constant': None, 'value': 9},
   ]
 
   def write(name, lines):
     text = ''.join(json.dumps(line) + '\n' for line in lines)
     (folder / name).write_text(text)
 
+  def draw():
+    folders = scored_runs.find_folders(tmp_path)
+    results = {'rows': rows, 'config': {'batch_size': 8}}
+    run = scored_runs.ScoredRun('a', tmp_path, results, {}, folders)
+    return run_curves.make_curves([run])
+
   write('metrics.jsonl', [])  # killed before its first line
-  assert not run_report.make_curves(tmp_path, rows)
+  assert not draw()
   write('metrics.jsonl', metrics)
-  assert len(run_report.make_curves(tmp_path, rows)) == 2
+  assert sum(map(len, draw().values())) == 2
   metrics[0] |= {'learning_rate': 0.1, 'gradient_norm': 2, 'update_norm': 3}
   write('metrics.jsonl', metrics)
-  _, rates, norms, _ = run_report.make_curves(tmp_path, rows)
+  rates, norms = draw()[run_curves.OPTIMIZER]
   assert rates.series == {"Muon's matrices": [(1, 0.1)]}
   assert list(norms.series.values()) == [[(1, 2)], [(1, 3)]]
   write('scores.jsonl', scores)
-  _, depth, normals, *_ = run_report.make_curves(tmp_path, rows)
+  depth, normals = draw()[run_curves.SCORES]
   assert depth.title == 'tune: depth delta1 ↑'
   assert list(depth.series.values()) == [[(1, 0.1), (2, 0.2)]]
   assert list(depth.levels.values()) == [0.4]
   assert normals.title == 'tune: normals mean_deg ↓' and not normals.levels
+  (speed,) = draw()[run_curves.COURSE]
+  assert speed.from_zero

@@ -3,7 +3,7 @@
   vbanana train     --config quickstart:tune --workdir runs/a/tune
   vbanana plan      --config quickstart --topology v5e-16
   vbanana evaluate  --workdir runs/a
-  vbanana report    --workdir runs/a
+  vbanana report    runs/a runs/b
   vbanana predict   photo.jpg --task depth
   vbanana export    --workdir runs/a --task depth --out served
   vbanana decode    painted.png --task depth

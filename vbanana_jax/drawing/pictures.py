@@ -65,7 +65,7 @@ def _make_ramp() -> UInt8[np.ndarray, 'n 3']:
 
 
 def list_ramp(
-  range_: tuple[float, float], to_text: Callable[[float], str], steps: int = 5
+  range_: tuple[float, float], to_text: Callable[[float], str], steps: int = 3
 ) -> list[tuple[str, tuple[int, int, int]]]:
   """Even steps of `ramp` by what they stand for, dark ones first."""
   values = np.linspace(*range_, steps)

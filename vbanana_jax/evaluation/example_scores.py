@@ -58,6 +58,12 @@ def load_states(path: pathlib.Path) -> dict[str, States]:
   return states
 
 
+def summarize(trial: str, states: States) -> dict[str, float]:
+  """Metrics of all examples together."""
+  summed = {name: bootstrap.widen(x).sum(0) for name, x in states.items()}
+  return results_file.get_task(trial).summarize(summed)
+
+
 def find_paired_intervals(
   trial: str, before: States, after: States
 ) -> dict[str, tuple[float, float]]:

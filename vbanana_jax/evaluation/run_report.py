@@ -1,237 +1,237 @@
-"""report.html of a scored run: scores, curves and answers."""
+"""The page of a scored run, or of several side by side."""
 
+import dataclasses
+import html
+import json
+import os
 import pathlib
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
-from vbanana_jax.errors import UserError
-from vbanana_jax.evaluation import gallery_file, retention
 from vbanana_jax.evaluation import results as results_file
-from vbanana_jax.inference import outputs
-from vbanana_jax.report import answers, charts, page
+from vbanana_jax.evaluation import run_curves, run_examples, run_tables
+from vbanana_jax.evaluation.scored_runs import ScoredRun, load_runs
+from vbanana_jax.report import charts, facts, gallery, page, tables
 from vbanana_jax.runtime import files, logs
-from vbanana_jax.tasks import TASKS, base
 
-# Titles of charts -> keys of metrics.jsonl, with what the legend calls them.
-_OPTIMIZER_CURVES = {
-  'learning rate': (
-    ('learning_rate', "Muon's matrices"),
-    ('adam_learning_rate', 'AdamW'),
-  ),
-  'norms': (
-    ('gradient_norm', 'gradient, before clipping'),
-    ('parameter_norm', 'parameters'),
-    ('update_norm', 'update'),
-  ),
-}
+_NONE = object()  # where a config lacks a field
+_LOG_ROWS = 12  # shown of a log
+_LOG_KEYS = ('step', 'loss', 'gradient_norm', 'images_per_second', 'seconds')
+_STEMS = ('results.json', 'gallery.npz', 'example_scores.npz')
+_FILES = ('run.json', 'metrics.jsonl', 'scores.jsonl', 'parameters.txt')
 
 
-def write_report(workdir: pathlib.Path) -> pathlib.Path:
-  """report.html of a workdir that holds results.json."""
-  path = workdir / 'results.json'
-  if not path.exists():
-    raise UserError(
-      f'{workdir} has no results.json: run vbanana evaluate --workdir '
-      f'{workdir} first'
+def write_report(
+  workdirs: Sequence[pathlib.Path], out: pathlib.Path
+) -> pathlib.Path:
+  """Writes the page of workdirs that hold results.json; the first is the base.
+
+  Args:
+    workdirs: of one run, or of several to compare.
+    out: the file, to which links are relative.
+
+  Raises:
+    UserError: a folder holds no results, or ones that cannot be read.
+  """
+  runs = load_runs(workdirs)
+  files.check_folder(out.parent)
+  title, head = _make_head(runs)
+  sections = [
+    *_make_score_sections(runs),
+    page.Section('Examples'),
+    _make_curve_section(runs),
+    _make_more_section(runs),
+    _make_config_section(runs),
+    _make_run_section(runs, out),
+  ]
+  taken = len(page.make_page(title, head, sections).encode())
+  examples, notes = run_examples.make_kept_rows(runs)
+  examples = {**run_examples.make_galleries(runs), **examples}
+  for trial in (trial for run in runs for trial in run.gallery):
+    notes[trial] = results_file.get_task(trial).note
+  parts = gallery.draw_galleries(examples, notes, page.MAX_BYTES - taken)
+  sections = [
+    dataclasses.replace(each, parts=parts) if each.title == 'Examples' else each
+    for each in sections
+  ]
+  return page.write_page(out, title, head, sections)
+
+
+def _make_head(runs: Sequence[ScoredRun]) -> tuple[str, str]:
+  """The page's title, and what stands below it, with a line a run."""
+  told = (
+    'One set of weights answers every task. Scores are of averaged weights on '
+    'scenes never trained on; @k marks answers sampled in k steps. '
+  )
+  base = runs[0]
+  title = base.name
+  if len(runs) == 1:
+    told += results_file.describe_scores(base.results)
+  else:
+    title = f'{", ".join(run.name for run in runs[1:])} against {base.name}'
+    told += (
+      f'{base.name} is the baseline: differences are of the others minus it. '
+      'Intervals are over these examples; another training can differ by more.'
     )
-  files.check_folder(workdir)
-  results = results_file.load_results(path)
-  try:
-    gallery = gallery_file.load_gallery(
-      workdir / 'gallery.npz', results['prompts']
+  colors = run_curves.get_colors(runs)
+  lines = [
+    (run.name, colors.get(run.name, ''), _describe_shortly(run)) for run in runs
+  ]
+  return title, f'<p>{html.escape(told)}</p>{facts.draw_names(lines)}'
+
+
+def _describe_shortly(run: ScoredRun) -> str:
+  results = run.results
+  steps = ' + '.join(f'{x["step"]:,}' for x in results['phases'].values())
+  parts = [f'{steps} steps'] if steps else []
+  parts += [f'{results["eval_set"]}, level {results["level"]}']
+  parts += [f'commit {results.get("git", {}).get("commit", "unknown")[:10]}']
+  return ', '.join(parts)
+
+
+def _make_run_section(
+  runs: Sequence[ScoredRun], out: pathlib.Path
+) -> page.Section:
+  cards = []
+  for number, run in enumerate(runs):
+    results = run.results
+    git = results.get('git', {})
+    about: dict[str, str] = {
+      'scored on': f'{results["eval_set"]}, level {results["level"]}',
+      'weights': results['weights'],
+    }
+    for name, phase in results['phases'].items():
+      about[name] = (
+        f'{phase["step"]:,} steps in {facts.to_clock(phase["seconds"])}, '
+        f'{results_file.describe_data(phase)}'
+      )
+    about['evaluation'] = facts.to_clock(results['seconds'])
+    about['scored at commit'] = _describe_commit(git)
+    details = {}
+    for phase, folder in run.folders.items():
+      details |= _describe_training(phase, folder, about)
+    names = [run.name_file(stem).name for stem in _STEMS]
+    links = facts.find_links(run.workdir, names, out)
+    for folder in run.folders.values():
+      links |= facts.find_links(folder, _FILES, out)
+    details['versions'] = facts.draw_facts(results['versions'])
+    details['all of the config'] = facts.draw_facts(
+      facts.flatten(results['config'])
     )
-  except gallery_file.BAD_GALLERY as error:
-    raise UserError(
-      f'{workdir / "gallery.npz"}: missing, damaged, or not of the results '
-      f'beside it ({error!r}): remove {path.name} and evaluate again'
-    ) from error
-  rows, distances = make_rows(results['rows'])
-  seconds = {k: v['seconds'] for k, v in results['phases'].items()}
-  kept, told = make_kept_rows(workdir)
-  return page.write_report(
-    workdir / 'report.html',
-    page.Report(
-      title=f'{workdir.name}: {results["eval_set"]}, level {results["level"]}',
-      summary='One set of weights answers every task below. Scores are of '
-      'averaged weights on scenes never trained on, beside the best constant '
-      'answer; @k marks answers sampled in k steps. '
-      f'{results_file.describe_scores(results)}',
-      rows=rows,
-      seconds={**seconds, 'evaluate': results['seconds']},
-      spent={
-        k: results_file.describe_data(v) for k, v in results['phases'].items()
-      },
-      curves=make_curves(workdir, results['rows']),
-      galleries={
-        trial: [
-          _make_example(results_file.get_task(trial), example)
-          for example in examples
-        ]
-        for trial, examples in gallery.items()
-      }
-      | kept,
-      notes={name: task.note for name, task in TASKS.items()} | told,
-      by_count=make_count_table(results['by_count']),
-      obedience=make_obedience_table(results.get('obedience', {})),
-      color_distance=distances,
-      config=results['config'],
-      versions=results['versions'],
-    ),
+    role = ' (baseline)' if len(runs) > 1 and not number else ''
+    color = run_curves.get_colors(runs).get(run.name, '')
+    cards.append(facts.draw_card(run.name + role, color, about, links, details))
+  return page.Section('Runs', f'<div class="cards">{"".join(cards)}</div>')
+
+
+def _describe_commit(git: dict[str, str]) -> str:
+  changed = {'yes': ', with changes', 'no': ''}.get(git.get('changed', ''), '')
+  return f'{git.get("commit", "unknown")}{changed}'
+
+
+def _describe_training(
+  phase: str, folder: pathlib.Path, about: dict[str, str]
+) -> dict[str, str]:
+  """What unfolds of a phase: its commands and its log; its commit is added."""
+  details = {}
+  path = folder / 'run.json'
+  if path.exists():
+    record = logs.load_json(path)
+    about[f'{phase} at commit'] = _describe_commit(record.get('git', {}))
+    commands = [record.get('command', [])]
+    commands += [each['command'] for each in record.get('resumed', [])]
+    lines = [_write_command(words) for words in commands if words]
+    details[f'command of {phase}'] = facts.draw_text('\n'.join(lines))
+  rows = logs.load_metrics(folder / 'metrics.jsonl')
+  details[f'log of {phase}'] = tables.draw_table(make_log_table(phase, rows))
+  return details
+
+
+def _write_command(words: list[str]) -> str:
+  """What a person types: the program by its name."""
+  program, *others = words
+  return shlex.join([os.path.basename(program), *others])
+
+
+def make_log_table(phase: str, rows: list[dict[str, Any]]) -> tables.Table:
+  """Lines of a metrics.jsonl at even distances, the last one among them."""
+  stride = -(-len(rows) // _LOG_ROWS) or 1
+  keys = [key for key in _LOG_KEYS if any(key in row for row in rows)]
+  return tables.Table(
+    f'log of {phase}',
+    [key.replace('_', ' ') for key in keys],
+    [
+      [tables.Cell(row.get(key)) for key in keys]
+      for row in rows[::-1][::stride][::-1]
+    ],
+    f'{len(rows)} lines are in metrics.jsonl; these are at even distances.',
   )
 
 
-def make_rows(
-  rows: list[dict[str, Any]],
-) -> tuple[list[page.Row], dict[str, dict[str, float]]]:
-  """Rows of the table, and apart from them the distances of colors by task."""
-  distances: dict[str, dict[str, float]] = {}
-  made = []
-  for row in rows:
-    if row['value'] is None:
-      continue
-    if row['metric'] == 'color_distance':
-      distances[row['task']] = {'mean, 8-bit levels': row['value']}
-      continue
-    made.append(
-      page.Row(
-        task=row['task'],
-        metric=row['metric'],
-        value=row['value'],
-        constant=row['constant'],
-        n=row['n'],
-        better=row['better'],
-        interval=None if None in row['interval'] else tuple(row['interval']),
-      )
+def _make_score_sections(runs: list[ScoredRun]) -> list[page.Section]:
+  places = run_tables.list_places(runs)
+  headline = [place for place in places if run_tables.is_headline(place)]
+
+  def draw(make, title):
+    """The headlines, and all of them behind a title."""
+    short = tables.draw_table(make(runs, headline, title))
+    every = tables.draw_table(make(runs, places, f'all {title}'))
+    more = f'all {len(places)} {title}'
+    return short + page.fold(more, every, printed=True)
+
+  sections = [page.Section('Scores', draw(run_tables.make_score_table,
+                                          'scores'))]  # fmt: skip
+  if len(runs) > 1:
+    reasons = run_tables.make_difference_table(runs, headline, '')[1]
+    body = ''.join(facts.draw_warning(f'Not compared: {reason}.')
+                   for reason in reasons)  # fmt: skip
+    body += draw(
+      lambda *args: run_tables.make_difference_table(*args)[0], 'differences'
     )
-  return made, distances
+    sections.append(page.Section('Differences', body))
+  return sections
 
 
-def make_count_table(
-  by_count: dict[str, dict[str, dict[str, float | None]]],
-) -> dict[str, dict[str, float]]:
-  """Headline scores of every task by number of objects, NaN left out."""
-  table = {}
-  for trial, found in by_count.items():
-    metric = results_file.get_headline(trial)
-    table[f'{trial} {metric}'] = {
-      str(count): scores[metric]
-      for count, scores in found.items()
-      if scores[metric] is not None
-    }
-  return table
-
-
-def make_obedience_table(
-  obeyed: dict[str, list[dict[str, Any]]],
-) -> dict[str, dict[str, float]]:
-  """Shares of the facts of captions by kind, NaN left out."""
-  columns = ('asked', 'floor', 'held', 'ceiling', 'reached')
-  return {
-    f'{trial} {row["kind"]}': {
-      name: row[name] for name in columns if row[name] is not None
-    }
-    for trial, rows in obeyed.items()
-    for row in rows
-  }
-
-
-def make_curves(
-  workdir: pathlib.Path, rows: list[dict[str, Any]]
-) -> list[charts.Chart]:
-  """Loss and scores by task, what the optimizer does, and speed of each phase.
-
-  Args:
-    workdir: of the phases, or a phase's own.
-    rows: of results.json, for the constant answer beside a score.
-  """
-  constants = {
-    f'{row["task"]}/{row["metric"]}': row['constant']
-    for row in rows
-    if row['constant'] is not None
-  }
-  curves = []
-  for phase in (*results_file.PHASES, ''):
-    path = workdir / phase / 'metrics.jsonl'
-    metrics = logs.load_metrics(path)
-    if not metrics:
-      continue
-    series = charts.make_curves(metrics)
-    losses = {
-      name.removeprefix('loss/'): points
-      for name, points in series.items()
-      if name.startswith('loss/')
-    }
-    name = phase or workdir.name
-    curves.append(charts.Chart(f'{name}: loss by task', losses, log_y=True))
-    scores = logs.load_metrics(path.with_name('scores.jsonl'))
-    curves += make_score_curves(name, charts.make_curves(scores), constants)
-    for title, keys in _OPTIMIZER_CURVES.items():
-      found = {label: series[key] for key, label in keys if key in series}
-      if found:
-        curves.append(charts.Chart(f'{name}: {title}', found, log_y=True))
-    rate = {'images/s': series['images_per_second']}
-    curves.append(charts.Chart(f'{name}: speed', rate))
-  return curves
-
-
-def make_kept_rows(
-  workdir: pathlib.Path,
-) -> tuple[dict[str, list[page.Example]], dict[str, str]]:
-  """What the base painted beside what became of it, and numbers, by title."""
-  shown, told = {}, {}
-  for phase in (*results_file.PHASES, ''):
-    kept = retention.load_kept(workdir / phase)
-    if kept is None:
-      continue
-    title = f'retention {phase}'.strip()
-    after = f'step {int(kept.step)}'
-    shown[title] = [
-      page.Example(str(prompt), {'base': before, after: now})
-      for prompt, before, now in zip(kept.prompts, kept.before, kept.after)
-    ]
-    told[title] = (
-      'Painted by the weights that training began from, and by the averaged '
-      f'ones of {after}, from the same noise. Mean distance of a color, of 1: '
-      f"{retention.find_distance(kept):.3g}. Loss on the base's pictures: "
-      f'{float(kept.loss):.4g} of the base, {float(kept.loss_after):.4g} now.'
+def _make_curve_section(runs: list[ScoredRun]) -> page.Section:
+  parts = {}
+  for title, found in run_curves.make_curves(runs).items():
+    drawn = ''.join(
+      f'<figure>{charts.draw_chart(chart)}</figure>' for chart in found
     )
-  return shown, told
+    body = f'<div class="curves">{drawn}</div>'
+    shown = title in (run_curves.SCORES, run_curves.COURSE)
+    parts[title] = body if shown else page.fold(title.lower(), body)
+  hint = '' if parts else '<p class="hint">No log of a training is there.</p>'
+  return page.Section('Curves', hint, parts)
 
 
-def make_score_curves(
-  phase: str, series: dict[str, charts.Series], constants: dict[str, float]
-) -> list[charts.Chart]:
-  """A chart for the headline metric of every task that was watched.
-
-  Args:
-    phase: what the titles begin with.
-    series: scores by 'task/metric'.
-    constants: of the best constant answer, likewise.
-  """
-  curves = []
-  for task in TASKS.values():
-    metric, better = next(iter(task.metrics.items()))
-    key = f'{task.name}/{metric}'
-    if key in series:
-      title = f'{phase}: {task.name} {metric} {page.ARROW[better]}'
-      watched = {'first held-out scenes': series[key]}
-      levels = {}
-      if key in constants:
-        levels = {'best constant, all held-out scenes': constants[key]}
-      curves.append(charts.Chart(title, watched, levels=levels))
-    obeyed = f'{task.name}/obedience'
-    if obeyed in series:
-      title = f'{phase}: {task.name} obedience {page.ARROW["max"]}'
-      curves.append(charts.Chart(title, {'first captions': series[obeyed]}))
-  for key in (retention.DISTANCE, retention.LOSS):
-    if key in series:
-      curves.append(charts.Chart(f'{phase}: {key} ↓', {'now': series[key]}))
-  return curves
+def _make_more_section(runs: list[ScoredRun]) -> page.Section:
+  made = {
+    'By number of objects': run_tables.make_count_table(runs),
+    'Facts of captions': run_tables.make_fact_table(runs),
+    'Painted colors': run_tables.make_color_table(runs),
+  }
+  drawn = {title: tables.draw_table(table) for title, table in made.items()}
+  return page.Section(
+    'More tables',
+    parts={
+      title: page.fold(f'{len(made[title].rows)} rows', body, printed=True)
+      for title, body in drawn.items()
+      if body
+    },
+  )
 
 
-def _make_example(task: base.Task, example: dict[str, Any]) -> page.Example:
-  aux = example['aux']
-  prediction = truth = None
-  if task.value is not None:
-    prediction = outputs.decode(task, example['painted'], aux)
-    truth = outputs.decode(task, example['target'], aux)
-  return answers.make_example(task, example, prediction, truth)
+def _make_config_section(runs: list[ScoredRun]) -> page.Section:
+  """The fields in which the configs differ."""
+  configs = [facts.flatten(run.results['config']) for run in runs]
+  rows = []
+  for key in dict.fromkeys(key for config in configs for key in config):
+    values = [config.get(key, _NONE) for config in configs]
+    if any(value != values[0] for value in values):
+      words = [None if x is _NONE else json.dumps(x) for x in values]
+      rows.append([tables.Cell(key), *map(tables.Cell, words)])
+  columns = ['field', *(run.name for run in runs)]
+  table = tables.Table('differences of configs', columns, rows)
+  return page.Section('Configs that differ', tables.draw_table(table))

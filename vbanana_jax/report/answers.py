@@ -1,12 +1,12 @@
 """What a decoded answer looks like, by itself and in the report's gallery."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vbanana_jax.drawing import pictures
-from vbanana_jax.report import page
+from vbanana_jax.report import gallery
 from vbanana_jax.tasks import base
 
 GALLERY_EDGE = 192  # pixels; labels need room for thin outlines
@@ -52,40 +52,75 @@ def draw(
   return task.value.finish(picture, value, palette_u8, names, scale)
 
 
+class Answer(NamedTuple):
+  """What one run painted, and what was read from it; nothing is batched.
+
+  Attributes:
+    painted: [h w 3] in [0, 1].
+    value: as `Task.decode` reads it; None where the picture is the answer.
+    confidence: [h w] in [0, 1]; None where there is none to be had.
+  """
+
+  painted: np.ndarray
+  value: np.ndarray | None = None
+  confidence: np.ndarray | None = None
+
+
 def make_example(
   task: base.Task,
   example: Mapping[str, Any],
-  prediction: dict[str, Any] | None = None,
-  truth: dict[str, Any] | None = None,
-) -> page.Example:
+  answers: Mapping[str, Answer],
+  truth: np.ndarray | None = None,
+  names: gallery.Key = (),
+) -> gallery.Example:
   """One row of a gallery; nothing is batched.
 
   Args:
     task: whose answer it is.
-    example: `prompt`; `painted` and `target`, the exact answer, and `source`,
-      the photo or None, are [h w 3] in [0, 1]; `valid_px` bool[h w], pixels
-      with a right answer; `aux`, with the palette of tasks with labels.
-    prediction: `Task.decode` of what was painted; None for pictures.
-    truth: `Task.decode` of the target, so that both are read the same way.
+    example: `prompt`; `target`, the exact answer, and `source`, the photo or
+      None, are [h w 3] in [0, 1]; `valid_px` bool[h w], pixels with a right
+      answer; `aux`, with the palette of tasks with labels.
+    answers: by the names of runs; '' where there is one alone.
+    truth: value of the target, so that both are read the same way.
+    names: what the palette's colors stand for, with the colors.
   """
   source = example['source']
-  shown = {} if source is None else {'input': pictures.to_u8(source)}
-  shown['painted'] = pictures.to_u8(example['painted'])
+  shared = {} if source is None else {'input': pictures.to_u8(source)}
   if task.value is None:
-    shown['held out'] = pictures.to_u8(example['target'])
-    return page.Example(example['prompt'], shown)
-  value = np.asarray(prediction[task.value.key])
-  true = np.asarray(truth[task.value.key])
+    shared['held out'] = pictures.to_u8(example['target'])
+    shown = {
+      run: {'painted': pictures.to_u8(answer.painted)}
+      for run, answer in answers.items()
+    }
+    return gallery.Example(example['prompt'], shared, shown)
   valid_px = example['valid_px']
   photo_u8 = _enlarge(pictures.to_u8(source))
   palette_u8 = get_palette(example['aux'])
-  # One scale for both, of pixels with a truth alone.
-  scale = task.value.find_scale(true[valid_px])
-  caption = task.value.describe_scale(scale)
-  for title, shape in ((caption, value), ('truth', true)):
-    shown[title] = task.value.draw(_enlarge(shape), photo_u8, palette_u8, scale)
-  shown['error'] = task.value.draw_error(value, true, valid_px)
-  return page.Example(example['prompt'], shown)
+  # One scale for all, of pixels with a truth alone.
+  scale = task.value.find_scale(truth[valid_px])
+
+  def draw_value(value):
+    return task.value.draw(_enlarge(value), photo_u8, palette_u8, scale)
+
+  shared['truth'] = draw_value(truth)
+  shown, sure = {}, {}
+  for run, answer in answers.items():
+    shown[run] = {
+      'painted': pictures.to_u8(answer.painted),
+      'decoded': draw_value(answer.value),
+      'error': task.value.draw_error(answer.value, truth, valid_px),
+    }
+    if answer.confidence is not None:
+      shown[run]['confidence'] = pictures.ramp(answer.confidence)
+      sure = {'confidence': pictures.list_ramp((0.0, 1.0), '{:.2g}'.format)}
+  legend = [name for name, _ in names]
+  colors_u8 = np.array([c for _, c in names], np.uint8).reshape(-1, 3)
+  keys = {
+    'truth, decoded': task.value.list_colors(truth, colors_u8, legend, scale),
+    'error': task.value.list_error_colors(),
+    **sure,
+  }
+  return gallery.Example(example['prompt'], shared, shown, keys)
 
 
 def _enlarge(value):

@@ -16,21 +16,34 @@ Series = list[tuple[float, float]]  # (step, value), by rising step
 COLORS = (
   '#2f7ed8', '#e0652b', '#2a9d5c', '#b85bd0', '#c9990a', '#d2436b', '#139fa8',
 )  # fmt: skip
+_LEVEL = '#85858f'  # of what curves are compared with
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 46, 10, 30, 190
 _MAX_POINTS = 300
+_LONGEST_NAME = 50  # letters, that fit in the width
 
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
   """One picture of one or more curves over training steps.
 
-  `levels` are dashed lines across it, to compare with.
+  Attributes:
+    title: of it.
+    series: curves by name.
+    log_y: whether equal steps up are equal factors.
+    levels: dashed lines across it, to compare with, by name.
+    from_zero: whether the axis begins at 0, so that heights can be compared.
+    x_name: what the curves run over.
+    colors: of curves by name, so that one thing has one color in all charts;
+      those of `COLORS` in order if not given.
   """
 
   title: str
   series: dict[str, Series]
   log_y: bool = False
   levels: dict[str, float] = dataclasses.field(default_factory=dict)
+  from_zero: bool = False
+  x_name: str = 'steps'
+  colors: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def make_curves(rows: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
@@ -59,7 +72,10 @@ def draw_chart(chart: Chart) -> str:
     for name, value in chart.levels.items()
     if _drawable(value, chart.log_y)
   }
-  legend, legend_height = _draw_legend([*series, *levels])
+  colors = dict(zip(series, _cycle(len(series)))) | chart.colors
+  legend, legend_height = _draw_legend(
+    {name: colors[name] for name in series} | dict.fromkeys(levels, _LEVEL)
+  )
   parts = [
     f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" '
     f'viewBox="0 0 {_WIDTH} {_BOTTOM + 34 + legend_height}" '
@@ -75,7 +91,7 @@ def draw_chart(chart: Chart) -> str:
     )
   x_ticks, x_place = _axis([x for x, _ in points], _LEFT, _WIDTH - _RIGHT)
   y_ticks, y_place = _axis(
-    [*(y for _, y in points), *levels.values()],
+    [*(y for _, y in points), *levels.values(), *[0.0] * chart.from_zero],
     _BOTTOM,
     _TOP,
     log=chart.log_y,
@@ -83,20 +99,23 @@ def draw_chart(chart: Chart) -> str:
   parts += _draw_axes(
     {x_place(tick): _number(tick) for tick in x_ticks},
     {y_place(tick): _number(tick) for tick in y_ticks},
+    chart.x_name,
   )
-  colors = _cycle(len(series) + len(levels))
-  for value, color in zip(levels.values(), colors[len(series) :]):
+  for value in levels.values():
     parts.append(
       f'<path d="M{_LEFT} {y_place(value):.1f}H{_WIDTH - _RIGHT}" '
-      f'stroke="{color}" stroke-width="1.8" stroke-dasharray="6 4"/>'
+      f'stroke="{_LEVEL}" stroke-width="1.8" stroke-dasharray="6 4"/>'
     )
-  for line, color in zip(series.values(), colors):
-    parts += _draw_line([(x_place(x), y_place(y)) for x, y in line], color)
+  for name, line in series.items():
+    places = [(x_place(x), y_place(y)) for x, y in line]
+    parts += _draw_line(places, colors[name])
   parts.append(f'<g transform="translate(0 {_BOTTOM + 42})">{legend}</g></svg>')
   return ''.join(parts)
 
 
-def _draw_axes(xs: dict[float, str], ys: dict[float, str]) -> list[str]:
+def _draw_axes(
+  xs: dict[float, str], ys: dict[float, str], x_name: str
+) -> list[str]:
   """Grid lines and numbers; ticks are texts by their place."""
   parts = [
     f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" '
@@ -111,7 +130,7 @@ def _draw_axes(xs: dict[float, str], ys: dict[float, str]) -> list[str]:
   return [
     *parts,
     f'<text x="{_WIDTH - _RIGHT}" y="{_BOTTOM + 29}" text-anchor="end" '
-    f'opacity=".7">steps</text>',
+    f'opacity=".7">{html.escape(x_name)}</text>',
   ]
 
 
@@ -130,9 +149,10 @@ def _draw_line(places: list[tuple[float, float]], color: str) -> list[str]:
   return parts
 
 
-def _draw_legend(names: list[str]) -> tuple[str, int]:
+def _draw_legend(colors: dict[str, str]) -> tuple[str, int]:
   parts, x, y = [], 8, 0
-  for name, color in zip(names, _cycle(len(names))):
+  for name, color in colors.items():
+    name = name if len(name) <= _LONGEST_NAME else f'{name[:_LONGEST_NAME]}…'
     needed = 24 + round(6.3 * len(name))
     if x > 8 and x + needed > _WIDTH:
       x, y = 8, y + 17

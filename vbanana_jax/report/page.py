@@ -1,289 +1,110 @@
-"""One self-contained HTML page a run: no network, no script, any screen.
+"""One self-contained HTML page: no other host, any screen, on paper too.
 
-Pictures travel at their own size as PNG data URIs and are enlarged by the
-browser without smoothing, so that a painted color is what it was.
+Without a script all of it can be read, enlarged and downloaded; the script adds
+sorting, and keys for pictures at full size.
 """
 
-import base64
 import dataclasses
 import html
-import io
 import os
 import pathlib
+import re
+from collections.abc import Sequence
 
-import numpy as np
-from PIL import Image
-
-from vbanana_jax.report import charts, style
 from vbanana_jax.runtime import files
 
-MAX_BYTES = 6_000_000
-ARROW = {'max': '\u2191', 'min': '\u2193', None: ''}
-_SIGN = {'max': 1.0, 'min': -1.0, None: 1.0}
+MAX_BYTES = 9_000_000
+_FOLDER = pathlib.Path(__file__).parent
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-  """One score beside the best constant answer's; `interval` is 95 %."""
+class Section:
+  """A part of the page with its own line in the list of contents.
 
-  task: str
-  metric: str
-  value: float
-  constant: float | None
-  n: int
-  better: str | None  # 'max', 'min', or None where neither is
-  interval: tuple[float, float] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-  """One question with its pictures by caption, in the order shown.
-
-  Captions are usually input, painted, decoded, truth, error; uint8 [h w 3].
-  """
-
-  prompt: str
-  pictures: dict[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-  """Everything on the page; empty parts are left out.
-
-  Fields:
-    seconds: wall time by phase.
-    spent: phase -> what is to be said of its time.
-    by_count: task and metric -> number of objects -> score.
-    obedience: task and kind of fact -> column -> number.
-    color_distance: task -> column -> number; mean 8-bit levels and so on.
-    notes: task -> one line on how to read its pictures.
+  Attributes:
+    title: of it.
+    body: HTML; a section without any is left out.
+    parts: titles -> HTML of what is below, each in the contents too.
+    kind: a class that `page.css` knows.
   """
 
   title: str
-  summary: str
-  rows: list[Row] = dataclasses.field(default_factory=list)
-  seconds: dict[str, float] = dataclasses.field(default_factory=dict)
-  spent: dict[str, str] = dataclasses.field(default_factory=dict)
-  curves: list[charts.Chart] = dataclasses.field(default_factory=list)
-  galleries: dict[str, list[Example]] = dataclasses.field(default_factory=dict)
-  notes: dict[str, str] = dataclasses.field(default_factory=dict)
-  by_count: dict[str, dict[str, float]] = dataclasses.field(
-    default_factory=dict
-  )
-  obedience: dict[str, dict[str, float]] = dataclasses.field(
-    default_factory=dict
-  )
-  color_distance: dict[str, dict[str, float]] = dataclasses.field(
-    default_factory=dict
-  )
-  config: dict = dataclasses.field(default_factory=dict)
-  versions: dict[str, str] = dataclasses.field(default_factory=dict)
+  body: str = ''
+  parts: dict[str, str] = dataclasses.field(default_factory=dict)
+  kind: str = ''
 
 
-def write_report(path: str | os.PathLike, report: Report) -> pathlib.Path:
-  """Writes the page atomically and returns its path.
+def write_page(
+  path: str | os.PathLike, title: str, head: str, sections: Sequence[Section]
+) -> pathlib.Path:
+  """Writes the page atomically and returns its path; see `make_page`."""
+  return files.write_atomic(path, make_page(title, head, sections).encode())
 
-  Gallery rows that would push the page over `MAX_BYTES` are left out, the
-  last ones of every task first, and the page says so.
+
+def make_page(title: str, head: str, sections: Sequence[Section]) -> str:
+  """The page as text.
+
+  Args:
+    title: of it.
+    head: HTML below the title.
+    sections: in order.
   """
-  return files.write_atomic(path, make_page(report).encode())
-
-
-def make_page(report: Report) -> str:
-  """The page as text."""
-  sections = [
-    _section('Scores', _scores(report.rows)),
-    _section('Time', _times(report)),
-    _section(
-      'Curves',
-      ''.join(
-        f'<figure>{charts.draw_chart(chart)}</figure>'
-        for chart in report.curves
-      ),
-      'curves',
-    ),
-    _section('Scores by number of objects', _numbers(report.by_count)),
-    _section(
-      'Facts of captions',
-      _numbers(
-        report.obedience,
-        'Facts that were asked of generated pictures, and shares that another '
-        'network saw: in pictures of other captions (floor), in those painted '
-        'for the captions (held), in true renderings (ceiling). Reached is how '
-        'far from floor to ceiling held lies.',
-      ),
-    ),
-    _section(
-      'Painted colors',
-      _numbers(
-        report.color_distance,
-        'How far painted colors lie from the nearest legal ones, in 8-bit '
-        'levels: 0 is exact, 255 is black for white.',
-      ),
-    ),
-    *(
-      _section(f'Task: {task}', body, 'task')
-      for task, body in _galleries(report).items()
-    ),
-    _section('Configuration', _folded('every field', _flatten(report.config))),
-    _section('Versions', _facts(report.versions)),
-  ]
-  title = html.escape(report.title)
+  shown = [each for each in sections if each.body or each.parts]
+  name = html.escape(title)
+  style, script = (
+    (_FOLDER / file_name).read_text(encoding='utf-8')
+    for file_name in ('page.css', 'page.js')
+  )
   return (
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     '<meta name="color-scheme" content="light dark">'
-    f'<title>{title}</title><style>{style.CSS}</style></head><body><main>'
-    f'<h1>{title}</h1><p>{html.escape(report.summary)}</p>'
-    f'{"".join(sections)}</main></body></html>\n'
+    f'<title>{name}</title><style>{style}</style></head><body>'
+    f'<header id="top"><h1>{name}</h1>{head}</header>'
+    f'{_draw_contents(shown)}'
+    f'<main>{"".join(map(_draw_section, shown))}</main>'
+    f'<script>{script}</script></body></html>\n'
   )
 
 
-def make_data_uri(picture: np.ndarray) -> str:
-  """A uint8 picture [h w 3] as a PNG data URI."""
-  if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-    raise ValueError(
-      f'a picture is uint8 [h w 3], not {picture.dtype} {picture.shape}'
-    )
-  buffer = io.BytesIO()
-  Image.fromarray(picture).save(buffer, 'PNG', optimize=True)
-  return 'data:image/png;base64,' + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _section(title: str, body: str, name: str = '') -> str:
+def fold(title: str, body: str, *, printed: bool = False) -> str:
+  """HTML behind its title, unfolded on paper if `printed`; '' without any."""
   if not body:
     return ''
+  kind = ' class="print"' if printed else ''
   return (
-    f'<section class="{name}"><h2>{html.escape(title)}</h2>{body}</section>'
+    f'<details{kind}><summary>{html.escape(title)}</summary>{body}</details>'
   )
 
 
-def _scores(rows: list[Row]) -> str:
-  if not rows:
-    return ''
+def make_id(title: str) -> str:
+  """What an address ends in for a title."""
+  return re.sub(r'\W+', '-', title.lower()).strip('-')
+
+
+def _draw_contents(sections: Sequence[Section]) -> str:
   lines = []
-  for row in rows:
-    color = ''  # nothing to beat, nothing to color
-    if row.constant is not None:
-      gain = (row.value - row.constant) * _SIGN[row.better]
-      color = f' class="{"better" if gain > 0 else "worse"}"'
-    interval = (
-      f' <small>[{row.interval[0]:.4g}, {row.interval[1]:.4g}]</small>'
-      if row.interval
-      else ''
+  for each in sections:
+    below = ''.join(
+      f'<li><a href="#{make_id(f"{each.title} {part}")}">{html.escape(part)}'
+      '</a></li>'
+      for part in each.parts
     )
-    arrow = ARROW[row.better]
-    constant = '&ndash;' if row.constant is None else f'{row.constant:.4g}'
     lines.append(
-      f'<tr><td>{html.escape(row.task)}</td>'
-      f'<td>{html.escape(row.metric).replace("_", "_<wbr>")} {arrow}</td>'
-      f'<td{color}>{row.value:.4g}'
-      f'{interval}</td><td>{constant}</td><td>{row.n:,}</td></tr>'
+      f'<li><a href="#{make_id(each.title)}">{html.escape(each.title)}</a>'
+      f'{f"<ul>{below}</ul>" if below else ""}</li>'
     )
+  return f'<nav aria-label="contents"><ul>{"".join(lines)}</ul></nav>'
+
+
+def _draw_section(section: Section) -> str:
+  parts = ''.join(
+    f'<div class="part" id="{make_id(f"{section.title} {title}")}">'
+    f'<h3>{html.escape(title)}</h3>{body}</div>'
+    for title, body in section.parts.items()
+  )
+  kind = f' class="{section.kind}"' if section.kind else ''
   return (
-    '<div class="table"><table>'
-    '<thead><tr><th>task<th>metric<th>score<th>constant<th>n</tr></thead>'
-    f'<tbody>{"".join(lines)}</tbody></table></div>'
-    '<p class="hint">Constant: the best constant answer for that metric, '
-    'fitted on training scenes. Arrows point to better; a score no better '
-    'than the constant is red, a better one green.</p>'
+    f'<section id="{make_id(section.title)}"{kind}>'
+    f'<h2>{html.escape(section.title)}</h2>{section.body}{parts}</section>'
   )
-
-
-def _numbers(table: dict[str, dict[str, float]], hint: str = '') -> str:
-  if not table:
-    return ''
-  columns = list(dict.fromkeys(c for row in table.values() for c in row))
-  head = ''.join(f'<th>{html.escape(column)}' for column in columns)
-  lines = []
-  for task, row in table.items():
-    cells = ''.join(
-      f'<td>{row[c]:.4g}</td>' if c in row else '<td>&ndash;</td>'
-      for c in columns
-    )
-    lines.append(f'<tr><td>{html.escape(task)}</td>{cells}</tr>')
-  return (
-    f'<div class="table"><table><thead><tr><th>task{head}</tr></thead>'
-    f'<tbody>{"".join(lines)}</tbody></table></div>'
-    + (f'<p class="hint">{html.escape(hint)}</p>' if hint else '')
-  )
-
-
-def _times(report: Report) -> str:
-  return _facts(
-    {
-      phase: ', '.join(filter(None, [_clock(s), report.spent.get(phase)]))
-      for phase, s in report.seconds.items()
-    }
-  )
-
-
-def _galleries(report: Report) -> dict[str, str]:
-  """Rows in turns over the tasks, until the page's size is spent."""
-  shown = {task: [] for task in report.galleries}
-  budget, full = MAX_BYTES - 400_000, False
-  longest = max((len(rows) for rows in report.galleries.values()), default=0)
-  for number in range(longest):
-    for task, rows in report.galleries.items():
-      if full or number >= len(rows):
-        continue
-      row = _example(rows[number])
-      full = len(row) > budget
-      if not full:
-        shown[task].append(row)
-        budget -= len(row)
-  bodies = {}
-  for task, rows in report.galleries.items():
-    note = report.notes.get(task, '')
-    left_out = len(rows) - len(shown[task])
-    if left_out:
-      note += f' {left_out} more left out to keep this page small.'
-    hint = f'<p class="hint">{html.escape(note)}</p>' if note else ''
-    if rows:
-      bodies[task] = hint + f'<div class="rows">{"".join(shown[task])}</div>'
-  return bodies
-
-
-def _example(example: Example) -> str:
-  cells = ''.join(
-    f'<figure><img alt="{html.escape(caption)}" width="{picture.shape[1]}" '
-    f'height="{picture.shape[0]}" src="{make_data_uri(picture)}">'
-    f'<figcaption>{html.escape(caption)}</figcaption></figure>'
-    for caption, picture in example.pictures.items()
-  )
-  return (
-    f'<article><blockquote>{html.escape(example.prompt)}</blockquote>'
-    f'<div class="cells">{cells}</div></article>'
-  )
-
-
-def _facts(facts: dict) -> str:
-  lines = ''.join(
-    f'<tr><td>{html.escape(str(key))}</td>'
-    f'<td class="text">{html.escape(str(value))}</td></tr>'
-    for key, value in facts.items()
-  )
-  return f'<table class="facts"><tbody>{lines}</tbody></table>' if lines else ''
-
-
-def _folded(title: str, facts: dict) -> str:
-  if not facts:
-    return ''
-  return (
-    f'<details><summary>{html.escape(title)}</summary>{_facts(facts)}</details>'
-  )
-
-
-def _flatten(config: dict, prefix: str = '') -> dict:
-  flat = {}
-  for key, value in config.items():
-    if isinstance(value, dict) and value:
-      flat |= _flatten(value, f'{prefix}{key}.')
-    else:
-      flat[f'{prefix}{key}'] = value
-  return flat
-
-
-def _clock(seconds: float) -> str:
-  minutes, rest = divmod(seconds, 60)
-  return f'{int(minutes)} min {rest:.0f} s' if minutes else f'{rest:.1f} s'
