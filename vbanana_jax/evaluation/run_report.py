@@ -230,8 +230,16 @@ def _make_config_section(runs: list[ScoredRun]) -> page.Section:
   for key in dict.fromkeys(key for config in configs for key in config):
     values = [config.get(key, _NONE) for config in configs]
     if any(value != values[0] for value in values):
-      words = [None if x is _NONE else json.dumps(x) for x in values]
+      words = [None if x is _NONE else _write_value(x) for x in values]
       rows.append([tables.Cell(key), *map(tables.Cell, words)])
   columns = ['field', *(run.name for run in runs)]
   table = tables.Table('differences of configs', columns, rows)
-  return page.Section('Configs that differ', tables.draw_table(table))
+  title = f'{len(rows)} fields'
+  drawn = page.fold(title, tables.draw_table(table), printed=True)
+  return page.Section('Configs that differ', drawn)
+
+
+def _write_value(value: Any) -> str:
+  """Of a config; words without quotes, but for no words."""
+  is_words = isinstance(value, str) and value
+  return value if is_words else json.dumps(value)

@@ -54,13 +54,9 @@ def draw_table(table: Table) -> str:
   """The table as HTML; '' without rows."""
   if not table.rows:
     return ''
-  words = [
-    any(isinstance(row[k].value, str) for row in table.rows)
-    for k in range(len(table.columns))
-  ]
   head = ''.join(
-    f'<th scope="col"{" class=words" * is_words}>{_break_words(title)}</th>'
-    for title, is_words in zip(table.columns, words)
+    f'<th scope="col"{_name_kind(table, k)}>{_break_words(title)}</th>'
+    for k, title in enumerate(table.columns)
   )
   body = ''.join(_draw_row(row) for row in table.rows)
   hint = f'<span>{html.escape(table.hint)}</span>' if table.hint else ''
@@ -104,6 +100,12 @@ def _keep_words(value):
   if isinstance(value, str) and value[:1] in ('=', '+', '-', '@'):
     return f"'{value}"
   return '' if value is None else value
+
+
+def _name_kind(table: Table, k: int) -> str:
+  """Of a column of words, which is not the first."""
+  found = k > 0 and any(isinstance(row[k].value, str) for row in table.rows)
+  return ' class="words"' if found else ''
 
 
 def _draw_row(row: list[Cell]) -> str:
