@@ -174,7 +174,7 @@ class Echo:
     self.most = max(self.most, self.now)
     self.go_on.wait()
     self.now -= 1
-    return prompt
+    return types.SimpleNamespace(prompt=prompt, painted=np.zeros((8, 8, 3)))
 
 
 def test_two_at_once_get_their_own_answers_in_turn():
@@ -183,7 +183,8 @@ def test_two_at_once_get_their_own_answers_in_turn():
   found = {}
 
   def ask(words):
-    found[words] = asker.ask(asking.Asked('generate', words=words)).answer
+    answered = asker.ask(asking.Asked('generate', words=words))
+    found[words] = answered.answer.prompt
 
   threads = [
     threading.Thread(target=ask, args=(f'user {k}',)) for k in range(8)
@@ -204,7 +205,20 @@ def test_a_question_that_takes_too_long_is_given_up():
     asker.ask(asking.Asked('generate', words='slow'))
   model.go_on.set()
   patient = asking.Asker(model)
-  assert patient.ask(asking.Asked('generate', words='next')).answer == 'next'
+  found = patient.ask(asking.Asked('generate', words='next'))
+  assert found.answer.prompt == 'next'
+
+
+def test_programs_are_forgotten_before_they_fill_the_memory(monkeypatch):
+  monkeypatch.setattr(asking, '_MOST_PROGRAMS', 2)
+  cleared = []
+  monkeypatch.setattr(asking.jax, 'clear_caches', lambda: cleared.append(1))
+  model = Echo()
+  model.go_on.set()
+  asker = asking.Asker(model)
+  for steps, times in ((1, 0), (2, 0), (1, 0), (3, 1), (3, 1), (4, 1), (1, 2)):
+    asker.ask(asking.Asked('generate', words='a', steps=steps))
+    assert len(cleared) == times
 
 
 def test_scenes_differ_and_come_again(asker):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent import futures
 from typing import Any, NamedTuple, Protocol
 
+import jax
 import numpy as np
 from jaxtyping import UInt8
 
@@ -21,6 +22,7 @@ LONG_EDGE = 1024  # pixels; larger pictures are brought to it
 MOST_SEED = 2**31 - 1
 MOST_STEPS = 100
 SCENE_EDGE = 256
+_MOST_PROGRAMS = 24  # pictures of every aspect would fill the memory with them
 
 
 class Model(Protocol):
@@ -92,6 +94,7 @@ class Asker:
 
   def __init__(self, model: Model, limits: Limits | None = None):
     self.model, self.limits = model, limits or Limits()
+    self._compiled: set[tuple] = set()
     self._worker = futures.ThreadPoolExecutor(1, 'asker')
 
   def ask(self, asked: Asked) -> Answered:
@@ -110,6 +113,7 @@ class Asker:
       begin = time.monotonic()
       found = self.model.ask(asked.task, photo_u8, **options)
       seconds = time.monotonic() - begin
+      self._count_program(asked.task, asked.steps, found.painted.shape)
       return Answered(asked, found, photo_u8, full_size, seconds)
 
     return self._run(answer)
@@ -118,6 +122,13 @@ class Asker:
     """A room with things, as the networks of the package learned from."""
     _bound(seed, MOST_SEED, 'seed')
     return self._run(lambda: _draw_scene(seed))
+
+  def _count_program(self, *kind: Any) -> None:
+    """Forgets all that was compiled once there is much of it."""
+    if len(self._compiled | {kind}) > _MOST_PROGRAMS:
+      self._compiled.clear()
+      jax.clear_caches()
+    self._compiled.add(kind)
 
   def _run(self, work: Callable[[], Any]) -> Any:
     done = self._worker.submit(work)

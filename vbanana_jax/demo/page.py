@@ -20,6 +20,12 @@ from vbanana_jax.inference.request import PredictRequest, count_steps
 from vbanana_jax.tasks import TASKS
 
 DOWNLOADS = 'answers'  # where the server gives bundles out
+# Below the controls of a telephone nobody would see that there is an answer.
+_SHOW_ANSWER = """() => {
+  const answer = document.querySelector('#answer');
+  const {top} = answer.getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) answer.scrollIntoView();
+}"""
 _EMPTY = '<p class="vb-empty">The answer will be here.</p>'
 
 
@@ -64,6 +70,7 @@ def build_page(asker: Asker, bundles: Bundles, name: str) -> Any:
         scene = gr.Button('Draw a random scene', elem_id='scene', size='sm')
         task = gr.Radio(tasks, value=first, label='Task', elem_id='task')
         words = gr.Textbox(elem_id='words', **describe_words(first))
+        ask = gr.Button('Ask', variant='primary', elem_id='ask')
         with gr.Group():
           seed = gr.Number(
             0, label='Seed', precision=0, minimum=0, maximum=MOST_SEED,
@@ -73,7 +80,6 @@ def build_page(asker: Asker, bundles: Bundles, name: str) -> Any:
             0, MOST_STEPS, value=count_steps(PredictRequest(first)), step=1,
             label='Steps; 0 is one pass', elem_id='steps', buttons=[],
           )  # fmt: skip
-        ask = gr.Button('Ask', variant='primary', elem_id='ask')
       with gr.Column(scale=5, min_width=320):
         answer = gr.HTML(_EMPTY, elem_id='answer', min_height=200)
     scene.click(
@@ -82,8 +88,9 @@ def build_page(asker: Asker, bundles: Bundles, name: str) -> Any:
     task.change(
       events.change_task, task, [words, steps], queue=False, api_name=False
     )
+    asks = [ask.click, words.submit]
     gr.on(
-      [ask.click, words.submit],
+      asks,
       events.ask,
       [photo, task, words, seed, steps],
       answer,
@@ -91,6 +98,7 @@ def build_page(asker: Asker, bundles: Bundles, name: str) -> Any:
       concurrency_id='asker',
       api_name='ask',
     )
+    gr.on(asks, None, None, None, js=_SHOW_ANSWER, api_name=False)
   return page.queue(max_size=asker.limits.waiting)
 
 
@@ -159,7 +167,7 @@ def build_photo_input(gr) -> Any:
     type='filepath',
     format='png',
     sources=['upload', 'webcam', 'clipboard'],
-    height=280,
+    height=230,
     elem_id='photo',
   )
   photo.preprocess = lambda payload: payload and payload.path
