@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip('gradio', reason='the [demo] extra is not installed')
+gradio_client = pytest.importorskip('gradio_client')
 sync_api = pytest.importorskip(
   'playwright.sync_api', reason='the [browser] extra is not installed'
 )
@@ -298,8 +299,6 @@ def test_a_killed_server_serves_an_open_page_again(server, visit):
 
 
 def test_memory_stays_flat(server, tmp_path):
-  import gradio_client
-
   for k in range(4):
     (tmp_path / f'{k}.png').write_bytes(
       make_png((60 * k, 90, 30), (50, 50 + k))
