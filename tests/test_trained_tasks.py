@@ -119,10 +119,10 @@ def test_tasks_that_the_held_out_set_does_not_ask_are_refused(tmp_path, capsys):
   run = json.loads((tmp_path / 'run.json').read_text())
   run['config']['eval']['sampled_limit'] = 0
   (tmp_path / 'run.json').write_text(json.dumps(run))
-  argv = ['evaluate', '--workdir', str(tmp_path), '--tasks', 'depth,edit']
+  argv = ['evaluate', '--workdir', str(tmp_path), '--tasks', 'depth,generate']
   assert cli.main(argv) == 2
   error = capsys.readouterr().err
   (line,) = [x for x in error.splitlines() if x.startswith('vbanana: ')]
-  assert 'sampled_limit 0, which ask nothing of edit' in line
+  assert 'sampled_limit 0, which ask nothing of generate' in line
   assert 'Traceback' not in error
   assert not list(tmp_path.glob('results*'))
