@@ -45,6 +45,8 @@ def make_odd_files() -> dict[str, bytes]:
   for mode in ('1', 'L', 'P', 'RGBA', 'CMYK', 'LA', 'I;16', 'I', 'F'):
     image = make_in_mode(mode, rng)
     for kind in ('PNG', 'JPEG', 'TIFF', 'WEBP'):
+      if (mode, kind) == ('I', 'PNG'):  # which Pillow 13 will not write
+        continue
       try:
         name = f'{mode.replace(";", "_")}.{kind.lower()}'
         found[name] = encode(image, kind)

@@ -107,7 +107,8 @@ def test_sigkill_and_a_watched_rest(whole_run, trainings, tmp_path):
   first, *rows = logs.load_metrics(scores)
   assert first['step'] == 1
   assert [row['step'] for row in rows] == [8, 12]
-  names = {f'depth/{metric}' for metric in TASKS['depth'].metrics}
+  watched = ('depth', 'edit')
+  names = {f'{x}/{metric}' for x in watched for metric in TASKS[x].metrics}
   assert all(set(row) == {'step', 'seconds', *names} for row in rows)
   tags = {tag for *_, tag in event_files.read_tags(tmp_path / 'tensorboard')}
   assert {'metrics/loss', 'metrics/update_norm', 'scores/depth'} <= tags
