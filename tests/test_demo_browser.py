@@ -4,6 +4,7 @@ Needs the extras [demo] and [browser] and a Chromium on the PATH; docs/demo.md.
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -12,6 +13,8 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 import numpy as np
 import odd_files
@@ -43,7 +46,7 @@ class Server:
     with socket.create_server(('127.0.0.1', 0)) as free:
       self.port = free.getsockname()[1]
     self.url = f'http://127.0.0.1:{self.port}'
-    self._workdir, self._folder = workdir, folder
+    self._workdir, self.folder = workdir, folder
     self.process = None
 
   def start(self):
@@ -56,7 +59,7 @@ class Server:
       env={
         **os.environ,
         'PYTHONPATH': root,
-        'TMPDIR': str(self._folder),
+        'TMPDIR': str(self.folder),
         'XLA_FLAGS': '',
       },
       stdout=subprocess.PIPE,
@@ -296,6 +299,33 @@ def test_a_killed_server_serves_an_open_page_again(server, visit):
   page.wait_for_selector('#photo img', timeout=PATIENCE_MS)
   page.click('#ask')
   wait_for(page, 'depth')
+
+
+def test_files_of_the_machine_are_no_uploads(server, tmp_path):
+  secret = tmp_path / 'secret.png'
+  secret.write_bytes(make_png((1, 2, 3)))
+  photo = {'path': str(secret), 'meta': {'_type': 'gradio.FileData'}}
+  said = call(server, [photo, 'depth', '', 0, 0])
+  assert 'event: error' in said and 'vb-answer' not in said
+  copies = [p for p in server.folder.rglob('*') if p.name == 'secret.png']
+  assert not copies
+  with pytest.raises(urllib.error.HTTPError, match='403'):
+    read(f'{server.url}/gradio_api/file={secret}')
+  assert 'vb-answer' in call(server, [None, 'generate', 'a ball', 0, 1])
+
+
+def call(server, data) -> str:
+  """What the server says to a question, as events."""
+  where = f'{server.url}/gradio_api/call/ask'
+  event = json.loads(read(where, json.dumps({'data': data}).encode()))
+  return read(f'{where}/{event["event_id"]}')
+
+
+def read(url, data=None) -> str:
+  headers = {'content-type': 'application/json'}
+  asked = urllib.request.Request(url, data, headers)
+  with urllib.request.urlopen(asked, timeout=PATIENCE_MS / 1000) as answer:
+    return answer.read().decode()
 
 
 def test_memory_stays_flat(server, tmp_path):

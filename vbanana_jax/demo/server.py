@@ -93,6 +93,9 @@ def build_app(asker: Asker, name: str, folder: pathlib.Path) -> Any:
     )
 
   page = page_lib.build_page(asker, bundles, html.escape(name))
+  # Gradio takes any file of this machine for an upload before it has launched,
+  # and what is mounted never has.
+  page.has_launched = True
   scripts = [(VIEWERS / f'{name}.js').read_text() for name in _SCRIPTS]
   app = gr.mount_gradio_app(
     app,
