@@ -84,8 +84,8 @@ def write_run(
 
 def compare(*workdirs):
   runs = scored_runs.load_runs(workdirs)
-  places = run_tables.list_places(runs)
-  return run_tables.make_difference_table(runs, places, 'differences')
+  places, pairs = run_tables.list_places(runs), run_tables.find_pairs(runs)
+  return run_tables.make_difference_table(runs, places, 'differences', pairs)
 
 
 def test_the_same_examples_tell_runs_apart_that_intervals_do_not(tmp_path):

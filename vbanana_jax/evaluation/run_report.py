@@ -173,22 +173,27 @@ def _make_score_sections(runs: list[ScoredRun]) -> list[page.Section]:
   places = run_tables.list_places(runs)
   headline = [place for place in places if run_tables.is_headline(place)]
 
-  def draw(make, title):
+  def draw(short, every):
     """The headlines, and all of them behind a title."""
-    short = tables.draw_table(make(runs, headline, title))
-    every = tables.draw_table(make(runs, places, f'all {title}'))
-    more = f'all {len(places)} {title}'
-    return short + page.fold(more, every, printed=True)
+    more = every.name.replace('all', f'all {len(places)}', 1)
+    folded = page.fold(more, tables.draw_table(every), printed=True)
+    return tables.draw_table(short) + folded
 
-  sections = [page.Section('Scores', draw(run_tables.make_score_table,
-                                          'scores'))]  # fmt: skip
+  scores = (
+    run_tables.make_score_table(runs, headline, 'scores'),
+    run_tables.make_score_table(runs, places, 'all scores'),
+  )
+  sections = [page.Section('Scores', draw(*scores))]
   if len(runs) > 1:
-    reasons = run_tables.make_difference_table(runs, headline, '')[1]
-    body = ''.join(facts.draw_warning(f'Not compared: {reason}.')
-                   for reason in reasons)  # fmt: skip
-    body += draw(
-      lambda *args: run_tables.make_difference_table(*args)[0], 'differences'
+    pairs = run_tables.find_pairs(runs)
+    short, reasons = run_tables.make_difference_table(
+      runs, headline, 'differences', pairs
     )
+    every, _ = run_tables.make_difference_table(
+      runs, places, 'all differences', pairs
+    )
+    told = (facts.draw_warning(f'Not compared: {why}.') for why in reasons)
+    body = ''.join(told) + draw(short, every)
     sections.append(page.Section('Differences', body))
   return sections
 

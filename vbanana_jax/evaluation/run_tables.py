@@ -15,6 +15,7 @@ _OBEDIENCE = 'obedience'
 _COLORS = 'color_distance'  # has a table of its own
 
 Place = tuple[str, str]  # trial and metric
+Intervals = dict[Place, tuple[float, float]]
 
 
 def is_headline(place: Place) -> bool:
@@ -60,17 +61,29 @@ def make_score_table(
   return Table(name, columns, rows, hint)
 
 
+def find_pairs(runs: list[ScoredRun]) -> dict[str, Intervals]:
+  """Of each run that is comparable with the first, intervals of pairs."""
+  base, *others = runs
+  return {
+    run.name: _find_pairs(base, run)
+    for run in others
+    if not find_reason(base, run)
+  }
+
+
 def make_difference_table(
-  runs: list[ScoredRun], places: list[Place], name: str
+  runs: list[ScoredRun],
+  places: list[Place],
+  name: str,
+  pairs: dict[str, Intervals],
 ) -> tuple[Table, list[str]]:
   """Differences from the first run, and why some are not there.
 
-  Where both have what each example scored, the interval is of pairs.
+  Where both have what each example scored, the interval is of `find_pairs`.
   """
   base, *others = runs
   reasons = [reason for run in others if (reason := find_reason(base, run))]
-  comparable = [run for run in others if not find_reason(base, run)]
-  pairs = {run.name: _find_pairs(base, run) for run in comparable}
+  comparable = [run for run in others if run.name in pairs]
   unpaired, odd = set(), set()
   rows = []
   for place in places:
@@ -231,9 +244,7 @@ def _find_unpaired(row: dict, other: dict) -> tuple[float, float] | None:
   )
 
 
-def _find_pairs(
-  base: ScoredRun, other: ScoredRun
-) -> dict[Place, tuple[float, float]]:
+def _find_pairs(base: ScoredRun, other: ScoredRun) -> Intervals:
   """Intervals of pairs, of what both have the examples' scores of."""
   found = {}
   for trial, before in base.states.items():
