@@ -13,6 +13,13 @@ from jaxtyping import Array, Float, Int, Shaped, UInt8
 from PIL import Image
 
 
+def fit_within(shape: tuple[int, int], edge: int) -> tuple[int, int]:
+  """A shape of that aspect whose long edge is at most `edge`."""
+  scale = min(1.0, edge / max(shape))
+  height, width = (max(1, round(scale * n)) for n in shape)
+  return height, width
+
+
 def resize_depth(
   depth_m: Float[np.ndarray, 'h w'], shape: tuple[int, int]
 ) -> Float[np.ndarray, 'oh ow']:

@@ -168,10 +168,9 @@ def load_photo(
     name=name,
     enough=LONG_EDGE,
   )
-  scale = LONG_EDGE / max(photo_u8.shape[:2])
-  if scale < 1:
-    rows, columns = (max(1, round(scale * n)) for n in photo_u8.shape[:2])
-    photo_u8 = resizing.resize_picture(photo_u8, (rows, columns))
+  shape = resizing.fit_within(photo_u8.shape[:2], LONG_EDGE)
+  if shape != photo_u8.shape[:2]:
+    photo_u8 = resizing.resize_picture(photo_u8, shape)
   return photo_u8, size
 
 

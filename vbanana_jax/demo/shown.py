@@ -41,7 +41,7 @@ def make_view(answered: Answered) -> dict[str, Any]:
   }
   if answer.value is None:
     return {**view, 'drawn': _to_url(np.asarray(answer.figure()))}
-  shape = _fit(answer.value.shape[:2], VALUE_EDGE)
+  shape = resizing.fit_within(answer.value.shape[:2], VALUE_EDGE)
   found = value.resize(answer.value, shape)
   sure = resizing.resize_nearest(answer.confidence, shape)
   scale = value.find_scale(answer.value)
@@ -142,22 +142,15 @@ def _name_decoded(answered: Answered) -> str:
 
 def _draw(answered: Answered, value: Value, scale: Any) -> np.ndarray:
   answer = answered.answer
-  shape = _fit(answered.photo_u8.shape[:2], PICTURE_EDGE)
+  shape = resizing.fit_within(answered.photo_u8.shape[:2], PICTURE_EDGE)
   photo_u8 = resizing.resize_picture(answered.photo_u8, shape)
   found = value.resize(answer.value, shape)
   return value.draw(found, photo_u8, answer.palette, scale)
 
 
 def _shrink(picture_u8: np.ndarray) -> np.ndarray:
-  shape = _fit(picture_u8.shape[:2], PICTURE_EDGE)
+  shape = resizing.fit_within(picture_u8.shape[:2], PICTURE_EDGE)
   return resizing.resize_picture(picture_u8, shape)
-
-
-def _fit(shape: tuple[int, int], edge: int) -> tuple[int, int]:
-  """The shape with a long edge of at most `edge`."""
-  scale = min(1.0, edge / max(shape))
-  height, width = (max(1, round(scale * n)) for n in shape)
-  return height, width
 
 
 def _to_url(picture_u8: UInt8[np.ndarray, 'h w 3'], kind: str = 'JPEG') -> str:
