@@ -16,9 +16,10 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-import jax
+import scipy.stats
 
 from perf import run
+from vbanana_jax import durations
 from vbanana_jax.config import load_config
 from vbanana_jax.runtime import logs
 
@@ -91,14 +92,8 @@ def find_interval(values: Sequence[float]) -> dict[str, float]:
 
 
 def find_quantile(freedom: int) -> float:
-  """Where Student's t has .975 of its mass below it, by bisection."""
-  low, high = 0.0, 64.0
-  for _ in range(50):
-    middle = (low + high) / 2
-    share = freedom / (freedom + middle**2)
-    beyond = 0.5 * jax.scipy.special.betainc(freedom / 2, 0.5, share)
-    low, high = (middle, high) if beyond > 0.025 else (low, middle)
-  return low
+  """Where Student's t has .975 of its mass below it."""
+  return float(scipy.stats.t.ppf(0.975, freedom))
 
 
 def _train(
@@ -120,8 +115,11 @@ def _train(
 
 def _count_examples(phases: Sequence[str]) -> int:
   """Examples of phases of the quickstart together."""
-  lengths = [load_config(f'quickstart:{phase}').length for phase in phases]
-  return sum(int(length.split()[0].replace('_', '')) for length in lengths)
+  configs = [load_config(f'quickstart:{phase}') for phase in phases]
+  return sum(
+    durations.to_steps(c.length, batch_size=c.batch_size) * c.batch_size
+    for c in configs
+  )
 
 
 def _call(verb, phase, workdir, seed, smoke, *args) -> None:

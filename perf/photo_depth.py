@@ -19,17 +19,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 import vbanana_jax as vb
 from perf import run
 from vbanana_jax import keys
+from vbanana_jax.data import photos
 from vbanana_jax.errors import UserError
 from vbanana_jax.metrics import bootstrap
+from vbanana_jax.metrics import depth as metric
 from vbanana_jax.tasks import TASKS
 
-_BEST = {'delta1': max, 'abs_rel': min}
-_MOST_M = 80.0  # what is painted as farther counts as this
+_SCORES = ('delta1', 'abs_rel')
+_CAP_M = 80.0  # what is painted as farther counts as this
 
 
 def measure(
@@ -41,32 +42,26 @@ def measure(
     raise UserError(f'--data {data} is no zip; see python -m perf.photo_depth')
   model = vb.open(network)
   found_m, true_m = [], []
-  for photo, pixels, depth_m in _read(data):
-    value = model.ask('depth', photo).value
-    found = value[pixels[:, 1], pixels[:, 0]]
-    found_m.append(np.minimum(found, _MOST_M))
+  for photo_u8, pixels, depth_m in _read(data):
+    value = model.ask('depth', photo_u8).value[pixels[:, 1], pixels[:, 0]]
+    found_m.append(np.minimum(value, _CAP_M))
     true_m.append(depth_m)
   scaled_m = [f * np.median(t / f) for f, t in zip(found_m, true_m)]
+  task = TASKS['depth']
   constants = [
-    _score([np.full_like(t, c) for t in true_m], true_m)
-    for c in TASKS['depth'].constants
+    _score([np.full_like(t, c) for t in true_m], true_m)[0]
+    for c in task.constants
   ]
-  rows = {}
+  rows: dict[str, dict[str, Any]] = {}
   for suffix, guesses in (('', found_m), (' after one scale', scaled_m)):
-    scores = _score(guesses, true_m)
-    rng = keys.make_rng(0, 'photo_depth')
-    intervals = bootstrap.make_intervals(
-      {**scores, 'n': np.ones(len(true_m))},
-      lambda total: {name: total[name] / total['n'] for name in _BEST},
-      rng,
-    )
-    for name, choose in _BEST.items():
+    scores, intervals = _score(guesses, true_m)
+    for name in _SCORES:
       low, high = intervals[name]
-      mean = {'median': float(scores[name].mean()), 'min': low, 'max': high}
+      mean = {'median': scores[name], 'min': low, 'max': high}
       rows[name + suffix] = {'value': mean}
       if not suffix:
-        means = (float(constant[name].mean()) for constant in constants)
-        rows[name]['best_constant'] = choose(means)
+        best = max if task.metrics[name] == 'max' else min
+        rows[name]['best_constant'] = best(c[name] for c in constants)
   return {
     'network': network,
     'photographs': len(true_m),
@@ -82,22 +77,30 @@ def _read(
   with zipfile.ZipFile(data) as archive:
     lines = io.TextIOWrapper(archive.open('ground_truth.jsonl'), 'utf-8')
     for record in map(json.loads, lines):
-      content = io.BytesIO(archive.read(record['image']))
-      photo = np.asarray(Image.open(content).convert('RGB'))
+      name = record['image']
+      photo_u8 = photos.open_photo(archive.read(name), name=name)
       pixels = np.array(record['pixel_coords'])
       fx, fy, cx, cy = record['intrinsics'][:4]
       x, y = (pixels[:, 0] - cx) / fx, (pixels[:, 1] - cy) / fy
       depth_m = np.array(record['depth']) / np.sqrt(x * x + y * y + 1.0)
-      yield photo, np.floor(pixels).astype(int), depth_m
+      yield photo_u8, np.floor(pixels).astype(int), depth_m
 
 
-def _score(found_m: list, true_m: list) -> dict[str, np.ndarray]:
-  """Of each photograph: share within 25 %, and mean relative error."""
-  ratios = [f / t for f, t in zip(found_m, true_m)]
-  return {
-    'delta1': np.array([np.mean(np.maximum(r, 1 / r) < 1.25) for r in ratios]),
-    'abs_rel': np.array([np.mean(np.abs(r - 1)) for r in ratios]),
+def _score(
+  found_m: list, true_m: list
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+  """Means over photographs, and their intervals, by name."""
+  states = [
+    metric.depth_states(f[None, None], t[None, None], cap_m=_CAP_M)
+    for f, t in zip(found_m, true_m)
+  ]
+  states = {
+    name: np.concatenate([each[name] for each in states]) for name in states[0]
   }
+  summed = {name: bootstrap.widen(x).sum(0) for name, x in states.items()}
+  rng = keys.make_rng(0, 'photo_depth')
+  intervals = bootstrap.make_intervals(states, metric.summarize_depth, rng)
+  return metric.summarize_depth(summed), intervals
 
 
 if __name__ == '__main__':
